@@ -1,0 +1,1 @@
+"""LSTM speech recognition the way a neural network accelerator does it."""
