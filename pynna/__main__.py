@@ -1,0 +1,8 @@
+"""``python -m pynna`` is the command ``pynna``."""
+
+import sys
+
+from pynna.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

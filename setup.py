@@ -1,0 +1,58 @@
+"""The extension module pynna._core; everything else about the package is in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+
+
+def files(pattern: str) -> list[str]:
+    """Paths relative to this file, sorted, so that a build does not depend on the order of a folder."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
+
+
+class ParallelBuildExt(build_ext):
+    """Compiles the sources of an extension side by side: setuptools alone only builds whole extensions side by side."""
+
+    def build_extension(self, ext: Extension) -> None:
+        compile_all = self.compiler.compile
+
+        def compile_in_parallel(sources: Sequence[str], *args: Any, **options: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compile_all([source], *args, **options), sources)
+                return [name for names in objects for name in names]
+
+        self.compiler.compile = compile_in_parallel
+        try:
+            super().build_extension(ext)
+        finally:
+            self.compiler.compile = compile_all
+
+
+core = Extension(
+    "pynna._core",
+    # the generated C file is the longest to compile, so it starts first
+    sources=["pynna/_core.pyx", *files("csrc/*.c")],
+    depends=files("csrc/*.h"),
+    include_dirs=["csrc", np.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+    # No -march: instruction sets are chosen at run time. No contraction: the same bits on every machine. Hidden
+    # symbols: a libpynna.so in the same process does not meet the ones in here.
+    extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"],
+    extra_link_args=["-pthread"],
+)
+
+setup(
+    ext_modules=cythonize([core], language_level=3, compiler_directives={"embedsignature": True}),
+    cmdclass={"build_ext": ParallelBuildExt},
+)
