@@ -46,11 +46,184 @@ const char *pynna_version(void);
 
 /* ---- mfcc.c: the front end -------------------------------------------------------------------------------------- */
 
+/* The MFCC of TensorFlow's audio_spectrogram and mfcc ops: Hann window, power spectrum, mel bands over the amplitudes,
+ * natural logarithm, DCT. DeepSpeech 0.5.1: {16000, 512, 320, 26, 40, 20, 4000}; from 0.6 on upper_hz is 8000. */
+typedef struct {
+    int32_t sample_rate;    /* Hz, 1000 to 384000 */
+    int32_t window;         /* samples in a frame, a power of two from 64 to 4096 */
+    int32_t step;           /* samples from a frame to the next, 1 to window */
+    int32_t n_coefficients; /* out of a frame, c0 included, 1 to n_mel */
+    int32_t n_mel;          /* mel bands, 1 to 128; a band too narrow to hold a bin is always at the floor, ln 1e-12 */
+    float lower_hz;         /* the bands' edges: 0 <= lower_hz < upper_hz <= sample_rate / 2 */
+    float upper_hz;
+} pynna_mfcc_config;
+
+/* Tables of one configuration, immutable once built. */
+typedef struct pynna_mfcc pynna_mfcc;
+
+/* What is wrong with a configuration, as one English sentence that names the field and its range; NULL if nothing. */
+const char *pynna_mfcc_config_error(const pynna_mfcc_config *config);
+
+/* Bytes that pynna_mfcc_init needs; 0 if the configuration is wrong. */
+size_t pynna_mfcc_size(const pynna_mfcc_config *config);
+
+/* Builds the tables in `memory` and points *out at them. PYNNA_ERR_ARGUMENT: a null pointer or a wrong configuration
+ * (see pynna_mfcc_config_error); PYNNA_ERR_MEMORY. */
+int pynna_mfcc_init(void *memory, size_t size, const pynna_mfcc_config *config, const pynna_mfcc **out);
+
+/* The configuration it was built with; belongs to the object. */
+const pynna_mfcc_config *pynna_mfcc_get_config(const pynna_mfcc *mfcc);
+
+/* Bytes of scratch that a call needs, aligned to 64; contents need not be kept between calls. One for each thread. */
+size_t pynna_mfcc_scratch_size(const pynna_mfcc *mfcc);
+
+/* One frame: pcm [window] to out [n_coefficients]. The same bits on every machine. PYNNA_ERR_ARGUMENT: a null pointer;
+ * PYNNA_ERR_MEMORY: scratch not aligned to 64 bytes. */
+int pynna_mfcc_frame(const pynna_mfcc *mfcc, const int16_t *pcm, float *out, void *scratch);
+
 /* ---- frames.c: audio to context windows --------------------------------------------------------------------------- */
+
+/* One channel's way from PCM to the network's input, as the DeepSpeech client does it. Audio is cut into frames as soon
+ * as each is full; the frames' MFCCs stand in a row behind n_context vectors of zeros; any 2 * n_context + 1 neighbours
+ * in the row are a window, and the frame in its middle is the one that an inference is about. At finish, what is left of
+ * the audio is padded with zeros to one more frame (even if nothing is left), and n_context vectors of zeros follow. So
+ * N samples give max(0, floor((N - window) / step) + 1) + 1 windows, however they were cut into chunks.
+ * The object is a plain block of pynna_frames_size bytes without pointers: copy it to save, fork or move a stream. */
+typedef struct pynna_frames pynna_frames;
+
+/* Bytes of an object that keeps up to n_queue unread windows (1 to 65536) with n_context (0 to 64) frames on each side;
+ * 0 if a number is out of range. */
+size_t pynna_frames_size(const pynna_mfcc *mfcc, int32_t n_context, int32_t n_queue);
+
+/* PYNNA_ERR_ARGUMENT: null, or a number out of range; PYNNA_ERR_MEMORY. It keeps no pointer to mfcc: each call that
+ * computes is handed one of the same window, step and n_coefficients. */
+int pynna_frames_init(void *memory, size_t size, const pynna_mfcc *mfcc, int32_t n_context, int32_t n_queue,
+                      pynna_frames **out);
+
+/* Back to the beginning of a stream. */
+void pynna_frames_reset(pynna_frames *frames);
+
+/* Takes samples until all are taken or n_queue windows are unread, and says how many it took; go on with the rest after
+ * reading windows. scratch: pynna_mfcc_scratch_size bytes. PYNNA_ERR_FULL: not one could be taken; PYNNA_ERR_FINISHED;
+ * PYNNA_ERR_ARGUMENT: null, or an mfcc of another geometry; PYNNA_ERR_MEMORY: scratch not aligned. */
+int pynna_frames_feed(pynna_frames *frames, const pynna_mfcc *mfcc, const int16_t *pcm, size_t n_samples,
+                      size_t *n_consumed, void *scratch);
+
+/* Flushes the end as told above; there is always room for it, in a full queue too. Errors as for feed, but
+ * PYNNA_ERR_FULL. Afterwards only reading is left, until a reset. */
+int pynna_frames_finish(pynna_frames *frames, const pynna_mfcc *mfcc, void *scratch);
+
+/* How many windows can be read now. */
+int32_t pynna_frames_ready(const pynna_frames *frames);
+
+/* Copies the next window to x [2 * n_context + 1, n_coefficients] and advances to the one after it.
+ * PYNNA_ERR_ARGUMENT: null, or none is ready. */
+int pynna_frames_window(pynna_frames *frames, float *x);
+
+/* The next window without a copy, [2 * n_context + 1, n_coefficients], and those after it: window i of those ready
+ * starts i * n_coefficients floats further on. Stays in place until the next feed, finish, reset or restore. NULL if
+ * none is ready. Read, then advance. */
+const float *pynna_frames_peek(const pynna_frames *frames);
+
+/* Marks the next n windows as read. PYNNA_ERR_ARGUMENT: null, or fewer are ready. */
+int pynna_frames_advance(pynna_frames *frames, int32_t n);
+
+/* Puts a saved block (a copy of pynna_frames_size bytes, any alignment) into an object initialised with the same
+ * geometry. The block may come from outside: PYNNA_ERR_ARGUMENT if it is null, of another size or geometry, or if a
+ * count in it is out of range. */
+int pynna_frames_restore(pynna_frames *frames, const void *saved, size_t size);
 
 /* ---- nna_file.c: the mapped model's file -------------------------------------------------------------------------- */
 
+/* What the network is, as the file's section `geometry` holds it (README.md). */
+typedef struct {
+    int32_t sample_rate, window, step;              /* hertz, samples, samples */
+    int32_t n_coefficients, n_mel, n_context;       /* MFCCs a frame, mel channels, frames of context on each side */
+    int32_t n_labels, blank, n_cell;                /* labels with the blank, the blank's index, width of c and h */
+    int32_t cell_fraction_bits, h_multiplier, h_shift;
+    float mel_lower_hz, mel_upper_hz;
+    float h_scale;                                  /* what 1 of h stands for */
+} pynna_geometry;
+
+enum { PYNNA_N_LAYERS = 7 };                        /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */
+
+typedef struct {
+    int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift;
+    float input_scale, output_scale;
+} pynna_layer_info;
+
+typedef struct pynna_model pynna_model;
+
+/* Builds a model over a file's bytes, which are checked whole before anything is believed, are used in place, and must
+ * stay unchanged as long as the model is used (map the file read-only; `file` aligned to 64 bytes). The model is
+ * immutable. Fails with PYNNA_ERR_FILE_*, PYNNA_ERR_MEMORY or PYNNA_ERR_ARGUMENT. */
+size_t pynna_model_size(void);
+int pynna_model_init(void *memory, size_t size, const void *file, size_t n_bytes, const pynna_model **model);
+
+const pynna_geometry *pynna_model_geometry(const pynna_model *model);
+/* The layer's shape and scales; NULL unless 0 <= layer < PYNNA_N_LAYERS. */
+const pynna_layer_info *pynna_model_layer(const pynna_model *model, int32_t layer);
+const char *pynna_layer_name(int32_t layer);
+/* A label's text in UTF-8, zero-terminated; "" for the blank, NULL out of range. */
+const char *pynna_model_label(const pynna_model *model, int32_t label);
+const float *pynna_model_label_priors(const pynna_model *model);        /* [n_labels] */
+const float *pynna_model_feature_gain(const pynna_model *model);        /* [n_coefficients] */
+const char *pynna_model_provenance(const pynna_model *model, size_t *n_bytes);  /* JSON, not zero-terminated */
+
+/* ---- isa.c: instruction sets -------------------------------------------------------------------------------------- */
+
+/* The kernels compiled into this library, 0 <= i < pynna_isa_count(), the plainest first; NULL / 0 out of range. */
+int32_t pynna_isa_count(void);
+const char *pynna_isa_name(int32_t i);
+int32_t pynna_isa_available(int32_t i);             /* 1 where this processor runs it */
+/* The fastest one that this processor runs, or the one that the environment's PYNNA_ISA names; NULL if it can't. */
+const char *pynna_isa_default(void);
+
+/* ---- threads.c: threads that share a step ------------------------------------------------------------------------- */
+
+/* A pool of n_threads - 1 threads besides the caller's. They spin for some microseconds after a step, then sleep.
+ * One step at a time. pynna_pool_stop ends them; only then may the memory be given back. */
+typedef struct pynna_pool pynna_pool;
+enum { PYNNA_MAX_THREADS = 64 };
+size_t pynna_pool_size(int32_t n_threads);
+int pynna_pool_init(void *memory, size_t size, int32_t n_threads, pynna_pool **pool);
+int32_t pynna_pool_threads(const pynna_pool *pool);
+void pynna_pool_stop(pynna_pool *pool);
+
 /* ---- network.c: the fixed-point network --------------------------------------------------------------------------- */
+
+enum { PYNNA_MAX_CHANNELS = 16 };
+
+/* One channel of a step. Shapes are given behind the pointers; c_in may be c_out, h_in may be h_out. */
+typedef struct {
+    const float *x;         /* features: step s reads x[s * x_stride ...][(2 n_context + 1) * n_coefficients] */
+    size_t x_stride;        /* floats from one step's window to the next (n_coefficients where windows overlap) */
+    const int16_t *c_in;    /* [n_cell] */
+    const int8_t *h_in;     /* [n_cell] */
+    int16_t *c_out;         /* [n_cell] */
+    int8_t *h_out;          /* [n_cell] */
+    float *log_probs;       /* [n_steps][n_labels] */
+} pynna_channel;
+
+/* Scratch memory of a step, and the kernels it is run with. `isa` names them, NULL is pynna_isa_default(). One step at a
+ * time. max_columns (16 to 256) bounds channels x steps run through the layers at once; 16 is right for live use. */
+typedef struct pynna_workspace pynna_workspace;
+size_t pynna_workspace_size(const pynna_model *model, int32_t max_columns);
+int pynna_workspace_init(void *memory, size_t size, const pynna_model *model, int32_t max_columns, const char *isa,
+                         pynna_workspace **workspace);
+const char *pynna_workspace_isa(const pynna_workspace *workspace);
+
+/* Runs n_steps steps of 1 to 16 channels. `pool` may be NULL (the caller's thread alone). The same bits come out for
+ * every number of channels, threads and steps a call and every instruction set. Fails with PYNNA_ERR_ARGUMENT or
+ * PYNNA_ERR_NOT_FINITE, and then has written nothing. */
+int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels, int32_t n_steps,
+               const pynna_channel *channels);
+
+/* One kernel by itself, for benchmarks and tests: acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k], b < n_blocks,
+ * j < n_columns <= 16, k < 4 n_groups, with weights packed as in README.md and u[j] at u + j * u_stride.
+ * PYNNA_ERR_ISA if the instruction set is not to be had. */
+int pynna_mac(const char *isa, const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+              size_t u_stride, int32_t n_columns, int32_t *acc);
 
 /* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------- */
 
