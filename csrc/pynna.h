@@ -227,6 +227,128 @@ int pynna_mac(const char *isa, const int8_t *weights, int32_t n_blocks, int32_t 
 
 /* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------- */
 
+/* CTC decoding of log_probs [n_frames, n_labels], natural logarithms of each frame's label probabilities; -infinity is
+ * probability 0. The order of the labels is the caller's and the blank may be any of them (DeepSpeech: the last). The
+ * results are the same to the bit on every machine and for every way to cut the frames into calls. */
+
+/* A label of a transcript and when it was spoken; frames count from 0 at the start of the stream. */
+typedef struct {
+    int32_t label;
+    int32_t start;  /* the first frame of its run */
+    int32_t frame;  /* the frame of its run where it is most probable */
+    float log_prob; /* its log-probability there, as it was fed */
+} pynna_ctc_token;
+
+/* Greedy decoding: the most probable label of each frame (of equals the lowest), repeats and blanks collapsed.
+ * A plain block of fixed size, built by pynna_ctc_greedy_init, read by anyone, copied at will. */
+typedef struct {
+    int32_t n_labels, blank;
+    int32_t n_frames;    /* fed so far */
+    int32_t finished;    /* 1 after finish */
+    pynna_ctc_token run; /* the run under way; its label is -1 for none */
+    double score;        /* log-probability of the path so far */
+} pynna_ctc_greedy;
+
+/* PYNNA_ERR_ARGUMENT: null, n_labels outside 2..65536, blank outside 0..n_labels - 1. */
+int pynna_ctc_greedy_init(int32_t n_labels, int32_t blank, pynna_ctc_greedy *greedy);
+
+/* Takes n_frames >= 0 rows. A token comes out when its run has ended, at most one a frame: tokens [n_frames] is filled
+ * from the start and *n_tokens says how many. PYNNA_ERR_ARGUMENT: null (with n_frames 0 the arrays may be) or
+ * n_frames < 0; PYNNA_ERR_NOT_FINITE: a NaN or +infinity, or a frame without any finite value; PYNNA_ERR_FINISHED;
+ * PYNNA_ERR_FULL: 2^31 - 1 frames in all. */
+int pynna_ctc_greedy_feed(pynna_ctc_greedy *greedy, const float *log_probs, int32_t n_frames,
+                          pynna_ctc_token *tokens, int32_t *n_tokens);
+
+/* The run under way, 0 or 1 token: what a partial result adds to the tokens so far. PYNNA_ERR_ARGUMENT: null. */
+int pynna_ctc_greedy_pending(const pynna_ctc_greedy *greedy, pynna_ctc_token *token, int32_t *n_tokens);
+
+/* Ends the stream and the run under way, 0 or 1 token. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED: once is enough. */
+int pynna_ctc_greedy_finish(pynna_ctc_greedy *greedy, pynna_ctc_token *token, int32_t *n_tokens);
+
+/* Prefix beam search. A hypothesis is a label sequence; its score is the logarithm of the summed probability of all its
+ * alignments. As soon as all hypotheses agree on a label it is committed: it waits in order until pynna_ctc_take, and
+ * hypotheses are told from there on, by their tails. A transcript is all that was taken, then the best tail.
+ * Hypotheses live in a tree of n_nodes nodes. When that runs full, the best hypothesis' oldest labels are committed by
+ * force and the hypotheses that contradict them are dropped (pynna_ctc_stats.n_forced counts such labels). */
+typedef struct {
+    int32_t n_labels;        /* labels a frame, the blank among them: 2 to 65536 */
+    int32_t blank;           /* its index */
+    int32_t beam;            /* hypotheses kept: 1 to 4096 */
+    int32_t cutoff_top_n;    /* labels looked at in a frame, the most probable ones: 1 or more */
+    double cutoff_prob;      /* no more labels than needed to reach this probability: above 0, 1 for all of them */
+    double score_margin;     /* drop hypotheses whose score is further below the best; above 0, INFINITY for none */
+    int32_t n_nodes;         /* room for the hypotheses' tails: 2 * beam to 2^26 */
+    int32_t max_frames;      /* frames that may be fed between two takings of everything: 1 to 2^26 */
+    const float *label_bias; /* [n_labels], added to each frame's log_probs, -infinity bans a label; NULL for none.
+                              * Init copies it. Cutoffs and tokens' log_prob leave it out */
+} pynna_ctc_config;
+
+/* The decoder: a plain block of pynna_ctc_size bytes without pointers: copy it to save, fork or move a stream. */
+typedef struct pynna_ctc pynna_ctc;
+
+/* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */
+typedef struct {
+    double score; /* log-probability of the whole of it, from the start of the stream */
+    int32_t first, n_tokens;
+} pynna_ctc_hypothesis;
+
+typedef struct {
+    int64_t n_committed;  /* labels committed so far, taken or waiting */
+    int64_t n_forced;     /* those of them committed by force */
+    int32_t n_frames;     /* fed so far */
+    int32_t n_room;       /* frames that may be fed now before everything must be taken */
+    int32_t n_waiting;    /* committed labels that wait to be taken */
+    int32_t n_hypotheses; /* in the beam */
+    int32_t n_nodes;      /* in use */
+    int32_t most_nodes;   /* in use at any time so far */
+    int32_t finished;     /* 1 after finish */
+} pynna_ctc_stats;
+
+/* Fills in DeepSpeech 0.5.1's settings: beam 500, cutoff_prob 1, cutoff_top_n 40, the blank last, no margin, no bias;
+ * and n_nodes 16384, max_frames 4096. With another beam, 64 + 32 * beam nodes or more keep forced commits rare. */
+void pynna_ctc_defaults(int32_t n_labels, pynna_ctc_config *config);
+
+/* What is wrong with a configuration, as one English sentence that names the field and its range; NULL if nothing. */
+const char *pynna_ctc_config_error(const pynna_ctc_config *config);
+
+/* Bytes that pynna_ctc_init needs; 0 if the configuration is wrong. */
+size_t pynna_ctc_size(const pynna_ctc_config *config);
+
+/* Builds a decoder in `memory` and points *out at it. PYNNA_ERR_ARGUMENT: a null pointer or a wrong configuration (see
+ * pynna_ctc_config_error); PYNNA_ERR_MEMORY. */
+int pynna_ctc_init(void *memory, size_t size, const pynna_ctc_config *config, pynna_ctc **out);
+
+/* Back to the start of a stream, as after init. PYNNA_ERR_ARGUMENT: null. */
+int pynna_ctc_reset(pynna_ctc *decoder);
+
+/* Takes n_frames >= 0 rows. PYNNA_ERR_ARGUMENT: null (with n_frames 0 log_probs may be) or n_frames < 0;
+ * PYNNA_ERR_NOT_FINITE: a NaN or +infinity, or a frame without any finite value, label_bias added; PYNNA_ERR_FINISHED;
+ * PYNNA_ERR_FULL: more than max_frames frames since all committed labels were last taken, or 2^31 - 1 frames in all. */
+int pynna_ctc_feed(pynna_ctc *decoder, const float *log_probs, int32_t n_frames);
+
+/* Ends the stream: nothing more can be fed; results stay. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
+int pynna_ctc_finish(pynna_ctc *decoder);
+
+/* Moves the oldest of the waiting committed labels, at most max_tokens, into `tokens`; *n_tokens says how many.
+ * PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be) or max_tokens < 0. */
+int pynna_ctc_take(pynna_ctc *decoder, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens);
+
+/* The best hypothesis' tail, what follows the committed labels, and its score. *n_tokens is the tail's length, also when
+ * it is longer than max_tokens: then nothing else is written and PYNNA_ERR_MEMORY returned. It costs the tail's length
+ * and the beam's width, whatever came before. PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be), max_tokens < 0. */
+int pynna_ctc_best(const pynna_ctc *decoder, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens,
+                   double *score);
+
+/* The up to max_hypotheses best hypotheses, best first, equals in a fixed order, their tails one behind the other in
+ * `tokens`. *n_hypotheses and *n_tokens say how many there are, *n_tokens also when they are more than max_tokens: then
+ * the arrays hold nothing of use and PYNNA_ERR_MEMORY is returned. PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens
+ * may be), max_hypotheses < 1, max_tokens < 0. */
+int pynna_ctc_nbest(const pynna_ctc *decoder, int32_t max_hypotheses, pynna_ctc_hypothesis *hypotheses,
+                    int32_t *n_hypotheses, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens);
+
+/* PYNNA_ERR_ARGUMENT: null. */
+int pynna_ctc_get_stats(const pynna_ctc *decoder, pynna_ctc_stats *stats);
+
 #ifdef __cplusplus
 }
 #endif
