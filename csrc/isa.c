@@ -1,0 +1,80 @@
+/* Which kernels there are, and which of them this processor runs. */
+#include "mac_array.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+static int has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+
+static int has_avx512vnni(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") && has_avx2();
+}
+#endif
+
+static int always(void)
+{
+    return 1;
+}
+
+/* The plainest first, the fastest last. */
+static const struct {
+    const pn_kernels *kernels;
+    int (*available)(void);
+} table[] = {
+    {&pn_kernels_ref, always},
+#if defined(__x86_64__)
+    {&pn_kernels_avx2, has_avx2},
+    {&pn_kernels_avx512vnni, has_avx512vnni},
+#endif
+};
+
+enum { N_KERNELS = (int)(sizeof table / sizeof *table) };
+
+int32_t pynna_isa_count(void)
+{
+    return N_KERNELS;
+}
+
+const char *pynna_isa_name(int32_t i)
+{
+    return i >= 0 && i < N_KERNELS ? table[i].kernels->name : NULL;
+}
+
+int32_t pynna_isa_available(int32_t i)
+{
+    return i >= 0 && i < N_KERNELS && table[i].available() ? 1 : 0;
+}
+
+const pn_kernels *pn_kernels_find(const char *name)
+{
+    if (!name)
+        name = getenv("PYNNA_ISA");
+    for (int i = N_KERNELS - 1; i >= 0; i--)
+        if ((!name || !*name || strcmp(name, table[i].kernels->name) == 0) && table[i].available())
+            return table[i].kernels;
+    return NULL;
+}
+
+const char *pynna_isa_default(void)
+{
+    const pn_kernels *k = pn_kernels_find(NULL);
+    return k ? k->name : NULL;
+}
+
+int pynna_mac(const char *isa, const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+              size_t u_stride, int32_t n_columns, int32_t *acc)
+{
+    if (!weights || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1 || n_columns > PYNNA_MAX_CHANNELS)
+        return PYNNA_ERR_ARGUMENT;
+    const pn_kernels *k = pn_kernels_find(isa);
+    if (!k)
+        return PYNNA_ERR_ISA;
+    k->mac(weights, n_blocks, n_groups, u, u_stride, n_columns, acc);
+    return PYNNA_OK;
+}

@@ -1,0 +1,65 @@
+/* What an instruction set has to offer: the MAC array itself and what stands around it. README.md defines the bits;
+ * mac_array_ref.c is the definition in C, mac_array_<isa>.c the same faster. */
+#ifndef PN_MAC_ARRAY_H
+#define PN_MAC_ARRAY_H
+
+#include "model.h"
+
+/* Where a cell block's four gates come from and where its cells go. A tile is int32 [4 gates][n_columns][16]. */
+typedef struct {
+    const int32_t *acc_x, *acc_h;           /* tiles */
+    const int32_t *bias_x, *bias_h;         /* [4][16] */
+    const int32_t *multiplier_x, *multiplier_h;
+    int32_t shift, n_columns;
+    int32_t cell_fraction_bits, h_multiplier, h_shift;
+    int16_t *c;                             /* cells of column j at c + j * c_stride, [16], in and out */
+    size_t c_stride;
+    uint8_t *h;                             /* h + 128 of column j at h + j * h_stride, [16], out */
+    size_t h_stride;
+} pn_lstm_tile;
+
+typedef struct {
+    const char *name;
+
+    /* acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k]; any number of blocks, 1 to 16 columns. */
+    void (*mac)(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
+                int32_t n_columns, int32_t *acc);
+
+    /* out[j * out_stride + 16 b + r] = clamp(requantise(acc[b][j][r] + bias, multiplier, shift), 0, 255). */
+    void (*requantise)(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                       const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);
+
+    /* One block of 16 cells of every column: gates, cell state, hidden state. */
+    void (*lstm)(const pn_lstm_tile *tile);
+
+    /* u[i] = 128 + clamp(rint(x[i] * gain[i]), -127, 127). */
+    void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u);
+} pn_kernels;
+
+extern const pn_kernels pn_kernels_ref;
+#if defined(__x86_64__)
+extern const pn_kernels pn_kernels_avx2, pn_kernels_avx512vnni;
+#endif
+
+/* The kernels of that name (NULL: PYNNA_ISA, or the fastest); NULL where there are none that this processor runs. */
+const pn_kernels *pn_kernels_find(const char *name);
+
+#if defined(__GNUC__)
+#define PN_INLINE static inline __attribute__((always_inline))
+#else
+#define PN_INLINE static inline
+#endif
+
+/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even, without a call to libm. */
+PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u)
+{
+    for (int32_t i = 0; i < n; i++) {
+        float v = x[i] * gain[i];
+        v = v > 127.0f ? 127.0f : v;
+        v = v < -127.0f ? -127.0f : v;
+        v = v + 12582912.0f;
+        u[i] = (uint8_t)((int32_t)(v - 12582912.0f) + 128);
+    }
+}
+
+#endif

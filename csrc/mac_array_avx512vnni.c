@@ -1,0 +1,225 @@
+/* AVX-512 with VNNI: vpdpbusd takes 16 rows by 4 columns, u8 by s8, in one instruction. */
+#if defined(__x86_64__)
+#include "activation_avx2.h"
+#include "mac_array.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512vnni,prefer-vector-width=512")))
+#define TILE TARGET __attribute__((always_inline)) static inline
+
+/* Four activations, at any address. */
+TILE int32_t load_group(const uint8_t *u)
+{
+    int32_t v;
+    memcpy(&v, u, sizeof v);
+    return v;
+}
+
+/* ---- the MAC array -------------------------------------------------------------------------------------------- */
+
+/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. */
+TILE void tile(const int NB, const int NC, const int8_t *weights, size_t block_bytes, int32_t n_groups,
+               const uint8_t *u, size_t u_stride, int32_t *acc, size_t acc_block)
+{
+    __m512i sum[4][6];
+#pragma GCC unroll 4
+    for (int b = 0; b < NB; b++)
+#pragma GCC unroll 6
+        for (int j = 0; j < NC; j++)
+            sum[b][j] = _mm512_setzero_si512();
+    for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4) {
+        __m512i w[4];
+#pragma GCC unroll 4
+        for (int b = 0; b < NB; b++)
+            w[b] = _mm512_loadu_si512(weights + (size_t)b * block_bytes);
+#pragma GCC unroll 6
+        for (int j = 0; j < NC; j++) {
+            __m512i v = _mm512_set1_epi32(load_group(u + (size_t)j * u_stride));
+#pragma GCC unroll 4
+            for (int b = 0; b < NB; b++)
+                sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int b = 0; b < NB; b++)
+#pragma GCC unroll 6
+        for (int j = 0; j < NC; j++)
+            _mm512_storeu_si512(acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, sum[b][j]);
+}
+
+/* One column: the weights are read once, in order, as fast as memory gives them; four sums hide the latency. */
+TARGET static void one_column(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, int32_t *acc)
+{
+    for (int32_t b = 0; b < n_blocks; b++, acc += PN_BLOCK) {
+        __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                          _mm512_setzero_si512()};
+        int32_t g = 0;
+        for (; g + 4 <= n_groups; g += 4, weights += 256)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                _mm_prefetch((const char *)weights + 64 * i + 2048, _MM_HINT_T0);
+                sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi32(load_group(u + 4 * (g + i))),
+                                             _mm512_loadu_si512(weights + 64 * i));
+            }
+        for (; g < n_groups; g++, weights += 64)
+            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_set1_epi32(load_group(u + 4 * g)), _mm512_loadu_si512(weights));
+        _mm512_storeu_si512(acc, _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3])));
+    }
+}
+
+#define COLUMNS(NB, NC)                                                                                    \
+    case NC:                                                                                               \
+        tile(NB, NC, weights, block_bytes, n_groups, u, u_stride, acc, acc_block);                         \
+        break
+#define BLOCKS(NB)                                                                                         \
+    TARGET static void blocks_##NB(int32_t n_columns, const int8_t *weights, size_t block_bytes, int32_t n_groups,         \
+                            const uint8_t *u, size_t u_stride, int32_t *acc, size_t acc_block)             \
+    {                                                                                                      \
+        switch (n_columns) {                                                                               \
+            COLUMNS(NB, 1);                                                                                \
+            COLUMNS(NB, 2);                                                                                \
+            COLUMNS(NB, 3);                                                                                \
+            COLUMNS(NB, 4);                                                                                \
+            COLUMNS(NB, 5);                                                                                \
+            COLUMNS(NB, 6);                                                                                \
+        }                                                                                                  \
+    }
+BLOCKS(1)
+BLOCKS(4)
+
+static void mac(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
+                int32_t n_columns, int32_t *acc)
+{
+    size_t block_bytes = (size_t)n_groups * 64, acc_block = (size_t)n_columns * PN_BLOCK;
+    if (n_columns == 1) {
+        one_column(weights, n_blocks, n_groups, u, acc);
+        return;
+    }
+    int32_t parts = pn_divide_up(n_columns, 6); /* even parts: 16 columns go as 6, 5, 5 */
+    for (int32_t b = 0; b < n_blocks;) {
+        int32_t nb = n_blocks - b >= 4 ? 4 : 1;
+        for (int32_t p = 0; p < parts; p++) {
+            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
+            (nb == 4 ? blocks_4 : blocks_1)(nc, weights + (size_t)b * block_bytes, block_bytes, n_groups,
+                                            u + (size_t)j * u_stride, u_stride,
+                                            acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, acc_block);
+        }
+        b += nb;
+    }
+}
+
+/* ---- around it ------------------------------------------------------------------------------------------------ */
+
+/* (even, odd) 64-bit lanes shifted right; each result fits in 32 bits and goes back to its place. */
+TILE __m512i shift_and_merge(__m512i even, __m512i odd, __m128i shift)
+{
+    even = _mm512_sra_epi64(even, shift);
+    odd = _mm512_sra_epi64(odd, shift);
+    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
+
+TARGET static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                              const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+{
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (shift - 1));
+    const __m128i count = _mm_cvtsi32_si128(shift);
+    for (int32_t b = 0; b < n_blocks; b++) {
+        __m512i add = _mm512_loadu_si512(bias + b * PN_BLOCK), m = _mm512_loadu_si512(multiplier + b * PN_BLOCK);
+        __m512i m_odd = _mm512_srli_epi64(m, 32);
+        for (int32_t j = 0; j < n_columns; j++, acc += PN_BLOCK) {
+            __m512i v = _mm512_add_epi32(_mm512_loadu_si512(acc), add);
+            __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, m), half);
+            __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(v, 32), m_odd), half);
+            v = _mm512_max_epi32(shift_and_merge(even, odd, count), _mm512_setzero_si512());
+            _mm_storeu_si128((__m128i *)(void *)(out + (size_t)j * out_stride + b * PN_BLOCK),
+                             _mm512_cvtusepi32_epi8(v));
+        }
+    }
+}
+
+typedef struct {
+    __m512i bias, even, odd; /* of 16 rows; the multiplier's even and odd lanes */
+} half_gate;
+
+TILE half_gate load_half(const int32_t *bias, const int32_t *multiplier)
+{
+    __m512i m = _mm512_loadu_si512(multiplier);
+    half_gate r = {_mm512_loadu_si512(bias), m, _mm512_srli_epi64(m, 32)};
+    return r;
+}
+
+TILE __m256i gate(const half_gate *x, const half_gate *h, const int32_t *acc_x, const int32_t *acc_h, __m512i half,
+                  __m128i count)
+{
+    __m512i vx = _mm512_add_epi32(_mm512_loadu_si512(acc_x), x->bias);
+    __m512i vh = _mm512_add_epi32(_mm512_loadu_si512(acc_h), h->bias);
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(vx, x->even), _mm512_mul_epi32(vh, h->even));
+    __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(vx, 32), x->odd),
+                                   _mm512_mul_epi32(_mm512_srli_epi64(vh, 32), h->odd));
+    return _mm512_cvtsepi32_epi16(
+        shift_and_merge(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half), count));
+}
+
+/* Products of a gate (0 to 32767) with 16-bit values, in 32 bits: the gate's upper half-words are zero. */
+TILE __m512i product(__m256i gate_value, __m256i v)
+{
+    return _mm512_madd_epi16(_mm512_cvtepu16_epi32(gate_value), _mm512_cvtepi16_epi32(v));
+}
+
+TILE __m256i to_q12(__m256i c, int32_t fraction_bits)
+{
+    __m512i v = _mm512_cvtepi16_epi32(c);
+    if (fraction_bits <= 12)
+        v = _mm512_sll_epi32(v, _mm_cvtsi32_si128(12 - fraction_bits));
+    else
+        v = _mm512_sra_epi32(_mm512_add_epi32(v, _mm512_set1_epi32(1 << (fraction_bits - 13))),
+                             _mm_cvtsi32_si128(fraction_bits - 12));
+    return _mm512_cvtsepi32_epi16(v);
+}
+
+TARGET static void lstm(const pn_lstm_tile *t)
+{
+    const pn_cubics s = pn_load_cubics(pn_sigmoid_coefficients), th = pn_load_cubics(pn_tanh_coefficients);
+    const __m512i half = _mm512_set1_epi64((int64_t)1 << (t->shift - 1)), round15 = _mm512_set1_epi32(1 << 14);
+    const __m128i count = _mm_cvtsi32_si128(t->shift);
+    const int ig_bits = 15 - t->cell_fraction_bits;
+    const __m512i ig_round = _mm512_set1_epi32(ig_bits ? 1 << (ig_bits - 1) : 0);
+    half_gate x[4], h[4];
+    for (int g = 0; g < 4; g++) {
+        x[g] = load_half(t->bias_x + g * PN_BLOCK, t->multiplier_x + g * PN_BLOCK);
+        h[g] = load_half(t->bias_h + g * PN_BLOCK, t->multiplier_h + g * PN_BLOCK);
+    }
+    for (int32_t j = 0; j < t->n_columns; j++) {
+        __m256i q[4];
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; g++) {
+            size_t at = (size_t)(g * t->n_columns + j) * PN_BLOCK;
+            q[g] = gate(&x[g], &h[g], t->acc_x + at, t->acc_h + at, half, count);
+        }
+        __m256i i = pn_sigmoid16(&s, q[0]), g = pn_tanh16(&th, q[1]), f = pn_sigmoid16(&s, q[2]), o = pn_sigmoid16(&s, q[3]);
+        __m256i *cell = (__m256i *)(void *)(t->c + (size_t)j * t->c_stride);
+        __m512i ig = _mm512_sra_epi32(_mm512_add_epi32(product(i, g), ig_round), _mm_cvtsi32_si128(ig_bits));
+        __m512i v = _mm512_add_epi32(product(f, _mm256_loadu_si256(cell)), ig);
+        __m256i c = _mm512_cvtsepi32_epi16(_mm512_srai_epi32(_mm512_add_epi32(v, round15), 15));
+        _mm256_storeu_si256(cell, c);
+        __m256i y = _mm256_mulhrs_epi16(o, pn_tanh16(&th, to_q12(c, t->cell_fraction_bits)));
+        __m512i hq = _mm512_mullo_epi32(_mm512_cvtepi16_epi32(y), _mm512_set1_epi32(t->h_multiplier));
+        hq = _mm512_sra_epi32(_mm512_add_epi32(hq, _mm512_set1_epi32(1 << (t->h_shift - 1))),
+                              _mm_cvtsi32_si128(t->h_shift));
+        hq = _mm512_min_epi32(_mm512_max_epi32(hq, _mm512_set1_epi32(-127)), _mm512_set1_epi32(127));
+        _mm_storeu_si128((__m128i *)(void *)(t->h + (size_t)j * t->h_stride),
+                         _mm512_cvtepi32_epi8(_mm512_add_epi32(hq, _mm512_set1_epi32(128))));
+    }
+}
+
+TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+{
+    pn_quantise_loop(x, gain, n, u);
+}
+
+const pn_kernels pn_kernels_avx512vnni = {"avx512vnni", mac, requantise, lstm, quantise};
+#else
+typedef int pn_no_avx512vnni;
+#endif

@@ -1,0 +1,80 @@
+/* The definition: plain C for every processor, without an intrinsic. */
+#include "activation.h"
+#include "mac_array.h"
+
+static void mac(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
+                int32_t n_columns, int32_t *acc)
+{
+    for (int32_t b = 0; b < n_blocks; b++)
+        for (int32_t j = 0; j < n_columns; j++, acc += PN_BLOCK) {
+            const int8_t *w = weights + (size_t)b * (size_t)n_groups * PN_BLOCK * PN_GROUP; /* [n_groups][16][4] */
+            const uint8_t *v = u + (size_t)j * u_stride;
+            int32_t sum[PN_BLOCK] = {0};
+            for (int32_t g = 0; g < n_groups; g++, v += PN_GROUP, w += PN_BLOCK * PN_GROUP)
+                for (int32_t r = 0; r < PN_BLOCK; r++)
+                    sum[r] += w[4 * r] * v[0] + w[4 * r + 1] * v[1] + w[4 * r + 2] * v[2] + w[4 * r + 3] * v[3];
+            for (int32_t r = 0; r < PN_BLOCK; r++)
+                acc[r] = sum[r];
+        }
+}
+
+static int64_t clamp(int64_t v, int64_t low, int64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                       const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+{
+    int64_t half = (int64_t)1 << (shift - 1);
+    for (int32_t b = 0; b < n_blocks; b++)
+        for (int32_t j = 0; j < n_columns; j++, acc += PN_BLOCK)
+            for (int32_t r = 0; r < PN_BLOCK; r++) {
+                int32_t row = b * PN_BLOCK + r;
+                int64_t v = ((int64_t)(acc[r] + bias[row]) * multiplier[row] + half) >> shift;
+                out[(size_t)j * out_stride + (size_t)row] = (uint8_t)clamp(v, 0, 255);
+            }
+}
+
+/* v * 2^-bits, rounded half up. */
+static int32_t round_shift(int32_t v, int32_t bits)
+{
+    return bits ? (v + (1 << (bits - 1))) >> bits : v;
+}
+
+static int16_t cell_to_q12(int32_t c, int32_t fraction_bits)
+{
+    if (fraction_bits <= 12)
+        return (int16_t)clamp((int64_t)c * (1 << (12 - fraction_bits)), -32768, 32767);
+    return (int16_t)round_shift(c, fraction_bits - 12);
+}
+
+static int16_t gate(const pn_lstm_tile *t, int32_t g, int32_t column, int32_t r)
+{
+    int32_t at = (g * t->n_columns + column) * PN_BLOCK + r, row = g * PN_BLOCK + r;
+    int64_t v = (int64_t)(t->acc_x[at] + t->bias_x[row]) * t->multiplier_x[row] +
+                (int64_t)(t->acc_h[at] + t->bias_h[row]) * t->multiplier_h[row];
+    return (int16_t)clamp((v + ((int64_t)1 << (t->shift - 1))) >> t->shift, -32768, 32767);
+}
+
+static void lstm(const pn_lstm_tile *t)
+{
+    for (int32_t j = 0; j < t->n_columns; j++)
+        for (int32_t r = 0; r < PN_BLOCK; r++) {
+            int16_t *c = t->c + (size_t)j * t->c_stride + r;
+            int32_t i = pn_sigmoid(gate(t, 0, j, r)), g = pn_tanh(gate(t, 1, j, r));
+            int32_t f = pn_sigmoid(gate(t, 2, j, r)), o = pn_sigmoid(gate(t, 3, j, r));
+            int32_t v = f * *c + round_shift(i * g, 15 - t->cell_fraction_bits);
+            *c = (int16_t)clamp((v + (1 << 14)) >> 15, -32768, 32767);
+            int32_t y = (o * pn_tanh(cell_to_q12(*c, t->cell_fraction_bits)) + (1 << 14)) >> 15;
+            int64_t h = clamp(round_shift(y * t->h_multiplier, t->h_shift), -127, 127);
+            t->h[(size_t)j * t->h_stride + (size_t)r] = (uint8_t)(h + 128);
+        }
+}
+
+static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+{
+    pn_quantise_loop(x, gain, n, u);
+}
+
+const pn_kernels pn_kernels_ref = {"ref", mac, requantise, lstm, quantise};

@@ -1,0 +1,361 @@
+/* The network, step by step. Columns are what a kernel works on side by side: channel j's step s is column
+ * s * n_channels + j. Layers 1 to 3 and the LSTM's input half take all columns of a batch of steps at once; the recurrent
+ * half takes the n_channels columns of one step after the other; layers 5 and 6 take all columns again. The threads of a
+ * pool share each layer's row blocks and meet after it. */
+#include "exact_math.h"
+#include "mac_array.h"
+#include "threads.h"
+
+#include <string.h>
+
+enum { MAX_COLUMNS = 256, UNIT = 4 }; /* UNIT row blocks are worked on together: the four gates of 16 cells, say */
+
+struct pynna_workspace {
+    const pynna_model *model;
+    const pn_kernels *kernels;
+    int32_t max_columns;
+    float *gain;            /* [window * coefficients]: feature_gain for every frame of the window */
+    uint8_t *a, *b;         /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
+    uint8_t *h;             /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
+    int16_t *c;             /* [16][c_stride]: cell states */
+    int32_t *gates;         /* [cell blocks][max_columns in parts of 16][4][16][16]: the input half's sums */
+    int32_t *tiles;         /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
+    double *logits;         /* [max_columns][layer 6's rows] */
+    size_t stride, h_stride, c_stride;
+};
+
+enum { TILE = UNIT * 16 * PN_BLOCK }; /* int32 in a tile of up to 16 columns */
+
+/* What the threads of one step share. */
+typedef struct {
+    pynna_workspace *w;
+    pynna_pool *pool;
+    int32_t n_channels, n_steps, done; /* steps in this batch; steps done before it */
+    const pynna_channel *channels;
+} step_job;
+
+/* ---- memory --------------------------------------------------------------------------------------------------- */
+
+/* Bytes a row takes: an odd multiple of 64, so that rows of different columns do not meet in the same cache sets. */
+static size_t row_stride(int32_t n)
+{
+    size_t lines = pn_align64((size_t)n) / 64;
+    return 64 * (lines | 1);
+}
+
+static int32_t widest(const pynna_model *m)
+{
+    int32_t n = 0;
+    for (int i = 0; i < PYNNA_N_LAYERS; i++) {
+        int32_t rows = m->layers[i].n_blocks * PN_BLOCK, columns = m->layers[i].n_groups * PN_GROUP;
+        if (i != PN_LSTM_X && i != PN_LSTM_H && rows > n)
+            n = rows;
+        n = columns > n ? columns : n;
+    }
+    return n;
+}
+
+static int32_t cell_blocks(const pynna_model *m)
+{
+    return pn_divide_up(m->geometry.n_cell, PN_BLOCK);
+}
+
+/* Lays the workspace out from `base` on (NULL to measure only) and gives its size. */
+static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_columns, unsigned char *base)
+{
+    size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns, parts = (columns + 15) / 16;
+    size_t cells = (size_t)cell_blocks(m);
+    w->stride = row_stride(widest(m));
+    w->h_stride = row_stride(m->geometry.n_cell);
+    w->c_stride = cells * PN_BLOCK;
+#define TAKE(field, count) (w->field = base ? (void *)(base + at) : NULL, at += pn_align64((count) * sizeof *w->field))
+    TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
+    TAKE(a, columns * w->stride);
+    TAKE(b, columns * w->stride);
+    TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
+    TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
+    TAKE(gates, cells * parts * TILE);
+    TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
+    TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
+#undef TAKE
+    return at;
+}
+
+size_t pynna_workspace_size(const pynna_model *model, int32_t max_columns)
+{
+    pynna_workspace w;
+    if (!model || max_columns < PYNNA_MAX_CHANNELS || max_columns > MAX_COLUMNS)
+        return 0;
+    return lay_out(&w, model, max_columns, NULL);
+}
+
+int pynna_workspace_init(void *memory, size_t size, const pynna_model *model, int32_t max_columns, const char *isa,
+                         pynna_workspace **workspace)
+{
+    size_t needed = pynna_workspace_size(model, max_columns);
+    if (!memory || !workspace || needed == 0)
+        return PYNNA_ERR_ARGUMENT;
+    if (size < needed || (uintptr_t)memory % 64 != 0)
+        return PYNNA_ERR_MEMORY;
+    const pn_kernels *kernels = pn_kernels_find(isa);
+    if (!kernels)
+        return PYNNA_ERR_ISA;
+    pynna_workspace *w = memory;
+    memset(w, 0, needed); /* what pads rows stays zero for good */
+    lay_out(w, model, max_columns, memory);
+    w->model = model;
+    w->kernels = kernels;
+    w->max_columns = max_columns;
+    int32_t n_coefficients = model->geometry.n_coefficients;
+    for (int32_t i = 0; i < model->layers[PN_LAYER_1].info.n_columns; i++)
+        w->gain[i] = model->feature_gain[i % n_coefficients];
+    *workspace = w;
+    return PYNNA_OK;
+}
+
+const char *pynna_workspace_isa(const pynna_workspace *workspace)
+{
+    return workspace->kernels->name;
+}
+
+/* ---- layers --------------------------------------------------------------------------------------------------- */
+
+/* A thread's share of n things: [*begin, *end). */
+static void share(int32_t n, int32_t thread, int32_t n_threads, int32_t *begin, int32_t *end)
+{
+    *begin = (int32_t)((int64_t)n * thread / n_threads);
+    *end = (int32_t)((int64_t)n * (thread + 1) / n_threads);
+}
+
+static const int8_t *block_weights(const pn_layer *l, int32_t block)
+{
+    return l->weights + (size_t)block * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
+}
+
+static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
+{
+    return job->w->tiles + ((size_t)thread * 2 + (size_t)half) * TILE;
+}
+
+/* A clipped-ReLU layer: n columns of u at `in` to u at `out`. */
+static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, size_t in_stride, uint8_t *out,
+                  int32_t thread, int32_t n_threads)
+{
+    const pynna_workspace *w = job->w;
+    int32_t n = job->n_channels * job->n_steps, unit, end;
+    int32_t *acc = thread_tile(job, thread, 0);
+    share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &unit, &end);
+    for (; unit < end; unit++) {
+        int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
+        for (int32_t j = 0; j < n; j += 16) {
+            int32_t columns = n - j < 16 ? n - j : 16;
+            w->kernels->mac(block_weights(l, block), n_blocks, l->n_groups, in + (size_t)j * in_stride, in_stride,
+                            columns, acc);
+            w->kernels->requantise(acc, n_blocks, columns, l->bias + block * PN_BLOCK,
+                                   l->multiplier + block * PN_BLOCK, l->info.shift,
+                                   out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
+        }
+    }
+}
+
+/* The LSTM's input half for a batch of several steps, kept until each step's turn. */
+static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
+{
+    const pynna_workspace *w = job->w;
+    const pn_layer *l = &w->model->layers[PN_LSTM_X];
+    int32_t n = job->n_channels, block, end;
+    size_t parts = (size_t)pn_divide_up(w->max_columns, 16);
+    share(cell_blocks(w->model), thread, n_threads, &block, &end);
+    for (; block < end; block++)
+        for (int32_t s = 0; s < job->n_steps; s++)
+            w->kernels->mac(block_weights(l, 4 * block), 4, l->n_groups, in + (size_t)(s * n) * w->stride, w->stride, n,
+                            w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK);
+}
+
+/* One step of the LSTM: the recurrent half (and the input half, where lstm_input has not been), gates and states. */
+static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t thread, int32_t n_threads)
+{
+    const pynna_workspace *w = job->w;
+    const pynna_geometry *g = &w->model->geometry;
+    const pn_layer *lx = &w->model->layers[PN_LSTM_X], *lh = &w->model->layers[PN_LSTM_H];
+    int32_t n = job->n_channels, block, end;
+    size_t parts = (size_t)pn_divide_up(w->max_columns, 16);
+    const uint8_t *h_old = w->h + (size_t)(s * n) * w->h_stride;
+    uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
+    int32_t *acc_h = thread_tile(job, thread, 1);
+    share(cell_blocks(w->model), thread, n_threads, &block, &end);
+    for (; block < end; block++) {
+        int32_t *acc_x = thread_tile(job, thread, 0);
+        if (job->n_steps > 1)
+            acc_x = w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK;
+        else
+            w->kernels->mac(block_weights(lx, 4 * block), 4, lx->n_groups, in, w->stride, n, acc_x);
+        w->kernels->mac(block_weights(lh, 4 * block), 4, lh->n_groups, h_old, w->h_stride, n, acc_h);
+        int32_t row = 4 * block * PN_BLOCK, cell = block * PN_BLOCK;
+        pn_lstm_tile tile = {acc_x, acc_h, lx->bias + row, lh->bias + row, lx->multiplier + row, lh->multiplier + row,
+                             lx->info.shift, n, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
+                             w->c + cell, w->c_stride, h_new + cell, w->h_stride};
+        w->kernels->lstm(&tile);
+    }
+}
+
+/* z [n_labels] to log-probabilities, in the order of the labels. */
+static void log_softmax(const double *z, int32_t n, float *p)
+{
+    double max = z[0], sum = 0.0;
+    for (int32_t i = 1; i < n; i++)
+        max = z[i] > max ? z[i] : max;
+    for (int32_t i = 0; i < n; i++)
+        sum += pn_exp(z[i] - max);
+    double log_sum = pn_log(sum);
+    for (int32_t i = 0; i < n; i++)
+        p[i] = (float)(z[i] - max - log_sum);
+}
+
+/* Layer 6 and the softmax; columns are shared, since a column's sum needs all of its labels. */
+static void output(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
+{
+    const pynna_workspace *w = job->w;
+    const pn_layer *l = &w->model->layers[PN_LAYER_6];
+    int32_t n_labels = w->model->geometry.n_labels, n = job->n_channels, j, end;
+    int32_t *acc = thread_tile(job, thread, 0);
+    share(n * job->n_steps, thread, n_threads, &j, &end);
+    for (; j < end; j += 16) {
+        int32_t columns = end - j < 16 ? end - j : 16;
+        for (int32_t b = 0; b < l->n_blocks; b++) {
+            w->kernels->mac(block_weights(l, b), 1, l->n_groups, in + (size_t)j * w->stride, w->stride, columns, acc);
+            for (int32_t i = 0; i < columns * PN_BLOCK; i++) {
+                int32_t row = b * PN_BLOCK + i % PN_BLOCK;
+                size_t at = (size_t)(j + i / PN_BLOCK) * (size_t)l->n_blocks * PN_BLOCK + (size_t)row;
+                w->logits[at] = (double)(acc[i] + l->bias[row]) * (double)l->logit_scale[row];
+            }
+        }
+        for (int32_t k = j; k < j + columns; k++)
+            log_softmax(w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, n_labels,
+                        job->channels[k % n].log_probs + (size_t)(job->done + k / n) * (size_t)n_labels);
+    }
+}
+
+static void quantise(const step_job *job, uint8_t *out, int32_t thread, int32_t n_threads)
+{
+    const pynna_workspace *w = job->w;
+    int32_t n = job->n_channels, j, end;
+    share(n * job->n_steps, thread, n_threads, &j, &end);
+    for (; j < end; j++) {
+        const pynna_channel *channel = &job->channels[j % n];
+        w->kernels->quantise(channel->x + (size_t)(job->done + j / n) * channel->x_stride, w->gain,
+                             w->model->layers[PN_LAYER_1].info.n_columns, out + (size_t)j * w->stride);
+    }
+}
+
+/* ---- steps ---------------------------------------------------------------------------------------------------- */
+
+/* One batch of steps on one thread: from features to log-probabilities. */
+static void run_batch(const step_job *job, int32_t thread, int32_t n_threads)
+{
+    pynna_workspace *w = job->w;
+    const pn_layer *layers = w->model->layers;
+    const uint8_t *h_new = w->h + (size_t)job->n_channels * w->h_stride;
+    quantise(job, w->a, thread, n_threads);
+    pn_pool_meet(job->pool);
+    dense(job, &layers[PN_LAYER_1], w->a, w->stride, w->b, thread, n_threads);
+    pn_pool_meet(job->pool);
+    dense(job, &layers[PN_LAYER_2], w->b, w->stride, w->a, thread, n_threads);
+    pn_pool_meet(job->pool);
+    dense(job, &layers[PN_LAYER_3], w->a, w->stride, w->b, thread, n_threads);
+    pn_pool_meet(job->pool);
+    if (job->n_steps > 1) /* no meeting after it: a thread's cells are the same in lstm_step */
+        lstm_input(job, w->b, thread, n_threads);
+    for (int32_t s = 0; s < job->n_steps; s++) {
+        lstm_step(job, w->b, s, thread, n_threads);
+        pn_pool_meet(job->pool);
+    }
+    dense(job, &layers[PN_LAYER_5], h_new, w->h_stride, w->a, thread, n_threads);
+    pn_pool_meet(job->pool);
+    output(job, w->a, thread, n_threads);
+}
+
+/* The last step's hidden states become the old ones of the next batch. */
+static void carry_h(const step_job *job)
+{
+    size_t row = job->w->h_stride, n = (size_t)job->n_channels;
+    memcpy(job->w->h, job->w->h + (size_t)job->n_steps * n * row, n * row);
+}
+
+static void run_steps(void *argument, int32_t thread, int32_t n_threads)
+{
+    const step_job *whole = argument;
+    step_job batch = *whole;
+    int32_t most = batch.w->max_columns / batch.n_channels;
+    for (batch.done = 0; batch.done < whole->n_steps; batch.done += batch.n_steps) {
+        int32_t left = whole->n_steps - batch.done;
+        batch.n_steps = left < most ? left : most;
+        run_batch(&batch, thread, n_threads);
+        if (thread == 0)
+            carry_h(&batch);
+        pn_pool_meet(batch.pool); /* before the buffers are written again */
+    }
+}
+
+/* Not a number and infinity are what v - v is not zero of. */
+static int all_finite(const float *v, size_t n)
+{
+    int good = 1;
+    for (size_t i = 0; i < n; i++)
+        good &= v[i] - v[i] == 0.0f;
+    return good;
+}
+
+static int check_channels(const pynna_workspace *w, int32_t n_channels, int32_t n_steps, const pynna_channel *channels)
+{
+    size_t window = (size_t)w->model->layers[PN_LAYER_1].info.n_columns;
+    for (int32_t j = 0; j < n_channels; j++) {
+        const pynna_channel *c = &channels[j];
+        if (!c->x || !c->c_in || !c->h_in || !c->c_out || !c->h_out || !c->log_probs)
+            return PYNNA_ERR_ARGUMENT;
+        if (c->x_stride <= window) { /* windows that touch or overlap are one run of floats */
+            if (!all_finite(c->x, (size_t)(n_steps - 1) * c->x_stride + window))
+                return PYNNA_ERR_NOT_FINITE;
+            continue;
+        }
+        for (int32_t s = 0; s < n_steps; s++)
+            if (!all_finite(c->x + (size_t)s * c->x_stride, window))
+                return PYNNA_ERR_NOT_FINITE;
+    }
+    return PYNNA_OK;
+}
+
+static void load_states(pynna_workspace *w, int32_t n_channels, const pynna_channel *channels)
+{
+    size_t n_cell = (size_t)w->model->geometry.n_cell;
+    for (int32_t j = 0; j < n_channels; j++) {
+        memcpy(w->c + (size_t)j * w->c_stride, channels[j].c_in, n_cell * sizeof *w->c);
+        for (size_t i = 0; i < n_cell; i++)
+            w->h[(size_t)j * w->h_stride + i] = (uint8_t)(channels[j].h_in[i] + 128);
+    }
+}
+
+static void store_states(const pynna_workspace *w, int32_t n_channels, const pynna_channel *channels)
+{
+    size_t n_cell = (size_t)w->model->geometry.n_cell;
+    for (int32_t j = 0; j < n_channels; j++) {
+        memcpy(channels[j].c_out, w->c + (size_t)j * w->c_stride, n_cell * sizeof *w->c);
+        for (size_t i = 0; i < n_cell; i++)
+            channels[j].h_out[i] = (int8_t)(w->h[(size_t)j * w->h_stride + i] - 128);
+    }
+}
+
+int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels, int32_t n_steps,
+               const pynna_channel *channels)
+{
+    if (!workspace || !channels || n_channels < 1 || n_channels > PYNNA_MAX_CHANNELS || n_steps < 1)
+        return PYNNA_ERR_ARGUMENT;
+    int status = check_channels(workspace, n_channels, n_steps, channels);
+    if (status)
+        return status;
+    load_states(workspace, n_channels, channels);
+    step_job job = {workspace, pool, n_channels, n_steps, 0, channels};
+    pn_pool_run(pool, run_steps, &job);
+    store_states(workspace, n_channels, channels);
+    return PYNNA_OK;
+}
