@@ -1,0 +1,398 @@
+"""The command ``pynna``: transcribe recordings, map trained models, tell about the build and a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pynna.errors import PynnaError
+
+if TYPE_CHECKING:
+    from pynna.audio import Audio
+    from pynna.model import Model
+    from pynna.results import Result
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes; argparse itself exits with 2."""
+
+STDIN = "-"
+
+_EXIT_CODES = """\
+exit codes:
+  0    all is well
+  1    a file could not be transcribed, read or written (all the others still were)
+  2    the command line is wrong
+  130  interrupted
+"""
+
+_MAIN_EPILOG = (
+    """\
+examples:
+  pynna transcribe clip.wav                    what was said
+  pynna map output_graph.pb -o mine.nna        a trained DeepSpeech model for this machine and any other
+  pynna info mine.nna                          what is in it, and which instruction set runs it
+
+`pynna COMMAND --help` tells more about each.
+
+"""
+    + _EXIT_CODES
+)
+
+_TRANSCRIBE_EPILOG = (
+    """\
+examples:
+  pynna transcribe clip.wav
+  pynna transcribe --words *.flac              each word's start and end in seconds and its confidence
+  pynna transcribe --json a.mp3 b.ogg | jq -r .text
+  pynna transcribe --model mine.nna --beam 64 clip.wav
+  arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
+
+Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
+down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
+gives one object on a line of its own: file, text, words (text, start, end, confidence), confidence, alternatives (text,
+confidence), duration in seconds and notes.
+
+"""
+    + _EXIT_CODES
+)
+
+_MAP_EPILOG = (
+    """\
+examples:
+  pynna map output_graph.pb -o mine.nna
+  pynna map output_graph.pb -o mine.nna --alphabet alphabet.txt --calibrate clips/*.wav
+  pynna map weights.npz -o mine.nna --name "Car, German" --licence CC0-1.0
+
+SOURCE is a DeepSpeech output_graph.pb, or an .npz of its variables under DeepSpeech's names. Calibration decides how
+the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
+without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
+one in floating point, layer by layer and text by text. Reading .pb files needs protobuf: pip install 'pynna[map]'.
+
+"""
+    + _EXIT_CODES
+)
+
+_INFO_EPILOG = (
+    """\
+examples:
+  pynna info                                   this build, and the model that ships with it
+  pynna info mine.nna --json
+  PYNNA_ISA=avx2 pynna info                    choose the instruction set by hand; true of every command
+
+"""
+    + _EXIT_CODES
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments, those of the process unless given.
+
+    Returns
+    -------
+    int
+        0 all is well, 1 something failed, 2 a wrong command line (argparse exits by itself), 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
+    args = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        code = command(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `pynna ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (PynnaError, OSError, MemoryError, ImportError) as error:
+        _complain(error)
+        return FAILED
+
+
+# ---- arguments -----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pynna",
+        description="Speech recognition with int8 LSTM networks, one 20 ms step at a time.",
+        epilog=_MAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_transcribe(commands)
+    _add_map(commands)
+    _add_info(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """--version, which asks the installed package only when it is used."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        import pynna
+
+        print(f"pynna {pynna.build_info()['version']}")
+        parser.exit()
+
+
+def _add_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], **texts: str) -> Any:
+    parser = commands.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _add_transcribe(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "transcribe",
+        _transcribe,
+        help="recordings to text",
+        description="Prints what is said in each recording.",
+        epilog=_TRANSCRIBE_EPILOG,
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help='recordings; "-" reads one from standard input')
+    parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--json", action="store_true", help="one JSON object for each file, on a line of its own")
+    parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
+    parser.add_argument(
+        "--alternatives",
+        type=_at_least(0, 1000),
+        default=0,
+        metavar="N",
+        help="also the N next best texts (default: 0)",
+    )
+    parser.add_argument(
+        "--beam", type=_at_least(1, 4096), metavar="N", help="width of the beam search; wider is slower, not worse"
+    )
+    parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
+
+
+def _add_map(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "map",
+        _map,
+        help="a trained DeepSpeech model to a .nna file",
+        description="Maps a trained model to int8, writes it to a .nna file and reports what that cost.",
+        epilog=_MAP_EPILOG,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="output_graph.pb or .npz")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.nna", help="the file to write")
+    parser.add_argument("--calibrate", nargs="+", metavar="WAV", help="recordings to calibrate on")
+    parser.add_argument("--alphabet", metavar="FILE", help="alphabet.txt (default: English, a-z and apostrophe)")
+    parser.add_argument("--name", help="the model's name for its card (default: that of SOURCE)")
+    parser.add_argument("--licence", "--license", help="the model's licence for its card, an SPDX identifier or a text")
+    parser.add_argument("--json", action="store_true", help="the report as one JSON object")
+
+
+def _add_info(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "info",
+        _info,
+        help="this build, and a model's card",
+        description="Tells about this build and about a model.",
+        epilog=_INFO_EPILOG,
+    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _at_least(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: an int from least to most."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {least} to {most}")
+        return value
+
+    return parse
+
+
+# ---- transcribe ----------------------------------------------------------------------------------------------------
+
+
+def _transcribe(args: argparse.Namespace) -> int:
+    import pynna
+
+    model = pynna.load(args.model, threads=args.threads)
+    code = OK
+    with _Progress(len(args.files), "file") as progress:
+        for path in args.files:
+            try:
+                audio = _load(path, model.geometry.sample_rate)
+                _print_notes(path, audio)
+                result = _recognise(model, audio, args)
+            except (PynnaError, OSError, MemoryError) as error:
+                progress.hide()
+                _complain(error)
+                code = FAILED
+            else:
+                progress.hide()
+                _print_result(path, audio, result, args)
+            progress.advance(1)
+    return code
+
+
+def _load(path: str, rate: int) -> Audio:
+    from pynna import audio
+    from pynna.errors import AudioError
+
+    if path != STDIN:
+        return audio.read(path, target_rate=rate)
+    if sys.stdin.isatty():
+        raise AudioError("standard input is a terminal; a WAV, FLAC, OGG or MP3 file is expected from it")
+    return audio.read(sys.stdin.buffer, target_rate=rate)
+
+
+def _recognise(model: Model, audio: Audio, args: argparse.Namespace) -> Result:
+    options: dict[str, int] = {"alternatives": args.alternatives}
+    if args.beam is not None:
+        options["beam_width"] = args.beam
+    return model.transcribe(audio.pcm, audio.rate, **options)
+
+
+def _print_notes(path: str, audio: Audio) -> None:
+    for note in audio.notes:
+        print(f"{path}: {note}", file=sys.stderr)
+
+
+def _print_result(path: str, audio: Audio, result: Result, args: argparse.Namespace) -> None:
+    if args.json:
+        print(json.dumps(_result_as_dict(path, audio, result)))
+    else:
+        print(f"{path}: {result.text}" if len(args.files) > 1 else result.text)
+        if args.words:
+            for word in result.words:
+                print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
+        for i, alternative in enumerate(result.alternatives[: args.alternatives], 1):
+            print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
+    sys.stdout.flush()
+
+
+def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
+    return {
+        "file": path,
+        "text": result.text,
+        "words": [
+            {"text": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "confidence": round(w.confidence, 4)}
+            for w in result.words
+        ],
+        "confidence": round(result.confidence, 4),
+        "alternatives": [{"text": a.text, "confidence": round(a.confidence, 4)} for a in result.alternatives],
+        "duration": round(audio.duration, 3),
+        "notes": list(audio.notes),
+    }
+
+
+# ---- map -----------------------------------------------------------------------------------------------------------
+
+
+def _map(args: argparse.Namespace) -> int:
+    import pynna
+
+    with _Progress(None, "") as progress:
+        report = pynna.map_model(
+            args.source,
+            args.output,
+            calibration=args.calibrate,
+            alphabet=args.alphabet,
+            name=args.name,
+            licence=args.licence,
+            progress=progress.stage,
+        )
+    print(json.dumps(report.as_dict()) if args.json else report)
+    return OK
+
+
+# ---- info ----------------------------------------------------------------------------------------------------------
+
+
+def _info(args: argparse.Namespace) -> int:
+    import pynna
+
+    build = pynna.build_info()
+    if not args.json:
+        _print_table("build", build)
+    model = pynna.load(args.model)
+    if args.json:
+        print(json.dumps({"build": build, "model": model.info}))
+    else:
+        print()
+        _print_table("model", model.info)
+    return OK
+
+
+def _print_table(title: str, values: dict[str, Any]) -> None:
+    print(title)
+    for key, value in values.items():
+        print(f"  {key.replace('_', ' '):20} {_as_text(value)}")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_as_text(item)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_as_text(item) for item in value) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ---- the terminal --------------------------------------------------------------------------------------------------
+
+
+def _complain(error: BaseException) -> None:
+    """One line about an error on standard error."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    print(f"pynna: {text}", file=sys.stderr)
+
+
+class _Progress:
+    """A progress bar on standard error: only on a terminal, and only if the work takes longer than a second."""
+
+    def __init__(self, total: int | None, unit: str) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=total, unit=unit, delay=1.0, leave=False, disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.close()
+
+    def advance(self, n: int) -> None:
+        self._bar.update(n)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """What `map_model` tells while it works: the stage, and how much of it is done."""
+        self._bar.total = total
+        self._bar.set_description(name, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def hide(self) -> None:
+        """Before something else is printed."""
+        self._bar.clear()
