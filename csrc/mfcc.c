@@ -28,12 +28,12 @@ struct pynna_mfcc {
     int32_t first_bin;       /* of the real spectrum; bin 0, the mean, is never used */
     int32_t n_bins;          /* in use */
     int32_t dct_stride;      /* n_coefficients rounded up to 8 */
-    const double *even, *odd;/* [n_points] each: the Hann window over 65536, at even and at odd samples */
-    const double *twiddle;   /* for each radix-4 stage over n points: w, w^2, w^3 as re, im: [6, n / 4] */
-    const double *split_re, *split_im; /* [n_bins] exp(-2 pi i k / window) of the bins in use */
-    const double *weight;    /* [n_bins] a bin's share that goes to the band on its left; the rest to its right */
-    const int32_t *edge;     /* [n_mel + 2] band b gets the rest of bins edge[b].. and the share of edge[b + 1].. */
-    const double *dct;       /* [n_mel, dct_stride] */
+    double *even, *odd;      /* [n_points] each: the Hann window over 65536, at even and at odd samples */
+    double *twiddle;         /* for each radix-4 stage over n points: w, w^2, w^3 as re, im: [6, n / 4] */
+    double *split_re, *split_im; /* [n_bins] exp(-2 pi i k / window) of the bins in use */
+    double *weight;          /* [n_bins] a bin's share that goes to the band on its left; the rest to its right */
+    int32_t *edge;           /* [n_mel + 2] band b gets the rest of bins edge[b].. and the share of edge[b + 1].. */
+    double *dct;             /* [n_mel, dct_stride] */
 };
 
 typedef struct {
@@ -105,7 +105,7 @@ static double of_bits(uint64_t u)
 }
 
 /* ln x of a positive, normal x = m 2^k, m in [sqrt 1/2, sqrt 2): k ln 2 + 2 artanh s with s = (m - 1) / (m + 1). No
- * branch, no table, and 64-bit integers only added, masked and shifted left or logically right, so that it vectorises. */
+ * branch, no table, 64-bit integers only added, masked and shifted left or logically right, so that it vectorises. */
 static inline double log_positive(double x)
 {
     const double ln2_hi = 0x1.62e42fefa3800p-1, ln2_lo = 0x1.ef35793c76730p-45; /* k ln2_hi is exact */
@@ -190,20 +190,21 @@ static size_t lay_out(pynna_mfcc *m, unsigned char *base)
     m->split_im = take(base, &used, (size_t)m->n_bins);
     m->weight = take(base, &used, (size_t)m->n_bins);
     m->dct = take(base, &used, (size_t)m->config.n_mel * (size_t)m->dct_stride);
-    m->edge = (const int32_t *)(const void *)take(base, &used, (size_t)m->config.n_mel + 2);
+    m->edge = (int32_t *)(void *)take(base, &used, (size_t)m->config.n_mel + 2);
     return used;
 }
 
-static void fill_window(const pynna_mfcc *m, double *even, double *odd)
+static void fill_window(pynna_mfcc *m)
 {
     const int32_t n = m->config.window;
-    /* 1 / 32768 for the samples; 1 / 2 for the sums of two in split_amplitudes: powers of two, so nothing is lost. */
+    /* 1 / 32768 for the samples; 1 / 2 for the sums of two in split_power: powers of two, so nothing is lost. */
     for (int32_t i = 0; i < n; i++)
-        (i % 2 ? odd : even)[i / 2] = (0.5 - 0.5 * cos_turn(i, n)) / 65536.0;
+        (i % 2 ? m->odd : m->even)[i / 2] = (0.5 - 0.5 * cos_turn(i, n)) / 65536.0;
 }
 
-static void fill_twiddles(const pynna_mfcc *m, double *t)
+static void fill_twiddles(pynna_mfcc *m)
 {
+    double *t = m->twiddle;
     for (int32_t n = m->n_points; n >= 4; n /= 4)
         for (int32_t power = 1; power <= 3; power++, t += 2 * (n / 4))
             for (int32_t p = 0; p < n / 4; p++) {
@@ -212,41 +213,41 @@ static void fill_twiddles(const pynna_mfcc *m, double *t)
             }
 }
 
-static void fill_split(const pynna_mfcc *m, double *re, double *im)
+static void fill_split(pynna_mfcc *m)
 {
     for (int32_t i = 0; i < m->n_bins; i++) {
-        re[i] = cos_turn(m->first_bin + i, m->config.window);
-        im[i] = -sin_turn(m->first_bin + i, m->config.window);
+        m->split_re[i] = cos_turn(m->first_bin + i, m->config.window);
+        m->split_im[i] = -sin_turn(m->first_bin + i, m->config.window);
     }
 }
 
 /* n_mel triangles; the peaks stand evenly on the mel scale, each at its neighbours' feet. A bin between the peaks of
  * bands b - 1 and b gives the share `weight` to b - 1, the rest to b. */
-static void fill_bands(const pynna_mfcc *m, double *weight, int32_t *edge)
+static void fill_bands(pynna_mfcc *m)
 {
     const double hz_per_bin = 0.5 * m->config.sample_rate / (double)m->n_points;
     const double low = mel(m->config.lower_hz);
     const double spacing = (mel(m->config.upper_hz) - low) / (double)(m->config.n_mel + 1);
     int32_t b = 0; /* the band whose peak is next on the right */
-    edge[0] = 0;
+    m->edge[0] = 0;
     for (int32_t i = 0; i < m->n_bins; i++) {
         const double at = mel((m->first_bin + i) * hz_per_bin);
         while (b < m->config.n_mel && low + spacing * (b + 1) < at)
-            edge[++b] = i;
+            m->edge[++b] = i;
         const double left = b ? low + spacing * b : low, right = low + spacing * (b + 1);
-        weight[i] = (right - at) / (right - left);
+        m->weight[i] = (right - at) / (right - left);
     }
     while (b < m->config.n_mel + 1)
-        edge[++b] = m->n_bins;
+        m->edge[++b] = m->n_bins;
 }
 
-static void fill_dct(const pynna_mfcc *m, double *dct)
+static void fill_dct(pynna_mfcc *m)
 {
-    const int32_t n = m->config.n_mel;
+    const int32_t n = m->config.n_mel, stride = m->dct_stride;
     const double norm = sqrt(2.0 / n);
     for (int32_t j = 0; j < n; j++)
-        for (int32_t i = 0; i < m->dct_stride; i++)
-            dct[j * m->dct_stride + i] = i < m->config.n_coefficients ? norm * cos_turn(i * (2 * j + 1), 4 * n) : 0.0;
+        for (int32_t i = 0; i < stride; i++)
+            m->dct[j * stride + i] = i < m->config.n_coefficients ? norm * cos_turn(i * (2 * j + 1), 4 * n) : 0.0;
 }
 
 size_t pynna_mfcc_size(const pynna_mfcc_config *config)
@@ -266,12 +267,11 @@ int pynna_mfcc_init(void *memory, size_t size, const pynna_mfcc_config *config, 
     pynna_mfcc *m = memory;
     *m = plan(config);
     lay_out(m, memory);
-    /* The tables are const from here on, but for this one writer. */
-    fill_window(m, (double *)(uintptr_t)m->even, (double *)(uintptr_t)m->odd);
-    fill_twiddles(m, (double *)(uintptr_t)m->twiddle);
-    fill_split(m, (double *)(uintptr_t)m->split_re, (double *)(uintptr_t)m->split_im);
-    fill_bands(m, (double *)(uintptr_t)m->weight, (int32_t *)(uintptr_t)m->edge);
-    fill_dct(m, (double *)(uintptr_t)m->dct);
+    fill_window(m);
+    fill_twiddles(m);
+    fill_split(m);
+    fill_bands(m);
+    fill_dct(m);
     *out = m;
     return PYNNA_OK;
 }
@@ -369,7 +369,7 @@ static void fft(const pynna_mfcc *m, fft_buffers *b)
 }
 
 /* The power of the real spectrum's bins from the complex spectrum z of even + i odd samples: X[k] = E[k] + w^k O[k], E
- * and O from z[k] and the conjugate of z[n - k]. zr, zi point at z[first_bin], mr, mi at z[n - first_bin] and go down. */
+ * and O from z[k] and the conjugate of z[n - k]. zr, zi are at z[first_bin]; mr, mi at z[n - first_bin] and go down. */
 static void split_power(const double *restrict wr, const double *restrict wi, const double *restrict zr,
                         const double *restrict zi, const double *restrict mr, const double *restrict mi,
                         double *restrict power, int32_t n_bins)
@@ -447,7 +447,8 @@ int pynna_mfcc_frame(const pynna_mfcc *m, const int16_t *pcm, float *out, void *
     fft(m, &b);
     b.re[n] = b.re[0]; /* the spectrum is periodic, and bin n asks for z[n] and z[0] */
     b.im[n] = b.im[0];
-    split_power(m->split_re, m->split_im, b.re + first, b.im + first, b.re + n - first, b.im + n - first, b.re2, n_bins);
+    split_power(m->split_re, m->split_im, b.re + first, b.im + first, b.re + n - first, b.im + n - first, b.re2,
+                n_bins);
     part_amplitudes(b.re2, m->weight, b.re, b.im, n_bins);
     double *bands = b.re2, *sums = b.im2;
     log_bands(m->edge, b.re, b.im, bands, m->config.n_mel);

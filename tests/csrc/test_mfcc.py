@@ -37,6 +37,14 @@ def test_every_coefficient_is_that_of_tensorflow(
     assert np.all(error <= np.maximum(1e-3, 1e-4 * np.abs(expected)))
 
 
+def test_the_worked_example_of_the_readme(lib: Any, ffi: FFI, allocate: Callable[[int], Any]) -> None:
+    pcm = np.zeros(512, np.int16)
+    pcm[256] = 16384
+    np.testing.assert_allclose(
+        Mfcc(lib, ffi, allocate)(pcm)[0, :4], [2.578935, -3.400331, -0.082930, -0.447797], rtol=0, atol=1e-6
+    )
+
+
 def double_mfcc(pcm: NDArray[np.int16], config: Any) -> NDArray[np.float64]:
     """[n_coefficients] of one frame, by NumPy from the formulas."""
     n, rate = config.window, config.sample_rate
