@@ -1,0 +1,48 @@
+"""Small mapped models made of random integers, for tests that need a model and no speech."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pynna.mapping.nna import Geometry, Layer, NnaModel, encode_nna
+
+ENGLISH = [" ", *"abcdefghijklmnopqrstuvwxyz", "'"]
+
+
+def _layer(rng: np.random.Generator, name: str, rows: int, columns: int, spread: float, extreme: bool) -> Layer:
+    """A layer whose outputs fill their range: `spread` is what an output may vary by, in steps."""
+    weights = rng.choice([-127, 127], (rows, columns)) if extreme else rng.normal(0, 40, (rows, columns)).clip(-127, 127)
+    typical = 255.0 / 3 * (127.0 if extreme else 40.0) * np.sqrt(columns)
+    multiplier = spread / typical * rng.uniform(0.5, 1.5, rows) * 2**34
+    bias = rng.normal(0, typical / 2, rows) - (128 * weights.sum(1) if name in ("layer_1", "lstm_h", "layer_5") else 0)
+    bias = bias.clip(-(2**30) + 1, 2**30 - 1).astype(np.int32)
+    last = name == "layer_6"
+    return Layer(name=name, weights=weights.astype(np.int8), bias=bias, shift=1 if last else 34, input_scale=1.0,
+                 output_scale=1.0, multiplier=None if last else multiplier.clip(0, 2**31 - 1).astype(np.int32),
+                 logit_scale=(4.0 / typical * np.ones(rows)).astype(np.float32) if last else None)
+
+
+def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_fraction_bits: int = 11,
+                 n_context: int = 9, n_coefficients: int = 26, upper_hz: float = 4000.0,
+                 alphabet: list[str] | None = None, cell: int | None = None) -> NnaModel:
+    """A network of random weights: nothing it says makes sense, all of it is reproducible."""
+    rng = np.random.default_rng(seed)
+    labels = ENGLISH if alphabet is None else alphabet
+    cell = width if cell is None else cell
+    inputs = (2 * n_context + 1) * n_coefficients
+    shapes = [("layer_1", width, inputs, 60.0), ("layer_2", width, width, 60.0), ("layer_3", width, width, 60.0),
+              ("lstm_x", 4 * cell, width, 6000.0), ("lstm_h", 4 * cell, cell, 6000.0), ("layer_5", width, cell, 60.0),
+              ("layer_6", len(labels) + 1, width, 0.0)]
+    return NnaModel(
+        geometry=Geometry(sample_rate=16000, window=512, step=320, n_coefficients=n_coefficients, n_mel=40,
+                          n_context=n_context, n_labels=len(labels) + 1, blank=len(labels), n_cell=cell,
+                          cell_fraction_bits=cell_fraction_bits, h_multiplier=127 * 128, h_shift=22, mel_lower_hz=20.0,
+                          mel_upper_hz=upper_hz, h_scale=1 / 127),
+        layers=[_layer(rng, *shape, extreme) for shape in shapes], alphabet=labels,
+        label_priors=np.full(len(labels) + 1, 1 / (len(labels) + 1), np.float32),
+        feature_gain=rng.uniform(1.0, 4.0, n_coefficients).astype(np.float32), provenance={"name": "random"})
+
+
+def random_file(width: int = 32, **options: object) -> bytes:
+    """The bytes of `random_model`'s file."""
+    return encode_nna(random_model(width, **options))  # type: ignore[arg-type]
