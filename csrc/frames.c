@@ -2,9 +2,10 @@
  *
  * Two buffers stand behind one another in the object. Samples gather in `audio` until it holds a window of them; then
  * their MFCCs are appended to `rows`, and the last window - step samples stay as the beginning of the next frame.
- * `rows` begins with n_context vectors of zeros; wherever 2 * n_context + 1 rows are in it, the first of them being `first`, a
- * network's input lies there contiguously, and reading it means to move `first` on by one row. When the buffer's end is
- * reached, the rows still needed move back to its beginning; half of the buffer is spare, so this is rare. */
+ * `rows` begins with n_context vectors of zeros; wherever 2 * n_context + 1 rows are in it, the first of them being
+ * `first`, a network's input lies there contiguously, and reading it means to move `first` on by one row. When the
+ * buffer's end is reached, the rows still needed move back to its beginning; half of the buffer is spare, so this is
+ * rare. */
 #include "pynna.h"
 
 #include <string.h>
