@@ -3,7 +3,7 @@
     python tests/golden/make_activation.py
 
 The arithmetic is csrc/README.md's "Sigmoid and tanh": a segment's offset t in Q0.15, four int16 coefficients, three
-rounded products. Each segment starts from the minimax cubic (a linear programme over all of its inputs), and its rounded
+rounded products. Each segment starts from the minimax cubic (a linear programme over all of its inputs); its rounded
 coefficients are then searched in the integers, on the arithmetic itself, for the smallest maximal error among those
 that do not fall at the joints. sigmoid(0) is 1/2 and tanh(0) is 0 exactly.
 Needs NumPy and SciPy; deterministic.
@@ -57,8 +57,8 @@ def fit_segment(t: np.ndarray, want: np.ndarray, fixed0: int | None, joints: tup
     """Integer coefficients, searched around the minimax cubic's until no neighbour is better."""
     best = tuple(int(v) for v in np.rint(minimax(t, want, fixed0)))
     best_score = score(t, want, joints, best)
-    moves = [m for m in itertools.product((-1, 0, 1), (-3, -1, 0, 1, 3), (-8, -3, -1, 0, 1, 3, 8), (-5, -2, -1, 0, 1, 2, 5))
-             if fixed0 is None or m[0] == 0]
+    steps = ((-1, 0, 1), (-3, -1, 0, 1, 3), (-8, -3, -1, 0, 1, 3, 8), (-5, -2, -1, 0, 1, 2, 5))
+    moves = [m for m in itertools.product(*steps) if fixed0 is None or m[0] == 0]
     while True:
         tried = [tuple(a + b for a, b in zip(best, m, strict=True)) for m in moves]
         scores = [score(t, want, joints, c) for c in tried]
