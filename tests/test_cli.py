@@ -1,0 +1,263 @@
+"""The command `pynna` as a shell and a script see it: subprocesses, real files, exit codes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import pynna
+
+RECORDINGS = Path(pynna.__file__).parent / "recordings"
+RECORDING = RECORDINGS / "increase_the_volume.flac"
+WORDS = "increase the volume"
+
+
+def run(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The finished command; output as text."""
+    command = [sys.executable, "-m", "pynna", *args]
+    cwd = options.pop("cwd", Path(__file__).parent)  # not the source tree, which holds no built extension
+    return subprocess.run(command, capture_output=True, text="input" not in options, timeout=300, cwd=cwd, **options)
+
+
+def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Exit code 1, and one line on standard error that has all the parts."""
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("pynna: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """The recording as stereo at 44.1 kHz."""
+    pcm, rate = soundfile.read(RECORDING)
+    assert rate == 16000
+    from scipy import signal as dsp
+
+    path = tmp_path / "stereo.wav"
+    resampled = dsp.resample_poly(pcm, 441, 160)
+    soundfile.write(path, np.stack([resampled, resampled], axis=1), 44100)
+    return path
+
+
+# ---- transcribe ----------------------------------------------------------------------------------------------------
+
+
+def test_one_file_gives_its_text_alone() -> None:
+    done = run("transcribe", RECORDING)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{WORDS}\n", "")
+
+
+def test_several_files_give_a_line_each_in_their_order() -> None:
+    files = sorted(RECORDINGS.glob("*.flac"))
+    done = run("transcribe", *files)
+    assert done.returncode == 0
+    assert [line.partition(": ")[0] for line in done.stdout.splitlines()] == [str(file) for file in files]
+    assert f"{RECORDING}: {WORDS}" in done.stdout.splitlines()
+
+
+def test_a_failing_file_is_told_and_the_others_are_done(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    done = run("transcribe", tmp_path / "missing.wav", RECORDING, tmp_path / "text.wav")
+    assert done.returncode == 1
+    assert done.stdout == f"{RECORDING}: {WORDS}\n"
+    assert [line[: line.find(": ", 7)] for line in done.stderr.splitlines()] == [
+        f"pynna: {tmp_path}/missing.wav",
+        f"pynna: {tmp_path}/text.wav",
+    ]
+
+
+def test_json_has_words_with_times_and_confidence(clip: Path) -> None:
+    done = run("transcribe", "--json", "--alternatives", "3", clip, RECORDING)
+    assert done.returncode == 0
+    resampled, plain = (json.loads(line) for line in done.stdout.splitlines())
+    assert list(plain) == ["file", "text", "words", "confidence", "alternatives", "duration", "notes"]
+    assert (plain["file"], plain["text"], plain["notes"]) == (str(RECORDING), WORDS, [])
+    assert plain["duration"] == pytest.approx(soundfile.info(RECORDING).duration, abs=0.001)
+    assert 0 <= plain["confidence"] <= 1
+    assert [word["text"] for word in plain["words"]] == WORDS.split()
+    times = [time for word in plain["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert 0 <= times[0] < times[-1] <= plain["duration"] + 0.2
+    assert all(0 <= word["confidence"] <= 1 for word in plain["words"])
+    assert 1 <= len(plain["alternatives"]) <= 3
+    assert WORDS not in [alternative["text"] for alternative in plain["alternatives"]]
+    assert resampled["text"] == WORDS
+    assert resampled["notes"] == ["2 channels mixed down to one", "resampled from 44100 Hz to 16000 Hz"]
+
+
+def test_resampling_is_told_on_standard_error(clip: Path) -> None:
+    done = run("transcribe", clip)
+    assert (done.returncode, done.stdout) == (0, f"{WORDS}\n")
+    assert done.stderr == f"{clip}: 2 channels mixed down to one\n{clip}: resampled from 44100 Hz to 16000 Hz\n"
+
+
+@pytest.mark.parametrize("ending", ["ogg", "mp3"])
+def test_lossy_files_are_heard(tmp_path: Path, ending: str) -> None:
+    pcm, rate = soundfile.read(RECORDING)
+    soundfile.write(tmp_path / f"clip.{ending}", pcm, rate)
+    done = run("transcribe", tmp_path / f"clip.{ending}")
+    assert (done.returncode, done.stdout) == (0, f"{WORDS}\n")
+
+
+def test_words_are_a_line_each() -> None:
+    lines = run("transcribe", "--words", RECORDING).stdout.splitlines()
+    assert lines[0] == WORDS
+    assert [line.split()[-1] for line in lines[1:]] == WORDS.split()
+    assert all(len(line.split()) == 4 for line in lines[1:])
+
+
+def test_a_recording_from_standard_input() -> None:
+    done = run("transcribe", "-", input=RECORDING.read_bytes())
+    assert (done.returncode, done.stdout) == (0, f"{WORDS}\n".encode())
+
+
+def test_silence_and_nothing_give_an_empty_text(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "nothing.wav", np.zeros(0, np.int16), 16000)
+    done = run("transcribe", tmp_path / "nothing.wav")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+@pytest.mark.parametrize("options", [["--beam", "1"], ["--beam", "40"], ["--threads", "2"]])
+def test_beam_and_threads_leave_a_clear_recording_its_text(options: list[str]) -> None:
+    assert run("transcribe", *options, RECORDING).stdout == f"{WORDS}\n"
+
+
+def test_a_model_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "not.nna").write_bytes(bytes(1000))
+    assert_one_line_error(run("transcribe", "--model", tmp_path / "not.nna", RECORDING), "not.nna", "not a .nna")
+    assert_one_line_error(run("transcribe", "--model", tmp_path / "missing.nna", RECORDING), "missing.nna")
+
+
+def test_an_instruction_set_that_is_none_is_one_line() -> None:
+    done = run("transcribe", RECORDING, env={**os.environ, "PYNNA_ISA": "abacus"})
+    assert_one_line_error(done, "abacus")
+
+
+# ---- usage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["listen"],
+        ["transcribe"],
+        ["transcribe", "--beam", "0", "a.wav"],
+        ["transcribe", "--threads", "many", "a.wav"],
+        ["transcribe", "--loud", "a.wav"],
+        ["map", "a.pb"],
+        ["info", "a", "b"],
+    ],
+)
+def test_a_wrong_command_line_is_2_and_told(args: list[str]) -> None:
+    done = run(*args)
+    assert done.returncode == 2
+    assert "usage: pynna" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["map"], ["info"]])
+def test_help_teaches_by_examples_and_tells_the_exit_codes(command: list[str]) -> None:
+    done = run(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for part in ("usage: pynna", "examples:", "exit codes:", "  2    the command line is wrong"):
+        assert part in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 120
+
+
+def test_version_is_the_packages() -> None:
+    assert run("--version").stdout == f"pynna {importlib.metadata.version('pynna')}\n"
+
+
+# ---- info ----------------------------------------------------------------------------------------------------------
+
+
+def test_info_tells_the_build_and_the_models_card() -> None:
+    done = run("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    for part in (importlib.metadata.version("pynna"), "compiler", "name", "licence", "source", "calibration"):
+        assert part in done.stdout
+
+
+def test_info_as_json_is_one_object() -> None:
+    told = json.loads(run("info", "--json").stdout)
+    assert set(told) == {"build", "model"}
+    assert told["build"]["version"] == importlib.metadata.version("pynna")
+
+
+def test_info_tells_the_build_even_if_the_model_is_none(tmp_path: Path) -> None:
+    done = run("info", tmp_path / "missing.nna")
+    assert_one_line_error(done, "missing.nna")
+    assert "compiler" in done.stdout
+
+
+# ---- map -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.pb").write_bytes(b"\x00" * 100)
+    assert_one_line_error(run("map", tmp_path / "a.pb", "-o", tmp_path / "a.nna"), "a.pb")
+    assert_one_line_error(run("map", tmp_path / "missing.npz", "-o", tmp_path / "a.nna"), "missing.npz")
+    assert not (tmp_path / "a.nna").exists()
+
+
+# ---- a process among processes -------------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = [sys.executable, "-m", "pynna", "transcribe", *[str(RECORDING)] * 20]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+
+
+def test_interruption_is_130_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "pynna", "transcribe", str(RECORDING), "-"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=Path(__file__).parent)
+    assert process.stdout is not None
+    process.stdout.readline()  # the first is done; now it waits for standard input
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b"")
+
+
+def test_long_work_shows_a_progress_bar_on_a_terminal_alone(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.flac", np.random.default_rng(0).normal(0, 0.1, 16000 * 120), 16000)
+    command = [sys.executable, "-m", "pynna", "transcribe", *[str(tmp_path / "long.flac")] * 4]
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, cwd=Path(__file__).parent) as process:
+        os.close(theirs)
+        while True:
+            try:
+                part = os.read(ours, 4096)
+            except OSError:  # the other end of a pseudo-terminal is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"%" in shown
+    done = run(*command[3:])
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,128 @@
+"""The package as others get it: source distribution, wheel, a clean environment, the README's first command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import pynna
+
+ROOT = Path(__file__).parents[1]
+VERSION = importlib.metadata.version("pynna")
+
+pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="needs the source tree")
+
+
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """A command's standard output; its whole output in the failure if it fails."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def readme_commands() -> list[str]:
+    """The README's two commands."""
+    section = (ROOT / "README.md").read_text().partition("## Two commands")[2].partition("\n## ")[0]
+    return re.findall(r"^    (.*)$", section, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, made of a copy of the tree, so that nothing is left behind in it."""
+    tree, out = tmp_path_factory.mktemp("tree") / "pynna", tmp_path_factory.mktemp("sdist")
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "venv", "*.egg-info", "__pycache__", "*.so", "_core.c")
+    shutil.copytree(ROOT, tree, ignore=ignored)
+    build = f"import setuptools.build_meta as b; print(b.build_sdist({str(out)!r}))"
+    run(sys.executable, "-c", build, cwd=tree)
+    (archive,) = out.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, made of the source distribution alone."""
+    tree, out = tmp_path_factory.mktemp("unpacked"), tmp_path_factory.mktemp("wheel")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tree)
+    (source,) = tree.iterdir()
+    run(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", out, source, cwd=out)
+    (archive_path,) = out.iterdir()
+    return archive_path
+
+
+@pytest.fixture(scope="module")
+def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new virtual environment with the wheel in it and this one's dependencies: there may be no network."""
+    home = tmp_path_factory.mktemp("clean") / "venv"
+    run(sys.executable, "-m", "venv", home, cwd=home.parent)
+    bin_ = home / "bin"
+    run(bin_ / "python", "-m", "pip", "install", "--no-index", "--no-deps", wheel, cwd=home.parent)
+    site = run(bin_ / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip()
+    # behind the new environment's own folder, so that pynna comes from there
+    (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return home
+
+
+def clean_env() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+
+
+def test_the_readme_has_two_commands_that_install_run_and_test() -> None:
+    first, second = readme_commands()
+    assert "pip install . && .venv/bin/pynna transcribe pynna/recordings/increase_the_volume.flac" in first
+    assert "pip install '.[test]' && .venv/bin/pytest" in second
+
+
+def test_the_readmes_first_command_hears_the_words_in_a_clean_environment(clean_environment: Path) -> None:
+    command = readme_commands()[0].rpartition("&&")[2].split()
+    assert command[0] == ".venv/bin/pynna"
+    folder = clean_environment.parent  # not the source tree, so that only what was installed is found
+    site = clean_environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    words = run(clean_environment / "bin/pynna", *command[1:-1], site / command[-1], cwd=folder, env=clean_env())
+    assert words == "increase the volume\n"
+
+
+def test_what_was_installed_is_what_runs(clean_environment: Path) -> None:
+    code = "import pynna, pynna._core; print(pynna.__file__); print(pynna._core.__file__)"
+    files = run(clean_environment / "bin/python", "-c", code, cwd=clean_environment.parent, env=clean_env())
+    assert all(line.startswith(str(clean_environment)) for line in files.splitlines())
+
+
+def test_one_version_everywhere(clean_environment: Path) -> None:
+    said = run(clean_environment / "bin/pynna", "--version", cwd=clean_environment.parent, env=clean_env())
+    assert said == f"pynna {VERSION}\n"
+    assert pynna.build_info()["version"] == VERSION  # as the C core tells it
+    assert f'\nversion = "{VERSION}"\n' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_wheel_holds_what_is_needed_to_run_and_no_sources_of_the_extension(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    for needed in ("pynna/py.typed", "pynna/recordings/increase_the_volume.flac"):
+        assert needed in names
+    assert any(re.fullmatch(r"pynna/models/.*\.nna", name) for name in names)
+    assert any(re.fullmatch(r"pynna/models/.*\.md", name) for name in names)
+    assert not [name for name in names if name.endswith((".h", ".pyx", "_core.c", ".pyc")) or name.startswith("tests")]
+
+
+def test_the_source_distribution_holds_the_c_core_the_tests_and_nothing_built(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"csrc/pynna.h", "csrc/Makefile", "csrc/README.md", "pynna/_core.pyx", "tests/test_install.py"} <= names
+    assert {"LICENSE", "README.md", "CHANGELOG.md"} <= names
+    assert not [name for name in names if name.endswith((".so", ".o", ".a", ".pyc")) or name == "pynna/_core.c"]
+
+
+def test_the_extension_is_not_tied_to_the_machine_that_built_it() -> None:
+    text = (ROOT / "setup.py").read_text()
+    assert not re.search(r"""["']-(march|mtune|mcpu|mavx|ffast-math)""", text)
