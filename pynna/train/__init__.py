@@ -1,0 +1,1 @@
+"""Training of DeepSpeech-topology networks on synthetic and real speech: ``python -m pynna.train --help``."""

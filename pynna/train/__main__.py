@@ -1,0 +1,102 @@
+"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+from . import config as configuration
+
+
+def _text(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .text import Sampler
+
+    sampler = Sampler(config["text"]["car_share"], Path(config["text"]["wordnet"]))
+    rng = random.Random(config["seed"])
+    for _ in range(args.n):
+        print(sampler.sample(rng))
+
+
+def _speak(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .speak import speak
+
+    speak(config, args.first, args.last if args.last is not None else config["speak"]["shards"], args.jobs)
+
+
+def _features(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .corpora import features
+
+    features(config, args.corpus, args.noise, args.rir, args.jobs)
+
+
+def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .fit import Options, fit
+
+    fit(config, Options(args.until, args.threads, args.fresh))
+
+
+def _export(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .export import export
+
+    export(config, args.checkpoint, args.output)
+
+
+def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .evaluate import evaluate
+
+    evaluate(config, args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
+    parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
+    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    p = commands.add_parser("text", help="print sampled sentences")
+    p.add_argument("-n", type=int, default=100)
+    p.set_defaults(run=_text)
+
+    p = commands.add_parser("speak", help="synthesise shards of clips")
+    p.add_argument("--first", type=int, default=0)
+    p.add_argument("--last", type=int)
+    p.add_argument("--jobs", type=int, default=2)
+    p.set_defaults(run=_speak)
+
+    p = commands.add_parser("features", help="spectra of the clips, the real corpora, noises and rooms")
+    p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv: path, speaker, text")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("--rir", type=Path, action="append", default=[], help="folder of room responses")
+    p.add_argument("--jobs", type=int, default=2)
+    p.set_defaults(run=_features)
+
+    p = commands.add_parser("fit", help="train, or go on training from the last checkpoint")
+    p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
+    p.set_defaults(run=_fit)
+
+    p = commands.add_parser("export", help="write weights.npz of a checkpoint")
+    p.add_argument("--checkpoint", type=Path, help="default: the last")
+    p.add_argument("-o", "--output", type=Path, help="default: WORK/export/weights.npz")
+    p.set_defaults(run=_export)
+
+    p = commands.add_parser("evaluate", help="error rates of an export on voices and people never trained on")
+    p.add_argument("--weights", type=Path, help="default: WORK/export/weights.npz")
+    p.add_argument("--snr", type=float, action="append", help="also in noise at this ratio, dB (default 10)")
+    p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
+    p.set_defaults(run=_evaluate)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    args.run(args, configuration.load(args.config, args.work))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

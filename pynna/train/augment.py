@@ -1,0 +1,153 @@
+"""Augmentation on stored magnitude spectra: tempo, vocal tract, equaliser, rooms, noise, level, masks.
+
+All of it acts on [frames, 257] amplitudes, so a clip costs a few passes over a small array and no Fourier transform.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .features import BINS, HZ_PER_BIN, dct_matrix, mel, mel_matrix
+
+F32 = npt.NDArray[np.float32]
+Rng = np.random.Generator
+
+MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.float32)
+WARPS = np.linspace(0.84, 1.19, 36)
+
+
+@dataclass
+class Sounds:
+    """Recorded noises' spectra and rooms' energy responses."""
+
+    noises: list[npt.NDArray[np.float16]]
+    rooms: list[F32]
+
+    @classmethod
+    def load(cls, folder: Path) -> Sounds:
+        """All that the features folder holds."""
+        noises: list[npt.NDArray[np.float16]] = []
+        for path in sorted(folder.glob("noise-*.npz")):
+            with np.load(path) as file:
+                spectra, offsets = file["spectra"], file["offsets"]
+                noises += [spectra[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        rooms = [row for path in sorted(folder.glob("rooms-*.npy")) for row in np.load(path)]
+        return cls(noises, rooms)
+
+
+def tempo(x: F32, rate: float) -> F32:
+    """Time axis stretched: `rate` times as fast, by interpolation between frames."""
+    n = max(2, int(len(x) / rate))
+    at = np.linspace(0, len(x) - 1, n, dtype=np.float32)
+    left = np.minimum(at.astype(np.int64), len(x) - 2)
+    share = (at - left)[:, None]
+    return x[left] * (1 - share) + x[left + 1] * share
+
+
+def equaliser(rng: Rng, spread: float) -> F32:
+    """Random smooth gain of each bin: a curve through a few points on the mel axis, and a tilt."""
+    points = rng.integers(3, 8)
+    curve = rng.normal(0, spread, points) + np.linspace(-1, 1, points) * rng.normal(0, 1.3 * spread)
+    gain = np.interp(MEL_POSITION, np.linspace(0, 1, points), curve)
+    if rng.random() < 0.08:  # a telephone's or a cheap microphone's band
+        low, high = rng.uniform(50, 350), rng.uniform(3200, 7800)
+        f = HZ_PER_BIN * np.arange(BINS)
+        gain = gain - 12 * np.maximum(0, np.log2(low / np.maximum(f, 10))) - 60 * np.maximum(0, np.log2(np.maximum(f, 10) / high))
+    return np.asarray(10 ** (gain / 20), np.float32)
+
+
+def room(rng: Rng, measured: list[F32]) -> F32:
+    """Energy of a room's response at steps of a frame, the direct sound's as 1."""
+    if measured and rng.random() < 0.25:
+        response = np.array(measured[rng.integers(len(measured))][:12])
+        response[1:] *= rng.uniform(0.2, 1.0)
+        return response
+    decay = 10 ** (-6 * 0.02 / rng.uniform(0.08, 0.6))
+    late = 10 ** (-rng.uniform(-1, 14) / 10) * (1 - decay)
+    n = int(np.clip(np.log(1e-3) / np.log(decay), 2, 14))
+    return np.concatenate([[1.0], late * decay ** np.arange(n - 1)]).astype(np.float32)
+
+
+def reverberate(x: F32, response: F32) -> F32:
+    """Add a room's tail, in power."""
+    power = x * x
+    out = power.copy()
+    for k in range(1, min(len(response), len(x))):
+        out[k:] += response[k] * power[:-k]
+    return np.sqrt(out)
+
+
+def made_noise(rng: Rng, n: int) -> F32:
+    """Synthesised noise [n, 257]: Rayleigh amplitudes under a random slope, as of engine, tyres and wind."""
+    f = np.maximum(HZ_PER_BIN * np.arange(BINS), 31.0)
+    shape = (f / 300.0) ** (-rng.uniform(0.0, 1.6)) * equaliser(rng, 3.0)
+    swell = np.exp(rng.normal(0, 0.25) * np.sin(np.arange(n) * rng.uniform(0.005, 0.12) + rng.uniform(0, 6)))
+    rayleigh = np.sqrt(rng.standard_exponential((n, BINS), np.float32))
+    return (rayleigh * shape[None] * swell[:, None]).astype(np.float32)
+
+
+def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
+    """A stretch of a recorded noise [n, 257], repeated if it is too short."""
+    noise = noises[rng.integers(len(noises))]
+    start = int(rng.integers(0, max(1, len(noise) - n)))
+    part = noise[start : start + n].astype(np.float32)
+    if len(part) < n:
+        part = np.resize(part, (n, BINS))
+    return part * equaliser(rng, 2.0) if rng.random() < 0.5 else part
+
+
+def add(x: F32, noise: F32, rng: Rng) -> F32:
+    """Magnitude of the sum of two sounds whose phases are independent."""
+    cross = rng.random(x.shape, np.float32)
+    np.cos(cross * np.float32(2 * np.pi), out=cross)
+    return np.sqrt(np.maximum(x * x + noise * noise + 2 * x * noise * cross, 0))
+
+
+def level_of(x: F32) -> float:
+    """Root mean square of the louder half of the frames."""
+    energy = np.sort((x * x).sum(axis=1))
+    return float(np.sqrt(energy[len(energy) // 2 :].mean()))
+
+
+def augment(magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, sounds: Sounds, hard: float, upper: float = 8000.0) -> F32:
+    """MFCC [frames, 26] of a clip, changed at random; `hard` from 0 (clean, but for level and floor) to 1."""
+    x = magnitude.astype(np.float32)
+    if rate != 1.0:
+        x = tempo(x, rate)
+    on = rng.random(8) < hard
+    if on[0]:
+        x *= equaliser(rng, 3.5)
+    if on[1] and rng.random() < 0.4:
+        x = reverberate(x, room(rng, sounds.rooms))
+    lead, trail = rng.integers(0, 18, 2)
+    x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
+    loudness = max(level_of(x), 1e-5)
+    x *= np.float32(10 ** (rng.uniform(-32, 3) / 20) * 4.0 / loudness)
+    if on[2] and rng.random() < 0.8:
+        noise = recorded_noise(rng, sounds.noises, len(x)) if rng.random() < 0.6 and sounds.noises else made_noise(rng, len(x))
+        snr = rng.triangular(3, 14, 60)
+        x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
+    if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
+        floor = 10 ** rng.uniform(-4.6, -2.3)
+        x = add(x, np.sqrt(rng.standard_exponential(x.shape, np.float32)) * np.float32(floor), rng)
+    warp = float(WARPS[rng.integers(len(WARPS))]) if on[3] else 1.0
+    logs = np.log(np.maximum(x @ mel_matrix(upper=upper, warp=warp), 1e-12))
+    if on[4] and rng.random() < 0.35:
+        logs = mask(logs, rng)
+    return np.asarray(logs @ dct_matrix(), np.float32)
+
+
+def mask(logs: F32, rng: Rng) -> F32:
+    """SpecAugment: a band of channels and short stretches of time replaced by the clip's mean."""
+    mean = logs.mean()
+    low = rng.integers(0, 34)
+    logs[:, low : low + rng.integers(1, 7)] = mean
+    for _ in range(1 + len(logs) // 120):
+        start = rng.integers(0, len(logs))
+        logs[start : start + rng.integers(1, 6)] = mean
+    return logs

@@ -1,0 +1,356 @@
+"""Training: data-parallel processes of one thread each, checkpoints, exact resume, exports on the way."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import random
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from .augment import Sounds, augment
+from .config import Config
+from .export import write_weights
+from .model import Network
+
+BLANK = 28
+POOL = 4000  # utterances drawn at a time, sorted by length within
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over."""
+
+    until: str | None = None
+    threads: int = 2
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where a clip's spectra are, and its labels."""
+
+    shard: int
+    start: int
+    frames: int
+    labels: tuple[int, ...]
+
+
+def encode(text: str, alphabet: str) -> tuple[int, ...]:
+    """Label indices of a text."""
+    return tuple(alphabet.index(c) for c in text)
+
+
+class Data:
+    """The feature shards, mapped into memory; new ones are picked up as they appear."""
+
+    def __init__(self, folder: Path, alphabet: str) -> None:
+        self.folder, self.alphabet = folder, alphabet
+        self.spectra: list[npt.NDArray[np.float16]] = []
+        self.seen: set[str] = set()
+        self.synthetic: list[Clip] = []
+        self.real: dict[str, list[Clip]] = defaultdict(list)
+
+    def refresh(self) -> None:
+        """Take in shards that were not there before, in the order of their names."""
+        for path in sorted(self.folder.glob("*.json")):
+            if path.stem in self.seen or path.stem == "stats":
+                continue
+            self.seen.add(path.stem)
+            self.spectra.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
+            for start, frames, text, voice in json.loads(path.read_text()):
+                clip = Clip(len(self.spectra) - 1, start, frames, encode(text, self.alphabet))
+                if path.stem.startswith("synthetic"):
+                    self.synthetic.append(clip)
+                else:
+                    self.real[voice.partition(":")[0]].append(clip)
+
+    def spectrum(self, clip: Clip) -> npt.NDArray[np.float16]:
+        """Spectra of a clip."""
+        return self.spectra[clip.shard][clip.start : clip.start + clip.frames]
+
+    def draw(self, rng: random.Random, real_share: float, max_frames: int) -> tuple[Clip, float]:
+        """A clip and a tempo for it; each real corpus has a weight of the root of its size."""
+        while True:
+            if self.real and rng.random() < real_share:
+                names = sorted(self.real)
+                name = rng.choices(names, [math.sqrt(len(self.real[n])) for n in names])[0]
+                clip = rng.choice(self.real[name])
+            else:
+                clip = rng.choice(self.synthetic)
+            rate = math.exp(rng.uniform(-0.2, 0.22))
+            if clip.frames / rate <= max_frames and clip.frames / rate > 1.25 * len(clip.labels) + 4:
+                return clip, rate
+
+
+class Batches:
+    """An endless, seeded series of batches; `state` and `restore` allow an exact resume."""
+
+    def __init__(self, data: Data, config: Config, rank: int) -> None:
+        self.data, self.config, self.rank = data, config, rank
+        self.pool_index, self.position = -1, 0
+        self.pool: list[list[tuple[Clip, float]]] = []
+        self.easy = True
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        return {"pool": self.pool_index, "position": self.position, "easy": self.easy}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.easy = state["easy"]
+        self._fill(state["pool"])
+        self.position = state["position"]
+
+    def _fill(self, index: int) -> None:
+        self.data.refresh()
+        settings = self.config["fit"]
+        rng = random.Random(f"{self.config['seed']}/{self.rank}/{index}")
+        longest = settings["easy_frames"] if self.easy else 900
+        frames = settings["batch_frames"] if not self.easy else 900
+        real_share = 0.0 if self.easy else settings["real_share"]
+        drawn = [self.data.draw(rng, real_share, longest) for _ in range(POOL if not self.easy else 1000)]
+        drawn.sort(key=lambda d: d[0].frames / d[1])
+        batches: list[list[tuple[Clip, float]]] = []
+        batch: list[tuple[Clip, float]] = []
+        for item in drawn:
+            batch.append(item)
+            if len(batch) * (item[0].frames / item[1] + 18) >= frames:
+                batches.append(batch)
+                batch = []
+        rng.shuffle(batches)
+        self.pool, self.pool_index, self.position = batches, index, 0
+
+    def next(self, sounds: Sounds, hard: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features [time, batch, 26] zero after each end, frames, labels one after the other, their counts."""
+        if self.position >= len(self.pool):
+            self._fill(self.pool_index + 1)
+        items = self.pool[self.position]
+        rng = np.random.default_rng([self.config["seed"], self.rank, self.pool_index + 1, self.position])
+        self.position += 1
+        upper = self.config["features"]["mel_upper"]
+        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper) for c, r in items]
+        lengths = torch.tensor([len(c) for c in clips])
+        features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
+        for i, clip in enumerate(clips):
+            features[: len(clip), i] = torch.from_numpy(clip)
+        labels = torch.tensor([label for c, _ in items for label in c.labels])
+        return features, lengths, labels, torch.tensor([len(c.labels) for c, _ in items])
+
+
+def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each coefficient over some augmented speech, made once."""
+    path = config.folder("features") / "stats.npz"
+    if not path.exists():
+        rng, draw = np.random.default_rng(config["seed"]), random.Random(config["seed"])
+        clips = [
+            augment(data.spectrum(c), r, rng, sounds, 0.7, config["features"]["mel_upper"])
+            for c, r in (data.draw(draw, 0.1, 400) for _ in range(400))
+        ]
+        frames = np.concatenate(clips)
+        frames = frames[frames[:, 0] > -60.0]  # digital silence would blow up the deviations
+        np.savez(path, mean=frames.mean(axis=0), std=frames.std(axis=0))
+    with np.load(path) as stats:
+        return torch.from_numpy(stats["mean"].astype(np.float32)), torch.from_numpy(stats["std"].astype(np.float32))
+
+
+def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float:
+    """Warm-up, a plateau, then a cosine to the final rate at progress 1."""
+    top, floor, hold = settings["learning_rate"], settings["final_rate"], settings["hold_share"]
+    rate = top
+    if progress > hold:
+        rate = floor + (top - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - hold) / (1 - hold))))
+    return float(rate * min(1.0, (step + 1) / 200))
+
+
+class Trainer:
+    """One of the data-parallel processes; rank 0 also keeps time, checkpoints and exports."""
+
+    def __init__(self, config: Config, args: Options, rank: int, world: int) -> None:
+        self.config, self.settings, self.rank, self.world = config, config["fit"], rank, world
+        self.data = Data(config.folder("features"), config["network"]["alphabet"])
+        self.data.refresh()
+        self.sounds = Sounds.load(config.folder("features"))
+        self.batches = Batches(self.data, config, rank)
+        torch.manual_seed(config["seed"])
+        mean, std = statistics(config, self.data, self.sounds)
+        network = config["network"]
+        self.net = Network(
+            network["width"], mean, std, config["features"]["context"], relu_clip=network["relu_clip"],
+            forget_bias=network["forget_bias"], dropout=self.settings["dropout"],
+        )  # fmt: skip
+        self.parameters = list(self.net.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
+        )
+        self.ema = [p.detach().clone() for p in self.parameters]
+        self.priors = torch.full((29,), 1 / 29.0)
+        self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, -1.0
+        self.loss = float("nan")
+        self.checkpoint = config.folder("checkpoints") / "last.pt"
+        if self.checkpoint.exists() and not args.fresh:
+            self._restore()
+        self.until = _until(args.until, self.settings["minutes"] * 60 - self.seconds)
+        self.left_at_start = self.until - time.time()
+        torch.manual_seed(1000 * config["seed"] + rank + self.step)  # dropout differs between processes
+
+    def _restore(self) -> None:
+        saved = torch.load(self.checkpoint, weights_only=False)
+        self.net.load_state_dict(saved["net"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.ema = saved["ema"]
+        self.priors = saved["priors"]
+        self.step, self.seconds, self.audio_seconds = saved["step"], saved["seconds"], saved["audio_seconds"]
+        self.hard_since, self.loss = saved["hard_since"], saved["loss"]
+        self.batches.restore(saved["batches"][self.rank % len(saved["batches"])])
+
+    def save(self) -> None:
+        """Gather the processes' positions and write a checkpoint (rank 0)."""
+        states: list[Any] = [None] * self.world
+        dist.all_gather_object(states, self.batches.state())
+        if self.rank:
+            return
+        saved = {
+            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "ema": self.ema,
+            "priors": self.priors, "step": self.step, "seconds": self.seconds, "audio_seconds": self.audio_seconds,
+            "hard_since": self.hard_since, "loss": self.loss, "batches": states, "width": self.net.width,
+        }  # fmt: skip
+        temporary = self.checkpoint.with_suffix(".tmp")
+        torch.save(saved, temporary)
+        os.replace(temporary, self.checkpoint)
+        write_weights(self.config, saved, self.config.folder("export") / "weights.npz")
+
+    def _hard(self) -> float:
+        """Strength of augmentation: none in the easy part, then rising for six minutes."""
+        if self.hard_since < 0:
+            return 0.0
+        return min(1.0, 0.3 + 0.7 * (self.seconds - self.hard_since) / 360)
+
+    def train_step(self, progress: float) -> None:
+        """One batch in each process, gradients averaged."""
+        features, lengths, labels, counts = self.batches.next(self.sounds, self._hard())
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = self.net(features)
+        log_p = functional.log_softmax(logits.float(), dim=2)
+        nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
+        (nll.sum() / counts.sum()).backward()
+        frames, characters = float(lengths.sum()), float(counts.sum())
+        with torch.no_grad():
+            valid = torch.arange(len(features))[:, None] < lengths[None]
+            prior = log_p.detach()[valid].exp().mean(dim=0)
+        # One reduction carries the gradients, the loss, the priors, and rank 0's clock, so that all ranks agree.
+        extra = torch.cat([torch.tensor([float(nll.detach().sum()), characters, frames, 0 if self.rank else progress,
+                                         0 if self.rank else self.seconds]), prior])  # fmt: skip
+        flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None] + [extra])
+        dist.all_reduce(flat)
+        extra = flat[-len(extra) :]
+        progress, self.seconds = float(extra[3]), float(extra[4])
+        self._apply(flat[: -len(extra)] / self.world, progress)
+        self.priors.lerp_(extra[5:] / self.world, 0.002 if self.step > 500 else 0.05)
+        self.audio_seconds += float(extra[2]) * 0.02
+        loss = float(extra[0] / extra[1])
+        self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
+        self.step += 1
+        self._end_easy()
+
+    def _apply(self, gradient: Tensor, progress: float) -> None:
+        """Clip, step, and move the average of weights."""
+        norm = float(gradient.norm())
+        if not math.isfinite(norm):
+            return
+        gradient *= min(1.0, self.settings["clip_norm"] / (norm + 1e-6))
+        position = 0
+        for p in self.parameters:
+            p.grad = gradient[position : position + p.numel()].view_as(p)
+            position += p.numel()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, progress, self.step)
+        self.optimizer.step()
+        for p in self.parameters:
+            p.grad = None
+        decay = min(self.settings["ema"], (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
+
+    def _end_easy(self) -> None:
+        """Leave the easy part when its time is over or the network has begun to spell."""
+        if self.hard_since < 0 and (self.seconds > 60 * self.settings["easy_minutes"] or self.loss < 1.0):
+            self.hard_since = self.seconds
+            self.batches.easy = False
+            self.batches.pool = []  # a new pool, of all lengths
+
+    def run(self) -> None:
+        """Train until the end of the time."""
+        started, before = time.time(), self.seconds
+        last_save, last_log = time.time(), time.time()
+        audio_before = self.audio_seconds
+        bar = tqdm(disable=self.rank > 0, unit="step", initial=self.step, mininterval=10)
+        log = open(self.config.work / "fit.tsv", "a", encoding="utf-8") if self.rank == 0 else None  # noqa: SIM115
+        while True:
+            if self.rank == 0:
+                self.seconds = before + time.time() - started
+            progress = self.seconds / (before + self.left_at_start)
+            self.train_step(progress)
+            bar.update()
+            flags = torch.tensor([0, 0])
+            if self.step % 20 == 0:
+                if self.rank == 0:
+                    now = time.time()
+                    flags = torch.tensor([int(now - last_save > 180), int(now >= self.until)])
+                    if now - last_log > 20 and log:
+                        rate = (self.audio_seconds - audio_before) / 3600 / ((now - last_log) / 60)
+                        line = (
+                            f"{datetime.datetime.now(datetime.UTC):%H:%M:%S}\tstep {self.step}\tloss {self.loss:.3f}\thours "
+                            f"{self.audio_seconds / 3600:.2f}\th/min {rate:.2f}\thard {self._hard():.2f}\tprogress {progress:.3f}\tclips "
+                            f"{len(self.data.synthetic)}\tblank {float(self.priors[BLANK]):.3f}"
+                        )
+                        log.write(line + "\n")
+                        log.flush()
+                        last_log, audio_before = now, self.audio_seconds
+                dist.broadcast(flags, 0)
+                if flags.any():
+                    self.save()
+                    last_save = time.time()
+                if flags[1]:
+                    break
+        bar.close()
+
+
+def _until(text: str | None, seconds: float) -> float:
+    """The end as a Unix time: HH:MM UTC today, or `seconds` from now."""
+    if text is None:
+        return time.time() + seconds
+    hour, minute = map(int, text.split(":"))
+    now = datetime.datetime.now(datetime.UTC)
+    end = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return (end if end > now else end + datetime.timedelta(days=1)).timestamp()
+
+
+def _process(rank: int, world: int, config: Config, args: Options, port: int) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(max(1, args.threads // world))
+    torch.set_flush_denormal(True)
+    dist.init_process_group("gloo", rank=rank, world_size=world, timeout=datetime.timedelta(minutes=30))
+    Trainer(config, args, rank, world).run()
+    dist.destroy_process_group()
+
+
+def fit(config: Config, args: Options) -> None:
+    """Train with one process a thread."""
+    world = args.threads
+    data = Data(config.folder("features"), config["network"]["alphabet"])
+    data.refresh()
+    statistics(config, data, Sounds.load(config.folder("features")))
+    torch.multiprocessing.spawn(_process, (world, config, args, random.randint(20000, 40000)), nprocs=world)  # type: ignore[no-untyped-call]

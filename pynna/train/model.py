@@ -1,0 +1,106 @@
+"""The network in PyTorch, its variables named and laid out as DeepSpeech's."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import lstm_cpu
+
+DENSE = (1, 2, 3, 5, 6)
+
+
+class Network(nn.Module):
+    """494 -> dense -> dense -> dense -> LSTM -> dense -> 29, clipped ReLU; weights [in, out], LSTM columns i, c, f, o.
+
+    Parameters
+    ----------
+    width : int
+        Units of every layer but the last.
+    mean, std : Tensor
+        Normalisation [coefficients] of the raw MFCC, folded into layer 1 at export.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, width: int, mean: Tensor, std: Tensor, context: int = 9, labels: int = 29, relu_clip: float = 20.0,
+        forget_bias: float = 1.0, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.width, self.context, self.relu_clip = width, context, relu_clip
+        self.forget_bias, self.dropout = forget_bias, dropout
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+        inputs = (2 * context + 1) * len(mean)
+        sizes = {1: (inputs, width), 2: (width, width), 3: (width, width), 5: (width, width), 6: (width, labels)}
+        self.weights = nn.ParameterDict({str(k): nn.Parameter(torch.empty(*s)) for k, s in sizes.items()})
+        self.bias = nn.ParameterDict({str(k): nn.Parameter(torch.zeros(s[1])) for k, s in sizes.items()})
+        self.kernel = nn.Parameter(torch.empty(2 * width, 4 * width))
+        self.gate_bias = nn.Parameter(torch.zeros(4 * width))
+        for k, weights in self.weights.items():
+            nn.init.normal_(weights, 0, math.sqrt((1.0 if k == "6" else 2.0) / weights.shape[0]))
+        nn.init.xavier_uniform_(self.kernel[:width].data)
+        for gate in range(4):
+            nn.init.orthogonal_(self.kernel.data[width:, gate * width : (gate + 1) * width])
+
+    def _dense(self, x: Tensor, layer: int) -> Tensor:
+        x = torch.matmul(x, self.weights[str(layer)]) + self.bias[str(layer)]
+        if layer == 6:
+            return x
+        x = torch.clamp(x, 0.0, self.relu_clip)
+        if self.training and self.dropout > 0:  # one mask for all time steps: as good, and far cheaper to draw
+            keep = (torch.rand(1, x.shape[1], x.shape[2]) >= self.dropout).to(x.dtype)
+            x = x * (keep / (1 - self.dropout))
+        return x
+
+    def _lstm(self, x: Tensor) -> Tensor:
+        """LSTM over x [time, batch, width] from a zero state."""
+        w = self.width
+        if x.dtype == torch.bfloat16 and lstm_cpu.available(w):
+            forget = torch.zeros(4, w)
+            forget[2] = self.forget_bias
+            return lstm_cpu.lstm(x, self.kernel, self.gate_bias + forget.reshape(-1))
+        # torch's own kernels want the gates in the order i, f, c, o
+        order = [0, 2, 1, 3]
+        kernel = self.kernel.view(2 * w, 4, w)[:, order].reshape(2 * w, 4 * w)
+        bias = self.gate_bias.view(4, w)[order].clone()
+        bias[1] = bias[1] + self.forget_bias
+        bias = bias.reshape(-1)
+        state = torch.zeros(1, x.shape[1], w, dtype=x.dtype)
+        tensors = [kernel[:w].t().contiguous(), kernel[w:].t().contiguous(), bias, torch.zeros_like(bias)]
+        if x.dtype != tensors[0].dtype:
+            tensors = [t.to(x.dtype) for t in tensors]
+        out: Tensor = torch._VF.lstm(x, (state, state), tensors, True, 1, 0.0, self.training, False, False)[0]  # type: ignore[attr-defined]
+        return out
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
+        x = functional.pad(features, (0, 0, 0, 0, self.context, self.context))
+        x = (x - self.mean) / self.std
+        if torch.is_autocast_enabled("cpu"):
+            x = x.to(torch.get_autocast_dtype("cpu"))
+        steps = 2 * self.context + 1
+        x = x.unfold(0, steps, 1).transpose(2, 3).reshape(features.shape[0], features.shape[1], -1)
+        for layer in (1, 2, 3):
+            x = self._dense(x, layer)
+        return self._dense(self._dense(self._lstm(x), 5), 6)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """The exported variables, the normalisation folded into layer 1."""
+        out = {}
+        for layer in DENSE:
+            out[f"layer_{layer}/weights"] = self.weights[str(layer)].detach().double()
+            out[f"layer_{layer}/bias"] = self.bias[str(layer)].detach().double()
+        steps = 2 * self.context + 1
+        mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
+        weights = out["layer_1/weights"] / std[:, None]
+        out["layer_1/bias"] = out["layer_1/bias"] - mean @ weights
+        out["layer_1/weights"] = weights
+        out["lstm_fused_cell/kernel"] = self.kernel.detach()
+        out["lstm_fused_cell/bias"] = self.gate_bias.detach()
+        return {name: value.float() for name, value in out.items()}
