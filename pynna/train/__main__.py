@@ -49,6 +49,12 @@ def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
     evaluate(config, args)
 
 
+def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .recordings import make
+
+    make(args.output, args.corpus)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
@@ -88,6 +94,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--snr", type=float, action="append", help="also in noise at this ratio, dB (default 10)")
     p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
     p.set_defaults(run=_evaluate)
+
+    p = commands.add_parser("recordings", help="make the recordings that ship with the package")
+    p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
+    p.add_argument("-o", "--output", type=Path, required=True)
+    p.set_defaults(run=_recordings)
     return parser
 
 
