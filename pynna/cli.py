@@ -22,6 +22,8 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 STDIN = "-"
 
+_PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
+
 _EXIT_CODES = """\
 exit codes:
   0    all is well
@@ -54,8 +56,8 @@ examples:
 
 Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
 down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
-gives one object on a line of its own: file, text, words (text, start, end, confidence), confidence, alternatives (text,
-confidence), duration in seconds and notes.
+gives one object on a line of its own: file, text, words (text, start and end in seconds, confidence), confidence,
+alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes.
 
 """
     + _EXIT_CODES
@@ -148,7 +150,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         import pynna
 
-        print(f"pynna {pynna.build_info()['version']}")
+        print(f"pynna {pynna.__version__}")
         parser.exit()
 
 
@@ -179,7 +181,7 @@ def _add_transcribe(commands: Any) -> None:
         help="also the N next best texts (default: 0)",
     )
     parser.add_argument(
-        "--beam", type=_at_least(1, 4096), metavar="N", help="width of the beam search; wider is slower, not worse"
+        "--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0 is greedy decoding"
     )
     parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
 
@@ -238,20 +240,20 @@ def _transcribe(args: argparse.Namespace) -> int:
 
     model = pynna.load(args.model, threads=args.threads)
     code = OK
-    with _Progress(len(args.files), "file") as progress:
-        for path in args.files:
+    with _Progress(len(args.files)) as progress:
+        for i, path in enumerate(args.files):
+            progress.show(path, i)
             try:
-                audio = _load(path, model.geometry.sample_rate)
-                _print_notes(path, audio)
-                result = _recognise(model, audio, args)
+                audio = _load(path, model.sample_rate)
+                _print_notes(path, audio, progress)
+                result = _recognise(model, audio, args, progress)
             except (PynnaError, OSError, MemoryError) as error:
                 progress.hide()
-                _complain(error)
+                _complain(error, path)
                 code = FAILED
             else:
                 progress.hide()
                 _print_result(path, audio, result, args)
-            progress.advance(1)
     return code
 
 
@@ -266,14 +268,22 @@ def _load(path: str, rate: int) -> Audio:
     return audio.read(sys.stdin.buffer, target_rate=rate)
 
 
-def _recognise(model: Model, audio: Audio, args: argparse.Namespace) -> Result:
+def _recognise(model: Model, audio: Audio, args: argparse.Namespace, progress: _Progress) -> Result:
+    """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
     options: dict[str, int] = {"alternatives": args.alternatives}
     if args.beam is not None:
         options["beam_width"] = args.beam
-    return model.transcribe(audio.pcm, audio.rate, **options)
+    stream = model.stream(**options)
+    done, piece = progress.done, _PIECE_SECONDS * audio.rate
+    for start in range(0, len(audio.pcm), piece):
+        stream.feed(audio.pcm[start : start + piece])
+        progress.show(None, done + start / len(audio.pcm))
+    return stream.finish()
 
 
-def _print_notes(path: str, audio: Audio) -> None:
+def _print_notes(path: str, audio: Audio, progress: _Progress) -> None:
+    if audio.notes:
+        progress.hide()
     for note in audio.notes:
         print(f"{path}: {note}", file=sys.stderr)
 
@@ -286,24 +296,13 @@ def _print_result(path: str, audio: Audio, result: Result, args: argparse.Namesp
         if args.words:
             for word in result.words:
                 print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
-        for i, alternative in enumerate(result.alternatives[: args.alternatives], 1):
+        for i, alternative in enumerate(result.alternatives[1:], 2):
             print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
     sys.stdout.flush()
 
 
 def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
-    return {
-        "file": path,
-        "text": result.text,
-        "words": [
-            {"text": w.text, "start": round(w.start, 3), "end": round(w.end, 3), "confidence": round(w.confidence, 4)}
-            for w in result.words
-        ],
-        "confidence": round(result.confidence, 4),
-        "alternatives": [{"text": a.text, "confidence": round(a.confidence, 4)} for a in result.alternatives],
-        "duration": round(audio.duration, 3),
-        "notes": list(audio.notes),
-    }
+    return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": list(audio.notes)}
 
 
 # ---- map -----------------------------------------------------------------------------------------------------------
@@ -312,7 +311,7 @@ def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
 def _map(args: argparse.Namespace) -> int:
     import pynna
 
-    with _Progress(None, "") as progress:
+    with _Progress(1) as progress:
         report = pynna.map_model(
             args.source,
             args.output,
@@ -320,7 +319,7 @@ def _map(args: argparse.Namespace) -> int:
             alphabet=args.alphabet,
             name=args.name,
             licence=args.licence,
-            progress=progress.stage,
+            progress=progress.show,
         )
     print(json.dumps(report.as_dict()) if args.json else report)
     return OK
@@ -335,13 +334,23 @@ def _info(args: argparse.Namespace) -> int:
     build = pynna.build_info()
     if not args.json:
         _print_table("build", build)
-    model = pynna.load(args.model)
+    card = pynna.load(args.model).info()
     if args.json:
-        print(json.dumps({"build": build, "model": model.info}))
+        print(json.dumps({"build": build, "model": card}))
     else:
-        print()
-        _print_table("model", model.info)
+        _print_card(card)
     return OK
+
+
+def _print_card(card: dict[str, Any]) -> None:
+    layers, geometry, provenance = (card.pop(key, {}) for key in ("layers", "geometry", "provenance"))
+    card["alphabet"] = " ".join("space" if label == " " else label for label in card["alphabet"])
+    _print_table("model", card)
+    _print_table("provenance", provenance)
+    _print_table("geometry", geometry)
+    print("layers")
+    for layer in layers:
+        print(f"  {layer['name']:20} {layer['n_rows']:5} x {layer['n_columns']:<5} {layer['weight_bits']} bits")
 
 
 def _print_table(title: str, values: dict[str, Any]) -> None:
@@ -355,28 +364,33 @@ def _as_text(value: Any) -> str:
         return ", ".join(f"{key.replace('_', ' ')} {_as_text(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_as_text(item) for item in value) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
 # ---- the terminal --------------------------------------------------------------------------------------------------
 
 
-def _complain(error: BaseException) -> None:
-    """One line about an error on standard error."""
+def _complain(error: BaseException, path: str = "") -> None:
+    """One line about an error on standard error, which names the file that it is about."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     else:
-        text = " ".join(str(error).split()) or type(error).__name__
-    print(f"pynna: {text}", file=sys.stderr)
+        text = str(error) or type(error).__name__
+    if path not in text:
+        text = f"{path}: {text}"
+    print("pynna:", " ".join(text.splitlines()), file=sys.stderr)
 
 
 class _Progress:
     """A progress bar on standard error: only on a terminal, and only if the work takes longer than a second."""
 
-    def __init__(self, total: int | None, unit: str) -> None:
+    def __init__(self, total: int) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(total=total, unit=unit, delay=1.0, leave=False, disable=not sys.stderr.isatty())
+        layout = "{desc} {percentage:3.0f} % |{bar}| {elapsed} gone, {remaining} to go"
+        hidden = not sys.stderr.isatty()
+        self._bar = tqdm(total=total, bar_format=layout, delay=1.0, leave=False, dynamic_ncols=True, disable=hidden)
+        self.done = 0.0
 
     def __enter__(self) -> _Progress:
         return self
@@ -384,14 +398,14 @@ class _Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
 
-    def advance(self, n: int) -> None:
-        self._bar.update(n)
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """What `map_model` tells while it works: the stage, and how much of it is done."""
-        self._bar.total = total
-        self._bar.set_description(name, refresh=False)
-        self._bar.update(done - self._bar.n)
+    def show(self, name: str | None, done: float, total: float | None = None) -> None:
+        """What is being worked on, and how much of the whole is done."""
+        if name is not None:
+            self._bar.set_description_str(name[-40:], refresh=False)
+        if total is not None:
+            self._bar.total = total
+        self._bar.update(done - self.done)
+        self.done = done
 
     def hide(self) -> None:
         """Before something else is printed."""
