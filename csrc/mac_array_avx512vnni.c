@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512vnni,prefer-vector-width=512")))
+#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define TILE TARGET __attribute__((always_inline)) static inline
 
 /* Four activations, at any address. */

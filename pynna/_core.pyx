@@ -1,0 +1,558 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The only door to the C core. Objects here own their memory and check what the core can't; the rest is Python's."""
+
+import mmap
+import os
+
+import numpy as np
+
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
+
+from pynna.errors import ArgumentError, IsaError, StateError, error_for_status
+
+
+cdef extern from "stdlib.h":
+    int posix_memalign(void **memory, size_t alignment, size_t size) nogil
+
+
+cdef extern from "pynna.h" nogil:
+    const char *pynna_version()
+
+    ctypedef struct pynna_mfcc_config:
+        int32_t sample_rate, window, step, n_coefficients, n_mel
+        float lower_hz, upper_hz
+    ctypedef struct pynna_mfcc:
+        pass
+    const char *pynna_mfcc_config_error(const pynna_mfcc_config *)
+    size_t pynna_mfcc_size(const pynna_mfcc_config *)
+    int pynna_mfcc_init(void *, size_t, const pynna_mfcc_config *, const pynna_mfcc **)
+    size_t pynna_mfcc_scratch_size(const pynna_mfcc *)
+    int pynna_mfcc_frame(const pynna_mfcc *, const int16_t *, float *, void *)
+
+    ctypedef struct pynna_frames:
+        pass
+    size_t pynna_frames_size(const pynna_mfcc *, int32_t, int32_t)
+    int pynna_frames_init(void *, size_t, const pynna_mfcc *, int32_t, int32_t, pynna_frames **)
+    int pynna_frames_feed(pynna_frames *, const pynna_mfcc *, const int16_t *, size_t, size_t *, void *)
+    int pynna_frames_finish(pynna_frames *, const pynna_mfcc *, void *)
+    int32_t pynna_frames_ready(const pynna_frames *)
+    const float *pynna_frames_peek(const pynna_frames *)
+    int pynna_frames_advance(pynna_frames *, int32_t)
+
+    ctypedef struct pynna_geometry:
+        int32_t sample_rate, window, step, n_coefficients, n_mel, n_context, n_labels, blank, n_cell
+        int32_t cell_fraction_bits, h_multiplier, h_shift
+        float mel_lower_hz, mel_upper_hz, h_scale
+    ctypedef struct pynna_layer_info:
+        int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift
+        float input_scale, output_scale
+    ctypedef struct pynna_model:
+        pass
+    int PYNNA_N_LAYERS
+    size_t pynna_model_size()
+    int pynna_model_init(void *, size_t, const void *, size_t, const pynna_model **)
+    const pynna_geometry *pynna_model_geometry(const pynna_model *)
+    const pynna_layer_info *pynna_model_layer(const pynna_model *, int32_t)
+    const char *pynna_layer_name(int32_t)
+    const char *pynna_model_label(const pynna_model *, int32_t)
+    const float *pynna_model_label_priors(const pynna_model *)
+    const float *pynna_model_feature_gain(const pynna_model *)
+    const char *pynna_model_provenance(const pynna_model *, size_t *)
+
+    int32_t pynna_isa_count()
+    const char *pynna_isa_name(int32_t)
+    int32_t pynna_isa_available(int32_t)
+    const char *pynna_isa_default()
+
+    ctypedef struct pynna_pool:
+        pass
+    int PYNNA_MAX_THREADS
+    size_t pynna_pool_size(int32_t)
+    int pynna_pool_init(void *, size_t, int32_t, pynna_pool **)
+    void pynna_pool_stop(pynna_pool *)
+
+    int PYNNA_MAX_CHANNELS
+    ctypedef struct pynna_channel:
+        const float *x
+        size_t x_stride
+        const int16_t *c_in
+        const int8_t *h_in
+        int16_t *c_out
+        int8_t *h_out
+        float *log_probs
+    ctypedef struct pynna_workspace:
+        pass
+    size_t pynna_workspace_size(const pynna_model *, int32_t)
+    int pynna_workspace_init(void *, size_t, const pynna_model *, int32_t, const char *, pynna_workspace **)
+    const char *pynna_workspace_isa(const pynna_workspace *)
+    int pynna_step(pynna_workspace *, pynna_pool *, int32_t, int32_t, const pynna_channel *)
+
+    ctypedef struct pynna_ctc_token:
+        int32_t label, start, frame
+        float log_prob
+    ctypedef struct pynna_ctc_greedy:
+        int32_t n_frames
+        double score
+    int pynna_ctc_greedy_init(int32_t, int32_t, pynna_ctc_greedy *)
+    int pynna_ctc_greedy_feed(pynna_ctc_greedy *, const float *, int32_t, pynna_ctc_token *, int32_t *)
+    int pynna_ctc_greedy_pending(const pynna_ctc_greedy *, pynna_ctc_token *, int32_t *)
+    int pynna_ctc_greedy_finish(pynna_ctc_greedy *, pynna_ctc_token *, int32_t *)
+    ctypedef struct pynna_ctc_config:
+        int32_t n_labels, blank, beam, cutoff_top_n
+        double cutoff_prob, score_margin
+        int32_t n_nodes, max_frames
+        const float *label_bias
+    ctypedef struct pynna_ctc:
+        pass
+    ctypedef struct pynna_ctc_hypothesis:
+        double score
+        int32_t first, n_tokens
+    ctypedef struct pynna_ctc_stats:
+        int64_t n_committed, n_forced
+        int32_t n_frames, n_room, n_waiting, n_hypotheses, n_nodes, most_nodes, finished
+    void pynna_ctc_defaults(int32_t, pynna_ctc_config *)
+    const char *pynna_ctc_config_error(const pynna_ctc_config *)
+    size_t pynna_ctc_size(const pynna_ctc_config *)
+    int pynna_ctc_init(void *, size_t, const pynna_ctc_config *, pynna_ctc **)
+    int pynna_ctc_feed(pynna_ctc *, const float *, int32_t)
+    int pynna_ctc_finish(pynna_ctc *)
+    int pynna_ctc_take(pynna_ctc *, int32_t, pynna_ctc_token *, int32_t *)
+    int pynna_ctc_nbest(const pynna_ctc *, int32_t, pynna_ctc_hypothesis *, int32_t *, int32_t, pynna_ctc_token *,
+                        int32_t *)
+    int pynna_ctc_get_stats(const pynna_ctc *, pynna_ctc_stats *)
+
+
+MAX_CHANNELS = PYNNA_MAX_CHANNELS
+MAX_THREADS = PYNNA_MAX_THREADS
+
+QUEUE = 32  # windows that a channel keeps unread, and the most steps that one call gives it
+cdef enum:
+    C_QUEUE = 32
+
+
+cdef int check(int status, str what) except -1:
+    if status != 0:
+        raise error_for_status(status, what)
+    return 0
+
+
+cdef void *allocate(size_t size) except NULL:
+    """64-byte aligned memory, zeroed."""
+    cdef void *memory = NULL
+    if size == 0 or posix_memalign(&memory, 64, size) != 0:
+        raise MemoryError(f"{size} bytes could not be allocated")
+    memset(memory, 0, size)
+    return memory
+
+
+cdef str text(const char *s):
+    return s.decode("utf-8") if s is not NULL else ""
+
+
+def version():
+    """The C core's version."""
+    return text(pynna_version())
+
+
+def instruction_sets():
+    """(name, whether this processor runs it) of all kernels in this build, the plainest first."""
+    return [(text(pynna_isa_name(i)), bool(pynna_isa_available(i))) for i in range(pynna_isa_count())]
+
+
+def default_isa():
+    """The instruction set that models are run with unless told otherwise; None if PYNNA_ISA names one that can't be."""
+    cdef const char *name = pynna_isa_default()
+    return text(name) if name is not NULL else None
+
+
+cdef class MappedModel:
+    """A .nna file, mapped into memory read-only and checked, and the tables of its front end. Immutable."""
+
+    cdef object _map
+    cdef const uint8_t[::1] _bytes
+    cdef void *_memory
+    cdef void *_mfcc_memory
+    cdef const pynna_model *model
+    cdef const pynna_mfcc *mfcc
+    cdef const pynna_geometry *g
+    cdef readonly dict geometry
+
+    def __cinit__(self, path):
+        cdef size_t size
+        with open(path, "rb") as file:
+            n_bytes = os.fstat(file.fileno()).st_size
+            if n_bytes == 0:
+                raise error_for_status(16, os.fspath(path))
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = self._map
+        self._memory = allocate(pynna_model_size())
+        cdef const void *start = &self._bytes[0]
+        size = self._bytes.shape[0]
+        cdef int status
+        with nogil:
+            status = pynna_model_init(self._memory, pynna_model_size(), start, size, &self.model)
+        check(status, os.fspath(path))
+        self.g = pynna_model_geometry(self.model)
+        self.geometry = dict(self.g[0])
+        self._init_mfcc(os.fspath(path))
+
+    cdef _init_mfcc(self, path):
+        cdef pynna_mfcc_config config
+        config.sample_rate, config.window, config.step = self.g.sample_rate, self.g.window, self.g.step
+        config.n_coefficients, config.n_mel = self.g.n_coefficients, self.g.n_mel
+        config.lower_hz, config.upper_hz = self.g.mel_lower_hz, self.g.mel_upper_hz
+        cdef const char *wrong = pynna_mfcc_config_error(&config)
+        if wrong is not NULL:
+            raise error_for_status(22, f"{path}: {text(wrong)}")
+        self._mfcc_memory = allocate(pynna_mfcc_size(&config))
+        check(pynna_mfcc_init(self._mfcc_memory, pynna_mfcc_size(&config), &config, &self.mfcc), path)
+
+    def __dealloc__(self):
+        free(self._memory)
+        free(self._mfcc_memory)
+
+    @property
+    def n_bytes(self):
+        """Size of the file."""
+        return self._bytes.shape[0]
+
+    @property
+    def labels(self):
+        """The labels' texts in order, "" for the blank."""
+        return [text(pynna_model_label(self.model, i)) for i in range(self.g.n_labels)]
+
+    @property
+    def label_priors(self):
+        """float32 [n_labels]."""
+        return np.array(<float[:self.g.n_labels]> <float *> pynna_model_label_priors(self.model))
+
+    @property
+    def feature_gain(self):
+        """float32 [n_coefficients]."""
+        return np.array(<float[:self.g.n_coefficients]> <float *> pynna_model_feature_gain(self.model))
+
+    @property
+    def provenance(self):
+        """The file's JSON text, bytes."""
+        cdef size_t n = 0
+        cdef const char *start = pynna_model_provenance(self.model, &n)
+        return start[:n]
+
+    @property
+    def layers(self):
+        """What each layer is: a list of dicts."""
+        return [{"name": text(pynna_layer_name(i)), **dict(pynna_model_layer(self.model, i)[0])}
+                for i in range(PYNNA_N_LAYERS)]
+
+    def features(self, const int16_t[::1] pcm):
+        """The MFCCs of whole frames of PCM: float32 [n_frames, n_coefficients], no padding, for looking at."""
+        cdef Py_ssize_t n = 0, i
+        if pcm.shape[0] >= self.g.window:
+            n = (pcm.shape[0] - self.g.window) // self.g.step + 1
+        out = np.empty((n, self.g.n_coefficients), np.float32)
+        cdef float[:, ::1] rows = out
+        cdef void *scratch = allocate(pynna_mfcc_scratch_size(self.mfcc))
+        try:
+            for i in range(n):
+                check(pynna_mfcc_frame(self.mfcc, &pcm[i * self.g.step], &rows[i, 0], scratch), "features")
+        finally:
+            free(scratch)
+        return out
+
+
+cdef class Runner:
+    """What one caller at a time runs a model's steps with: scratch memory, kernels, threads."""
+
+    cdef MappedModel model
+    cdef void *_memory
+    cdef void *_pool_memory
+    cdef pynna_workspace *workspace
+    cdef pynna_pool *pool
+    cdef int _pid
+    cdef readonly int threads
+
+    def __cinit__(self, MappedModel model, int threads, isa=None, int max_columns=32):
+        if not 1 <= threads <= PYNNA_MAX_THREADS:
+            raise ArgumentError(f"threads is {threads}; 1 to {PYNNA_MAX_THREADS} is right")
+        self.model = model
+        self.threads = threads
+        self._pid = os.getpid()
+        cdef size_t size = pynna_workspace_size(model.model, max_columns)
+        cdef bytes name = isa.encode() if isa is not None else b""
+        self._memory = allocate(size)
+        cdef int status = pynna_workspace_init(self._memory, size, model.model, max_columns,
+                                               <const char *> name if isa is not None else NULL, &self.workspace)
+        if status:
+            asked = isa if isa is not None else os.environ.get("PYNNA_ISA", "")
+            here = ", ".join(n for n, available in instruction_sets() if available)
+            raise IsaError(f"instruction set {asked!r} is not to be had; this build and processor have {here}")
+        if threads > 1:
+            self._pool_memory = allocate(pynna_pool_size(threads))
+            check(pynna_pool_init(self._pool_memory, pynna_pool_size(threads), threads, &self.pool), "threads")
+
+    def __dealloc__(self):
+        if self.pool is not NULL and os.getpid() != self._pid:
+            return  # a fork's child: the threads are not here, and what they hold can't be given back
+        if self.pool is not NULL:
+            pynna_pool_stop(self.pool)
+        free(self._pool_memory)
+        free(self._memory)
+
+    @property
+    def usable(self):
+        """False in a child process, to which threads do not come along."""
+        return self.pool is NULL or os.getpid() == self._pid
+
+    @property
+    def isa(self):
+        """The instruction set of the kernels."""
+        return text(pynna_workspace_isa(self.workspace))
+
+    def step(self, const float[:, :, ::1] x, const int16_t[:, ::1] c, const int8_t[:, ::1] h):
+        """One step of n channels; shapes have been checked. Returns new arrays (log_probs, c, h)."""
+        cdef int32_t n = <int32_t> x.shape[0], n_cell = self.model.g.n_cell, j
+        p_new = np.empty((n, self.model.g.n_labels), np.float32)
+        c_new = np.empty((n, n_cell), np.int16)
+        h_new = np.empty((n, n_cell), np.int8)
+        cdef float[:, ::1] p_rows = p_new
+        cdef int16_t[:, ::1] c_rows = c_new
+        cdef int8_t[:, ::1] h_rows = h_new
+        cdef pynna_channel channels[16]
+        for j in range(n):
+            channels[j] = pynna_channel(&x[j, 0, 0], 0, &c[j, 0], &h[j, 0], &c_rows[j, 0], &h_rows[j, 0],
+                                        &p_rows[j, 0])
+        cdef int status
+        with nogil:
+            status = pynna_step(self.workspace, self.pool, n, 1, channels)
+        check(status, "step")
+        return p_new, c_new, h_new
+
+    def advance(self, list channels, int32_t n_steps):
+        """Runs n_steps steps of up to 16 Channels that have as many windows ready; gives each its new labels."""
+        cdef int32_t n = <int32_t> len(channels), j
+        cdef pynna_channel slots[16]
+        cdef Channel channel
+        if not 1 <= n <= PYNNA_MAX_CHANNELS:
+            raise ArgumentError(f"{n} channels; 1 to {PYNNA_MAX_CHANNELS} is right")
+        for j in range(n):
+            channel = channels[j]
+            if channel.model is not self.model or not 1 <= n_steps <= pynna_frames_ready(channel.frames):
+                raise ArgumentError("a channel is of another model or has too few windows ready")
+            slots[j] = pynna_channel(pynna_frames_peek(channel.frames), <size_t> self.model.g.n_coefficients, channel.c,
+                                     channel.h, channel.c, channel.h, channel.log_probs)
+        cdef int status
+        with nogil:
+            status = pynna_step(self.workspace, self.pool, n, n_steps, slots)
+        check(status, "step")
+        for j in range(n):
+            channel = channels[j]
+            check(pynna_frames_advance(channel.frames, n_steps), "frames")
+            channel.decoder.feed_raw(channel.log_probs, n_steps)
+
+
+cdef class Channel:
+    """One stream's frames, states and decoder."""
+
+    cdef MappedModel model
+    cdef void *_memory
+    cdef void *_scratch
+    cdef pynna_frames *frames
+    cdef int16_t *c
+    cdef int8_t *h
+    cdef float *log_probs
+    cdef readonly Decoder decoder
+
+    def __cinit__(self, MappedModel model, Decoder decoder):
+        cdef size_t frames_size = pynna_frames_size(model.mfcc, model.g.n_context, QUEUE)
+        self.model = model
+        self.decoder = decoder
+        self._memory = allocate(frames_size)
+        check(pynna_frames_init(self._memory, frames_size, model.mfcc, model.g.n_context, C_QUEUE, &self.frames), "frames")
+        self._scratch = allocate(pynna_mfcc_scratch_size(model.mfcc))
+        self.c = <int16_t *> allocate(model.g.n_cell * sizeof(int16_t))
+        self.h = <int8_t *> allocate(model.g.n_cell)
+        self.log_probs = <float *> allocate(C_QUEUE * model.g.n_labels * sizeof(float))
+
+    def __dealloc__(self):
+        free(self._memory)
+        free(self._scratch)
+        free(self.c)
+        free(self.h)
+        free(self.log_probs)
+
+    @property
+    def ready(self):
+        """Windows that wait for a step."""
+        return pynna_frames_ready(self.frames)
+
+    def feed(self, const int16_t[::1] pcm):
+        """Takes as much of the samples as there is room for windows, and returns how many."""
+        cdef size_t n = pcm.shape[0], consumed = 0
+        if n == 0 or pynna_frames_ready(self.frames) >= C_QUEUE:
+            return 0
+        cdef int status
+        cdef const int16_t *start = &pcm[0]
+        with nogil:
+            status = pynna_frames_feed(self.frames, self.model.mfcc, start, n, &consumed, self._scratch)
+        check(status, "stream")
+        return consumed
+
+    def finish(self):
+        """Flushes the audio that is left; nothing can be fed any more."""
+        check(pynna_frames_finish(self.frames, self.model.mfcc, self._scratch), "stream")
+
+    @property
+    def state(self):
+        """Copies of the network's states: (c int16 [n_cell], h int8 [n_cell])."""
+        cdef Py_ssize_t n = self.model.g.n_cell
+        return np.array(<int16_t[:n]> self.c), np.array(<int8_t[:n]> self.h)
+
+    @state.setter
+    def state(self, value):
+        cdef const int16_t[::1] c = value[0]
+        cdef const int8_t[::1] h = value[1]
+        if c.shape[0] != self.model.g.n_cell or h.shape[0] != self.model.g.n_cell:
+            raise StateError(f"states are of {c.shape[0]} and {h.shape[0]} cells; {self.model.g.n_cell} is right")
+        memcpy(self.c, &c[0], c.shape[0] * sizeof(int16_t))
+        memcpy(self.h, &h[0], h.shape[0])
+
+
+cdef object as_tuple(const pynna_ctc_token *t):
+    return t.label, t.start, t.frame, t.log_prob
+
+
+cdef class Decoder:
+    """What turns a channel's log-probabilities into labels: greedy or beam search.
+
+    A label comes as a tuple (label, first frame, frame of its highest probability, log-probability there)."""
+
+    cdef readonly int n_labels
+    cdef readonly list committed  # labels that no later frame can change, in order; only ever appended to
+
+    cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
+        raise NotImplementedError
+
+    def feed(self, const float[:, ::1] log_probs):
+        """Takes frames of natural-log probabilities, float32 [n_frames, n_labels]."""
+        if log_probs.shape[1] != self.n_labels:
+            raise ArgumentError(f"frames have {log_probs.shape[1]} labels; {self.n_labels} is right")
+        if log_probs.shape[0] > 0:
+            self.feed_raw(&log_probs[0, 0], <int32_t> log_probs.shape[0])
+
+
+cdef class GreedyDecoder(Decoder):
+    """The best label of each frame, repeats and blanks collapsed."""
+
+    cdef pynna_ctc_greedy _state
+
+    def __cinit__(self, int n_labels, int blank):
+        self.n_labels = n_labels
+        self.committed = []
+        check(pynna_ctc_greedy_init(n_labels, blank, &self._state), "decoder")
+
+    cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
+        cdef pynna_ctc_token tokens[64]
+        cdef int32_t done, n, n_tokens, i
+        for done in range(0, n_frames, 64):
+            n = min(64, n_frames - done)
+            check(pynna_ctc_greedy_feed(&self._state, log_probs + <Py_ssize_t> done * self.n_labels, n, tokens, &n_tokens),
+                  "decoder")
+            for i in range(n_tokens):
+                self.committed.append(as_tuple(&tokens[i]))
+        return 0
+
+    def tails(self, int n):
+        """[(score, labels after the committed ones)], one hypothesis."""
+        cdef pynna_ctc_token token
+        cdef int32_t n_tokens = 0
+        check(pynna_ctc_greedy_pending(&self._state, &token, &n_tokens), "decoder")
+        return [(self._state.score, [as_tuple(&token)] if n_tokens else [])]
+
+    def finish(self):
+        """Ends the stream: the label under way is committed."""
+        cdef pynna_ctc_token token
+        cdef int32_t n_tokens = 0
+        check(pynna_ctc_greedy_finish(&self._state, &token, &n_tokens), "decoder")
+        if n_tokens:
+            self.committed.append(as_tuple(&token))
+
+
+cdef class BeamDecoder(Decoder):
+    """Prefix beam search; `label_bias` float32 [n_labels] or None is added to each frame."""
+
+    cdef void *_memory
+    cdef pynna_ctc *_state
+    cdef int32_t _max_frames
+
+    def __cinit__(self, int n_labels, int blank, int beam_width, double cutoff_prob=1.0, int cutoff_top_n=40,
+                  double score_margin=float("inf"), label_bias=None, int n_nodes=0):
+        cdef pynna_ctc_config config
+        cdef const float[::1] bias
+        pynna_ctc_defaults(n_labels, &config)
+        config.blank, config.beam, config.cutoff_top_n = blank, beam_width, cutoff_top_n
+        config.cutoff_prob, config.score_margin = cutoff_prob, score_margin
+        config.n_nodes = n_nodes if n_nodes else max(16384, 64 * beam_width)
+        if label_bias is not None:
+            bias = label_bias
+            if bias.shape[0] != n_labels:
+                raise ArgumentError(f"label_bias has {bias.shape[0]} entries; {n_labels} is right")
+            config.label_bias = &bias[0]
+        cdef const char *wrong = pynna_ctc_config_error(&config)
+        if wrong is not NULL:
+            raise ArgumentError(f"decoder: {text(wrong)}")
+        self.n_labels = n_labels
+        self.committed = []
+        self._max_frames = config.max_frames
+        self._memory = allocate(pynna_ctc_size(&config))
+        check(pynna_ctc_init(self._memory, pynna_ctc_size(&config), &config, &self._state), "decoder")
+
+    def __dealloc__(self):
+        free(self._memory)
+
+    cdef int _take(self) except -1:
+        cdef pynna_ctc_token tokens[64]
+        cdef int32_t n = 64, i
+        while n == 64:
+            check(pynna_ctc_take(self._state, 64, tokens, &n), "decoder")
+            for i in range(n):
+                self.committed.append(as_tuple(&tokens[i]))
+        return 0
+
+    cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
+        cdef int32_t done, n
+        cdef int status
+        for done in range(0, n_frames, self._max_frames):
+            n = min(self._max_frames, n_frames - done)
+            with nogil:
+                status = pynna_ctc_feed(self._state, log_probs + <Py_ssize_t> done * self.n_labels, n)
+            check(status, "decoder")
+            self._take()
+        return 0
+
+    def tails(self, int n):
+        """The n best [(score, labels after the committed ones)], best first."""
+        cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
+        cdef pynna_ctc_hypothesis *hypotheses = <pynna_ctc_hypothesis *> allocate(n * sizeof(pynna_ctc_hypothesis))
+        cdef pynna_ctc_token *tokens = NULL
+        try:
+            pynna_ctc_nbest(self._state, n, hypotheses, &n_hypotheses, 0, NULL, &n_tokens)  # tells the room it needs
+            tokens = <pynna_ctc_token *> allocate((n_tokens + 1) * sizeof(pynna_ctc_token))
+            check(pynna_ctc_nbest(self._state, n, hypotheses, &n_hypotheses, n_tokens, tokens, &n_tokens), "decoder")
+            return [(hypotheses[i].score, [as_tuple(&tokens[hypotheses[i].first + k])
+                                           for k in range(hypotheses[i].n_tokens)]) for i in range(n_hypotheses)]
+        finally:
+            free(hypotheses)
+            free(tokens)
+
+    def finish(self):
+        """Ends the stream."""
+        check(pynna_ctc_finish(self._state), "decoder")
+
+    @property
+    def stats(self):
+        """The search's counters: a dict."""
+        cdef pynna_ctc_stats stats
+        check(pynna_ctc_get_stats(self._state, &stats), "decoder")
+        return dict(stats)

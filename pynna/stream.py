@@ -1,0 +1,184 @@
+"""Streams: audio in, text out, a channel of the network in between; alone, or up to 16 together in a group."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna import _core
+from pynna.audio import as_pcm
+from pynna.decoder import Decoder, DecoderOptions
+from pynna.errors import ArgumentError, AudioError, FinishedError, StateError
+from pynna.results import Result
+
+if TYPE_CHECKING:
+    from pynna.model import Model
+
+Pcm = npt.NDArray[np.int16]
+
+
+def _samples(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
+    """What `Stream.feed` takes, as int16."""
+    if isinstance(pcm, (bytes, bytearray, memoryview)):
+        data = bytes(pcm)
+        if len(data) % 2:
+            raise AudioError(f"{len(data)} bytes of PCM are half a sample too many; int16 samples have two bytes each")
+        return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+    return as_pcm(pcm)
+
+
+class Stream:
+    """One utterance, or one microphone: made by ``Model.stream`` or ``Group.stream``.
+
+    Audio may come in chunks of any size; the result is the same to the bit. A stream belongs to one thread at a time.
+    """
+
+    def __init__(self, model: Model, options: DecoderOptions, group: Group | None = None) -> None:
+        self.model = model
+        self.decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
+                               seconds_per_frame=model.seconds_per_step)
+        self._channel = _core.Channel(model.core, self.decoder.core)
+        self._group = group
+        self._waiting: deque[Pcm] = deque()  # a group's audio until there is room for its frames
+        self._n_samples = 0
+        self._flushed = False
+        self._finished = False
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio fed so far."""
+        return self._n_samples / self.model.sample_rate
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``finish`` was called."""
+        return self._finished
+
+    @property
+    def state(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+        """The network's states as they are now: c int16 [n_cell], h int8 [n_cell], copies."""
+        return self._channel.state
+
+    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
+        """Takes audio at the model's sample rate.
+
+        Parameters
+        ----------
+        pcm : int16 [n], float32 or float64 [n] in [-1, 1], or bytes of little-endian int16
+            A stream of its own is run at once; one of a group at the group's next step.
+
+        Raises
+        ------
+        AudioError
+            A wrong dtype or shape, a NaN or an infinity; nothing of the chunk was taken.
+        FinishedError
+            After ``finish``.
+        """
+        if self._finished:
+            raise FinishedError("the stream is finished and takes no more audio; start a new one")
+        samples = _samples(pcm)
+        self._n_samples += len(samples)
+        self._waiting.append(samples)
+        if self._group is None:
+            self._run()
+
+    def partial(self) -> Result:
+        """What has been understood so far; it costs the same at any length of the stream."""
+        return self.decoder.result()
+
+    def finish(self) -> Result:
+        """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one."""
+        if not self._finished:
+            self._finished = True
+            if self._group is None:
+                self._run()
+            else:
+                self._group._drain(self)
+        return self.decoder.finish()
+
+    def _fill(self) -> int:
+        """Makes frames of the audio that waits, as far as there is room; returns how many windows are ready."""
+        while self._waiting:
+            chunk = self._waiting[0]
+            taken = self._channel.feed(chunk)
+            if taken < len(chunk):
+                self._waiting[0] = chunk[taken:]
+                return self._channel.ready
+            self._waiting.popleft()
+        if self._finished and not self._flushed:
+            self._channel.finish()
+            self._flushed = True
+        return self._channel.ready
+
+    def _run(self) -> None:
+        """Steps until no window is left."""
+        while ready := self._fill():
+            with self.model._runner() as runner:
+                runner.advance([self._channel], min(ready, _core.QUEUE))
+
+
+class Group:
+    """Up to 16 streams through one step call, joining and leaving at any step: made by ``Model.group``.
+
+    Each gives the very bits that it would give alone. Streams collect audio by ``feed``; ``step`` runs one step of all
+    that have a window ready, ``run`` goes on until none has. ``finish`` of a stream runs the group until that stream is
+    through, and frees its place.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._streams: list[Stream] = []
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The streams that have joined and not left."""
+        return tuple(self._streams)
+
+    def stream(self, **options: Any) -> Stream:
+        """A new stream in this group; options as for ``Model.stream``.
+
+        Raises
+        ------
+        StateError
+            The group has 16 streams already.
+        """
+        if len(self._streams) == _core.MAX_CHANNELS:
+            raise StateError(f"the group is full with {_core.MAX_CHANNELS} streams; finish one or open another group")
+        stream = Stream(self.model, DecoderOptions(**options), self)
+        self._streams.append(stream)
+        return stream
+
+    def remove(self, stream: Stream) -> None:
+        """Takes a stream out without finishing it, as when its connection is lost."""
+        if stream not in self._streams:
+            raise ArgumentError("the stream is not in this group")
+        self._streams.remove(stream)
+
+    def step(self) -> int:
+        """One 20 ms step of every stream that has a window ready; returns how many had."""
+        ready = [stream._channel for stream in self._streams if stream._fill()]
+        if ready:
+            with self.model._runner() as runner:
+                runner.advance(ready, 1)
+        return len(ready)
+
+    def run(self) -> int:
+        """Steps until no stream has a window ready; returns the number of steps."""
+        steps = 0
+        while self.step():
+            steps += 1
+        return steps
+
+    def _drain(self, stream: Stream) -> None:
+        """Runs the group until a finished stream is through; then it leaves."""
+        if stream not in self._streams:
+            return
+        while stream._fill():
+            self.step()
+        self._streams.remove(stream)
