@@ -219,7 +219,7 @@ def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int
     f = weights.features
     for length in (f.window, f.step):
         if length * 1000 % f.sample_rate:
-            raise MappingError(f"{length} samples at {f.sample_rate} Hz are no whole milliseconds, as the file needs them")
+            raise MappingError(f"{length} samples at {f.sample_rate} Hz: the file needs whole milliseconds")
     writer = _Writer()
     _write_front_end(writer, weights)
     _write_network(writer, weights, n_steps)

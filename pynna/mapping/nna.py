@@ -280,7 +280,7 @@ def _assemble(sections: list[tuple[str, bytes]]) -> bytes:
 
 
 def write_nna(model: NnaModel, path: str | os.PathLike[str]) -> None:
-    """Writes the file beside its place and renames it there, so that nobody maps half a file.
+    """Writes the file, whole or not at all.
 
     Raises
     ------
@@ -289,7 +289,11 @@ def write_nna(model: NnaModel, path: str | os.PathLike[str]) -> None:
     OSError
         The place cannot be written.
     """
-    data = encode_nna(model)
+    write_bytes(encode_nna(model), path)
+
+
+def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Writes a file beside its place and renames it there, so that nobody maps half a file."""
     target = Path(path)
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:

@@ -1,0 +1,200 @@
+"""What a network's activations look like on speech: runs the float reference over recordings and keeps a sample."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynna.audio import load_audio
+from pynna.errors import AudioError, MappingError
+from pynna.mapping.weights import Weights
+from pynna.reference import Trace, mfcc, windows
+
+Array = NDArray[Any]
+Progress = Callable[[str, float], None]
+
+MAX_FRAMES = 6000               # sampled; two minutes of speech
+BATCH_FRAMES = 3000             # run at a time: bounds the memory
+KEPT = ("layer_1", "layer_2", "layer_3", "hidden", "layer_5", "cell", "gates")
+DEFAULT_RECORDINGS = Path(__file__).resolve().parent.parent / "recordings" / "calibration"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording, and its text where it is known."""
+
+    pcm: Array
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A sample of what flows through the float network, evenly spaced over the recordings' frames.
+
+    Attributes
+    ----------
+    frames : float32 [n, n_coefficients]
+        Feature vectors of the recordings.
+    inputs : float32 [m, (2 * n_context + 1) * n_coefficients]
+        Context windows; the rest goes with them, row by row.
+    layers : dict of str to float32 [m, width]
+        layer_1, layer_2, layer_3, gates (before their activation), cell, hidden, layer_5.
+    previous_hidden : float32 [m, n_cell]
+        The LSTM's state h before each row's step.
+    posteriors : float64 [labels]
+        Mean probability of each label.
+    n_clips : int
+    seconds : float
+        Of audio.
+    """
+
+    frames: Array
+    inputs: Array
+    layers: dict[str, Array]
+    previous_hidden: Array
+    posteriors: Array
+    n_clips: int
+    seconds: float
+
+
+def load_clips(sources: Iterable[Any] | None, sample_rate: int, what: str = "calibration") -> list[Clip]:
+    """Recordings to clips at `sample_rate`.
+
+    Parameters
+    ----------
+    sources : iterable or None
+        Each a path, an array of PCM (int16, or float in [-1, 1]), or a pair of either and its text. None stands for
+        the recordings that ship with the package.
+    sample_rate : int
+        Hz; files of another rate are resampled.
+    what : str
+        For the messages.
+
+    Raises
+    ------
+    MappingError
+        No recording at all, or one that is no audio.
+    """
+    if sources is None:
+        sources = shipped_recordings()
+    if isinstance(sources, (str, os.PathLike)):
+        sources = [sources]
+    clips = []
+    for source in sources:
+        audio, text = source if isinstance(source, tuple) else (source, None)
+        try:
+            clips.append(Clip(load_audio(audio, target_rate=sample_rate).pcm, text))
+        except AudioError as error:
+            raise MappingError(f"{what}: {error}") from error
+    if not any(len(clip.pcm) for clip in clips):
+        raise MappingError(f"no {what} audio: a minute or more of speech like the one to be recognised is needed")
+    return clips
+
+
+def shipped_recordings() -> list[Path]:
+    """The recordings that the package holds for this purpose; empty where there are none."""
+    return sorted(DEFAULT_RECORDINGS.glob("*.flac"))
+
+
+def batches(sizes: Sequence[int], most: int = BATCH_FRAMES) -> list[list[int]]:
+    """Indices in groups of at most `most` frames (or of one), similar lengths together."""
+    groups: list[list[int]] = []
+    frames = most + 1
+    for i in sorted(range(len(sizes)), key=lambda n: sizes[n]):
+        if frames + sizes[i] > most:
+            groups.append([])
+            frames = 0
+        groups[-1].append(i)
+        frames += sizes[i]
+    return groups
+
+
+def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_FRAMES,
+              progress: Progress | None = None) -> Calibration:
+    """Runs the float network over the clips and keeps an even sample of `max_frames` frames.
+
+    Raises
+    ------
+    MappingError
+        The network's activations are not finite.
+    """
+    network = weights.network()
+    features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
+    groups = batches([len(x) for x in features])
+    stride = max(1, -(-sum(map(len, features)) // max_frames))
+    kept: dict[str, list[Array]] = {name: [] for name in ("inputs", "previous_hidden", *KEPT)}
+    total, n_rows = np.zeros(weights.n_labels), 0
+    for done, group in enumerate(groups):
+        trace: Trace = {}
+        xs = [features[i] for i in group]
+        p = np.concatenate(network.run_many(xs, trace))
+        if not np.isfinite(p).all():
+            raise MappingError("the float network's outputs are not finite on the calibration audio")
+        total += np.exp(p.astype(np.float64)).sum(axis=0)
+        rows = slice((-n_rows) % stride, None, stride)
+        n_rows += len(p)
+        trace["inputs"] = trace["features"]
+        trace["previous_hidden"] = _shifted(trace["hidden"], sorted(map(len, xs), reverse=True))
+        for name, chunks in kept.items():
+            chunks.append(trace[name][rows].copy())
+        if progress:
+            progress("calibrate", (done + 1) / len(groups))
+    arrays = {name: np.concatenate(chunks) for name, chunks in kept.items()}
+    seconds = sum(len(clip.pcm) for clip in clips) / weights.features.sample_rate
+    frames = np.concatenate([mfcc_frames_of(weights, clip.pcm) for clip in clips])
+    return Calibration(frames, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"), total / n_rows, len(clips),
+                       seconds)
+
+
+def mfcc_frames_of(weights: Weights, pcm: Array) -> Array:
+    """Feature vectors of a clip's full frames, or of the padded rest where there is none."""
+    full = mfcc(pcm, weights.features)
+    return full if len(full) else windows(pcm, weights.features, 0)[:, 0]
+
+
+def _shifted(hidden: Array, lengths: Sequence[int]) -> Array:
+    """h before each step: the sequences, end to end, one row later, zeros first."""
+    out = np.zeros_like(hidden)
+    out[1:] = hidden[:-1]
+    out[np.cumsum([0, *lengths[:-1]])] = 0
+    return out
+
+
+# ---- ranges -----------------------------------------------------------------------------------------------------
+
+def best_clip(values: Array, levels: int, largest: float = np.inf, keep: float = 0.999) -> float:
+    """The range that loses least: clipping above it against coarser steps below it.
+
+    Minimises the mean squared error of `levels` uniform steps up to the clip, over candidates from the `keep` quantile
+    of the non-zero magnitudes to the largest of them (`largest` at most). Zeros are exact whatever the range.
+
+    Parameters
+    ----------
+    values : float array of any shape
+    levels : int
+        Steps from 0 to the clip: 255 for the ReLUs, 127 for signed values.
+
+    Returns
+    -------
+    float
+        Positive; 1 (or `largest`) where all values are zero.
+    """
+    x = np.abs(values[values != 0]).astype(np.float32)
+    if not x.size:
+        return float(min(1.0, largest))
+    x = np.minimum(x, np.float32(largest))
+    top = float(x.max())
+    bottom = float(np.partition(x, k := int(keep * (x.size - 1)))[k])
+    tail = np.sort(x[x >= bottom]).astype(np.float64)
+    best, best_error = top, np.inf
+    for clip in np.linspace(bottom, top, 40):
+        above = tail[np.searchsorted(tail, clip):] - clip
+        error = float((above**2).sum()) + (x.size - len(above)) * (clip / levels) ** 2 / 12
+        if error < best_error:
+            best, best_error = float(clip), error
+    return max(best, 1e-12)

@@ -1,0 +1,155 @@
+"""From a trained network to a .nna file: import, calibrate, quantise, write, and report."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynna.errors import MappingError
+from pynna.mapping.calibrate import Calibration, Clip, Progress, calibrate, load_clips
+from pynna.mapping.importers import load_weights
+from pynna.mapping.nna import encode_nna, write_bytes
+from pynna.mapping.quantise import quantise
+from pynna.mapping.report import Report, first_seconds, measure
+from pynna.mapping.weights import Weights, read_alphabet
+
+Array = NDArray[Any]
+
+CALIBRATION_SECONDS = 120.0     # more tells the ranges nothing new
+REPORT_SECONDS = 60.0           # of the calibration audio, where no other is given to evaluate on
+WIDE = 12_000_000               # parameters from which on both are cut, down to a third, to be done in half a minute
+
+
+def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[str], *,
+              calibration: Iterable[Any] | None = None, evaluation: Iterable[Any] | None = None,
+              alphabet: Sequence[str] | str | os.PathLike[str] | None = None, name: str | None = None,
+              licence: str | None = None, priors: Array | Sequence[float] | Literal["measure"] | None = None,
+              report: bool = True, progress: Progress | None = None) -> Report:
+    """Maps a trained network to a static int8 one.
+
+    Parameters
+    ----------
+    source : path or Weights
+        DeepSpeech 0.5.1's output_graph.pb, an .npz of its variables, or a network in memory.
+    out : path
+        The .nna file to write; replaced whole or not at all.
+    calibration : iterable, optional
+        Recordings of the kind of speech to be recognised: paths, or arrays of PCM at the model's rate (int16, or float
+        in [-1, 1]), each alone or in a pair with its text. Two minutes of it count, chosen evenly (less for
+        wide networks). Default: the recordings that ship with the package.
+    evaluation : iterable, optional
+        The same, for the report alone, all of it; default: up to a minute of `calibration`.
+    alphabet : labels or path, optional
+        The labels but the blank, or a DeepSpeech alphabet file. Default: the source's own, or English.
+    name, licence : str, optional
+        For the model's card.
+    priors : float [labels] or "measure", optional
+        Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
+        source's, or all alike.
+    report : bool
+        Whether to measure what the mapping costs; without, the report holds times and sizes only.
+    progress : callable (stage, share), optional
+        Called with "read", "calibrate", "quantise", "write" or "report", and the share of the stage that is done.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    MappingError
+        The source, the alphabet, the priors or the audio cannot be used; the message says why. Nothing is written.
+    OSError
+        A file cannot be read or written.
+    """
+    tell = progress or _silent
+    seconds: dict[str, float] = {}
+    with _timed("read", seconds, tell):
+        weights = _load(source, alphabet, name, licence)
+        rate = weights.features.sample_rate
+        clips = load_clips(calibration, rate)
+        judged = None if evaluation is None else load_clips(evaluation, rate, "evaluation")
+    cut = float(np.clip(WIDE / weights.n_parameters, 1 / 3, 1))
+    with _timed("calibrate", seconds, tell):
+        sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
+    weights = _with_priors(weights, priors, sample)
+    with _timed("quantise", seconds, tell):
+        model = quantise(weights, sample, progress=tell)
+    result = None
+    if report:
+        with _timed("report", seconds, tell):
+            result = measure(weights, model, judged or first_seconds(clips, REPORT_SECONDS * cut, rate), progress=tell)
+    model.provenance = _provenance(weights, sample, result)
+    with _timed("write", seconds, tell):
+        data = encode_nna(model)
+        write_bytes(data, out)
+    return replace(result or Report(), seconds=seconds, file_bytes=len(data))
+
+
+def _silent(stage: str, share: float) -> None:
+    pass
+
+
+@contextmanager
+def _timed(stage: str, seconds: dict[str, float], tell: Progress) -> Iterator[None]:
+    tell(stage, 0.0)
+    start = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - start, 3)
+    tell(stage, 1.0)
+
+
+def _load(source: str | os.PathLike[str] | Weights, alphabet: Sequence[str] | str | os.PathLike[str] | None,
+          name: str | None, licence: str | None) -> Weights:
+    labels: tuple[str, ...] | None = None
+    if isinstance(alphabet, (str, os.PathLike)):
+        try:
+            labels = read_alphabet(Path(alphabet).read_text("utf-8"))
+        except UnicodeDecodeError as error:
+            raise MappingError(f"{os.fspath(alphabet)}: no UTF-8 text ({error})") from None
+    elif alphabet is not None:
+        labels = tuple(alphabet)
+    if isinstance(source, Weights):
+        weights = source if labels is None else replace(source, alphabet=labels)
+    else:
+        weights = load_weights(source, labels)
+    return replace(weights, name=weights.name if name is None else name,
+                   licence=weights.licence if licence is None else licence)
+
+
+def _up_to(clips: Sequence[Clip], seconds: float, rate: int) -> list[Clip]:
+    """Clips of so much audio in all, chosen evenly over the list."""
+    total = sum(len(clip.pcm) for clip in clips)
+    share = seconds * rate / max(total, 1)
+    if share >= 1:
+        return list(clips)
+    taken = [clip for i, clip in enumerate(clips) if int((i + 1) * share) > int(i * share)]
+    return taken or [replace(clips[0], pcm=clips[0].pcm[:int(seconds * rate)])]
+
+
+def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None, sample: Calibration) -> Weights:
+    if priors is None:
+        return weights
+    if isinstance(priors, str):
+        if priors != "measure":
+            raise MappingError(f"priors are {priors!r}; numbers, or 'measure', are needed")
+        return replace(weights, label_priors=np.clip(sample.posteriors, 1e-6, 1.0).astype(np.float32))
+    return replace(weights, label_priors=np.asarray(priors, np.float32))
+
+
+def _provenance(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
+    card: dict[str, Any] = {"name": weights.name or Path(weights.source).stem or "unnamed", "licence": weights.licence,
+                            "source": weights.source, "parameters": weights.n_parameters}
+    card["calibration"] = {"clips": sample.n_clips, "seconds": round(sample.seconds, 1), "frames": len(sample.frames)}
+    if weights.label_priors is None:
+        card["label_priors"] = "unknown"
+    if result is not None:
+        card["report"] = result.summary()
+    return {**weights.card, **card}

@@ -1,0 +1,276 @@
+"""A float network and its calibration to the integers of csrc/README.md."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynna.errors import MappingError
+from pynna.mapping.calibrate import Calibration, Progress, best_clip
+from pynna.mapping.nna import MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
+from pynna.mapping.weights import KERNEL, LSTM_BIAS, Weights
+
+Array = NDArray[Any]
+
+MAX_SUM = 1 << 30               # what no sum may reach after its shift, see csrc/README.md
+CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
+GATE_ONE = 4096                 # 1.0 of a gate, Q3.12
+CELL_HEADROOM = 1.25            # over the largest cell value that the calibration showed
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Real values of one step of every quantised array.
+
+    Attributes
+    ----------
+    feature_step : float64 [n_coefficients]
+    layer_1, layer_2, layer_3, layer_5, hidden : float
+    cell_fraction_bits : int
+    """
+
+    feature_step: Array
+    layer_1: float
+    layer_2: float
+    layer_3: float
+    layer_5: float
+    hidden: float
+    cell_fraction_bits: int
+
+
+def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
+    """Ranges that lose least on the calibration's sample."""
+    relu = {name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255
+            for name in ("layer_1", "layer_2", "layer_3", "layer_5")}
+    columns = calibration.frames.T
+    feature_step = np.array([best_clip(column, 127) / 127 for column in columns])
+    hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
+    largest = float(np.abs(calibration.layers["cell"]).max()) * CELL_HEADROOM
+    bits = int(np.clip(np.floor(np.log2(32767 / max(largest, 1e-9))), 1, 15))
+    return Ranges(feature_step, hidden=hidden, cell_fraction_bits=bits, **relu)
+
+
+# ---- rows -------------------------------------------------------------------------------------------------------
+
+def row_scales(weights: Array, importance: Array) -> Array:
+    """Real weight of one step for each row: the clipping of least error among a few.
+
+    Parameters
+    ----------
+    weights : float [rows, columns]
+    importance : float [columns]
+        Mean square of each column's input: errors of a weight count as much as its input is large.
+
+    Returns
+    -------
+    float64 [rows]
+        0 for a row of zeros.
+    """
+    out = np.zeros(len(weights))
+    size = max(1, (1 << 18) // weights.shape[1])            # rows at a time, so that they stay in the cache
+    for start in range(0, len(weights), size):
+        rows = weights[start:start + size].astype(np.float32)
+        largest = np.abs(rows).max(axis=1)
+        best = np.full(len(rows), np.inf, np.float32)
+        chosen = np.zeros(len(rows), np.float32)
+        for clip in CLIP_CANDIDATES:
+            scale = largest * np.float32(clip / 127)
+            inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+            q = rows * inverse[:, None]
+            np.rint(q, out=q)
+            np.clip(q, -127, 127, out=q)
+            q *= scale[:, None]
+            q -= rows
+            np.square(q, out=q)
+            error = q @ importance.astype(np.float32)
+            better = error < best
+            best[better], chosen[better] = error[better], scale[better]
+        out[start:start + size] = chosen
+    return out
+
+
+def _fit_scales(scales: Array, bias: Array, input_scale: float) -> Array:
+    """Scales widened where a bias would leave 2^30 steps (with room for the zero point's correction)."""
+    typical = float(np.median(scales[scales > 0])) if (scales > 0).any() else 1.0
+    scales = np.where(scales > 0, scales, typical)
+    return np.maximum(scales, np.abs(bias) / (input_scale * (MAX_BIAS - (1 << 28))))
+
+
+def quantise_rows(weights: Array, scales: Array) -> Array:
+    """int8 [rows, columns], to the nearest step, within +-127."""
+    out = np.empty(weights.shape, np.int8)
+    size = max(1, (1 << 18) // weights.shape[1])
+    for start in range(0, len(weights), size):
+        rows = weights[start:start + size] / scales[start:start + size, None]
+        out[start:start + size] = np.clip(np.rint(rows), -127, 127)
+    return out
+
+
+def _integer_bias(name: str, bias: Array, q: Array, unit: Array) -> Array:
+    """Bias in steps of the accumulator, the zero point's correction folded in."""
+    steps = np.rint(bias / unit)
+    if name in SIGNED_INPUT:
+        steps = steps - 128 * q.sum(axis=1, dtype=np.int64)
+    if np.abs(steps).max() > MAX_BIAS:
+        raise MappingError(f"{name}: a bias is too large for its weights to be mapped")
+    return steps.astype(np.int32)
+
+
+def multipliers(factors: list[Array]) -> tuple[list[Array], int]:
+    """Real factors of rows as int32 multipliers, and the one shift that they share.
+
+    The shift is the largest with which the largest multiplier fits in 31 bits.
+    """
+    largest = max(float(f.max()) for f in factors)
+    shift = int(np.clip(np.floor(np.log2(MAX_MULTIPLIER / max(largest, 1e-30))), 1, 62))
+    return [np.rint(f * 2.0**shift).clip(0, MAX_MULTIPLIER).astype(np.int32) for f in factors], shift
+
+
+def largest_factors(columns: int, bias: Array) -> Array:
+    """Of each row, what a factor may be so that no sum leaves its bound after the shift: float64 [rows]."""
+    return np.asarray(0.999 * MAX_SUM / (columns * 255 * 127 + np.abs(bias.astype(np.float64))))
+
+
+# ---- layers -----------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class _Input:
+    """A layer's inputs on the calibration: the float network's, and the same rounded to steps."""
+
+    step: float
+    values: Array       # float32 [m, columns]
+    rounded: Array      # float32 [m, columns], real units
+
+    @property
+    def importance(self) -> Array:
+        """Mean square of each column, never quite zero."""
+        square = np.mean(np.square(self.values, dtype=np.float32), axis=0, dtype=np.float64)
+        return np.asarray(square + 1e-4 * square.mean() + 1e-30)
+
+
+def _relu_input(values: Array, step: float) -> _Input:
+    return _Input(step, values, np.clip(np.rint(values / np.float32(step)), 0, 255) * np.float32(step))
+
+
+def _signed_input(values: Array, step: float) -> _Input:
+    return _Input(step, values, np.clip(np.rint(values / np.float32(step)), -127, 127) * np.float32(step))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Quantised rows: real weight = q * scale."""
+
+    q: Array
+    scale: Array
+
+    def mean_error(self, real: Array, x: _Input) -> Array:
+        """By how much, on average, the quantised product falls short of the real one: float64 [rows]."""
+        quantised = (self.q.astype(np.float32) @ x.rounded.mean(axis=0)) * self.scale
+        return np.asarray(real @ x.values.mean(axis=0) - quantised, np.float64)
+
+
+def _rows(real: Array, bias: Array, x: _Input) -> _Rows:
+    scale = _fit_scales(row_scales(real, x.importance), bias, x.step)
+    return _Rows(quantise_rows(real, scale), scale)
+
+
+def _dense(name: str, weights: Weights, x: _Input, output_step: float, column_scale: Array | None = None) -> Layer:
+    """A dense layer; `column_scale` is folded into the weights (layer_1's features)."""
+    real = weights.arrays[f"{name}/weights"].T
+    if column_scale is not None:
+        real = real * column_scale.astype(np.float32)
+    real = np.ascontiguousarray(real)
+    bias = weights.arrays[f"{name}/bias"].astype(np.float64)
+    rows = _rows(real, bias, x)
+    unit = x.step * rows.scale
+    steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
+    if name == "layer_6":
+        return Layer(name, rows.q, steps, 1, x.step, 0.0, logit_scale=_logit_scale(unit))
+    # A row beyond its bound clips at a few steps of its sum already: bounded, it does so a little later.
+    (m,), shift = multipliers([np.minimum(unit / output_step, largest_factors(real.shape[1], steps))])
+    return Layer(name, rows.q, steps, shift, x.step, output_step, multiplier=m)
+
+
+def _logit_scale(unit: Array) -> Array:
+    scale = unit.astype(np.float32)
+    return np.asarray(np.maximum(scale, np.finfo(np.float32).tiny))
+
+
+def _lstm(weights: Weights, x: _Input, h: _Input) -> list[Layer]:
+    """lstm_x and lstm_h; the bias, the forget gate's constant and the means' corrections go with lstm_x."""
+    n_cell = weights.n_cell
+    kernel = weights.arrays[KERNEL].T
+    n_inputs = kernel.shape[1] - n_cell
+    real_x, real_h = np.ascontiguousarray(kernel[:, :n_inputs]), np.ascontiguousarray(kernel[:, n_inputs:])
+    bias = weights.arrays[LSTM_BIAS].astype(np.float64)
+    bias[2 * n_cell:3 * n_cell] += weights.forget_bias
+    rows_x, rows_h = _rows(real_x, bias, x), _rows(real_h, np.zeros_like(bias), h)
+    bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
+    unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale
+    steps_x = _integer_bias("lstm_x", bias, rows_x.q, unit_x)
+    steps_h = _integer_bias("lstm_h", np.zeros_like(bias), rows_h.q, unit_h)
+    factors = [unit_x * GATE_ONE, unit_h * GATE_ONE]
+    bounds = [largest_factors(n_inputs, steps_x), largest_factors(n_cell, steps_h)]
+    if any((factor >= bound).any() for factor, bound in zip(factors, bounds, strict=True)):
+        raise MappingError(f"{KERNEL} or {LSTM_BIAS} is so large that a gate could reach {MAX_SUM // GATE_ONE}")
+    (mx, mh), shift = multipliers(factors)
+    return [Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx),
+            Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh)]
+
+
+def hidden_multiplier(h_scale: float) -> tuple[int, int]:
+    """(hm, hs) with hm / 2^hs = 1 / (32768 * h_scale), hm below 2^15."""
+    factor = 1 / (32768 * h_scale)
+    shift = int(np.clip(np.floor(np.log2(32767 / factor)), 1, 30))
+    return min(int(np.rint(factor * 2.0**shift)), 32767), shift
+
+
+def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None = None,
+             progress: Progress | None = None) -> NnaModel:
+    """The integer network.
+
+    Every row of weights has a scale of its own, clipped where that loses less; what the rounding of weights and inputs
+    shifts a row's mean by, on the calibration, is taken out by its bias.
+
+    Raises
+    ------
+    MappingError
+        Weights or biases so large that the arithmetic cannot hold them.
+    """
+    r = ranges or choose_ranges(weights, calibration)
+    n_frames = 2 * weights.n_context + 1
+    columns = np.tile(r.feature_step, n_frames)
+    scaled = calibration.inputs / columns.astype(np.float32)
+    seen = calibration.layers
+    makers: list[Callable[[], list[Layer]]] = [
+        lambda: [_dense("layer_1", weights, _signed_input(scaled, 1.0), r.layer_1, columns)],
+        lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2)],
+        lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3)],
+        lambda: _lstm(weights, _relu_input(seen["layer_3"], r.layer_3),
+                      _signed_input(calibration.previous_hidden, r.hidden)),
+        lambda: [_dense("layer_5", weights, _signed_input(seen["hidden"], r.hidden), r.layer_5)],
+        lambda: [_dense("layer_6", weights, _relu_input(seen["layer_5"], r.layer_5), 0.0)],
+    ]
+    layers: list[Layer] = []
+    for done, make in enumerate(makers, 1):
+        layers += make()
+        if progress:
+            progress("quantise", done / len(makers))
+    priors = weights.label_priors
+    if priors is None:
+        priors = np.full(weights.n_labels, 1 / weights.n_labels, np.float32)
+    return NnaModel(_geometry(weights, r), layers, list(weights.alphabet), np.asarray(priors, np.float32),
+                    (1 / r.feature_step).astype(np.float32))
+
+
+def _geometry(weights: Weights, r: Ranges) -> Geometry:
+    f = weights.features
+    multiplier, shift = hidden_multiplier(r.hidden)
+    return Geometry(
+        sample_rate=f.sample_rate, window=f.window, step=f.step, n_coefficients=f.n_coefficients, n_mel=f.n_mel,
+        n_context=weights.n_context, n_labels=weights.n_labels, blank=weights.n_labels - 1, n_cell=weights.n_cell,
+        cell_fraction_bits=r.cell_fraction_bits, h_multiplier=multiplier, h_shift=shift, mel_lower_hz=f.lower_hz,
+        mel_upper_hz=f.upper_hz, h_scale=r.hidden)

@@ -1,0 +1,174 @@
+"""What a mapping cost: the integer network beside the float one, layer by layer and in the texts."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynna.mapping.calibrate import Clip, Progress, batches
+from pynna.mapping.nna import NnaModel
+from pynna.mapping.weights import Weights
+from pynna.reference import IntegerNetwork, Trace, character_errors, greedy, windows
+
+Array = NDArray[Any]
+
+LAYERS = ("features", "layer_1", "layer_2", "layer_3", "gates", "cell", "hidden", "layer_5", "logits", "log_probs")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer of the integer network beside the float one, each fed by its own layer before.
+
+    Attributes
+    ----------
+    name : str
+    sqnr_db : float
+        Signal-to-quantisation-noise ratio: 10 log10 of the float values' energy over the differences'.
+    saturated : int
+        Values that were clamped from above (or below, where negative ones exist).
+    values : int
+        Values computed; 0 where nothing is clamped.
+    """
+
+    name: str
+    sqnr_db: float
+    saturated: int
+    values: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a mapping.
+
+    Attributes
+    ----------
+    layers : list of LayerReport
+    label_agreement : float
+        Share of frames whose likeliest label is the same.
+    text_agreement : float
+        Share of clips whose greedy texts are the same.
+    cer_between : float
+        Character error rate of the integer network's greedy texts against the float one's.
+    cer_float, cer_int8 : float or None
+        Of each against the true texts, over the clips that have one.
+    n_clips, n_frames : int
+        What it was measured on; 0 where it was not.
+    seconds : dict of str to float
+        What each stage took.
+    file_bytes : int
+    warnings : list of str
+    """
+
+    layers: list[LayerReport] = field(default_factory=list)
+    label_agreement: float = 0.0
+    text_agreement: float = 0.0
+    cer_between: float = 0.0
+    cer_float: float | None = None
+    cer_int8: float | None = None
+    n_clips: int = 0
+    n_frames: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    file_bytes: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        return asdict(self)
+
+    def summary(self) -> dict[str, Any]:
+        """The few numbers that a model carries in its provenance."""
+        numbers: dict[str, Any] = {
+            "clips": self.n_clips, "frames": self.n_frames, "label_agreement": round(self.label_agreement, 5),
+            "text_agreement": round(self.text_agreement, 4), "cer_between": round(self.cer_between, 5),
+            "sqnr_db": {layer.name: round(layer.sqnr_db, 1) for layer in self.layers}}
+        if self.cer_float is not None and self.cer_int8 is not None:
+            numbers.update(cer_float=round(self.cer_float, 5), cer_int8=round(self.cer_int8, 5))
+        return numbers
+
+    def __str__(self) -> str:
+        if not self.n_frames:
+            return "not measured"
+        lines = ["layer       SQNR dB   saturated"]
+        for layer in self.layers:
+            share = f"{layer.saturated} of {layer.values}" if layer.values else ""
+            lines.append(f"{layer.name:<10}{layer.sqnr_db:9.1f}   {share}".rstrip())
+        lines += [f"{self.n_clips} clips, {self.n_frames} frames",
+                  f"same label in {self.label_agreement:.2%} of the frames, same greedy text in "
+                  f"{self.text_agreement:.1%} of the clips",
+                  f"character error rate, int8 against float: {self.cer_between:.2%}"]
+        if self.cer_float is not None and self.cer_int8 is not None:
+            points = (self.cer_int8 - self.cer_float) * 100
+            lines.append(f"character error rate against the truth: float {self.cer_float:.2%}, "
+                         f"int8 {self.cer_int8:.2%}, difference {points:+.2f} points")
+        return "\n".join(lines + self.warnings)
+
+
+class _Noise:
+    """Energies of the signal and of its error, added up."""
+
+    def __init__(self) -> None:
+        self.signal = dict.fromkeys(LAYERS, 0.0)
+        self.error = dict.fromkeys(LAYERS, 0.0)
+
+    def add(self, real: Trace, integer: Trace) -> None:
+        for name in LAYERS:
+            a, b = (np.asarray(trace[name], np.float32).ravel() for trace in (real, integer))
+            self.signal[name] += float(a @ a)
+            self.error[name] += float((b - a) @ (b - a))
+
+    def sqnr_db(self, name: str) -> float:
+        if self.error[name] == 0.0:
+            return 200.0                # nothing lost at all; finite, for JSON
+        return float(10 * np.log10(max(self.signal[name], 1e-30) / self.error[name]))
+
+
+def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progress: Progress | None = None) -> Report:
+    """Runs both networks over the clips and compares them.
+
+    The CER against the truth counts lower-case texts as they are given.
+    """
+    real, integer = weights.network(), IntegerNetwork(model)
+    features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
+    noise, texts = _Noise(), [("", "")] * len(clips)
+    same = n_frames = 0
+    groups = batches([len(x) for x in features])
+    for done, group in enumerate(groups, 1):
+        xs = [features[i] for i in group]
+        traces: tuple[Trace, Trace] = ({}, {})
+        outputs = real.run_many(xs, traces[0]), integer.run_many(xs, traces[1])
+        noise.add(*traces)
+        for i, p, q in zip(group, *outputs, strict=True):
+            same += int((p.argmax(axis=1) == q.argmax(axis=1)).sum())
+            n_frames += len(p)
+            texts[i] = greedy(p, weights.alphabet), greedy(q, weights.alphabet)
+        if progress:
+            progress("report", done / len(groups))
+    layers = [LayerReport(name, noise.sqnr_db(name), *integer.saturated.get(name, (0, 0))) for name in LAYERS]
+    true = [(text, clip.text) for text, clip in zip(texts, clips, strict=True) if clip.text is not None]
+    truths = [text for _, text in true]
+    cer = [character_errors([pair[k] for pair, _ in true], truths) if true else None for k in (0, 1)]
+    between = character_errors([b for _, b in texts], [a for a, _ in texts])
+    return Report(layers, same / max(n_frames, 1), sum(a == b for a, b in texts) / max(len(texts), 1), between, cer[0],
+                  cer[1], len(clips), n_frames, warnings=_warnings(layers))
+
+
+def _warnings(layers: Sequence[LayerReport]) -> list[str]:
+    """What a reader of the report should not overlook."""
+    out = []
+    for layer in layers:
+        if layer.name != "log_probs" and layer.sqnr_db < 10:
+            out.append(f"warning: {layer.name} has a signal-to-noise ratio of {layer.sqnr_db:.1f} dB only")
+        if layer.values and layer.saturated > 0.01 * layer.values:
+            out.append(f"warning: {layer.saturated / layer.values:.1%} of the values of {layer.name} are saturated")
+    return out
+
+
+def first_seconds(clips: Sequence[Clip], seconds: float, sample_rate: int) -> list[Clip]:
+    """The first clips, up to so much audio (one at least)."""
+    ends = itertools.accumulate(len(clip.pcm) for clip in clips)
+    count = sum(end <= seconds * sample_rate for end in ends)
+    return list(clips[:max(count, 1)])
