@@ -56,6 +56,7 @@ static void unlink_child(pn_trie *trie, const pn_node *node)
 
 static void free_node(pn_trie *trie, int32_t index)
 {
+    trie->nodes[index].slot = PN_FREE;
     trie->nodes[index].next = trie->free;
     trie->free = index;
     trie->n_live--;

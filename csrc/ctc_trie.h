@@ -4,7 +4,7 @@
 
 #include "pynna.h"
 
-enum { PN_NONE = -1 };
+enum { PN_NONE = -1, PN_FREE = -2 };
 
 /* A node is a label sequence: its parent's and one label more. It lives while it is in the beam or has children. Links
  * are indices, so that the tree can be copied as a block. */
@@ -13,7 +13,7 @@ typedef struct {
     int32_t first_child;
     int32_t previous, next;   /* siblings; of a free node `next` is the next free one */
     int32_t n_children;
-    int32_t slot;             /* its place in the beam, PN_NONE: not in it */
+    int32_t slot;             /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
     pynna_ctc_token token;    /* label PN_NONE: the empty sequence */
 } pn_node;
 
@@ -39,7 +39,8 @@ int32_t pn_trie_find(const pn_trie *trie, int32_t parent, int32_t label);
 /* A new child of `parent`; the caller has seen to it that there is room. */
 int32_t pn_trie_add(pn_trie *trie, int32_t parent, const pynna_ctc_token *token);
 
-/* Frees a node that is in nobody's use, and then its parents as far as they live on its account alone. */
+/* Frees a node if nobody uses it, and then its parents as far as they live on its account alone. A node that is free
+ * already, as a parent may be, stays so. */
 void pn_trie_release(pn_trie *trie, int32_t node);
 
 /* If the root is out of the beam and has one child, all hypotheses agree on the root's label: frees it, makes the child
