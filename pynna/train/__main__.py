@@ -46,7 +46,7 @@ def _export(args: argparse.Namespace, config: configuration.Config) -> None:
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .evaluate import evaluate
 
-    evaluate(config, args)
+    evaluate(config, args.weights, args.snr if args.snr is not None else [10.0], args.output)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:

@@ -124,13 +124,13 @@ def augment(magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, sounds: S
         x *= equaliser(rng, 3.5)
     if on[1] and rng.random() < 0.4:
         x = reverberate(x, room(rng, sounds.rooms))
-    lead, trail = rng.integers(0, 18, 2)
+    lead, trail = rng.integers(0, 60 if rng.random() < 0.07 else 10, 2)
     x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
     loudness = max(level_of(x), 1e-5)
     x *= np.float32(10 ** (rng.uniform(-32, 3) / 20) * 4.0 / loudness)
     if on[2] and rng.random() < 0.8:
         noise = recorded_noise(rng, sounds.noises, len(x)) if rng.random() < 0.6 and sounds.noises else made_noise(rng, len(x))
-        snr = rng.triangular(3, 14, 60)
+        snr = rng.triangular(3, 20, 60)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -2.3)

@@ -119,7 +119,7 @@ class Batches:
         self.data.refresh()
         settings = self.config["fit"]
         rng = random.Random(f"{self.config['seed']}/{self.rank}/{index}")
-        longest = settings["easy_frames"] if self.easy else 900
+        longest = settings["easy_frames"] if self.easy else settings["max_frames"]
         frames = settings["batch_frames"] if not self.easy else 900
         real_share = 0.0 if self.easy else settings["real_share"]
         drawn = [self.data.draw(rng, real_share, longest) for _ in range(POOL if not self.easy else 1000)]
@@ -199,12 +199,14 @@ class Trainer:
         self.ema = [p.detach().clone() for p in self.parameters]
         self.priors = torch.full((29,), 1 / 29.0)
         self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, -1.0
-        self.loss = float("nan")
+        self.loss, self.progress = float("nan"), 0.0
+        self.counted = torch.zeros(4 + 29)  # loss, characters, frames, steps, posteriors, since the last synchronise
         self.checkpoint = config.folder("checkpoints") / "last.pt"
         if self.checkpoint.exists() and not args.fresh:
             self._restore()
         self.until = _until(args.until, self.settings["minutes"] * 60 - self.seconds)
         self.left_at_start = self.until - time.time()
+        self.progress = self.seconds / (self.seconds + self.left_at_start)
         torch.manual_seed(1000 * config["seed"] + rank + self.step)  # dropout differs between processes
 
     def _restore(self) -> None:
@@ -237,52 +239,56 @@ class Trainer:
         """Strength of augmentation: none in the easy part, then rising for six minutes."""
         if self.hard_since < 0:
             return 0.0
-        return min(1.0, 0.3 + 0.7 * (self.seconds - self.hard_since) / 360)
+        return float(self.settings["hard"] * min(1.0, 0.4 + 0.6 * (self.seconds - self.hard_since) / 360))
 
-    def train_step(self, progress: float) -> None:
-        """One batch in each process, gradients averaged."""
+    def train_step(self) -> None:
+        """One batch and one update, in this process alone; `synchronise` brings the processes together."""
         features, lengths, labels, counts = self.batches.next(self.sounds, self._hard())
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.net(features)
         log_p = functional.log_softmax(logits.float(), dim=2)
         nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
         (nll.sum() / counts.sum()).backward()
-        frames, characters = float(lengths.sum()), float(counts.sum())
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
+        if torch.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(self.settings, self.progress, self.step)
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             valid = torch.arange(len(features))[:, None] < lengths[None]
-            prior = log_p.detach()[valid].exp().mean(dim=0)
-        # One reduction carries the gradients, the loss, the priors, and rank 0's clock, so that all ranks agree.
-        extra = torch.cat([torch.tensor([float(nll.detach().sum()), characters, frames, 0 if self.rank else progress,
-                                         0 if self.rank else self.seconds]), prior])  # fmt: skip
-        flat = torch.cat([p.grad.reshape(-1) for p in self.parameters if p.grad is not None] + [extra])
-        dist.all_reduce(flat)
-        extra = flat[-len(extra) :]
-        progress, self.seconds = float(extra[3]), float(extra[4])
-        self._apply(flat[: -len(extra)] / self.world, progress)
-        self.priors.lerp_(extra[5:] / self.world, 0.002 if self.step > 500 else 0.05)
-        self.audio_seconds += float(extra[2]) * 0.02
-        loss = float(extra[0] / extra[1])
-        self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
+            prior = log_p.detach()[valid].exp().sum(dim=0)
+        counted = torch.tensor([float(nll.detach().sum()), float(counts.sum()), float(lengths.sum()), 1.0])
+        self.counted += torch.cat([counted, prior])
         self.step += 1
-        self._end_easy()
 
-    def _apply(self, gradient: Tensor, progress: float) -> None:
-        """Clip, step, and move the average of weights."""
-        norm = float(gradient.norm())
-        if not math.isfinite(norm):
-            return
-        gradient *= min(1.0, self.settings["clip_norm"] / (norm + 1e-6))
+    def synchronise(self) -> None:
+        """Average weights and moments over the processes (local SGD), gather the counts, take rank 0's clock."""
+        tensors = list(self.parameters)
+        for p in self.parameters:
+            state = self.optimizer.state[p]
+            tensors += [state["exp_avg"], state["exp_avg_sq"]]
+        clock = torch.tensor([self.progress, self.seconds, float(self.step)]) if self.rank == 0 else torch.zeros(3)
+        flat = torch.cat([t.detach().reshape(-1) for t in tensors] + [self.counted, clock])
+        dist.all_reduce(flat)
         position = 0
-        for p in self.parameters:
-            p.grad = gradient[position : position + p.numel()].view_as(p)
-            position += p.numel()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings, progress, self.step)
-        self.optimizer.step()
-        for p in self.parameters:
-            p.grad = None
-        decay = min(self.settings["ema"], (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
+        with torch.no_grad():
+            for t in tensors:
+                t.copy_(flat[position : position + t.numel()].view_as(t) / self.world)
+                position += t.numel()
+            decay = min(self.settings["ema"], self.step / (self.step + 200))
+            torch._foreach_lerp_(self.ema, [p.detach() for p in self.parameters], 1 - decay)
+        counted = flat[position : position + len(self.counted)]
+        self.progress, self.seconds = float(flat[-3]), float(flat[-2])
+        self.step = int(flat[-1])
+        self.counted.zero_()
+        steps = float(counted[3])
+        self.audio_seconds += float(counted[2]) * 0.02
+        self.priors.lerp_(counted[4:] / counted[2], 1 - 0.998**steps if self.step > 300 else 0.3)
+        loss = float(counted[0] / counted[1])
+        share = 0.98**steps
+        self.loss = loss if math.isnan(self.loss) else share * self.loss + (1 - share) * loss
+        self._end_easy()
 
     def _end_easy(self) -> None:
         """Leave the easy part when its time is over or the network has begun to spell."""
@@ -299,32 +305,34 @@ class Trainer:
         bar = tqdm(disable=self.rank > 0, unit="step", initial=self.step, mininterval=10)
         log = open(self.config.work / "fit.tsv", "a", encoding="utf-8") if self.rank == 0 else None  # noqa: SIM115
         while True:
+            pause = time.time() + self.settings["sync_seconds"]
+            while time.time() < pause:
+                self.train_step()
+                bar.update()
             if self.rank == 0:
                 self.seconds = before + time.time() - started
-            progress = self.seconds / (before + self.left_at_start)
-            self.train_step(progress)
-            bar.update()
+                self.progress = self.seconds / (before + self.left_at_start)
+            self.synchronise()
             flags = torch.tensor([0, 0])
-            if self.step % 20 == 0:
-                if self.rank == 0:
-                    now = time.time()
-                    flags = torch.tensor([int(now - last_save > 180), int(now >= self.until)])
-                    if now - last_log > 20 and log:
-                        rate = (self.audio_seconds - audio_before) / 3600 / ((now - last_log) / 60)
-                        line = (
-                            f"{datetime.datetime.now(datetime.UTC):%H:%M:%S}\tstep {self.step}\tloss {self.loss:.3f}\thours "
-                            f"{self.audio_seconds / 3600:.2f}\th/min {rate:.2f}\thard {self._hard():.2f}\tprogress {progress:.3f}\tclips "
-                            f"{len(self.data.synthetic)}\tblank {float(self.priors[BLANK]):.3f}"
-                        )
-                        log.write(line + "\n")
-                        log.flush()
-                        last_log, audio_before = now, self.audio_seconds
-                dist.broadcast(flags, 0)
-                if flags.any():
-                    self.save()
-                    last_save = time.time()
-                if flags[1]:
-                    break
+            if self.rank == 0:
+                now = time.time()
+                flags = torch.tensor([int(now - last_save > 180), int(now >= self.until)])
+                if now - last_log > 30 and log:
+                    rate = (self.audio_seconds - audio_before) / 3600 / ((now - last_log) / 60)
+                    line = (
+                        f"{datetime.datetime.now(datetime.UTC):%H:%M:%S}\tstep {self.step}\tloss {self.loss:.3f}\thours "
+                        f"{self.audio_seconds / 3600:.2f}\th/min {rate:.2f}\thard {self._hard():.2f}\tprogress "
+                        f"{self.progress:.3f}\tclips {len(self.data.synthetic)}\tblank {float(self.priors[BLANK]):.3f}"
+                    )
+                    log.write(line + "\n")
+                    log.flush()
+                    last_log, audio_before = now, self.audio_seconds
+            dist.broadcast(flags, 0)
+            if flags.any():
+                self.save()
+                last_save = time.time()
+            if flags[1]:
+                break
         bar.close()
 
 

@@ -7,10 +7,16 @@
 #include <stdint.h>
 #include <string.h>
 
-#define ROWS 6 /* sequences of a register block: 6 x 4 accumulators */
+#define ROWS 6 /* most sequences of a register block: 6 x 4 accumulators */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint16_t bf16;
+
+/* Sequences a block, so that the blocks are even: 8 go as 4 + 4, not as 6 + 2. */
+static int block_rows(int B) {
+    const int blocks = (B + ROWS - 1) / ROWS;
+    return (B + blocks - 1) / blocks;
+}
 
 INLINE __m512 load_bf16(const bf16 *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
@@ -103,13 +109,14 @@ INLINE void forward_block(const int rows, int H, int u, const bf16 *xg, const fl
 void lstm_forward(int T, int B, int H, const bf16 *xg, const float *bias, const bf16 *packed, bf16 *h, float *c,
                   float *acts) {
     const long n = (long)B * H;
+    const int rows = block_rows(B);
     for (int t = 0; t < T; ++t)
         for (int u = 0; u < H; u += 16)
-            for (int b = 0; b < B; b += ROWS) {
+            for (int b = 0; b < B; b += rows) {
                 const long at = t * n + (long)b * H, wide = 4 * at;
                 const bf16 *w = packed + (long)u * H * 4;
 #define CASE(R) forward_block(R, H, u, xg + wide, bias, w, h + at, c + at, h + at + n, c + at + n, acts + wide)
-                switch (B - b) {
+                switch (B - b < rows ? B - b : rows) {
                 case 1: CASE(1); break;
                 case 2: CASE(2); break;
                 case 3: CASE(3); break;
@@ -160,14 +167,15 @@ INLINE void backward_block(const int rows, int H, int n, const bf16 *dg_next, co
 void lstm_backward(int T, int B, int H, const bf16 *dy, const bf16 *packed, const float *c, const float *acts, float *dc,
                    bf16 *dg) {
     const long n = (long)B * H;
+    const int rows = block_rows(B);
     for (int t = T - 1; t >= 0; --t)
         for (int u = 0; u < H; u += 64)
-            for (int b = 0; b < B; b += ROWS) {
+            for (int b = 0; b < B; b += rows) {
                 const long at = t * n + (long)b * H, wide = 4 * at;
                 const bf16 *next = t + 1 < T ? dg + wide + 4 * n : 0, *w = packed + (long)u * H * 4;
 #define CASE(R)                                                                                                              \
     backward_block(R, H, u, next, w, dy + at, acts + wide, c + at, c + at + n, dc + (long)b * H, dg + wide)
-                switch (B - b) {
+                switch (B - b < rows ? B - b : rows) {
                 case 1: CASE(1); break;
                 case 2: CASE(2); break;
                 case 3: CASE(3); break;

@@ -49,10 +49,11 @@ class Network(nn.Module):
             nn.init.orthogonal_(self.kernel.data[width:, gate * width : (gate + 1) * width])
 
     def _dense(self, x: Tensor, layer: int) -> Tensor:
-        x = torch.matmul(x, self.weights[str(layer)]) + self.bias[str(layer)]
+        # linear rather than matmul and a sum: under autocast the sum would go on in single precision
+        x = functional.linear(x, self.weights[str(layer)].t(), self.bias[str(layer)])
         if layer == 6:
             return x
-        x = torch.clamp(x, 0.0, self.relu_clip)
+        x = functional.hardtanh(x, 0.0, self.relu_clip)
         if self.training and self.dropout > 0:  # one mask for all time steps: as good, and far cheaper to draw
             keep = (torch.rand(1, x.shape[1], x.shape[2]) >= self.dropout).to(x.dtype)
             x = x * (keep / (1 - self.dropout))

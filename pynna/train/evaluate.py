@@ -1,0 +1,150 @@
+"""Error rates of an export on voices and people that training never saw."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from . import engines
+from .augment import Sounds, add, level_of, made_noise, recorded_noise
+from .config import DATA, Config
+from .features import F32, mfcc, spectrum
+from .reference import forward_batch, greedy
+from .speak import Pcm
+
+SPEEDS = (0.9, 1.0, 1.12)
+
+
+def commands() -> list[str]:
+    """The fixed list of car commands; the first twenty are the twenty."""
+    lines = (DATA / "commands.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def edits(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Levenshtein distance."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
+
+
+@dataclass
+class Score:
+    """Counts of a set of clips."""
+
+    clips: int = 0
+    right: int = 0
+    characters: int = 0
+    character_errors: int = 0
+    words: int = 0
+    word_errors: int = 0
+
+    def add(self, text: str, heard: str) -> None:
+        """Count one clip."""
+        self.clips += 1
+        self.right += text == heard
+        self.characters += len(text)
+        self.character_errors += edits(text, heard)
+        self.words += len(text.split())
+        self.word_errors += edits(text.split(), heard.split())
+
+    def row(self) -> str:
+        """Cells of a Markdown table: clips, CER, WER, exactly right."""
+        return (
+            f"{self.clips} | {100 * self.character_errors / max(1, self.characters):.1f} | "
+            f"{100 * self.word_errors / max(1, self.words):.1f} | {100 * self.right / max(1, self.clips):.1f}"
+        )
+
+
+def test_clips(config: Config) -> list[tuple[str, str, Pcm]]:
+    """The commands by every test voice at three speeds, in turn: (voice, text, PCM); spoken once and kept."""
+    path = config.folder("heldout") / "commands.npz"
+    if not path.exists():
+        rows, parts = [], []
+        for voice in tqdm(engines.TEST_VOICES, desc="test voices"):
+            for i, text in enumerate(commands()):
+                parts.append(engines.test_voice(text, voice, SPEEDS[i % 3]))
+                rows.append((voice, text, len(parts[-1])))
+        np.savez(path, pcm=np.concatenate(parts), rows=json.dumps(rows))
+    with np.load(path) as file:
+        pcm, rows = file["pcm"], json.loads(str(file["rows"]))
+    ends = np.cumsum([0] + [n for _, _, n in rows])
+    return [(voice, text, pcm[ends[i] : ends[i + 1]]) for i, (voice, text, _) in enumerate(rows)]
+
+
+def real_clips(config: Config) -> list[tuple[str, str, Pcm]]:
+    """The held-out real recordings: (corpus, text, PCM)."""
+    clips = []
+    for path in sorted(config.folder("heldout").glob("*.tsv")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            audio, speaker, text = line.split("\t")
+            clips.append((f"real: {speaker.partition(':')[0]}", text, engines.read(Path(audio))))
+    return clips
+
+
+def noisy(magnitude: F32, snr: float, index: int, sounds: Sounds) -> F32:
+    """Spectra with noise at a ratio in dB, half of them recorded noise, half synthesised; the same for the same index."""
+    rng = np.random.default_rng([20, index])
+    n = len(magnitude)
+    noise = recorded_noise(rng, sounds.noises, n) if index % 2 and sounds.noises else made_noise(rng, n)
+    return add(magnitude, noise * np.float32(level_of(magnitude) / level_of(noise) * 10 ** (-snr / 20)), rng)
+
+
+def hear(weights: dict[str, Any], magnitudes: list[F32]) -> list[str]:
+    """Greedy transcripts."""
+    out: list[str] = [""] * len(magnitudes)
+    upper = float(weights["mel_upper"])
+    order = sorted(range(len(magnitudes)), key=lambda i: len(magnitudes[i]))
+    for start in range(0, len(order), 48):
+        batch = order[start : start + 48]
+        for i, log_p in zip(batch, forward_batch(weights, [mfcc(magnitudes[i], upper) for i in batch]), strict=True):
+            out[i] = greedy(log_p, str(weights["alphabet"]))
+    return out
+
+
+def table(weights: dict[str, Any], config: Config, ratios: list[float | None]) -> list[str]:
+    """Lines of the Markdown report."""
+    sounds = Sounds.load(config.folder("features"))
+    synthetic = test_clips(config)
+    clips = synthetic + real_clips(config)
+    spectra = [spectrum(pcm) for _, _, pcm in clips]
+    twenty = set(commands()[:20])
+    lines = []
+    for snr in ratios:
+        name = "clean" if snr is None else f"{snr:g} dB"
+        heard = hear(weights, spectra if snr is None else [noisy(s, snr, i, sounds) for i, s in enumerate(spectra)])
+        scores: dict[str, Score] = defaultdict(Score)
+        of_twenty: dict[str, Score] = defaultdict(Score)
+        for i, ((voice, text, _), hypothesis) in enumerate(zip(clips, heard, strict=True)):
+            for key in (voice, "all test voices" if i < len(synthetic) else "all real"):
+                scores[key].add(text, hypothesis)
+                if text in twenty:
+                    of_twenty[key].add(text, hypothesis)
+        lines += [f"\n### {name}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---|---|---|---|---|---|"]
+        for voice, score in scores.items():
+            of = of_twenty[voice]
+            lines.append(f"| {voice} | {score.row()} | {f'{of.right}/{of.clips}' if of.clips else ''} |")
+        if snr is None:
+            wrong = [f"{v}\t{t}\t{h}" for (v, t, _), h in zip(clips, heard, strict=True) if t != h]
+            config.folder("export").joinpath("wrong.tsv").write_text("\n".join(wrong))
+    return lines
+
+
+def evaluate(config: Config, weights: Path | None, ratios: list[float], output: Path | None) -> None:
+    """Print the table, and write it to `output`."""
+    with np.load(weights or config.folder("export") / "weights.npz") as file:
+        arrays = dict(file)
+    text = "\n".join(table(arrays, config, [None, *ratios]))
+    print(text)
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
