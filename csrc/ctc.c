@@ -80,7 +80,7 @@ typedef struct {
 void pynna_ctc_defaults(int32_t n_labels, pynna_ctc_config *config)
 {
     *config = (pynna_ctc_config){.n_labels = n_labels, .blank = n_labels - 1, .beam = 500, .cutoff_top_n = 40,
-                                 .cutoff_prob = 1.0, .score_margin = (double)INFINITY, .n_nodes = 16384,
+                                 .cutoff_prob = 1.0, .score_margin = (double)INFINITY, .n_nodes = 32768,
                                  .max_frames = 4096};
 }
 

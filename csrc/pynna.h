@@ -269,7 +269,9 @@ int pynna_ctc_greedy_finish(pynna_ctc_greedy *greedy, pynna_ctc_token *token, in
  * alignments. As soon as all hypotheses agree on a label it is committed: it waits in order until pynna_ctc_take, and
  * hypotheses are told from there on, by their tails. A transcript is all that was taken, then the best tail.
  * Hypotheses live in a tree of n_nodes nodes. When that runs full, the best hypothesis' oldest labels are committed by
- * force and the hypotheses that contradict them are dropped (pynna_ctc_stats.n_forced counts such labels). */
+ * force and the hypotheses that contradict them are dropped (pynna_ctc_stats.n_forced counts such labels). In a long
+ * stream that is the usual course: two spellings of about the same probability can live on for minutes. With 64 * beam
+ * nodes alternatives at least 62 labels long are kept; (longest hypothesis + 2) * beam nodes keep everything. */
 typedef struct {
     int32_t n_labels;        /* labels a frame, the blank among them: 2 to 65536 */
     int32_t blank;           /* its index */
@@ -305,7 +307,7 @@ typedef struct {
 } pynna_ctc_stats;
 
 /* Fills in DeepSpeech 0.5.1's settings: beam 500, cutoff_prob 1, cutoff_top_n 40, the blank last, no margin, no bias;
- * and n_nodes 16384, max_frames 4096. With another beam, 64 + 32 * beam nodes or more keep forced commits rare. */
+ * and n_nodes 32768, max_frames 4096. */
 void pynna_ctc_defaults(int32_t n_labels, pynna_ctc_config *config);
 
 /* What is wrong with a configuration, as one English sentence that names the field and its range; NULL if nothing. */

@@ -243,7 +243,7 @@ static void test_bad_input_changes_nothing(void)
 
 int main(void)
 {
-    const uint64_t expected = 0;
+    const uint64_t expected = 0x62d76fae8760d989u;
     test_arithmetic();
     test_selection_equals_sorting();
     test_a_copied_block_goes_on_alike();
@@ -254,6 +254,5 @@ int main(void)
     hash = test_beams(hash);
     hash = test_large_alphabet(hash);
     printf("hash of the results: %016" PRIx64 "\n", hash);
-    assert(hash == expected);
-    return 0;
+    return hash == expected ? 0 : 1;
 }
