@@ -1,15 +1,15 @@
 /* CTC prefix beam search; README.md tells the algorithm in prose, with an example worked by hand.
  *
- * The state between two frames is a beam of hypotheses, each a node of the trie (its labels) with two log-probabilities:
- * of all alignments that end in the blank, and of all that end in its last label. A frame goes through five steps:
+ * The state between two frames is a beam of hypotheses, each a node of the trie (its labels) with two
+ * log-probabilities: of all alignments that end in the blank, and of all that end in its last label. A frame's steps:
  *   weigh   the frame's labels: bias added, labels cut off made impossible              -> log_prob
  *   stay    each hypothesis takes the blank, or its last label once more, or meets the
  *           same labels arriving from its parent: all ways into a prefix already there  -> stay, ranked
  *   extend  each hypothesis by each label that leads to a prefix not in the beam        -> ranked
  *   select  the best of them, and build the next beam                                   -> beam, trie
  *   commit  what all of them have in common                                             -> waiting
- * Extending costs little: once the beam is full, nothing below the worst staying hypothesis can survive, and with labels
- * sorted by probability the first that falls short ends the row.
+ * Extending costs little: once the beam is full, nothing below the worst staying hypothesis can survive, and with
+ * labels sorted by probability the first that falls short ends the row.
  *
  * A scorer (words, hot words, a grammar) has its place in extend(), where a prefix gets a label and its score: what it
  * adds must be bounded from above, and the bound be added where rows are cut short.
@@ -283,7 +283,7 @@ static void stay(search *s)
         s->floor = best - d->config.score_margin;
 }
 
-/* Adds an extension. When there is no more room, the best of all so far stay, and the worst of these is the new floor. */
+/* Adds an extension. When there is no more room, the best so far stay, and the worst of these is the new floor. */
 static void push(search *s, pn_ranked extension)
 {
     if (s->n_ranked == s->ranked_capacity) {

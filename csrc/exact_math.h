@@ -38,7 +38,7 @@ static inline double pn_exp_near_0(double r)
     return a + r4 * (b + r4 * (c + r4 * d));
 }
 
-/* e^x, relative error < 4e-16 where the result is a normal number; 0 below -745.2, infinity above 709.8, NaN for NaN. */
+/* e^x, relative error < 4e-16 where the result is a normal number; 0 below -745.2, infinity above 709.8. */
 static inline double pn_exp(double x)
 {
     if (!(x > -745.2))

@@ -335,9 +335,10 @@ int pynna_ctc_finish(pynna_ctc *decoder);
  * PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be) or max_tokens < 0. */
 int pynna_ctc_take(pynna_ctc *decoder, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens);
 
-/* The best hypothesis' tail, what follows the committed labels, and its score. *n_tokens is the tail's length, also when
- * it is longer than max_tokens: then nothing else is written and PYNNA_ERR_MEMORY returned. It costs the tail's length
- * and the beam's width, whatever came before. PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be), max_tokens < 0. */
+/* The best hypothesis' tail, what follows the committed labels, and its score. *n_tokens is the tail's length, also
+ * when it is longer than max_tokens: then nothing else is written and PYNNA_ERR_MEMORY returned. It costs the tail's
+ * length and the beam's width, whatever came before. PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be) or
+ * max_tokens < 0. */
 int pynna_ctc_best(const pynna_ctc *decoder, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens,
                    double *score);
 
