@@ -18,7 +18,6 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from scipy import signal
 
 from pynna.errors import AudioError
 
@@ -273,6 +272,8 @@ def _resample(blocks: Iterable[Floats], rate: int, target_rate: int) -> Iterator
     Each piece is resampled with as much of its neighbours as the filter reaches, and starts at a multiple of `down`
     samples, where the polyphase filter is at its first phase.
     """
+    from scipy import signal  # as long to import as all else together, and most audio needs no resampling
+
     divisor = math.gcd(rate, target_rate)
     up, down = target_rate // divisor, rate // divisor
     half = _HALF_TAPS * max(up, down)

@@ -173,16 +173,8 @@ def _add_transcribe(commands: Any) -> None:
     parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
     parser.add_argument("--json", action="store_true", help="one JSON object for each file, on a line of its own")
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
-    parser.add_argument(
-        "--alternatives",
-        type=_at_least(0, 1000),
-        default=0,
-        metavar="N",
-        help="also the N next best texts (default: 0)",
-    )
-    parser.add_argument(
-        "--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0 is greedy decoding"
-    )
+    parser.add_argument("--alternatives", type=_at_least(1, 100), default=1, metavar="N", help="the N best texts")
+    parser.add_argument("--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0: greedy")
     parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
 
 
@@ -382,14 +374,15 @@ def _complain(error: BaseException, path: str = "") -> None:
 
 
 class _Progress:
-    """A progress bar on standard error: only on a terminal, and only if the work takes longer than a second."""
+    """A progress bar on standard error: only on a terminal, and only if the work takes more than half a second."""
 
     def __init__(self, total: int) -> None:
         from tqdm import tqdm
 
         layout = "{desc} {percentage:3.0f} % |{bar}| {elapsed} gone, {remaining} to go"
         hidden = not sys.stderr.isatty()
-        self._bar = tqdm(total=total, bar_format=layout, delay=1.0, leave=False, dynamic_ncols=True, disable=hidden)
+        tqdm.monitor_interval = 0  # no thread besides
+        self._bar = tqdm(total=total, bar_format=layout, delay=0.5, leave=False, dynamic_ncols=True, disable=hidden)
         self.done = 0.0
 
     def __enter__(self) -> _Progress:
@@ -398,12 +391,13 @@ class _Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
 
-    def show(self, name: str | None, done: float, total: float | None = None) -> None:
-        """What is being worked on, and how much of the whole is done."""
+    def show(self, name: str | None, done: float) -> None:
+        """What is being worked on, and how much is done; less than before begins anew."""
         if name is not None:
             self._bar.set_description_str(name[-40:], refresh=False)
-        if total is not None:
-            self._bar.total = total
+        if done < self.done:
+            self._bar.reset()
+            self.done = 0.0
         self._bar.update(done - self.done)
         self.done = done
 

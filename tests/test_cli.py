@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import os
 import pty
+import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -220,46 +225,55 @@ def test_a_source_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
 # ---- a process among processes -------------------------------------------------------------------------------------
 
 
-def test_a_closed_pipe_ends_quietly() -> None:
-    command = [sys.executable, "-m", "pynna", "transcribe", *[str(RECORDING)] * 20]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parent)
+def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+    """The running command with pipes, in a folder that is not the source tree."""
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen([sys.executable, "-m", "pynna", *args], cwd=Path(__file__).parent, **streams)
+
+
+def first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The first line of standard output; what went wrong instead if there is none within a minute."""
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait(60) == 0
+    readable, _, _ = select.select([process.stdout, process.stderr], [], [], 60)
+    assert readable == [process.stdout], process.stderr.readline() if readable else "nothing for a minute"
+    return process.stdout.readline()
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    with start("transcribe", *[RECORDING] * 20) as process:
+        assert first_line(process).endswith(f": {WORDS}\n".encode())
+        process.stdout.close()  # type: ignore[union-attr]
+        assert process.wait(60) == 0
+        assert process.stderr.read() == b""  # type: ignore[union-attr]
 
 
 def test_interruption_is_130_without_a_traceback() -> None:
-    command = [sys.executable, "-m", "pynna", "transcribe", str(RECORDING), "-"]
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=Path(__file__).parent)
-    assert process.stdout is not None
-    process.stdout.readline()  # the first is done; now it waits for standard input
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, b"")
+    with start("transcribe", RECORDING, "-") as process:
+        try:
+            assert first_line(process).endswith(f": {WORDS}\n".encode())
+            time.sleep(0.2)  # now it waits for standard input
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+            assert process.stderr.read() == b""  # type: ignore[union-attr]
+        finally:
+            process.kill()
 
 
 def test_long_work_shows_a_progress_bar_on_a_terminal_alone(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "long.flac", np.random.default_rng(0).normal(0, 0.1, 16000 * 120), 16000)
-    command = [sys.executable, "-m", "pynna", "transcribe", *[str(tmp_path / "long.flac")] * 4]
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.zeros(16000 * 1200, np.int16), 16000)
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 25, 80, 0, 0))
     shown = b""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, cwd=Path(__file__).parent) as process:
+    with start("transcribe", long, stdout=subprocess.DEVNULL, stderr=theirs) as process:
         os.close(theirs)
-        while True:
-            try:
-                part = os.read(ours, 4096)
-            except OSError:  # the other end of a pseudo-terminal is closed
-                break
-            if not part:
-                break
-            shown += part
+        with contextlib.suppress(OSError):  # the other end of a pseudo-terminal is closed
+            while part := os.read(ours, 4096):
+                shown += part
     os.close(ours)
     assert process.returncode == 0
-    assert b"%" in shown
-    done = run(*command[3:])
+    assert b"long.wav" in shown
+    assert b" % |" in shown
+    done = run("transcribe", long)
     assert (done.returncode, done.stderr) == (0, "")
