@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     p.set_defaults(run=_speak)
 
     p = commands.add_parser("features", help="spectra of the clips, the real corpora, noises and rooms")
-    p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv: path, speaker, text")
+    p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("--rir", type=Path, action="append", default=[], help="folder of room responses")
     p.add_argument("--jobs", type=int, default=2)

@@ -57,7 +57,8 @@ def equaliser(rng: Rng, spread: float) -> F32:
     if rng.random() < 0.08:  # a telephone's or a cheap microphone's band
         low, high = rng.uniform(50, 350), rng.uniform(3200, 7800)
         f = HZ_PER_BIN * np.arange(BINS)
-        gain = gain - 12 * np.maximum(0, np.log2(low / np.maximum(f, 10))) - 60 * np.maximum(0, np.log2(np.maximum(f, 10) / high))
+        octaves = np.log2(np.maximum(f, 10))
+        gain = gain - 12 * np.maximum(0, np.log2(low) - octaves) - 60 * np.maximum(0, octaves - np.log2(high))
     return np.asarray(10 ** (gain / 20), np.float32)
 
 
@@ -114,7 +115,9 @@ def level_of(x: F32) -> float:
     return float(np.sqrt(energy[len(energy) // 2 :].mean()))
 
 
-def augment(magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, sounds: Sounds, hard: float, upper: float = 8000.0) -> F32:
+def augment(
+    magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, sounds: Sounds, hard: float, upper: float = 8000.0
+) -> F32:
     """MFCC [frames, 26] of a clip, changed at random; `hard` from 0 (clean, but for level and floor) to 1."""
     x = magnitude.astype(np.float32)
     if rate != 1.0:
@@ -129,7 +132,8 @@ def augment(magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, sounds: S
     loudness = max(level_of(x), 1e-5)
     x *= np.float32(10 ** (rng.uniform(-32, 3) / 20) * 4.0 / loudness)
     if on[2] and rng.random() < 0.8:
-        noise = recorded_noise(rng, sounds.noises, len(x)) if rng.random() < 0.6 and sounds.noises else made_noise(rng, len(x))
+        recorded = rng.random() < 0.6 and sounds.noises
+        noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
         snr = rng.triangular(3, 20, 60)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays

@@ -9,6 +9,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,20 +121,20 @@ def features(config: Config, corpora: list[Path], noise: list[Path], rooms: list
     """Make the features of all that has none yet."""
     settings = config["corpora"]
     out = config.folder("features")
-    todo: list[tuple[object, ...]] = []
+    todo: list[tuple[Callable[[Config, Path], None], Path]] = []
     for folder in [*map(Path, settings["noise"]), *noise]:
         if not (out / f"noise-{folder.name}.npz").exists():
-            todo.append((_noise, config, folder))
+            todo.append((_noise, folder))
     for folder in [*map(Path, settings["rir"]), *rooms]:
         if not (out / f"rooms-{folder.name}.npy").exists():
-            todo.append((_rooms, config, folder))
+            todo.append((_rooms, folder))
     for folder in [*map(Path, settings["folders"]), *corpora]:
         if not (out / f"real-{folder.name}.json").exists():
-            todo.append((_real, config, folder))
+            todo.append((_real, folder))
     for path in sorted(config.folder("clips").glob("*-?????.npz")):
         if not (out / f"{path.stem}.json").exists():
-            todo.append((_synthetic, config, path))
+            todo.append((_synthetic, path))
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        pending = [pool.submit(*job) for job in todo]  # type: ignore[arg-type]
+        pending: list[concurrent.futures.Future[None]] = [pool.submit(make, config, path) for make, path in todo]
         for future in tqdm(concurrent.futures.as_completed(pending), total=len(pending), desc="features", unit="shard"):
             future.result()

@@ -1,6 +1,7 @@
-"""Free speech synthesisers as functions from text to PCM: espeak-ng and flite in process, pico, festival and RHVoice run.
+"""Free speech synthesisers as functions from text to PCM.
 
-Every engine returns int16 mono PCM at 16 kHz. Engines are Debian packages: espeak-ng, flite, libttspico-utils, festival
+Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,
+which is ten times as fast as running them), libttspico-utils, festival
 with festvox-kallpc16k, festvox-kdlpc16k and festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2,
 -us3, -en1.
 """
@@ -31,10 +32,11 @@ ESPEAK_ACCENTS = {
 }  # fmt: skip
 # Robots, whisperers and the variants kept for recordings that ship (steph, john) are left out.
 ESPEAK_VARIANTS = (
-    " m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 klatt klatt2 klatt3 klatt4 klatt5 klatt6 adam Alex Alicia Andrea Andy Annie "
-    "antonio aunty belinda benjamin boris caleb david Denis Diogo ed edward Gene Gene2 gustave Henrique Hugo iven iven2 "
-    "iven3 iven4 Jacky linda Lee marcelo Marco Mario max Michael michel miguel Mike Mr Nguyen norbert pablo paul pedro "
-    "quincy rob robert sandro shelby Storm travis Tweaky victor zac anika AnxiousAndy grandma grandpa"
+    " m1 m2 m3 m4 m5 m6 m7 m8 f1 f2 f3 f4 f5 klatt klatt2 klatt3 klatt4 klatt5 klatt6 adam Alex Alicia Andrea Andy "
+    "Annie antonio aunty belinda benjamin boris caleb david Denis Diogo ed edward Gene Gene2 gustave Henrique "
+    "Hugo iven iven2 iven3 iven4 Jacky linda Lee marcelo Marco Mario max Michael michel miguel Mike Mr Nguyen "
+    "norbert pablo paul pedro quincy rob robert sandro shelby Storm travis Tweaky victor zac anika AnxiousAndy "
+    "grandma grandpa"
 ).split(" ")
 FLITE_VOICES = {"slt": 28, "rms": 26, "awb": 20, "kal16": 16, "kal": 10}
 FESTIVAL_VOICES = {"cmu_us_slt_arctic_hts": 40, "kal_diphone": 30, "ked_diphone": 30}
@@ -118,7 +120,8 @@ class Flite:
 
     def _voice(self, name: str) -> Any:
         if name not in self.voices:
-            register = getattr(ctypes.CDLL(f"libflite_cmu_us_{name}.so.1", mode=ctypes.RTLD_GLOBAL), f"register_cmu_us_{name}")
+            library = ctypes.CDLL(f"libflite_cmu_us_{name}.so.1", mode=ctypes.RTLD_GLOBAL)
+            register = getattr(library, f"register_cmu_us_{name}")
             register.restype = ctypes.POINTER(_FliteVoice)
             self.voices[name] = register(None)
         return self.voices[name]
@@ -158,7 +161,8 @@ def festival(jobs: list[tuple[str, str, float, float]]) -> list[Pcm | None]:
                     f"(set! int_lr_params '((target_f0_mean {f0:.1f}) (target_f0_std {f0 * 0.13:.1f})"
                     " (model_f0_mean 170) (model_f0_std 34)))"
                 )
-            script.append(f'(utt.save.wave (utt.wave.resample (utt.synth (Utterance Text "{text}")) 16000) "{folder}/{i}.wav" \'riff)')
+            spoken = f'(utt.wave.resample (utt.synth (Utterance Text "{text}")) 16000)'
+            script.append(f'(utt.save.wave {spoken} "{folder}/{i}.wav" \'riff)')
         path = Path(folder, "script.scm")
         path.write_text("\n".join(script))
         subprocess.run(["festival", "-b", str(path)], capture_output=True, check=False)

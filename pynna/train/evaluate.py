@@ -93,7 +93,7 @@ def real_clips(config: Config) -> list[tuple[str, str, Pcm]]:
 
 
 def noisy(magnitude: F32, snr: float, index: int, sounds: Sounds) -> F32:
-    """Spectra with noise at a ratio in dB, half of them recorded noise, half synthesised; the same for the same index."""
+    """Spectra with noise at a ratio in dB: recorded for odd indices, made for even ones; always the same one."""
     rng = np.random.default_rng([20, index])
     n = len(magnitude)
     noise = recorded_noise(rng, sounds.noises, n) if index % 2 and sounds.noises else made_noise(rng, n)
@@ -130,7 +130,7 @@ def table(weights: dict[str, Any], config: Config, ratios: list[float | None]) -
                 scores[key].add(text, hypothesis)
                 if text in twenty:
                     of_twenty[key].add(text, hypothesis)
-        lines += [f"\n### {name}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---|---|---|---|---|---|"]
+        lines += [f"\n### {name}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---" * 6 + "|"]
         for voice, score in scores.items():
             of = of_twenty[voice]
             lines.append(f"| {voice} | {score.row()} | {f'{of.right}/{of.clips}' if of.clips else ''} |")

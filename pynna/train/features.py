@@ -1,4 +1,4 @@
-"""TensorFlow's audio_spectrogram and mfcc in NumPy, in two halves: spectra are stored, and augmented before the mel half."""
+"""TensorFlow's audio_spectrogram and mfcc in NumPy, in two halves: spectra are stored, and augmented in between."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -248,7 +249,7 @@ class Trainer:
             logits = self.net(features)
         log_p = functional.log_softmax(logits.float(), dim=2)
         nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
-        (nll.sum() / counts.sum()).backward()
+        (nll.sum() / counts.sum()).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
         if torch.isfinite(norm):
             for group in self.optimizer.param_groups:
@@ -320,8 +321,8 @@ class Trainer:
                 if now - last_log > 30 and log:
                     rate = (self.audio_seconds - audio_before) / 3600 / ((now - last_log) / 60)
                     line = (
-                        f"{datetime.datetime.now(datetime.UTC):%H:%M:%S}\tstep {self.step}\tloss {self.loss:.3f}\thours "
-                        f"{self.audio_seconds / 3600:.2f}\th/min {rate:.2f}\thard {self._hard():.2f}\tprogress "
+                        f"{datetime.datetime.now(datetime.UTC):%H:%M:%S}\tstep {self.step}\tloss {self.loss:.3f}\t"
+                        f"hours {self.audio_seconds / 3600:.2f}\th/min {rate:.2f}\thard {self._hard():.2f}\tprogress "
                         f"{self.progress:.3f}\tclips {len(self.data.synthetic)}\tblank {float(self.priors[BLANK]):.3f}"
                     )
                     log.write(line + "\n")
@@ -361,4 +362,4 @@ def fit(config: Config, args: Options) -> None:
     data = Data(config.folder("features"), config["network"]["alphabet"])
     data.refresh()
     statistics(config, data, Sounds.load(config.folder("features")))
-    torch.multiprocessing.spawn(_process, (world, config, args, random.randint(20000, 40000)), nprocs=world)  # type: ignore[no-untyped-call]
+    spawn(_process, (world, config, args, random.randint(20000, 40000)), nprocs=world)  # type: ignore[no-untyped-call]

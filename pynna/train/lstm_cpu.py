@@ -24,7 +24,8 @@ def _library() -> ctypes.CDLL | None:
             return None
         folder = Path(tempfile.mkdtemp(prefix="lstm-cpu-"))
         target = folder / "lstm_cpu.so"
-        command = [os.environ.get("CC", "cc"), "-O3", "-march=native", "-shared", "-fPIC", "-o", str(target), str(SOURCE)]
+        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
+        command = [os.environ.get("CC", "cc"), *flags, "-o", str(target), str(SOURCE)]
         subprocess.run(command, check=True, capture_output=True)
         return ctypes.CDLL(str(target))
     except (OSError, subprocess.CalledProcessError):

@@ -1,7 +1,7 @@
 """Make the recordings that ship with the package: car commands to try, and varied clips to calibrate a mapping with.
 
-The commands are spoken with settings that training never draws. Real people's clips come only from corpora in the public
-domain or under CC BY.
+The commands are spoken with settings that training never draws. Real people's clips come only from corpora in the
+public domain or under CC BY.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ FIRST_NAMES = (
     "william hannah henry alice samuel eva martin claire simon maria max nina felix lena oscar olivia leo mia adam "
     "zoe ben kate tom jane sam rose alex victoria joe ella nick amelia luke isabel ryan hugo ian fiona sean"
 ).split()
+UNITS_OF_SPEED = ("", " miles per hour", " miles", " kilometers per hour")
 SURNAMES = (
     "smith johnson williams brown jones miller davis wilson anderson taylor thomas moore jackson martin lee thompson "
     "white harris clark lewis robinson walker young allen king wright scott hill green adams baker nelson carter "
@@ -50,7 +51,7 @@ def normalise(text: str) -> str:
     text = unicodedata.normalize("NFKD", text).replace("’", "'").lower().replace("&", " and ").replace("%", " percent ")
     text = re.sub(r"(\d),(\d{3})\b", r"\1\2", text)
     text = re.sub(r"\d+\.\d+", lambda m: decimal_words(m.group()), text)
-    text = re.sub(r"\d+", lambda m: f" {number_words(int(m.group()))} " if len(m.group()) < 8 else spell(m.group()), text)
+    text = re.sub(r"\d{1,7}", lambda m: f" {number_words(int(m.group()))} ", text)
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"[^a-z' ]+", " ", text)
     text = re.sub(r"(?<![a-z])'+|'+(?![a-z])", " ", text)
@@ -63,14 +64,14 @@ def number_words(n: int) -> str:
     >>> number_words(2415)
     'two thousand four hundred fifteen'
     """
+    if n < 0:
+        raise ValueError(f"number_words wants a number of 0 or more, not {n}")
     if n < 20:
         return ONES[n]
     if n < 100:
         return TENS[n // 10] + (f" {ONES[n % 10]}" if n % 10 else "")
-    for size, name in ((1_000_000, "million"), (1000, "thousand"), (100, "hundred")):
-        if n >= size:
-            return f"{number_words(n // size)} {name}" + (f" {number_words(n % size)}" if n % size else "")
-    raise ValueError(f"number_words wants a number of 0 or more, not {n}")
+    size, name = next(p for p in ((1_000_000, "million"), (1000, "thousand"), (100, "hundred")) if n >= p[0])
+    return f"{number_words(n // size)} {name}" + (f" {number_words(n % size)}" if n % size else "")
 
 
 def decimal_words(text: str) -> str:
@@ -100,7 +101,8 @@ def _digits(rng: random.Random) -> str:
 
 def _name(rng: random.Random) -> str:
     first, last = rng.choice(FIRST_NAMES), rng.choice(SURNAMES)
-    return rng.choice((first, f"{first} {last}", f"{first} {last}", f"{rng.choice(('mister', 'doctor', 'miss'))} {last}"))
+    titled = f"{rng.choice(('mister', 'doctor', 'miss'))} {last}"
+    return rng.choice((first, f"{first} {last}", f"{first} {last}", titled))
 
 
 def _clock(rng: random.Random) -> str:
@@ -130,7 +132,7 @@ FUNCTION_SLOTS: dict[str, Callable[[random.Random], str]] = {
     "surname": lambda rng: rng.choice(SURNAMES),
     "ordinal": lambda rng: ordinal_words(rng.randint(1, 31)),
     "house": lambda rng: number_words(rng.choice((rng.randint(1, 99), rng.randint(100, 999)))),
-    "speed": lambda rng: number_words(5 * rng.randint(3, 26)) + rng.choice(("", " miles per hour", " miles", " kilometers per hour")),
+    "speed": lambda rng: number_words(5 * rng.randint(3, 26)) + rng.choice(UNITS_OF_SPEED),
 }  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""The training's MFCC against the real TensorFlow ops, and what augmentation must keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pynna.train.augment import Sounds, augment, reverberate, tempo
+from pynna.train.features import mel_matrix, mfcc, n_frames, spectrum, windows
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "mfcc.npz"
+
+
+@pytest.mark.parametrize("upper", [4000, 8000])
+@pytest.mark.parametrize(
+    "name", ["silence", "sine", "sine_on_bin", "impulse", "clipped_noise", "quiet_dither", "constant"]
+)
+def test_mfcc_agrees_with_tensorflow(name: str, upper: int) -> None:
+    with np.load(GOLDEN) as golden:
+        pcm, expected = golden[f"{name}_pcm"], golden[f"{name}_{upper}"]
+    # The ops give whole windows only; the stream one more frame.
+    got = mfcc(spectrum(pcm), float(upper))[: len(expected)]
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-3)
+
+
+def test_a_stream_always_has_one_frame_more_for_the_left_over() -> None:
+    assert [n_frames(n) for n in (0, 1, 511, 512, 831, 832)] == [1, 1, 1, 2, 2, 3]
+    assert all(len(spectrum(np.ones(n, np.int16))) == n_frames(n) for n in (0, 1, 512, 832, 1000))
+
+
+def test_windows_are_padded_with_literal_zeros() -> None:
+    features = np.arange(1, 5, dtype=np.float32).reshape(4, 1)
+    assert windows(features, 2).tolist() == [[0, 0, 1, 2, 3], [0, 1, 2, 3, 4], [1, 2, 3, 4, 0], [2, 3, 4, 0, 0]]
+
+
+def test_mel_matrix_splits_each_bin_between_two_channels() -> None:
+    matrix = mel_matrix(upper=4000.0)
+    assert matrix[:2].sum() == 0
+    assert matrix[129:].sum() == 0
+    assert ((matrix > 0).sum(axis=1) <= 2).all()
+    np.testing.assert_allclose(matrix[5:100].sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_augmentation_repeats_for_the_same_seed_and_stays_finite() -> None:
+    magnitude = np.abs(np.random.default_rng(0).normal(size=(50, 257))).astype(np.float16)
+    sounds = Sounds([magnitude], [np.array([1.0, 0.3], np.float32)])
+    for seed in range(20):
+        first, second = (augment(magnitude, 1.1, np.random.default_rng(seed), sounds, 1.0) for _ in range(2))
+        assert np.array_equal(first, second)
+        assert np.isfinite(first).all()
+        assert first.shape[1] == 26
+
+
+def test_tempo_changes_the_number_of_frames_alone() -> None:
+    x = np.linspace(0, 1, 100, dtype=np.float32)[:, None] * np.ones((1, 257), np.float32)
+    fast = tempo(x, 1.25)
+    assert fast.shape == (80, 257)
+    assert fast[0, 0] == 0
+    assert fast[-1, 0] == pytest.approx(1)
+
+
+def test_a_room_adds_a_tail_in_power() -> None:
+    x = np.zeros((4, 257), np.float32)
+    x[0] = 2.0
+    np.testing.assert_allclose(reverberate(x, np.array([1.0, 0.25], np.float32))[:, 0], [2, 1, 0, 0])

@@ -1,0 +1,142 @@
+"""The trained network, its export, and the trainer's resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("tqdm")
+pytest.importorskip("soundfile")
+
+from pynna.train import config as configuration  # noqa: E402
+from pynna.train import lstm_cpu  # noqa: E402
+from pynna.train.augment import Sounds  # noqa: E402
+from pynna.train.corpora import save_features  # noqa: E402
+from pynna.train.export import write_weights  # noqa: E402
+from pynna.train.fit import Batches, Data, Options, encode, fit, learning_rate  # noqa: E402
+from pynna.train.model import Network  # noqa: E402
+from pynna.train.reference import forward, forward_batch, greedy  # noqa: E402
+
+ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
+
+
+@pytest.fixture
+def net() -> Any:
+    torch.manual_seed(3)
+    net = Network(48, torch.randn(26) * 10, torch.rand(26) * 8 + 2)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    return net.eval()
+
+
+def _saved(net: Any) -> dict[str, Any]:
+    return {
+        "width": net.width, "net": net.state_dict(), "ema": [p.detach() for p in net.parameters()],
+        "priors": torch.full((29,), 1 / 29),
+    }  # fmt: skip
+
+
+def _features(n: int) -> np.ndarray[Any, Any]:
+    features = np.random.default_rng(n).normal(size=(n, 26)).astype(np.float32) * 8
+    features[n // 2 : n // 2 + 3] = 0
+    features[n // 2 : n // 2 + 3, 0] = -247.0  # digital silence
+    return features
+
+
+def test_exported_network_in_numpy_equals_torchs(net: Any, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    write_weights(configuration.load(None, tmp_path), _saved(net), path)
+    clips = [_features(40), _features(17)]
+    batch = torch.zeros(40, 2, 26)
+    for i, clip in enumerate(clips):
+        batch[: len(clip), i] = torch.from_numpy(clip)
+    with torch.no_grad():
+        expected = torch.log_softmax(net(batch), dim=2).numpy()
+    with np.load(path) as weights:
+        for i, got in enumerate(forward_batch(weights, clips)):
+            np.testing.assert_allclose(got, expected[: len(clips[i]), i], atol=1e-4)
+            np.testing.assert_array_equal(forward(weights, clips[i]).argmax(1), got.argmax(1))
+
+
+def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
+    path = tmp_path / "weights.npz"
+    write_weights(configuration.load(None, tmp_path), _saved(net), path)
+    with np.load(path) as w:
+        assert w["layer_1/weights"].shape == (494, 48)
+        assert w["lstm_fused_cell/kernel"].shape == (96, 192)
+        assert w["layer_6/bias"].shape == (29,)
+        assert w["label_priors"].sum() == pytest.approx(1)
+        assert str(w["alphabet"]) == ALPHABET
+        assert (int(w["sample_rate"]), float(w["mel_upper"]), float(w["forget_bias"])) == (16000, 8000.0, 1.0)
+        assert all(w[name].dtype == np.float32 for name in w.files if "/" in name)
+
+
+@pytest.mark.skipif(not lstm_cpu.available(64), reason="no AVX-512 BF16 or no C compiler here")
+@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (9, 7), (20, 13)])
+def test_fast_lstm_equals_torchs_within_bfloat16(steps: int, batch: int) -> None:
+    torch.manual_seed(1)
+    net = Network(64, torch.zeros(26), torch.ones(26))
+    x = torch.randn(steps, batch, 64)
+    weight = torch.randn(steps, batch, 64)
+    gradients = []
+    for fast in (True, False):
+        net.zero_grad()
+        inputs = x.clone().requires_grad_()
+        out = net._lstm(inputs.to(torch.bfloat16) if fast else inputs)
+        (out.float() * weight).sum().backward()
+        gradients.append([out.detach().float(), inputs.grad, net.kernel.grad.clone(), net.gate_bias.grad.clone()])
+    for a, b in zip(*gradients, strict=True):
+        assert float((a - b).norm() / b.norm()) < 0.02
+
+
+def test_greedy_merges_repeats_and_drops_blanks() -> None:
+    labels = [28, 8, 8, 28, 9, 0, 0, 28, 0, 25, 28, 25]
+    assert greedy(np.eye(29)[labels], ALPHABET) == "hi yy"
+    assert encode("a z'", ALPHABET) == (1, 0, 26, 27)
+
+
+def test_learning_rate_warms_up_holds_and_falls() -> None:
+    settings = configuration.load(None, Path("."))["fit"]
+    top, floor = settings["learning_rate"], settings["final_rate"]
+    assert learning_rate(settings, 0.0, 0) < top / 50
+    assert learning_rate(settings, 0.2, 1000) == pytest.approx(top)
+    assert learning_rate(settings, 1.0, 1000) == pytest.approx(floor)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> configuration.Config:
+    """A working directory with a little noise to learn, and a configuration to match."""
+    config = configuration.load(None, tmp_path)
+    config["network"]["width"] = 16
+    config["fit"].update(minutes=0.05, sync_seconds=0.2)
+    rng = np.random.default_rng(0)
+    clips = [(rng.integers(-3000, 3000, 24000).astype(np.int16), "open", "espeak:en") for _ in range(30)]
+    save_features(config.folder("features"), "synthetic-00000", clips)
+    return config
+
+
+def test_batches_go_on_where_their_state_was_taken(small: configuration.Config) -> None:
+    data, sounds = Data(small.folder("features"), ALPHABET), Sounds([], [])
+    data.refresh()
+    batches = Batches(data, small, 0)
+    for _ in range(3):
+        batches.next(sounds, 0.5)
+    again = Batches(data, small, 0)
+    again.restore(batches.state())
+    for a, b in zip(batches.next(sounds, 0.5), again.next(sounds, 0.5), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.Config) -> None:
+    fit(small, Options(threads=1))
+    first = torch.load(small.work / "checkpoints" / "last.pt", weights_only=False)
+    assert (small.work / "export" / "weights.npz").exists()
+    small["fit"]["minutes"] = 0.1
+    fit(small, Options(threads=1))
+    second = torch.load(small.work / "checkpoints" / "last.pt", weights_only=False)
+    assert second["step"] > first["step"] > 0
