@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from float_networks import random_arrays
 
 import pynna
 
@@ -213,6 +214,36 @@ def test_info_tells_the_build_even_if_the_model_is_none(tmp_path: Path) -> None:
 
 
 # ---- map -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small trained network, untrained."""
+    np.savez(tmp_path / "net.npz", **random_arrays(24))
+    return tmp_path / "net.npz"
+
+
+def test_a_mapped_model_has_the_card_it_was_given_and_transcribes(source: Path) -> None:
+    mapped = source.with_suffix(".nna")
+    clips = sorted(RECORDINGS.glob("c*.flac"))
+    done = run("map", source, "-o", mapped, "--name", "Tiny", "--licence", "CC0-1.0", "--calibrate", *clips)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "layer_1" in done.stdout
+    provenance = json.loads(run("info", mapped, "--json").stdout)["model"]["provenance"]
+    assert (provenance["name"], provenance["licence"]) == ("Tiny", "CC0-1.0")
+    assert run("transcribe", "-m", mapped, RECORDING).returncode == 0
+
+
+def test_the_report_as_json_is_one_object(source: Path) -> None:
+    done = run("map", source, "-o", source.with_suffix(".nna"), "--json")
+    assert {layer["name"] for layer in json.loads(done.stdout)["layers"]} >= {"layer_1", "layer_5"}
+
+
+def test_an_alphabet_of_the_wrong_size_is_one_line_and_writes_nothing(source: Path) -> None:
+    (source.parent / "alphabet.txt").write_text("a\nb\nc\n")
+    done = run("map", source, "-o", source.with_suffix(".nna"), "--alphabet", source.parent / "alphabet.txt")
+    assert_one_line_error(done, "net.npz", "alphabet")
+    assert not source.with_suffix(".nna").exists()
 
 
 def test_a_source_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
