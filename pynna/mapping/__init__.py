@@ -9,13 +9,13 @@ checked), `calibrate`, `quantise`, `write_nna` and `read_nna`, `measure` (the re
 from __future__ import annotations
 
 from pynna.errors import MappingError
-from pynna.mapping.calibrate import Calibration, Clip, calibrate, load_clips
+from pynna.mapping.calibration import Calibration, Clip, calibrate, load_clips
 from pynna.mapping.deepspeech import export_graph, import_graph
 from pynna.mapping.importers import Importer, load_weights, register, suffixes
 from pynna.mapping.mapper import map_model
 from pynna.mapping.nna import NnaModel, read_nna, write_nna
 from pynna.mapping.npz import export_npz, import_npz
-from pynna.mapping.quantise import Ranges, choose_ranges, quantise
+from pynna.mapping.quantisation import Ranges, choose_ranges, quantise
 from pynna.mapping.report import LayerReport, Report, measure
 from pynna.mapping.weights import Weights, read_alphabet
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.calibrate import Calibration, Clip, Progress, calibrate, load_clips
+from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna, write_bytes
-from pynna.mapping.quantise import quantise
+from pynna.mapping.quantisation import quantise
 from pynna.mapping.report import Report, first_seconds, measure
 from pynna.mapping.weights import Weights, read_alphabet
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.mapping.calibrate import Clip, Progress, batches
+from pynna.mapping.calibration import Clip, Progress, batches
 from pynna.mapping.nna import NnaModel
 from pynna.mapping.weights import Weights
 from pynna.reference import IntegerNetwork, Trace, character_errors, greedy, windows

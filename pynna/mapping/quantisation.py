@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.calibrate import Calibration, Progress, best_clip
+from pynna.mapping.calibration import Calibration, Progress, best_clip
 from pynna.mapping.nna import MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, Weights
 
