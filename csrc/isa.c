@@ -1,6 +1,10 @@
 /* Which kernels there are, and which of them this processor runs. */
 #include "mac_array.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +18,17 @@ static int has_avx512vnni(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") && has_avx2();
+}
+#endif
+
+#if defined(__aarch64__) && PN_HAS_NEON_DOT
+static int has_dot_product(void)
+{
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return 1; /* every 64-bit processor of Apple's computers */
+#endif
 }
 #endif
 
@@ -31,6 +46,11 @@ static const struct {
 #if defined(__x86_64__)
     {&pn_kernels_avx2, has_avx2},
     {&pn_kernels_avx512vnni, has_avx512vnni},
+#elif defined(__aarch64__)
+    {&pn_kernels_neon, always},
+#if PN_HAS_NEON_DOT
+    {&pn_kernels_neon_dot, has_dot_product},
+#endif
 #endif
 };
 
@@ -67,14 +87,14 @@ const char *pynna_isa_default(void)
     return k ? k->name : NULL;
 }
 
-int pynna_mac(const char *isa, const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-              size_t u_stride, int32_t n_columns, int32_t *acc)
+int pynna_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
+              const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
 {
-    if (!weights || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1 || n_columns > PYNNA_MAX_CHANNELS)
+    if (!weights || !row_sum || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1 || n_columns > PYNNA_MAX_CHANNELS)
         return PYNNA_ERR_ARGUMENT;
     const pn_kernels *k = pn_kernels_find(isa);
     if (!k)
         return PYNNA_ERR_ISA;
-    k->mac(weights, n_blocks, n_groups, u, u_stride, n_columns, acc);
+    k->mac(weights, row_sum, n_blocks, n_groups, u, u_stride, n_columns, acc);
     return PYNNA_OK;
 }

@@ -21,9 +21,10 @@ typedef struct {
 typedef struct {
     const char *name;
 
-    /* acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k]; any number of blocks, 1 to 16 columns. */
-    void (*mac)(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
-                int32_t n_columns, int32_t *acc);
+    /* acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k]; any number of blocks, 1 to 16 columns. row_sum [n_blocks *
+     * 16] is for those that multiply signed by signed. */
+    void (*mac)(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+                size_t u_stride, int32_t n_columns, int32_t *acc);
 
     /* out[j * out_stride + 16 b + r] = clamp(requantise(acc[b][j][r] + bias, multiplier, shift), 0, 255). */
     void (*requantise)(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
@@ -39,6 +40,14 @@ typedef struct {
 extern const pn_kernels pn_kernels_ref;
 #if defined(__x86_64__)
 extern const pn_kernels pn_kernels_avx2, pn_kernels_avx512vnni;
+#elif defined(__aarch64__)
+/* Before version 16, clang had the dot product's intrinsics only where the whole file was compiled for them. */
+#if !defined(__clang__) || __clang_major__ >= 16
+#define PN_HAS_NEON_DOT 1
+#else
+#define PN_HAS_NEON_DOT 0
+#endif
+extern const pn_kernels pn_kernels_neon, pn_kernels_neon_dot;
 #endif
 
 /* The kernels of that name (NULL: PYNNA_ISA, or the fastest); NULL where there are none that this processor runs. */

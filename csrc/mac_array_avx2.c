@@ -54,9 +54,10 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-TARGET static void mac(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
-                       int32_t n_columns, int32_t *acc)
+TARGET static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+                       size_t u_stride, int32_t n_columns, int32_t *acc)
 {
+    (void)row_sum;
     int32_t parts = pn_divide_up(n_columns, 4);
     for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)n_columns * PN_BLOCK)
         for (int32_t p = 0; p < parts; p++) {

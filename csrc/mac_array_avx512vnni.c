@@ -89,9 +89,10 @@ TARGET static void one_column(const int8_t *weights, int32_t n_blocks, int32_t n
 BLOCKS(1)
 BLOCKS(4)
 
-static void mac(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
-                int32_t n_columns, int32_t *acc)
+static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+                size_t u_stride, int32_t n_columns, int32_t *acc)
 {
+    (void)row_sum;
     size_t block_bytes = (size_t)n_groups * 64, acc_block = (size_t)n_columns * PN_BLOCK;
     if (n_columns == 1) {
         one_column(weights, n_blocks, n_groups, u, acc);

@@ -2,9 +2,10 @@
 #include "activation.h"
 #include "mac_array.h"
 
-static void mac(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
-                int32_t n_columns, int32_t *acc)
+static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
+                size_t u_stride, int32_t n_columns, int32_t *acc)
 {
+    (void)row_sum;
     for (int32_t b = 0; b < n_blocks; b++)
         for (int32_t j = 0; j < n_columns; j++, acc += PN_BLOCK) {
             const int8_t *w = weights + (size_t)b * (size_t)n_groups * PN_BLOCK * PN_GROUP; /* [n_groups][16][4] */

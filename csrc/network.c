@@ -127,9 +127,11 @@ static void share(int32_t n, int32_t thread, int32_t n_threads, int32_t *begin, 
     *end = (int32_t)((int64_t)n * (thread + 1) / n_threads);
 }
 
-static const int8_t *block_weights(const pn_layer *l, int32_t block)
+static void mac(const step_job *job, const pn_layer *l, int32_t block, int32_t n_blocks, const uint8_t *in,
+                size_t in_stride, int32_t columns, int32_t *acc)
 {
-    return l->weights + (size_t)block * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
+    const int8_t *weights = l->weights + (size_t)block * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
+    job->w->kernels->mac(weights, l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups, in, in_stride, columns, acc);
 }
 
 static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
@@ -149,8 +151,7 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
         int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
         for (int32_t j = 0; j < n; j += 16) {
             int32_t columns = n - j < 16 ? n - j : 16;
-            w->kernels->mac(block_weights(l, block), n_blocks, l->n_groups, in + (size_t)j * in_stride, in_stride,
-                            columns, acc);
+            mac(job, l, block, n_blocks, in + (size_t)j * in_stride, in_stride, columns, acc);
             w->kernels->requantise(acc, n_blocks, columns, l->bias + block * PN_BLOCK,
                                    l->multiplier + block * PN_BLOCK, l->info.shift,
                                    out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
@@ -168,8 +169,8 @@ static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, i
     share(cell_blocks(w->model), thread, n_threads, &block, &end);
     for (; block < end; block++)
         for (int32_t s = 0; s < job->n_steps; s++)
-            w->kernels->mac(block_weights(l, 4 * block), 4, l->n_groups, in + (size_t)(s * n) * w->stride, w->stride, n,
-                            w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK);
+            mac(job, l, 4 * block, 4, in + (size_t)(s * n) * w->stride, w->stride, n,
+                w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK);
 }
 
 /* One step of the LSTM: the recurrent half (and the input half, where lstm_input has not been), gates and states. */
@@ -189,8 +190,8 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
         if (job->n_steps > 1)
             acc_x = w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK;
         else
-            w->kernels->mac(block_weights(lx, 4 * block), 4, lx->n_groups, in, w->stride, n, acc_x);
-        w->kernels->mac(block_weights(lh, 4 * block), 4, lh->n_groups, h_old, w->h_stride, n, acc_h);
+            mac(job, lx, 4 * block, 4, in, w->stride, n, acc_x);
+        mac(job, lh, 4 * block, 4, h_old, w->h_stride, n, acc_h);
         int32_t row = 4 * block * PN_BLOCK, cell = block * PN_BLOCK;
         pn_lstm_tile tile = {acc_x, acc_h, lx->bias + row, lh->bias + row, lx->multiplier + row, lh->multiplier + row,
                              lx->info.shift, n, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
@@ -223,7 +224,7 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
     for (; j < end; j += 16) {
         int32_t columns = end - j < 16 ? end - j : 16;
         for (int32_t b = 0; b < l->n_blocks; b++) {
-            w->kernels->mac(block_weights(l, b), 1, l->n_groups, in + (size_t)j * w->stride, w->stride, columns, acc);
+            mac(job, l, b, 1, in + (size_t)j * w->stride, w->stride, columns, acc);
             for (int32_t i = 0; i < columns * PN_BLOCK; i++) {
                 int32_t row = b * PN_BLOCK + i % PN_BLOCK;
                 size_t at = (size_t)(j + i / PN_BLOCK) * (size_t)l->n_blocks * PN_BLOCK + (size_t)row;
