@@ -177,10 +177,32 @@ static int read_layer_infos(const section *s, pynna_model *m)
     return check_shapes(m);
 }
 
-/* No sum may leave 32 bits, neither before its multiplier nor after its shift, nor may two of them (the LSTM's halves). */
+/* The weights add up to row_sum, and columns that only fill up a group are zero: what lies behind the activations there
+ * is anything. */
+static int check_weights(const pn_layer *l, size_t n_bytes)
+{
+    const int8_t *w = l->weights;
+    if (memchr(w, 0x80, n_bytes) != NULL) /* -128 is no weight: some kernels' sums could overflow */
+        return PYNNA_ERR_FILE_VALUE;
+    for (int32_t b = 0; b < l->n_blocks; b++) {
+        int32_t sum[PN_BLOCK] = {0}, padding = 0;
+        for (int32_t g = 0; g < l->n_groups; g++, w += PN_BLOCK * PN_GROUP)
+            for (int32_t r = 0; r < PN_BLOCK; r++)
+                sum[r] += w[4 * r] + w[4 * r + 1] + w[4 * r + 2] + w[4 * r + 3];
+        for (int32_t r = 0; r < PN_BLOCK; r++)
+            for (int32_t k = l->info.n_columns - (l->n_groups - 1) * PN_GROUP; k < PN_GROUP; k++)
+                padding |= w[(r - PN_BLOCK) * PN_GROUP + k];
+        if (padding || memcmp(sum, l->row_sum + b * PN_BLOCK, sizeof sum) != 0)
+            return PYNNA_ERR_FILE_VALUE;
+    }
+    return PYNNA_OK;
+}
+
+/* No sum may leave 32 bits, neither before its multiplier nor after its shift, nor 64 in between; nor may two of them
+ * (the LSTM's halves) with their one rounding. */
 static int check_row_values(const pn_layer *l)
 {
-    int64_t largest_sum = (int64_t)l->info.n_columns * 255 * 127;
+    int64_t largest_sum = (int64_t)l->info.n_columns * 255 * 127, half = (int64_t)1 << (l->info.shift - 1);
     for (int32_t r = 0; r < l->n_blocks * PN_BLOCK; r++) {
         int64_t bias = l->bias[r] < 0 ? -(int64_t)l->bias[r] : l->bias[r];
         if (bias >= (int64_t)1 << 30)
@@ -190,8 +212,8 @@ static int check_row_values(const pn_layer *l)
                 return PYNNA_ERR_FILE_VALUE;
             continue;
         }
-        int64_t m = l->multiplier[r];
-        if (m < 0 || (largest_sum + bias) * m >> l->info.shift >= (int64_t)1 << 30)
+        int64_t product = (largest_sum + bias) * l->multiplier[r];
+        if (product < 0 || product > (INT64_MAX - half) / 2 || (product + half) >> l->info.shift >= (int64_t)1 << 30)
             return PYNNA_ERR_FILE_VALUE;
     }
     return PYNNA_OK;
@@ -211,13 +233,29 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         l->row_sum = (const int32_t *)(const void *)s[2].data;
         l->multiplier = i == PN_LAYER_6 ? NULL : (const int32_t *)(const void *)s[3].data;
         l->logit_scale = i == PN_LAYER_6 ? (const float *)(const void *)s[3].data : NULL;
-        if (memchr(l->weights, 0x80, s[0].size) != NULL) /* -128 is no weight: some kernels' sums could overflow */
-            return PYNNA_ERR_FILE_VALUE;
-        int status = check_row_values(l);
+        int status = check_weights(l, (size_t)s[0].size);
+        if (!status)
+            status = check_row_values(l);
         if (status)
             return status;
     }
     return PYNNA_OK;
+}
+
+/* UTF-8 without overlong forms, surrogates and what is above U+10FFFF. A label's zero byte ends a letter, too. */
+static int is_utf8(const unsigned char *p, uint64_t n)
+{
+    for (uint64_t i = 0; i < n;) {
+        unsigned char c = p[i++];
+        int more = c < 0x80 ? 0 : c < 0xc2 ? -1 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : -1;
+        unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        if (more < 0)
+            return 0;
+        for (; more; more--, i++, low = 0x80, high = 0xbf)
+            if (i == n || p[i] < low || p[i] > high)
+                return 0;
+    }
+    return 1;
 }
 
 static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
@@ -235,6 +273,8 @@ static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
     }
     if (n_ends != n_labels - 1 || alphabet->data[alphabet->size - 1] != 0)
         return PYNNA_ERR_FILE_LAYOUT;
+    if (!is_utf8(alphabet->data, alphabet->size))
+        return PYNNA_ERR_FILE_VALUE;
     m->alphabet = (const char *)alphabet->data;
     m->label_priors = (const float *)(const void *)priors->data;
     m->feature_gain = (const float *)(const void *)gain->data;
