@@ -31,7 +31,6 @@ typedef struct {
     double label;        /* of those that end in its last label */
     double total;        /* of both */
     int32_t node;
-    int32_t n_weaker;    /* children in the beam whose score is not above its own */
     pynna_ctc_token run; /* the last label's latest run; label PN_NONE: the empty sequence */
 } hypothesis;
 
@@ -371,23 +370,30 @@ static hypothesis enter(search *s, const pn_ranked *r)
     return (hypothesis){.blank = IMPOSSIBLE, .label = r->score, .total = r->score, .node = node, .run = run};
 }
 
+static int overtaken(const pn_trie *trie, const pn_node *node)
+{
+    for (int32_t c = node->first_child; c != PN_NONE; c = trie->nodes[c].next)
+        if (trie->nodes[c].overtook)
+            return 1;
+    return 0;
+}
+
 /* A label's time is its run in the likeliest way to the prefix: it moves while the prefix ends in the label rather than
- * in a blank after it, and no longer sequence has overtaken it. */
+ * in a blank after it, and no longer prefix has overtaken it. */
 static void settle_times(search *s)
 {
-    const int32_t n = s->d->n_hypotheses;
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t parent = s->trie->nodes[s->beam[i].node].parent;
-        const int32_t slot = parent != PN_NONE ? s->trie->nodes[parent].slot : PN_NONE;
-        if (slot != PN_NONE && s->beam[i].total <= s->beam[slot].total)
-            s->beam[slot].n_weaker++;
+    pn_node *nodes = s->trie->nodes;
+    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
+        pn_node *node = &nodes[s->beam[i].node];
+        const int32_t parent = node->parent != PN_NONE ? nodes[node->parent].slot : PN_NONE;
+        if (parent != PN_NONE)
+            node->overtook = s->beam[i].total > s->beam[parent].total;
     }
-    for (int32_t i = 0; i < n; i++) {
-        hypothesis *h = &s->beam[i];
-        pn_node *node = &s->trie->nodes[h->node];
-        if (h->label >= h->blank && h->n_weaker == node->n_children)
+    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
+        const hypothesis *h = &s->beam[i];
+        pn_node *node = &nodes[h->node];
+        if (h->label >= h->blank && !overtaken(s->trie, node))
             node->token = h->run;
-        h->n_weaker = 0;
     }
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     int32_t previous, next;   /* siblings; of a free node `next` is the next free one */
     int32_t n_children;
     int32_t slot;             /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
+    int32_t overtook;         /* 1: when last both were in the beam, it scored above its parent */
     pynna_ctc_token token;    /* label PN_NONE: the empty sequence */
 } pn_node;
 
