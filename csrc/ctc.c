@@ -604,10 +604,10 @@ int pynna_ctc_nbest(const pynna_ctc *d, int32_t max_hypotheses, pynna_ctc_hypoth
         h->n_tokens = pn_trie_depth(s.trie, node);
         h->first = (int32_t)end;
         end += h->n_tokens;
-        if (end <= max_tokens)
-            write_tail(&s, node, h->n_tokens, tokens + h->first);
-        else if (end > INT32_MAX)
+        if (end > INT32_MAX)
             return PYNNA_ERR_MEMORY;
+        if (end <= max_tokens && h->n_tokens > 0)
+            write_tail(&s, node, h->n_tokens, &tokens[h->first]);
     }
     *n_hypotheses = n;
     *n_tokens = (int32_t)end;
