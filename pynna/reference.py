@@ -214,7 +214,7 @@ def character_errors(hypotheses: Iterable[str], truths: Iterable[str]) -> float:
 # ---- batches of unequal length --------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
-class _Packed:
+class Packed:
     """Sequences laid end to end, longest first, so that the recurrent steps run over a shrinking prefix of them."""
 
     order: Array      # which sequence stands at each place
@@ -222,7 +222,7 @@ class _Packed:
     lengths: Array
 
     @classmethod
-    def of(cls, lengths: Sequence[int]) -> _Packed:
+    def of(cls, lengths: Sequence[int]) -> Packed:
         sizes = np.asarray(lengths, np.int64)
         order = np.argsort(-sizes, kind="stable")
         sizes = sizes[order]
@@ -271,7 +271,7 @@ class _Network:
         """
         x = self._checked(x)
         fresh_c, fresh_h = self.fresh(len(x))
-        packed = _Packed.of([1] * len(x))
+        packed = Packed.of([1] * len(x))
         return self._forward(x, packed, fresh_c if c is None else c, fresh_h if h is None else h, None)
 
     def run(self, x: Array, trace: Trace | None = None) -> Array:
@@ -281,7 +281,7 @@ class _Network:
         """
         x = self._checked(x)
         c, h = self.fresh(1)
-        return self._forward(x, _Packed.of([len(x)]), c, h, trace)[0]
+        return self._forward(x, Packed.of([len(x)]), c, h, trace)[0]
 
     def run_many(self, xs: Sequence[Array], trace: Trace | None = None) -> list[Array]:
         """Utterances of any lengths side by side, each from a fresh state; far faster than one after another.
@@ -290,7 +290,7 @@ class _Network:
         """
         if not xs:
             return []
-        packed = _Packed.of([len(x) for x in xs])
+        packed = Packed.of([len(x) for x in xs])
         rows = np.concatenate([self._checked(xs[i]) for i in packed.order])
         c, h = self.fresh(len(xs))
         return packed.split(self._forward(rows, packed, c, h, trace)[0])
@@ -304,7 +304,7 @@ class _Network:
             raise ValueError("features hold a NaN or an infinity")
         return x
 
-    def _forward(self, x: Array, packed: _Packed, c: Array, h: Array, trace: Trace | None) -> Step:
+    def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
         raise NotImplementedError
 
 
@@ -358,7 +358,7 @@ class FloatNetwork(_Network):
         z += bias
         return np.clip(z, 0, self.relu_clip, out=z)
 
-    def _forward(self, x: Array, packed: _Packed, c: Array, h: Array, trace: Trace | None) -> Step:
+    def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
         x = x.reshape(len(x), -1).astype(self._type)
         a1 = self._relu(1, x)
         a2 = self._relu(2, a1)
@@ -373,7 +373,7 @@ class FloatNetwork(_Network):
                          logits=z, log_probs=p)
         return p, c, h
 
-    def _lstm(self, a3: Array, packed: _Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
         """BlockLSTM without peepholes or clipping: c' = tanh(g) i + c f, h' = tanh(c') o."""
         n_cell = self.n_cell
         gates = a3 @ self.kernel_x + self.lstm_bias
@@ -515,7 +515,7 @@ class IntegerNetwork(_Network):
             scaled = np.rint(np.asarray(x, np.float32) * self.model.feature_gain)
         return self._clamp("features", scaled, -127, 127).astype(np.int8).reshape(len(x), -1)
 
-    def _forward(self, x: Array, packed: _Packed, c: Array, h: Array, trace: Trace | None) -> Step:
+    def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
         q = self.quantise_features(x)
         a1 = self._relu("layer_1", q.astype(np.int16) + 128)
         a2 = self._relu("layer_2", a1)
@@ -534,7 +534,7 @@ class IntegerNetwork(_Network):
                          layer_5=a5 * scale["layer_5"], logits=z.astype(np.float32), log_probs=p)
         return p, c, h
 
-    def _lstm(self, a3: Array, packed: _Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
         n_cell = self.n_cell
         sums = self.products["lstm_x"](a3)
         gates = np.zeros((len(a3), 4 * n_cell), np.int16)

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pynna.audio import load_audio
 from pynna.errors import AudioError, MappingError
 from pynna.mapping.weights import Weights
-from pynna.reference import Trace, mfcc, windows
+from pynna.reference import Packed, Trace, mfcc, sigmoid, windows
 
 Array = NDArray[Any]
 Progress = Callable[[str, float], None]
 
 MAX_FRAMES = 6000               # sampled; two minutes of speech
 BATCH_FRAMES = 3000             # run at a time: bounds the memory
-KEPT = ("layer_1", "layer_2", "layer_3", "hidden", "layer_5", "cell", "gates")
+KEPT = ("layer_1", "layer_2", "layer_3", "hidden", "layer_5")
 DEFAULT_RECORDINGS = Path(__file__).resolve().parent.parent / "recordings" / "calibration"
 
 
@@ -43,9 +43,11 @@ class Calibration:
     inputs : float32 [m, (2 * n_context + 1) * n_coefficients]
         Context windows; the rest goes with them, row by row.
     layers : dict of str to float32 [m, width]
-        layer_1, layer_2, layer_3, gates (before their activation), cell, hidden, layer_5.
+        layer_1, layer_2, layer_3, hidden, layer_5.
     previous_hidden : float32 [m, n_cell]
         The LSTM's state h before each row's step.
+    cell_errors : float64 [15]
+        Of cells kept in int16 with 1 to 15 fraction bits: the mean square of what that alone does to h.
     posteriors : float64 [labels]
         Mean probability of each label.
     n_clips : int
@@ -57,6 +59,7 @@ class Calibration:
     inputs: Array
     layers: dict[str, Array]
     previous_hidden: Array
+    cell_errors: Array
     posteriors: Array
     n_clips: int
     seconds: float
@@ -128,18 +131,20 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
     groups = batches([len(x) for x in features])
     stride = max(1, -(-sum(map(len, features)) // max_frames))
     kept: dict[str, list[Array]] = {name: [] for name in ("inputs", "previous_hidden", *KEPT)}
-    total, n_rows = np.zeros(weights.n_labels), 0
+    total, errors, n_rows = np.zeros(weights.n_labels), np.zeros(15), 0
     for done, group in enumerate(groups):
         trace: Trace = {}
         xs = [features[i] for i in group]
         p = np.concatenate(network.run_many(xs, trace))
         if not np.isfinite(p).all():
             raise MappingError("the float network's outputs are not finite on the calibration audio")
+        lengths = sorted(map(len, xs), reverse=True)
+        errors += cell_errors(trace["gates"], trace["hidden"], lengths)
         total += np.exp(p.astype(np.float64)).sum(axis=0)
         rows = slice((-n_rows) % stride, None, stride)
         n_rows += len(p)
         trace["inputs"] = trace["features"]
-        trace["previous_hidden"] = _shifted(trace["hidden"], sorted(map(len, xs), reverse=True))
+        trace["previous_hidden"] = _shifted(trace["hidden"], lengths)
         for name, chunks in kept.items():
             chunks.append(trace[name][rows].copy())
         if progress:
@@ -147,8 +152,8 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
     arrays = {name: np.concatenate(chunks) for name, chunks in kept.items()}
     seconds = sum(len(clip.pcm) for clip in clips) / weights.features.sample_rate
     frames = np.concatenate([mfcc_frames_of(weights, clip.pcm) for clip in clips])
-    return Calibration(frames, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"), total / n_rows, len(clips),
-                       seconds)
+    return Calibration(frames, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"),
+                       errors / (n_rows * weights.n_cell), total / n_rows, len(clips), seconds)
 
 
 def mfcc_frames_of(weights: Weights, pcm: Array) -> Array:
@@ -163,6 +168,33 @@ def _shifted(hidden: Array, lengths: Sequence[int]) -> Array:
     out[1:] = hidden[:-1]
     out[np.cumsum([0, *lengths[:-1]])] = 0
     return out
+
+
+def cell_errors(gates: Array, hidden: Array, lengths: Sequence[int]) -> Array:
+    """What keeping the cells in int16 does to h: squared errors summed, float64 [15], for 1 to 15 fraction bits.
+
+    The float network's gates drive the cells, so the errors of different precisions can be told apart from all others:
+    few bits round what a cell holds, many bits clip it (a cell may count far up before it is needed again).
+
+    Parameters
+    ----------
+    gates : float32 [rows, 4 * n_cell]
+        Before their activation, sequences end to end.
+    hidden : float32 [rows, n_cell]
+        What the float network made of them.
+    lengths : sequence of int
+        Rows of each sequence, the longest first.
+    """
+    n_cell = hidden.shape[1]
+    steps = np.float32(2.0) ** -np.arange(1, 16, dtype=np.float32)[:, None, None]
+    cells = np.zeros((15, len(lengths), n_cell), np.float32)
+    errors = np.zeros(15)
+    for n, rows in Packed.of(lengths).steps():
+        i, g, f, o = (gates[rows, k * n_cell:(k + 1) * n_cell] for k in range(4))
+        now = cells[:, :n] * sigmoid(f) + sigmoid(i) * np.tanh(g)
+        cells[:, :n] = np.clip(np.rint(now / steps), -32768, 32767) * steps
+        errors += np.square(np.tanh(cells[:, :n]) * sigmoid(o) - hidden[rows]).sum(axis=(1, 2), dtype=np.float64)
+    return errors
 
 
 # ---- ranges -----------------------------------------------------------------------------------------------------

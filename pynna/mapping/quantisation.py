@@ -18,7 +18,7 @@ Array = NDArray[Any]
 MAX_SUM = 1 << 30               # what no sum may reach after its shift, see csrc/README.md
 CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
 GATE_ONE = 4096                 # 1.0 of a gate, Q3.12
-CELL_HEADROOM = 1.25            # over the largest cell value that the calibration showed
+CELL_TOLERANCE = 1.1            # of the error of h: within it, the wider range of the cell is the better choice
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
     columns = calibration.frames.T
     feature_step = np.array([best_clip(column, 127) / 127 for column in columns])
     hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
-    largest = float(np.abs(calibration.layers["cell"]).max()) * CELL_HEADROOM
-    bits = int(np.clip(np.floor(np.log2(32767 / max(largest, 1e-9))), 1, 15))
+    bits = choose_cell_bits(calibration.cell_errors, hidden)
     return Ranges(feature_step, hidden=hidden, cell_fraction_bits=bits, **relu)
+
+
+def choose_cell_bits(errors: Array, hidden_step: float) -> int:
+    """Fraction bits of the cell: the fewest with which h, once rounded to its own steps, is as good as it can be."""
+    total = errors + hidden_step**2 / 12
+    return int(np.flatnonzero(total <= CELL_TOLERANCE * total.min())[0]) + 1
 
 
 # ---- rows -------------------------------------------------------------------------------------------------------

