@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import importlib.metadata
 import json
 import os
@@ -280,7 +281,9 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 
 def test_interruption_is_130_without_a_traceback() -> None:
-    with start("transcribe", RECORDING, "-") as process:
+    # whoever starts the tests in the background may have switched interruption off for all their children
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with start("transcribe", RECORDING, "-", preexec_fn=listening) as process:
         try:
             assert first_line(process).endswith(f": {WORDS}\n".encode())
             time.sleep(0.2)  # now it waits for standard input
