@@ -1,0 +1,267 @@
+"""The real DeepSpeech 0.5.1 client beside this project's float reference and its mapped int8 network.
+
+All three are given one output_graph.pb and the same recordings. The client and the reference (MFCC, framing and network
+of `pynna.reference`, then the C core's prefix beam search, no language model) must say the same, to the character. The
+client's wheel is for CPython 3.7, but the library in it is plain C:
+
+    pip download --no-deps --only-binary=:all: --python-version 3.7 --implementation cp --abi cp37m \\
+        --platform manylinux1_x86_64 deepspeech==0.5.1
+    unzip deepspeech-0.5.1-*.whl -d ds051
+    python -m bench deepspeech --client ds051/deepspeech/lib/libdeepspeech.so --weights weights.npz clips/*.flac
+
+Beside the recordings given, some are made up: silence, noise at full scale, and lengths around a frame's.
+"""
+from __future__ import annotations
+
+import argparse
+import ctypes
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core import Core, MappedModel
+from bench.hearing import BeamSearch, Heard, Network, Windows
+from bench.report import Table, emit
+from pynna.audio import load_audio
+from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
+from pynna.reference import context_windows, edit_distance, windows
+
+Array = NDArray[Any]
+
+ABSOLUTE, RELATIVE = 1e-3, 1e-4     # what an MFCC may be off by, whichever is larger
+
+
+# ---- the client -------------------------------------------------------------------------------------------------
+
+class _Item(ctypes.Structure):
+    _fields_ = [("character", ctypes.c_char_p), ("timestep", ctypes.c_int), ("start_time", ctypes.c_float)]
+
+
+class _Metadata(ctypes.Structure):
+    _fields_ = [("items", ctypes.POINTER(_Item)), ("n_items", ctypes.c_int), ("cost", ctypes.c_double)]
+
+
+class Client:
+    """DeepSpeech 0.5.1's native client, without a language model.
+
+    Parameters
+    ----------
+    library : path
+        libdeepspeech.so.
+    graph : path
+        output_graph.pb.
+    alphabet : path
+        A label a line.
+    """
+
+    def __init__(self, library: Path, graph: Path, alphabet: Path, *, beam: int, n_features: int,
+                 n_context: int) -> None:
+        self._library = ctypes.CDLL(str(library.resolve()))
+        self._library.DS_SpeechToTextWithMetadata.restype = ctypes.POINTER(_Metadata)
+        self._library.DS_SpeechToTextWithMetadata.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint,
+                                                              ctypes.c_uint]
+        self._library.DS_FreeMetadata.argtypes = [ctypes.POINTER(_Metadata)]
+        self._state = ctypes.c_void_p()
+        status = self._library.DS_CreateModel(str(graph).encode(), n_features, n_context, str(alphabet).encode(), beam,
+                                              ctypes.byref(self._state))
+        if status:
+            raise RuntimeError(f"DeepSpeech cannot use {graph}: error {status:#x}")
+
+    def __call__(self, pcm: Array, rate: int) -> Heard:
+        """The text of int16 [n]."""
+        pcm = np.ascontiguousarray(pcm, np.int16)
+        found = self._library.DS_SpeechToTextWithMetadata(self._state, pcm.ctypes.data, len(pcm), rate)
+        items = [found.contents.items[i] for i in range(found.contents.n_items)]
+        heard = Heard(b"".join(item.character for item in items).decode(), [item.timestep for item in items],
+                      found.contents.cost)
+        self._library.DS_FreeMetadata(found)
+        return heard
+
+
+# ---- one recording ----------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Verdict:
+    """What each of the three heard in one recording, and whether the C core's windows are the reference's."""
+
+    name: str
+    seconds: float
+    client: Heard
+    reference: Heard
+    mapped: Heard | None
+    frames_equal: bool      # windows are rows of frames, the very bits, however the audio is cut
+    mfcc_error: float       # the largest, in units of what is allowed
+
+    @property
+    def same(self) -> bool:
+        """Whether client and reference agree to the character."""
+        return self.client.text == self.reference.text
+
+    @property
+    def frames_in_order(self) -> bool:
+        return self.frames_equal and self.mfcc_error <= 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"same": self.same}
+
+
+class Comparison:
+    """Everything that hears: built once, used on each recording."""
+
+    def __init__(self, core: Core, client: Client, weights: Weights, model: MappedModel | None, beam: int) -> None:
+        self.client, self.weights = client, weights
+        self.network = weights.network()
+        self.search = BeamSearch(core, weights.alphabet, beam)
+        self.model = model
+        if model:
+            self.mapped, self.windows = Network(model), Windows(model)
+        self.random = np.random.default_rng(0)
+
+    def __call__(self, name: str, pcm: Array) -> Verdict:
+        rate = self.weights.features.sample_rate
+        x = windows(pcm, self.weights.features, self.weights.n_context)
+        reference = self.search(self.network.run(x))
+        mapped, frames_equal, mfcc_error = None, True, 0.0
+        if self.model:
+            streamed = self.windows(pcm, self.random.choice([0, 1, 7, 160, 319, 320, 512, 4000], 200))
+            mapped = self.search(self.mapped(streamed))
+            frames_equal, mfcc_error = self._compare_windows(pcm, streamed, x)
+        return Verdict(name, len(pcm) / rate, self.client(pcm, rate), reference, mapped, frames_equal, mfcc_error)
+
+    def _compare_windows(self, pcm: Array, streamed: Array, x: Array) -> tuple[bool, float]:
+        """Of the C core's windows: the framing to the bit, and the coefficients' largest error."""
+        if streamed.shape != x.shape:
+            return False, float("inf")
+        framed = context_windows(streamed[:, self.weights.n_context], self.weights.n_context)
+        equal = framed.tobytes() == streamed.tobytes() == self.windows(pcm).tobytes()
+        return equal, float((np.abs(streamed - x) / np.maximum(ABSOLUTE, RELATIVE * np.abs(x))).max())
+
+
+def made_up_clips(rate: int) -> list[tuple[str, Array]]:
+    """Recordings that nobody records: names and int16 PCM."""
+    noise = np.random.default_rng(7).normal(0, 3000, 2 * rate).astype(np.int16)
+    lengths = (1, 319, 320, 511, 512, 513, 831, 832)
+    return [("(empty)", noise[:0]), *((f"(noise, {n} samples)", noise[:n]) for n in lengths),
+            ("(silence, 3 s)", np.zeros(3 * rate, np.int16)), ("(noise, 2 s)", noise),
+            ("(full-scale noise, 2 s)", np.where(noise < 0, -32768, 32767).astype(np.int16)),
+            ("(constant, 1 s)", np.full(rate, 1000, np.int16))]
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP",
+                        help="a recording, or a .txt file of their paths")
+    parser.add_argument("--client", required=True, type=Path, metavar="SO", help="libdeepspeech.so of deepspeech 0.5.1")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, metavar="PB", help="an output_graph.pb")
+    source.add_argument("--weights", type=Path, metavar="NPZ", help="weights to be written as an output_graph.pb")
+    parser.add_argument("--alphabet", type=Path, metavar="TXT", help="a label a line; the weights' own unless given")
+    parser.add_argument("--beam", type=int, default=500, help="hypotheses kept (500)")
+    parser.add_argument("--nna", type=Path, help="the mapped network; mapped here unless given")
+    parser.add_argument("--no-mapped", action="store_true", help="leave the mapped network out")
+    parser.add_argument("--calibrate", nargs="+", metavar="CLIP", help="recordings to map with; those of the package")
+    parser.add_argument("--no-made-up", action="store_true", help="leave the made-up recordings out")
+
+
+def paths(clips: Sequence[Path]) -> list[Path]:
+    """The recordings meant: those in a .txt file, one a line relative to it, and all others as they are."""
+    found: list[Path] = []
+    for clip in clips:
+        lines = clip.read_text().splitlines() if clip.suffix == ".txt" else []
+        found += [clip.parent / line for line in lines if line.strip()] if clip.suffix == ".txt" else [clip]
+    return found
+
+
+def _prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Weights, Path, Path]:
+    """The float network, and its graph and alphabet as files. The reference reads what the client reads: the graph."""
+    labels = read_alphabet(arguments.alphabet.read_text("utf-8")) if arguments.alphabet else None
+    graph: Path | None = arguments.model
+    if graph is None:
+        weights = load_weights(arguments.weights, labels)
+        labels, graph = weights.alphabet, folder / "output_graph.pb"
+        export_graph(weights, graph)
+    weights = load_weights(graph, labels)
+    alphabet = folder / "alphabet.txt"
+    alphabet.write_text("".join(f"{label}\n" for label in weights.alphabet), "utf-8")
+    return weights, graph, alphabet
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command; 1 if a text, or a window, differs."""
+    core = Core(arguments.cache)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        weights, graph, alphabet = _prepare(arguments, folder)
+        client = Client(arguments.client, graph, alphabet, beam=arguments.beam,
+                        n_features=weights.features.n_coefficients, n_context=weights.n_context)
+        model = None
+        if not arguments.no_mapped:
+            mapped = arguments.nna or folder / "mapped.nna"
+            if not arguments.nna:
+                map_model(weights, mapped, calibration=arguments.calibrate, report=False)
+            model = MappedModel(core, mapped)
+        compare = Comparison(core, client, weights, model, arguments.beam)
+        rate = weights.features.sample_rate
+        clips = [(str(path), load_audio(path, target_rate=rate).pcm) for path in paths(arguments.clips)]
+        if not arguments.no_made_up:
+            clips += made_up_clips(rate)
+        start = time.perf_counter()
+        verdicts = [compare(name, pcm) for name, pcm in clips]
+    _report(arguments, weights, verdicts, time.perf_counter() - start)
+    return 0 if all(v.same and v.frames_in_order for v in verdicts) else 1
+
+
+def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict], seconds: float) -> None:
+    table = Table("clip", "seconds", "reference", "int8", "cost apart", "margin", "times apart", "MFCC error", "client")
+    for v in verdicts:
+        table.add(Path(v.name).name[:40], f"{v.seconds:.2f}", _agreement(v.reference, v.client),
+                  _agreement(v.mapped, v.client),
+                  f"{abs(v.client.cost - v.reference.cost):.1e}", f"{v.reference.margin:.3f}", f"{times_apart(v)}",
+                  f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
+    differences = [f"{v.name}\n  client    {v.client.text!r}\n  reference {v.reference.text!r}" for v in verdicts
+                   if not v.same]
+    summary = _summary(weights, verdicts, seconds)
+    emit(arguments, {"summary": summary, "clips": [v.as_dict() for v in verdicts]}, table, *differences,
+         *(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()))
+
+
+def _agreement(heard: Heard | None, client: Heard) -> str:
+    """Of a text with the client's: the same, or how many edits apart."""
+    if heard is None:
+        return "-"
+    return "same" if heard.text == client.text else f"{edit_distance(heard.text, client.text)} edits"
+
+
+def times_apart(v: Verdict) -> int:
+    """Characters of equal texts whose times differ."""
+    return sum(a != b for a, b in zip(v.client.frames, v.reference.frames, strict=True)) if v.same else 0
+
+
+def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[str, Any]:
+    made_up = [v for v in verdicts if v.name.startswith("(")]
+    summary: dict[str, Any] = {
+        "network": f"{weights.n_cell} wide, {weights.n_parameters / 1e6:.2f} M parameters, {weights.source}",
+        "recordings": len(verdicts) - len(made_up), "made_up": len(made_up),
+        "with_a_text": sum(bool(v.client.text) for v in verdicts),
+        "same_text": sum(v.same for v in verdicts),
+        "different": [v.name for v in verdicts if not v.same],
+        "characters": sum(len(v.client.text) for v in verdicts),
+        "times_apart": sum(map(times_apart, verdicts)),
+        "largest_cost_difference": max(abs(v.client.cost - v.reference.cost) for v in verdicts),
+        "smallest_margin": min(v.reference.margin for v in verdicts),
+        "windows_in_order": sum(v.frames_in_order for v in verdicts),
+        "seconds_taken": round(seconds, 1),
+    }
+    if all(v.mapped for v in verdicts):
+        edits = sum(edit_distance(v.mapped.text, v.client.text) for v in verdicts if v.mapped)
+        summary["int8_same_text"] = sum(v.mapped.text == v.client.text for v in verdicts if v.mapped)
+        summary["int8_character_edits"] = edits
+        summary["int8_character_error_rate_against_client"] = round(edits / max(1, summary["characters"]), 5)
+    return summary

@@ -1,0 +1,253 @@
+/* What is timed, and the machine's limits that it is held against. Built on the fly for this very machine, never shipped.
+ * Every function fills seconds [repeats], one for each call or round. */
+#define _GNU_SOURCE
+#include "pynna.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { MAX_THREADS = 64, CHAINS = 12 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what is timed ---------------------------------------------------------------------------------------------- */
+
+int bench_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels, int32_t n_steps,
+               const pynna_channel *channels, int32_t repeats, double *seconds)
+{
+    for (int32_t i = 0; i < repeats; i++) {
+        double start = now();
+        int status = pynna_step(workspace, pool, n_channels, n_steps, channels);
+        seconds[i] = now() - start;
+        if (status != PYNNA_OK)
+            return status;
+    }
+    return PYNNA_OK;
+}
+
+/* The kernel over n_copies of a layer's weights, one behind the other: more than the caches hold, or one copy for warm
+ * ones. A round goes over all copies, its time is divided by their number. */
+int bench_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_copies, int32_t n_blocks,
+              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc, int32_t repeats,
+              double *seconds)
+{
+    size_t copy = (size_t)n_blocks * (size_t)n_groups * 64;
+    for (int32_t i = 0; i < repeats; i++) {
+        double start = now();
+        for (int32_t k = 0; k < n_copies; k++) {
+            int status = pynna_mac(isa, weights + (size_t)k * copy, row_sum, n_blocks, n_groups, u, u_stride,
+                                   n_columns, acc);
+            if (status != PYNNA_OK)
+                return status;
+        }
+        seconds[i] = (now() - start) / n_copies;
+    }
+    return PYNNA_OK;
+}
+
+/* seconds [repeats]: of n_frames frames' MFCCs, by the frame. */
+int bench_mfcc(const pynna_mfcc *mfcc, const int16_t *pcm, int32_t n_frames, float *out, void *scratch, int32_t repeats,
+               double *seconds)
+{
+    const pynna_mfcc_config *c = pynna_mfcc_get_config(mfcc);
+    for (int32_t i = 0; i < repeats; i++) {
+        double start = now();
+        for (int32_t k = 0; k < n_frames; k++) {
+            int status = pynna_mfcc_frame(mfcc, pcm + (size_t)k * (size_t)c->step, out, scratch);
+            if (status != PYNNA_OK)
+                return status;
+        }
+        seconds[i] = (now() - start) / n_frames;
+    }
+    return PYNNA_OK;
+}
+
+/* seconds [repeats]: of a beam search over log_probs, by the frame; fed one by one and taken as a stream would. */
+int bench_ctc(pynna_ctc *decoder, const float *log_probs, int32_t n_frames, int32_t n_labels, pynna_ctc_token *tokens,
+              int32_t max_tokens, int32_t repeats, double *seconds)
+{
+    for (int32_t i = 0; i < repeats; i++) {
+        int status = pynna_ctc_reset(decoder);
+        double start = now();
+        for (int32_t k = 0; k < n_frames && status == PYNNA_OK; k++) {
+            int32_t n;
+            status = pynna_ctc_feed(decoder, log_probs + (size_t)k * (size_t)n_labels, 1);
+            if (status == PYNNA_OK)
+                status = pynna_ctc_take(decoder, max_tokens, tokens, &n);
+        }
+        seconds[i] = (now() - start) / n_frames;
+        if (status != PYNNA_OK)
+            return status;
+    }
+    return PYNNA_OK;
+}
+
+/* ---- threads that start together --------------------------------------------------------------------------------- */
+
+typedef struct {
+    void (*work)(void *argument, int32_t thread, int32_t n_threads);
+    void *argument;
+    int32_t n_threads;
+    atomic_int arrived, left;
+} crew;
+
+typedef struct {
+    crew *crew;
+    int32_t thread;
+    double start, end;
+} member;
+
+static void *run_member(void *p)
+{
+    member *m = p;
+    crew *c = m->crew;
+    atomic_fetch_add(&c->arrived, 1);
+    while (atomic_load(&c->arrived) < c->n_threads)
+        ;
+    m->start = now();
+    c->work(c->argument, m->thread, c->n_threads);
+    m->end = now();
+    return NULL;
+}
+
+/* Seconds from the first one's start to the last one's end; negative if a thread cannot be had. */
+static double run_crew(void (*work)(void *, int32_t, int32_t), void *argument, int32_t n_threads)
+{
+    crew c = {work, argument, n_threads, 0, 0};
+    member members[MAX_THREADS];
+    pthread_t ids[MAX_THREADS];
+    if (n_threads < 1 || n_threads > MAX_THREADS)
+        return -1.0;
+    for (int32_t i = 0; i < n_threads; i++)
+        members[i] = (member){&c, i, 0.0, 0.0};
+    for (int32_t i = 1; i < n_threads; i++)
+        if (pthread_create(&ids[i], NULL, run_member, &members[i]) != 0) {
+            atomic_store(&c.arrived, n_threads); /* let those go that wait */
+            for (int32_t k = 1; k < i; k++)
+                pthread_join(ids[k], NULL);
+            return -1.0;
+        }
+    run_member(&members[0]);
+    double start = members[0].start, end = members[0].end;
+    for (int32_t i = 1; i < n_threads; i++) {
+        pthread_join(ids[i], NULL);
+        start = members[i].start < start ? members[i].start : start;
+        end = members[i].end > end ? members[i].end : end;
+    }
+    return end - start;
+}
+
+/* ---- limit: bytes a second ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint8_t *bytes;
+    size_t size;
+    atomic_uint sink; /* keeps the compiler from leaving the reading out */
+} reading;
+
+static void read_share(void *argument, int32_t thread, int32_t n_threads)
+{
+    reading *r = argument;
+    size_t lines = r->size / 256, from = lines * (size_t)thread / (size_t)n_threads;
+    size_t to = lines * (size_t)(thread + 1) / (size_t)n_threads;
+    typedef uint64_t v8 __attribute__((vector_size(64)));
+    v8 sum[4] = {{0}, {0}, {0}, {0}};
+    for (size_t i = from; i < to; i++) {
+        const uint8_t *p = r->bytes + 256 * i;
+        for (int k = 0; k < 4; k++) {
+            v8 v;
+            __builtin_prefetch(p + 64 * k + 4096);
+            memcpy(&v, p + 64 * k, sizeof v);
+            sum[k] |= v;
+        }
+    }
+    sum[0] |= sum[1] | sum[2] | sum[3];
+    atomic_fetch_or(&r->sink, (unsigned)(sum[0][0] ^ sum[0][3] ^ sum[0][7]));
+}
+
+int bench_read(const uint8_t *bytes, size_t size, int32_t n_threads, int32_t repeats, double *seconds)
+{
+    reading r = {bytes, size, 0};
+    for (int32_t i = 0; i < repeats; i++)
+        if ((seconds[i] = run_crew(read_share, &r, n_threads)) < 0.0)
+            return PYNNA_ERR_ARGUMENT;
+    return PYNNA_OK;
+}
+
+/* ---- limit: multiply-accumulates a second ------------------------------------------------------------------------- */
+
+/* Registers only, CHAINS independent sums, so that neither memory nor latency counts. The sums have names of their own:
+ * compilers keep an array in memory. The empty asm keeps them from merging what they see to be equal. */
+#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define KEEP(v) __asm__ volatile("" : "+v"(v))
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void macs_avx512vnni(void *argument, int32_t thread,
+                                                                                   int32_t n_threads)
+{
+    int64_t rounds = *(const int64_t *)argument;
+    __m512i u = _mm512_set1_epi8((char)(thread + 3)), w = _mm512_set1_epi8((char)n_threads);
+#define START(k) __m512i sum##k = _mm512_setzero_si512();
+#define MAC(k) sum##k = _mm512_dpbusd_epi32(sum##k, u, w); KEEP(sum##k);
+    EACH(START)
+    for (int64_t i = 0; i < rounds; i++) {
+        EACH(MAC)
+    }
+#undef START
+#undef MAC
+}
+
+/* What is exact without VNNI: 16-bit products, summed in pairs by the multiplication, then added. */
+__attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t thread, int32_t n_threads)
+{
+    int64_t rounds = *(const int64_t *)argument;
+    __m256i u = _mm256_set1_epi16((short)(thread + 3)), w = _mm256_set1_epi16((short)n_threads);
+#define START(k) __m256i sum##k = _mm256_setzero_si256();
+#define MAC(k) KEEP(u); sum##k = _mm256_add_epi32(sum##k, _mm256_madd_epi16(u, w)); KEEP(sum##k);
+    EACH(START)
+    for (int64_t i = 0; i < rounds; i++) {
+        EACH(MAC)
+    }
+#undef START
+#undef MAC
+}
+#endif
+
+static const struct {
+    const char *isa;
+    void (*work)(void *, int32_t, int32_t);
+    double macs; /* in a round of one chain */
+} peaks[] = {
+#if defined(__x86_64__)
+    {"avx512vnni", macs_avx512vnni, 64.0},
+    {"avx2", macs_avx2, 16.0},
+#endif
+    {"", NULL, 0.0},
+};
+
+/* rates [repeats]: MACs a second of all threads together. PYNNA_ERR_ISA where no loop is written for the set. */
+int bench_mac_peak(const char *isa, int32_t n_threads, int64_t rounds, int32_t repeats, double *rates)
+{
+    for (size_t p = 0; peaks[p].work; p++) {
+        if (strcmp(peaks[p].isa, isa) != 0)
+            continue;
+        for (int32_t i = 0; i < repeats; i++) {
+            double seconds = run_crew(peaks[p].work, &rounds, n_threads);
+            if (seconds <= 0.0)
+                return PYNNA_ERR_ARGUMENT;
+            rates[i] = peaks[p].macs * CHAINS * (double)rounds * n_threads / seconds;
+        }
+        return PYNNA_OK;
+    }
+    return PYNNA_ERR_ISA;
+}

@@ -1,0 +1,127 @@
+"""pynna_mac alone: every shape of a network, every instruction set, weights warm in the caches and streamed."""
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core import LAYERS, Core
+from bench.measure import Case, LimitCases, interleave
+from bench.network import percent
+from bench.report import Table, emit, machine_line
+
+Array = NDArray[Any]
+
+STREAMED = 128 << 20        # bytes of weights gone over before any is read again: more than the caches hold
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A layer as the kernel sees it, padded."""
+
+    rows: int
+    columns: int
+    layers: str
+
+    @property
+    def size(self) -> int:
+        """Weights, and bytes."""
+        return self.rows * self.columns
+
+
+def shapes(width: int, n_inputs: int = 494, n_labels: int = 29) -> list[Shape]:
+    """Those of a network of DeepSpeech's topology, each once."""
+    def pad(n: int, to: int) -> int:
+        return -(-n // to) * to
+    found: dict[tuple[int, int], list[str]] = {}
+    for layer in LAYERS:
+        rows = pad(n_labels, 16) if layer == "layer_6" else pad(width, 16) * (4 if layer.startswith("lstm") else 1)
+        found.setdefault((rows, pad(n_inputs if layer == "layer_1" else width, 4)), []).append(layer)
+    return [Shape(*key, " ".join(names)) for key, names in found.items()]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A kernel, a shape, a number of channels; streamed or warm."""
+
+    isa: str
+    shape: Shape
+    channels: int
+    streamed: bool
+
+
+class MacCall:
+    """pynna_mac in one setting; called with the number of repeats."""
+
+    def __init__(self, core: Core, setting: Setting, weights: Array, u: Array, row_sum: Array) -> None:
+        self.core, self.setting = core, setting
+        s = setting.shape
+        self.copies = max(1, min(STREAMED, weights.size) // s.size) if setting.streamed else 1
+        self.acc = np.zeros(s.rows * setting.channels, np.int32)
+        ffi = core.ffi
+        self.arguments = (setting.isa.encode(), ffi.from_buffer("int8_t[]", weights),
+                          ffi.from_buffer("int32_t[]", row_sum), self.copies,
+                          s.rows // 16, s.columns // 4, ffi.from_buffer("uint8_t[]", u), u.shape[1],
+                          setting.channels, ffi.from_buffer("int32_t[]", self.acc, require_writable=True))
+
+    def __call__(self, repeats: int) -> Array:
+        return self.core.timed(self.core.driver.bench_mac, *self.arguments, repeats=repeats)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--width", type=int, default=2048, help="of the network whose shapes are taken (2048)")
+    parser.add_argument("--isa", nargs="+", help="instruction sets; all that this processor runs but ref")
+    parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="to measure for (20)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command."""
+    core = Core(arguments.cache)
+    available = core.instruction_sets()
+    isas = arguments.isa or [isa for isa in available if isa != "ref"] or available
+    cases, limits = _cases(core, isas, shapes(arguments.width), arguments.channels)
+    rounds = interleave([*limits.cases, *cases.values()], seconds=arguments.seconds, visit=0.004)
+    measured = limits.result()
+    table = Table("isa", "rows", "columns", "weights", "channels", "microseconds", "GMAC/s", "of MACs", "GB/s",
+                  "of bytes")
+    rows: list[dict[str, Any]] = []
+    for s, case in cases.items():
+        macs, read = s.shape.size * s.channels / case.best, s.shape.size / case.best
+        peak = measured.macs.get((s.isa, 1))
+        share = macs / peak if peak else None
+        of_bytes = read / measured.bytes[1]
+        rows.append({**asdict(s), "seconds": case.best, "median_seconds": case.median, "gmac_s": macs / 1e9,
+                     "gb_s": read / 1e9, "of_macs": share, "of_bytes": of_bytes})
+        table.add(s.isa, str(s.shape.rows), str(s.shape.columns), "streamed" if s.streamed else "warm", str(s.channels),
+                  f"{1e6 * case.best:.1f}", f"{macs / 1e9:.0f}", percent(share), f"{read / 1e9:.1f}",
+                  percent(of_bytes) if s.streamed else "-")
+    emit(arguments, {"rounds": rounds, "limits": measured.as_dict(), "figures": rows}, machine_line(),
+         f"one thread; {rounds} rounds, interleaved, minima", *measured.lines(), table,
+         *(f"{s.rows} x {s.columns}: {s.layers}" for s in shapes(arguments.width)))
+    return 0
+
+
+def _cases(core: Core, isas: list[str], all_shapes: list[Shape],
+           channels: list[int]) -> tuple[dict[Setting, Case], LimitCases]:
+    rng = np.random.default_rng(0)
+    weights = _aligned(rng.integers(-127, 128, STREAMED, np.int8))
+    widest = max(shape.columns for shape in all_shapes)
+    # An odd number of cache lines a row, as in the network: rows must not meet in the same cache sets.
+    u = _aligned(rng.integers(0, 256, (16, 64 * (-(-widest // 64) | 1)), np.uint8))
+    row_sum = np.zeros(max(shape.rows for shape in all_shapes), np.int32)
+    settings = [Setting(isa, shape, n, streamed) for isa in isas for shape in all_shapes for streamed in (False, True)
+                for n in channels]
+    cases = {s: Case((s,), MacCall(core, s, weights, u, row_sum)) for s in settings}
+    return cases, LimitCases(core, isas, [1], core.ffi.from_buffer("uint8_t[]", weights), weights.size)
+
+
+def _aligned(array: Array) -> Array:
+    """A copy at a multiple of 64 bytes."""
+    block = np.empty(array.nbytes + 64, np.uint8)
+    out = block[-block.ctypes.data % 64:][:array.nbytes].view(array.dtype).reshape(array.shape)
+    out[...] = array
+    return out

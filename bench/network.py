@@ -1,0 +1,188 @@
+"""Whole steps of a network: every instruction set, 1 to 16 channels, 1 and 16 steps a call, 1 and more threads."""
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core import Core, MappedModel, Pools
+from bench.measure import Case, LimitCases, Limits, interleave
+from bench.models import mapped_random, speech_features
+from bench.report import Table, emit, machine_line
+from pynna.reference import MfccConfig
+
+Array = NDArray[Any]
+
+ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}     # published, a step of 1 to 16 channels
+MAX_COLUMNS = 256
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of use."""
+
+    isa: str
+    threads: int
+    channels: int
+    steps: int      # a call
+
+
+class StepCall:
+    """pynna_step in one setting, its memory and its channels; called with the number of repeats."""
+
+    def __init__(self, model: MappedModel, pools: Pools, setting: Setting, features: Array) -> None:
+        self.core, self.setting = model.core, setting
+        core, g = model.core, model.geometry
+        columns = min(MAX_COLUMNS, max(16, setting.channels * setting.steps))
+        size = core.lib.pynna_workspace_size(model.pointer, columns)
+        name = core.ffi.new("char[]", setting.isa.encode())
+        self._memory, self.workspace = core.built("workspace", size, model.pointer, columns, name)
+        self.pool = pools[setting.threads]
+        self.arrays = [features, np.zeros((setting.channels, g.n_cell), np.int16),
+                       np.zeros((setting.channels, g.n_cell), np.int8),
+                       np.zeros((setting.channels, setting.steps, g.n_labels), np.float32)]
+        self.channels = core.ffi.new("pynna_channel[]", [self._channel(i) for i in range(setting.channels)])
+
+    def _channel(self, i: int) -> dict[str, Any]:
+        """Windows overlap, as a stream's do; channels are at different places of the speech."""
+        features, c, h, p = self.arrays
+
+        def at(kind: str, array: Array) -> Any:
+            return self.core.ffi.from_buffer(kind, array, require_writable=True)
+        return {"x": at("float[]", features[32 * i:]), "x_stride": features.shape[1], "c_in": at("int16_t[]", c[i]),
+                "h_in": at("int8_t[]", h[i]), "c_out": at("int16_t[]", c[i]), "h_out": at("int8_t[]", h[i]),
+                "log_probs": at("float[]", p[i])}
+
+    def __call__(self, repeats: int) -> Array:
+        return self.core.timed(self.core.driver.bench_step, self.workspace, self.pool, self.setting.channels,
+                               self.setting.steps, self.channels, repeats=repeats)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured in a setting.
+
+    Attributes
+    ----------
+    setting : Setting
+    ms, median_ms : float
+        A step of all channels; the least, and the median.
+    gmac_s : float
+    gb_s : float
+        Weights that have to be read, over the time: all of them a call, the recurrent ones again each step.
+    of_macs, of_bytes : float or None
+        Shares of the limits measured in the same run, with the same threads.
+    """
+
+    setting: Setting
+    ms: float
+    median_ms: float
+    gmac_s: float
+    gb_s: float
+    of_macs: float | None
+    of_bytes: float
+
+    @property
+    def of_limit(self) -> float:
+        """The share of whichever limit is nearer."""
+        return max(self.of_macs or 0.0, self.of_bytes)
+
+
+def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> list[Figure]:
+    """Steps' times as figures."""
+    recurrent = int(np.prod(model.shapes["lstm_h"]))
+    all_bytes = sum(int(np.prod(shape)) for shape in model.shapes.values())
+    out = []
+    for s, case in cases.items():
+        seconds = case.best / s.steps
+        macs = model.n_weights * s.channels / seconds
+        read = (recurrent + (all_bytes - recurrent) / s.steps) / seconds
+        peak = limits.macs.get((s.isa, s.threads))
+        out.append(Figure(s, 1e3 * seconds, 1e3 * case.median / s.steps, macs / 1e9, read / 1e9,
+                          macs / peak if peak else None, read / limits.bytes[s.threads]))
+    return out
+
+
+def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], channels: Sequence[int],
+            steps: Sequence[int], seconds: float) -> tuple[list[Figure], Limits, int]:
+    """Everything in one run, interleaved, the limits too; figures, limits, rounds."""
+    core, g = model.core, model.geometry
+    config = MfccConfig(g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel, g.mel_lower_hz, g.mel_upper_hz)
+    features = speech_features(32 * max(channels) + max(steps) + 2 * g.n_context + 1, config)
+    pools = Pools(core)
+    settings = [Setting(isa, n, c, s) for isa in isas for n in threads for c in channels for s in steps]
+    cases = {s: Case((s,), StepCall(model, pools, s, features)) for s in settings}
+    limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
+    try:
+        rounds = interleave([*limits.cases, *cases.values()], seconds=seconds)
+    finally:
+        pools.stop()
+    measured = limits.result()
+    return figures(model, cases, measured), measured, rounds
+
+
+# ---- the command ------------------------------------------------------------------------------------------------
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `table` asks for too."""
+    parser.add_argument("--nna", type=Path, help="a mapped network; one of random weights unless given")
+    parser.add_argument("--width", type=int, default=2048, help="of the random network (2048)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="to measure for (30)")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, min(2, cores)], help="thread counts (1 2)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_arguments(parser)
+    parser.add_argument("--isa", nargs="+", help="instruction sets; unless given all that this processor runs but ref, "
+                                                 "which is there to define the bits")
+    parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1, 16], help="a call, 1 to 16 (1 16)")
+
+
+def model_of(arguments: argparse.Namespace) -> tuple[MappedModel, str]:
+    """The network asked for, and a line about it."""
+    core = Core(arguments.cache)
+    took = None
+    if arguments.nna:
+        model = MappedModel(core, arguments.nna)
+    else:
+        model, took = mapped_random(core, arguments.width, arguments.cache)
+    line = f"{model.path.name}: {model.geometry.n_cell} wide, {model.n_weights / 1e6:.1f} M weights"
+    return model, line + (f", mapped in {took:.1f} s" if took else "")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command."""
+    model, line = model_of(arguments)
+    available = model.core.instruction_sets()
+    isas = arguments.isa or [isa for isa in available if isa != "ref"] or available
+    threads = sorted(set(arguments.threads))
+    found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds)
+    table = Table("isa", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s", "of bytes",
+                  "of limit")
+    for f in found:
+        s = f.setting
+        table.add(s.isa, str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}", f"{f.median_ms:.3f}",
+                  f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes), percent(f.of_limit))
+    published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
+    values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
+              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found]}
+    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(),
+         f"the accelerator's published step of 1 to 16 channels: {published}", table, NOTE)
+    return 0
+
+
+NOTE = """GB/s: weights that have to be read over the time. The recurrent ones are read again each step and may fit in a
+cache: with 16 steps a call the share can exceed 100 %."""
+
+
+def percent(share: float | None) -> str:
+    """A share for a table."""
+    return "-" if share is None else f"{100 * share:.0f}%"
