@@ -459,8 +459,8 @@ def golden() -> Golden:
 @pytest.mark.parametrize("beam", [16, 64, 500])
 @pytest.mark.parametrize("other", ["flashlight", "pyctcdecode"])
 def test_texts_are_as_probable_as_an_independent_decoders(make: Make, golden: Golden, other: str, beam: int) -> None:
-    """Mostly the texts are equal. Where several readings are about equal, a narrow beam is luck for either side: judged
-    by the exact probabilities, ours loses at most once, and not on the whole."""
+    """Mostly the texts are equal. Where several readings are about as probable, a narrow beam is luck for either side;
+    judged by the exact probabilities, ours then loses at most once and by little, and at beam 500 never."""
     advantages = []
     for rows, theirs in zip(golden.rows, golden.texts[f"{other}_{beam}"], strict=True):
         decoder = make(29, beam=beam, n_nodes=2**18)
@@ -470,8 +470,8 @@ def test_texts_are_as_probable_as_an_independent_decoders(make: Make, golden: Go
         if labels != other_labels:
             advantages.append(forward_score(rows, 28, labels) - forward_score(rows, 28, other_labels))
     assert len(advantages) <= 0.2 * len(golden.rows)
-    assert sum(advantage < 0 for advantage in advantages) <= 1
-    assert sum(advantages) >= 0
+    assert sum(advantage < 0 for advantage in advantages) <= (0 if beam == 500 else 1)
+    assert min(advantages, default=0) > -0.2
 
 
 def test_letters_are_found_in_the_frames_where_they_were_spoken(make: Make, golden: Golden) -> None:
@@ -496,10 +496,10 @@ def test_letters_are_found_in_the_frames_where_they_were_spoken(make: Make, gold
 def test_forced_commits_cost_a_long_stream_next_to_nothing(make: Make, golden: Golden) -> None:
     rows = np.concatenate(golden.rows)
     texts = []
-    for n_nodes in (64 * 64, 2**18):
+    for n_nodes in (16 * 64, 2**18):
         decoder = make(29, beam=64, n_nodes=n_nodes)
         assert decoder.feed(rows) == OK
-        assert (decoder.stats.n_forced > 0) == (n_nodes == 64 * 64)
+        assert (decoder.stats.n_forced > 0) == (n_nodes == 16 * 64)
         texts.append(decoder.whole()[0][1])
     assert forward_score(rows, 28, texts[0]) > forward_score(rows, 28, texts[1]) - 1
 
