@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+
+from pynna.mapping.npz import import_npz
+from pynna.mapping.weights import Weights
+from pynna.reference import context_windows, edit_distance, greedy
 
 from . import engines
 from .augment import Sounds, add, level_of, made_noise, recorded_noise
 from .config import DATA, Config
 from .features import F32, mfcc, spectrum
-from .reference import forward_batch, greedy
 from .speak import Pcm
 
 SPEEDS = (0.9, 1.0, 1.12)
@@ -26,16 +27,6 @@ def commands() -> list[str]:
     """The fixed list of car commands; the first twenty are the twenty."""
     lines = (DATA / "commands.txt").read_text(encoding="utf-8").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-
-def edits(a: Sequence[Any], b: Sequence[Any]) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]
 
 
 @dataclass
@@ -54,9 +45,9 @@ class Score:
         self.clips += 1
         self.right += text == heard
         self.characters += len(text)
-        self.character_errors += edits(text, heard)
+        self.character_errors += edit_distance(text, heard)
         self.words += len(text.split())
-        self.word_errors += edits(text.split(), heard.split())
+        self.word_errors += edit_distance(text.split(), heard.split())
 
     def row(self) -> str:
         """Cells of a Markdown table: clips, CER, WER, exactly right."""
@@ -100,19 +91,21 @@ def noisy(magnitude: F32, snr: float, index: int, sounds: Sounds) -> F32:
     return add(magnitude, noise * np.float32(level_of(magnitude) / level_of(noise) * 10 ** (-snr / 20)), rng)
 
 
-def hear(weights: dict[str, Any], magnitudes: list[F32]) -> list[str]:
+def hear(weights: Weights, magnitudes: list[F32]) -> list[str]:
     """Greedy transcripts."""
     out: list[str] = [""] * len(magnitudes)
-    upper = float(weights["mel_upper"])
+    network = weights.network()
     order = sorted(range(len(magnitudes)), key=lambda i: len(magnitudes[i]))
     for start in range(0, len(order), 48):
         batch = order[start : start + 48]
-        for i, log_p in zip(batch, forward_batch(weights, [mfcc(magnitudes[i], upper) for i in batch]), strict=True):
-            out[i] = greedy(log_p, str(weights["alphabet"]))
+        features = [mfcc(magnitudes[i], weights.features.upper_hz) for i in batch]
+        log_probs = network.run_many([context_windows(f, weights.n_context) for f in features])
+        for i, p in zip(batch, log_probs, strict=True):
+            out[i] = " ".join(greedy(p, weights.alphabet).split())
     return out
 
 
-def table(weights: dict[str, Any], config: Config, ratios: list[float | None]) -> list[str]:
+def table(weights: Weights, config: Config, ratios: list[float | None]) -> list[str]:
     """Lines of the Markdown report."""
     sounds = Sounds.load(config.folder("features"))
     synthetic = test_clips(config)
@@ -142,9 +135,8 @@ def table(weights: dict[str, Any], config: Config, ratios: list[float | None]) -
 
 def evaluate(config: Config, weights: Path | None, ratios: list[float], output: Path | None) -> None:
     """Print the table, and write it to `output`."""
-    with np.load(weights or config.folder("export") / "weights.npz") as file:
-        arrays = dict(file)
-    text = "\n".join(table(arrays, config, [None, *ratios]))
+    network = import_npz(weights or config.folder("export") / "weights.npz")
+    text = "\n".join(table(network, config, [None, *ratios]))
     print(text)
     if output:
         output.write_text(text + "\n", encoding="utf-8")

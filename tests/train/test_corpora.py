@@ -13,7 +13,7 @@ pytest.importorskip("tqdm")
 
 from pynna.train.corpora import is_test, read_manifest, save_features
 from pynna.train.engines import TEST_VOICES, to_rate
-from pynna.train.evaluate import Score, commands, edits
+from pynna.train.evaluate import Score, commands
 from pynna.train.recordings import COMMANDS
 from pynna.train.speak import broken, trim
 
@@ -62,11 +62,6 @@ def test_feature_shard_holds_every_clip(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "shard.json").read_text())
     assert [r[2:] for r in rows] == [["text 1000", "v"], ["text 5000", "v"]]
     assert np.load(tmp_path / "shard.npy").shape == (sum(r[1] for r in rows), 257)
-
-
-def test_edits_is_levenshteins_distance() -> None:
-    assert edits("kitten", "sitting") == 3
-    assert edits([], ["a", "b"]) == 2
 
 
 def test_score_counts_characters_words_and_whole_sentences() -> None:

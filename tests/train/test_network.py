@@ -12,14 +12,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 pytest.importorskip("soundfile")
 
+from pynna.mapping.npz import import_npz  # noqa: E402
+from pynna.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train import lstm_cpu  # noqa: E402
 from pynna.train.augment import Sounds  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
 from pynna.train.export import write_weights  # noqa: E402
-from pynna.train.fit import Batches, Data, Options, encode, fit, learning_rate  # noqa: E402
+from pynna.train.fit import Batches, Data, Options, fit, learning_rate  # noqa: E402
 from pynna.train.model import Network  # noqa: E402
-from pynna.train.reference import forward, forward_batch, greedy  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -57,10 +58,9 @@ def test_exported_network_in_numpy_equals_torchs(net: Any, tmp_path: Path) -> No
         batch[: len(clip), i] = torch.from_numpy(clip)
     with torch.no_grad():
         expected = torch.log_softmax(net(batch), dim=2).numpy()
-    with np.load(path) as weights:
-        for i, got in enumerate(forward_batch(weights, clips)):
-            np.testing.assert_allclose(got, expected[: len(clips[i]), i], atol=1e-4)
-            np.testing.assert_array_equal(forward(weights, clips[i]).argmax(1), got.argmax(1))
+    network = import_npz(path).network()
+    for i, got in enumerate(network.run_many([context_windows(clip) for clip in clips])):
+        np.testing.assert_allclose(got, expected[: len(clips[i]), i], atol=1e-4)
 
 
 def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
@@ -93,11 +93,6 @@ def test_fast_lstm_equals_torchs_within_bfloat16(steps: int, batch: int) -> None
     for a, b in zip(*gradients, strict=True):
         assert float((a - b).norm() / b.norm()) < 0.02
 
-
-def test_greedy_merges_repeats_and_drops_blanks() -> None:
-    labels = [28, 8, 8, 28, 9, 0, 0, 28, 0, 25, 28, 25]
-    assert greedy(np.eye(29)[labels], ALPHABET) == "hi yy"
-    assert encode("a z'", ALPHABET) == (1, 0, 26, 27)
 
 
 def test_learning_rate_warms_up_holds_and_falls() -> None:
