@@ -41,7 +41,8 @@ def _declarations(source: str) -> str:
 
 def _driver_declarations() -> str:
     """The driver's functions; it has no header of its own."""
-    return "".join(f"{match};\n" for match in re.findall(r"^int bench_\w+\([^)]*\)", DRIVER.read_text(), re.MULTILINE))
+    found = re.findall(r"^(?:int|double) bench_\w+\([^)]*\)", DRIVER.read_text(), re.MULTILINE)
+    return "".join(f"{declaration};\n" for declaration in found)
 
 
 def _run(command: list[str]) -> None:

@@ -1,5 +1,5 @@
 /* What is timed, and the machine's limits that it is held against. Built on the fly for this very machine, never shipped.
- * Every function fills seconds [repeats], one for each call or round. */
+ * Every function fills seconds [repeats], one for each run. */
 #define _GNU_SOURCE
 #include "pynna.h"
 
@@ -36,7 +36,7 @@ int bench_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
 }
 
 /* The kernel over n_copies of a layer's weights, one behind the other: more than the caches hold, or one copy for warm
- * ones. A round goes over all copies, its time is divided by their number. */
+ * ones. A run goes over all copies. */
 int bench_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_copies, int32_t n_blocks,
               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc, int32_t repeats,
               double *seconds)
@@ -50,12 +50,12 @@ int bench_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, in
             if (status != PYNNA_OK)
                 return status;
         }
-        seconds[i] = (now() - start) / n_copies;
+        seconds[i] = now() - start;
     }
     return PYNNA_OK;
 }
 
-/* seconds [repeats]: of n_frames frames' MFCCs, by the frame. */
+/* MFCCs of n_frames frames. */
 int bench_mfcc(const pynna_mfcc *mfcc, const int16_t *pcm, int32_t n_frames, float *out, void *scratch, int32_t repeats,
                double *seconds)
 {
@@ -67,12 +67,12 @@ int bench_mfcc(const pynna_mfcc *mfcc, const int16_t *pcm, int32_t n_frames, flo
             if (status != PYNNA_OK)
                 return status;
         }
-        seconds[i] = (now() - start) / n_frames;
+        seconds[i] = now() - start;
     }
     return PYNNA_OK;
 }
 
-/* seconds [repeats]: of a beam search over log_probs, by the frame; fed one by one and taken as a stream would. */
+/* A beam search over log_probs, fed frame by frame and its labels taken as by a stream. */
 int bench_ctc(pynna_ctc *decoder, const float *log_probs, int32_t n_frames, int32_t n_labels, pynna_ctc_token *tokens,
               int32_t max_tokens, int32_t repeats, double *seconds)
 {
@@ -85,7 +85,7 @@ int bench_ctc(pynna_ctc *decoder, const float *log_probs, int32_t n_frames, int3
             if (status == PYNNA_OK)
                 status = pynna_ctc_take(decoder, max_tokens, tokens, &n);
         }
-        seconds[i] = (now() - start) / n_frames;
+        seconds[i] = now() - start;
         if (status != PYNNA_OK)
             return status;
     }
@@ -235,18 +235,24 @@ static const struct {
     {"", NULL, 0.0},
 };
 
-/* rates [repeats]: MACs a second of all threads together. PYNNA_ERR_ISA where no loop is written for the set. */
-int bench_mac_peak(const char *isa, int32_t n_threads, int64_t rounds, int32_t repeats, double *rates)
+/* MACs of one round on one thread; 0 where no loop is written for the instruction set. */
+double bench_peak_macs(const char *isa)
+{
+    for (size_t p = 0; peaks[p].work; p++)
+        if (strcmp(peaks[p].isa, isa) == 0)
+            return peaks[p].macs * CHAINS;
+    return 0.0;
+}
+
+/* That many rounds on each thread. PYNNA_ERR_ISA where no loop is written for the instruction set. */
+int bench_peak(const char *isa, int32_t n_threads, int64_t rounds, int32_t repeats, double *seconds)
 {
     for (size_t p = 0; peaks[p].work; p++) {
         if (strcmp(peaks[p].isa, isa) != 0)
             continue;
-        for (int32_t i = 0; i < repeats; i++) {
-            double seconds = run_crew(peaks[p].work, &rounds, n_threads);
-            if (seconds <= 0.0)
+        for (int32_t i = 0; i < repeats; i++)
+            if ((seconds[i] = run_crew(peaks[p].work, &rounds, n_threads)) < 0.0)
                 return PYNNA_ERR_ARGUMENT;
-            rates[i] = peaks[p].macs * CHAINS * (double)rounds * n_threads / seconds;
-        }
         return PYNNA_OK;
     }
     return PYNNA_ERR_ISA;

@@ -115,7 +115,8 @@ def _cases(core: Core, isas: list[str], all_shapes: list[Shape],
     row_sum = np.zeros(max(shape.rows for shape in all_shapes), np.int32)
     settings = [Setting(isa, shape, n, streamed) for isa in isas for shape in all_shapes for streamed in (False, True)
                 for n in channels]
-    cases = {s: Case((s,), MacCall(core, s, weights, u, row_sum)) for s in settings}
+    calls = [MacCall(core, s, weights, u, row_sum) for s in settings]
+    cases = {call.setting: Case((call.setting,), call, call.copies) for call in calls}
     return cases, LimitCases(core, isas, [1], core.ffi.from_buffer("uint8_t[]", weights), weights.size)
 
 

@@ -28,22 +28,25 @@ class Case:
         What tells it from the others.
     call : callable (repeats) -> float64 [repeats]
         Runs it; seconds of each run, measured in C.
+    units : float
+        What a run consists of: frames, bytes, MACs; times are given for one.
     seconds : list of float64 arrays
         What was measured, an array a visit.
     """
 
     name: tuple[Any, ...]
     call: Callable[[int], Array]
+    units: float = 1.0
     seconds: list[Array] = field(default_factory=list)
 
     @property
     def best(self) -> float:
-        """The least, in seconds: what the machine can do when nothing disturbs."""
-        return float(min(part.min() for part in self.seconds))
+        """The least, in seconds a unit: what the machine can do when nothing disturbs."""
+        return float(min(part.min() for part in self.seconds)) / self.units
 
     @property
     def median(self) -> float:
-        return float(np.median(np.concatenate(self.seconds)))
+        return float(np.median(np.concatenate(self.seconds))) / self.units
 
 
 def interleave(cases: Sequence[Case], *, seconds: float, visit: float = 0.01) -> int:
@@ -87,10 +90,10 @@ class LimitCases:
 
     def __init__(self, core: Core, isas: Sequence[str], threads: Sequence[int], data: Any, size: int) -> None:
         self.core = core
-        self.size = size
-        self.reading = {n: Case(("read", n), self._reader(data, size, n)) for n in threads}
-        self.macs = {(isa, n): Case(("macs", isa, n), self._macs(isa, n)) for isa in isas for n in threads
-                     if self._has_peak(isa)}
+        self.reading = {n: Case(("read", n), self._reader(data, size, n), size) for n in threads}
+        macs = {isa: core.driver.bench_peak_macs(isa.encode()) * PEAK_ROUNDS for isa in isas}
+        self.macs = {(isa, n): Case(("macs", isa, n), self._peak(isa, n), macs[isa] * n)
+                     for isa in isas for n in threads if macs[isa]}
 
     @property
     def cases(self) -> list[Case]:
@@ -99,15 +102,10 @@ class LimitCases:
     def _reader(self, data: Any, size: int, n_threads: int) -> Callable[[int], Array]:
         return lambda repeats: self.core.timed(self.core.driver.bench_read, data, size, n_threads, repeats=repeats)
 
-    def _macs(self, isa: str, n_threads: int) -> Callable[[int], Array]:
-        """Seconds a MAC."""
-        peak = self.core.driver.bench_mac_peak
-        return lambda repeats: 1 / self.core.timed(peak, isa.encode(), n_threads, PEAK_ROUNDS, repeats=repeats)
-
-    def _has_peak(self, isa: str) -> bool:
-        rates = self.core.ffi.new("double[1]")
-        return bool(self.core.driver.bench_mac_peak(isa.encode(), 1, 1, 1, rates) == self.core.lib.PYNNA_OK)
+    def _peak(self, isa: str, n_threads: int) -> Callable[[int], Array]:
+        peak = self.core.driver.bench_peak
+        return lambda repeats: self.core.timed(peak, isa.encode(), n_threads, PEAK_ROUNDS, repeats=repeats)
 
     def result(self) -> Limits:
         return Limits({key: 1 / case.best for key, case in self.macs.items()},
-                      {n: self.size / case.best for n, case in self.reading.items()})
+                      {n: 1 / case.best for n, case in self.reading.items()})

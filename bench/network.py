@@ -100,11 +100,11 @@ def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> l
     all_bytes = sum(int(np.prod(shape)) for shape in model.shapes.values())
     out = []
     for s, case in cases.items():
-        seconds = case.best / s.steps
+        seconds = case.best
         macs = model.n_weights * s.channels / seconds
         read = (recurrent + (all_bytes - recurrent) / s.steps) / seconds
         peak = limits.macs.get((s.isa, s.threads))
-        out.append(Figure(s, 1e3 * seconds, 1e3 * case.median / s.steps, macs / 1e9, read / 1e9,
+        out.append(Figure(s, 1e3 * seconds, 1e3 * case.median, macs / 1e9, read / 1e9,
                           macs / peak if peak else None, read / limits.bytes[s.threads]))
     return out
 
@@ -117,7 +117,7 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     features = speech_features(32 * max(channels) + max(steps) + 2 * g.n_context + 1, config)
     pools = Pools(core)
     settings = [Setting(isa, n, c, s) for isa in isas for n in threads for c in channels for s in steps]
-    cases = {s: Case((s,), StepCall(model, pools, s, features)) for s in settings}
+    cases = {s: Case((s,), StepCall(model, pools, s, features), s.steps) for s in settings}
     limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
     try:
         rounds = interleave([*limits.cases, *cases.values()], seconds=seconds)

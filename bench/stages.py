@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="to measure for (10)")
 
 
-def _mfcc_call(model: MappedModel, pcm: Array) -> Callable[[int], Array]:
+def _mfcc_case(model: MappedModel, pcm: Array) -> Case:
     core = model.core
     memory, mfcc = model.mfcc()
     scratch = core.allocate(core.lib.pynna_mfcc_scratch_size(mfcc))
@@ -37,16 +37,17 @@ def _mfcc_call(model: MappedModel, pcm: Array) -> Callable[[int], Array]:
 
     def call(repeats: int, keep: Any = memory) -> Array:
         return core.timed(core.driver.bench_mfcc, mfcc, samples, n_frames, out, scratch, repeats=repeats)
-    return call
+    return Case(("MFCC",), call, n_frames)
 
 
-def _search_call(core: Core, search: BeamSearch, log_probs: Array) -> Callable[[int], Array]:
+def _search_case(core: Core, alphabet: Sequence[str], beam: int, log_probs: Array) -> Case:
+    search = BeamSearch(core, alphabet, beam)
     rows = core.ffi.from_buffer("float[]", log_probs)
 
     def call(repeats: int) -> Array:
         return core.timed(core.driver.bench_ctc, search.pointer, rows, log_probs.shape[0], log_probs.shape[1],
                           search.tokens, len(search.tokens), repeats=repeats)
-    return call
+    return Case((f"beam search, {beam}",), call, len(log_probs))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,9 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     windows, network = Windows(model), Network(model)
     log_probs = np.concatenate([network(windows(pcm)) for pcm in clips])
     alphabet = [core.text(core.lib.pynna_model_label(model.pointer, i)) for i in range(model.geometry.n_labels - 1)]
-    cases = [Case(("MFCC",), _mfcc_call(model, np.concatenate(clips)))]
-    cases += [Case((f"beam search, {beam}",), _search_call(core, BeamSearch(core, alphabet, beam), log_probs))
-              for beam in arguments.beams]
+    cases = [_mfcc_case(model, np.concatenate(clips))]
+    cases += [_search_case(core, alphabet, beam, log_probs) for beam in arguments.beams]
     rounds = interleave(cases, seconds=arguments.seconds)
     table = Table("stage", "microseconds a frame", "median", "of 20 ms")
     for case in cases:
