@@ -16,7 +16,8 @@ import numpy as np
 from cffi import FFI
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench import ROOT
+
 CSRC = ROOT / "csrc"
 DRIVER = Path(__file__).with_name("driver.c")
 LAYERS = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")

@@ -221,9 +221,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict], seconds: float) -> None:
     table = Table("clip", "seconds", "reference", "int8", "cost apart", "margin", "times apart", "MFCC error", "client")
     for v in verdicts:
+        margin = "-" if v.reference.margin is None else f"{v.reference.margin:.3f}"
         table.add(Path(v.name).name[:40], f"{v.seconds:.2f}", _agreement(v.reference, v.client),
-                  _agreement(v.mapped, v.client),
-                  f"{abs(v.client.cost - v.reference.cost):.1e}", f"{v.reference.margin:.3f}", f"{times_apart(v)}",
+                  _agreement(v.mapped, v.client), f"{abs(v.client.cost - v.reference.cost):.1e}", margin,
+                  f"{times_apart(v)}",
                   f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
     differences = [f"{v.name}\n  client    {v.client.text!r}\n  reference {v.reference.text!r}" for v in verdicts
                    if not v.same]
@@ -255,8 +256,9 @@ def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[
         "characters": sum(len(v.client.text) for v in verdicts),
         "times_apart": sum(map(times_apart, verdicts)),
         "largest_cost_difference": max(abs(v.client.cost - v.reference.cost) for v in verdicts),
-        "smallest_margin": min(v.reference.margin for v in verdicts),
+        "smallest_margin": min(v.reference.margin for v in verdicts if v.reference.margin is not None),
         "windows_in_order": sum(v.frames_in_order for v in verdicts),
+        "largest_mfcc_error": max(v.mfcc_error for v in verdicts),
         "seconds_taken": round(seconds, 1),
     }
     if all(v.mapped for v in verdicts):

@@ -26,14 +26,14 @@ class Heard:
         For each character the frame where it is most probable.
     cost : float
         Minus the natural logarithm of the text's probability.
-    margin : float
-        By how much the next best text is less probable, in nats; infinite where there is none.
+    margin : float or None
+        By how much the next best text is less probable, in nats; None where there is none, or it is not known.
     """
 
     text: str
     frames: list[int]
     cost: float
-    margin: float = float("inf")
+    margin: float | None = None
 
 
 class BeamSearch:
@@ -61,9 +61,8 @@ class BeamSearch:
         self.core.check(lib.pynna_ctc_finish(self.pointer))
         tails = self._best(2)
         tokens = committed + tails[0][1]
-        margin = tails[0][0] - tails[1][0] if len(tails) > 1 else float("inf")
         return Heard("".join(self.alphabet[label] for label, _ in tokens), [frame for _, frame in tokens], -tails[0][0],
-                     margin)
+                     tails[0][0] - tails[1][0] if len(tails) > 1 else None)
 
     def _tokens(self, first: int, n: int) -> list[tuple[int, int]]:
         return [(int(self.tokens[i].label), int(self.tokens[i].frame)) for i in range(first, first + n)]
