@@ -280,14 +280,14 @@ cdef class Runner:
         self.threads = threads
         self._pid = os.getpid()
         cdef size_t size = pynna_workspace_size(model.model, max_columns)
-        cdef bytes name = isa.encode() if isa is not None else b""
+        asked = isa if isa is not None else default_isa()
+        here = [each for each, available in instruction_sets() if available]
+        if asked not in here:
+            wrong = isa if isa is not None else os.environ.get("PYNNA_ISA", "")
+            raise IsaError(f"instruction set {wrong!r} is not to be had; this build and processor have {', '.join(here)}")
+        cdef bytes name = asked.encode()
         self._memory = allocate(size)
-        cdef int status = pynna_workspace_init(self._memory, size, model.model, max_columns,
-                                               <const char *> name if isa is not None else NULL, &self.workspace)
-        if status:
-            asked = isa if isa is not None else os.environ.get("PYNNA_ISA", "")
-            here = ", ".join(n for n, available in instruction_sets() if available)
-            raise IsaError(f"instruction set {asked!r} is not to be had; this build and processor have {here}")
+        check(pynna_workspace_init(self._memory, size, model.model, max_columns, name, &self.workspace), "workspace")
         if threads > 1:
             self._pool_memory = allocate(pynna_pool_size(threads))
             check(pynna_pool_init(self._pool_memory, pynna_pool_size(threads), threads, &self.pool), "threads")

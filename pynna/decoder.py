@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
-from pynna.errors import ArgumentError, FinishedError
+from pynna.errors import ArgumentError, FinishedError, NotFiniteError
 from pynna.results import Result, Spelling, Token
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
@@ -30,7 +30,7 @@ class DecoderOptions:
         Labels looked at in a frame: the most probable ones up to this probability in all, and no more than this many.
     prior_exponent : float
         The labels' probabilities are divided by their priors (the model's ``label_priors``) to this power; 0 leaves
-        them as they are.
+        them as they are, and is all that greedy decoding takes.
     """
 
     beam_width: int = DEFAULT_BEAM_WIDTH
@@ -47,6 +47,8 @@ class DecoderOptions:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
         if not 0.0 <= self.prior_exponent <= 10.0:
             raise ArgumentError(f"prior_exponent is {self.prior_exponent}; 0 to 10 is right")
+        if self.prior_exponent > 0.0 and self.beam_width == 0:
+            raise ArgumentError("prior_exponent needs a beam search; greedy decoding (beam_width 0) takes no priors")
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
@@ -83,19 +85,23 @@ class Decoder:
         if self.options.beam_width == 0:
             self.core: _core.Decoder = _core.GreedyDecoder(n_labels, blank)
         else:
+            bias = self._label_bias(label_priors, n_labels)
             self.core = _core.BeamDecoder(
                 n_labels, blank, self.options.beam_width, cutoff_prob=self.options.cutoff_prob,
-                cutoff_top_n=min(self.options.cutoff_top_n, n_labels), label_bias=self._label_bias(label_priors))
+                cutoff_top_n=min(self.options.cutoff_top_n, n_labels), label_bias=bias)
         self._committed_text = ""
         self._n_spelled = 0
         self._finished = False
 
-    def _label_bias(self, label_priors: npt.ArrayLike | None) -> npt.NDArray[np.float32] | None:
+    def _label_bias(self, label_priors: npt.ArrayLike | None, n_labels: int) -> npt.NDArray[np.float32] | None:
         if self.options.prior_exponent == 0.0:
             return None
         if label_priors is None:
             raise ArgumentError("prior_exponent needs label_priors")
-        return (-self.options.prior_exponent * np.log(np.asarray(label_priors, np.float64))).astype(np.float32)
+        priors = np.asarray(label_priors, np.float64)
+        if priors.shape != (n_labels,) or not ((priors > 0.0) & (priors <= 1.0)).all():
+            raise ArgumentError(f"label_priors are {priors.shape}; {n_labels} numbers above 0 and up to 1 are right")
+        return (-self.options.prior_exponent * np.log(priors)).astype(np.float32)
 
     def feed(self, log_probs: npt.ArrayLike) -> None:
         """Takes natural-log probabilities, float32 [n_frames, n_labels].
@@ -103,15 +109,19 @@ class Decoder:
         Raises
         ------
         ArgumentError
-            A wrong shape, a NaN or +infinity (minus infinity is probability 0).
+            A wrong shape. NotFiniteError: a NaN or +infinity, or a frame without any finite value (minus infinity is
+            probability 0). Nothing of what was handed in is taken then.
         FinishedError
             After ``finish``.
         """
         frames = np.ascontiguousarray(log_probs, np.float32)
-        if frames.ndim != 2:
-            raise ArgumentError(f"log_probs has {frames.ndim} dimensions; [n_frames, n_labels] is right")
+        if frames.ndim != 2 or frames.shape[1] != self.core.n_labels:
+            raise ArgumentError(f"log_probs has shape {frames.shape}; [n_frames, {self.core.n_labels}] is right")
         if self._finished:
             raise FinishedError("the decoder is finished and takes no more frames; start a new one")
+        good = np.isfinite(frames.max(axis=1))
+        if not good.all():
+            raise NotFiniteError(f"log_probs: frame {np.argmin(good)} holds a NaN or +infinity, or no finite value")
         self.core.feed(frames)
 
     def result(self) -> Result:

@@ -1,4 +1,4 @@
-"""Mapped models: loaded once, shared by every thread and process, run step by step with states that the caller holds."""
+"""Mapped models: loaded once, shared by all threads and processes, run step by step; the caller holds the states."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Model:
     def _read_provenance(self) -> dict[str, Any]:
         try:
             provenance = json.loads(self.core.provenance.decode("utf-8") or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelFileError(f"{self.path}: its provenance is not JSON: {error}") from error
         if not isinstance(provenance, dict):
             raise ModelFileError(f"{self.path}: its provenance is {type(provenance).__name__}; a JSON object is right")
@@ -119,13 +119,17 @@ class Model:
     @contextmanager
     def _runner(self, threads: int | None = None) -> Iterator[_core.Runner]:
         """Something to run steps with that nobody else uses meanwhile; list operations are atomic."""
-        free = self._free.setdefault(self.threads if threads is None else threads, [])
+        threads = self.threads if threads is None else threads
+        whole = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+        if not whole or not 1 <= threads <= _core.MAX_THREADS:
+            raise ArgumentError(f"threads is {threads!r}; a whole number from 1 to {_core.MAX_THREADS} is right")
+        free = self._free.setdefault(threads, [])
         try:
             runner = free.pop()
         except IndexError:
             runner = None
         if runner is None or not runner.usable:
-            runner = _core.Runner(self.core, self.threads if threads is None else threads, self._isa)
+            runner = _core.Runner(self.core, threads, self._isa)
         try:
             yield runner
         finally:
@@ -198,7 +202,7 @@ class Model:
         Raises
         ------
         ArgumentError
-            A wrong shape, or not 1 to 16 channels. NotFiniteError: a NaN or an infinity in x.
+            A wrong shape, or not 1 to 16 channels or 1 to 64 threads. NotFiniteError: a NaN or an infinity in x.
         StateError
             States of a wrong shape or dtype.
         """

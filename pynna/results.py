@@ -126,7 +126,8 @@ class Result:
 
     @cached_property
     def alternatives(self) -> tuple[Alternative, ...]:
-        return tuple(Alternative(self._text(tail), confidence(self._tokens(tail)), score) for score, tail in self._tails)
+        return tuple(Alternative(self._text(tail), confidence(self._tokens(tail)), score)
+                     for score, tail in self._tails)
 
     @property
     def score(self) -> float:

@@ -22,7 +22,7 @@ Pcm = npt.NDArray[np.int16]
 
 def _samples(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
     """What `Stream.feed` takes, as int16."""
-    if isinstance(pcm, (bytes, bytearray, memoryview)):
+    if isinstance(pcm, (bytes, bytearray)) or (isinstance(pcm, memoryview) and pcm.itemsize == 1):
         data = bytes(pcm)
         if len(data) % 2:
             raise AudioError(f"{len(data)} bytes of PCM are half a sample too many; int16 samples have two bytes each")
@@ -81,7 +81,8 @@ class Stream:
             raise FinishedError("the stream is finished and takes no more audio; start a new one")
         samples = _samples(pcm)
         self._n_samples += len(samples)
-        self._waiting.append(samples)
+        # a group's audio waits, and the caller may fill the same array again meanwhile
+        self._waiting.append(samples if self._group is None else samples.copy())
         if self._group is None:
             self._run()
 
@@ -155,10 +156,17 @@ class Group:
         return stream
 
     def remove(self, stream: Stream) -> None:
-        """Takes a stream out without finishing it, as when its connection is lost."""
+        """Takes a stream out without finishing it, as when its connection is lost; it may go on alone.
+
+        Raises
+        ------
+        ArgumentError
+            The stream is not in this group.
+        """
         if stream not in self._streams:
             raise ArgumentError("the stream is not in this group")
         self._streams.remove(stream)
+        stream._group = None
 
     def step(self) -> int:
         """One 20 ms step of every stream that has a window ready; returns how many had."""

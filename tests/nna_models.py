@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+import pynna
 from pynna.mapping.nna import Geometry, Layer, NnaModel, encode_nna
 
 ENGLISH = [" ", *"abcdefghijklmnopqrstuvwxyz", "'"]
@@ -11,15 +14,17 @@ ENGLISH = [" ", *"abcdefghijklmnopqrstuvwxyz", "'"]
 
 def _layer(rng: np.random.Generator, name: str, rows: int, columns: int, spread: float, extreme: bool) -> Layer:
     """A layer whose outputs fill their range: `spread` is what an output may vary by, in steps."""
-    weights = rng.choice([-127, 127], (rows, columns)) if extreme else rng.normal(0, 40, (rows, columns)).clip(-127, 127)
+    shape = rows, columns
+    weights = rng.choice([-127, 127], shape) if extreme else rng.normal(0, 40, shape).clip(-127, 127)
     typical = 255.0 / 3 * (127.0 if extreme else 40.0) * np.sqrt(columns)
     multiplier = spread / typical * rng.uniform(0.5, 1.5, rows) * 2**34
-    bias = rng.normal(0, typical / 2, rows) - (128 * weights.sum(1) if name in ("layer_1", "lstm_h", "layer_5") else 0)
+    middle = 128 if name in ("layer_1", "lstm_h", "layer_5") else 80  # what inputs are about, taken out by the bias
+    bias = rng.normal(0, typical / 4, rows) - middle * weights.sum(1)
     bias = bias.clip(-(2**30) + 1, 2**30 - 1).astype(np.int32)
     last = name == "layer_6"
     return Layer(name=name, weights=weights.astype(np.int8), bias=bias, shift=1 if last else 34, input_scale=1.0,
                  output_scale=1.0, multiplier=None if last else multiplier.clip(0, 2**31 - 1).astype(np.int32),
-                 logit_scale=(4.0 / typical * np.ones(rows)).astype(np.float32) if last else None)
+                 logit_scale=(9.0 / typical * np.ones(rows)).astype(np.float32) if last else None)
 
 
 def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_fraction_bits: int = 11,
@@ -30,8 +35,8 @@ def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_
     labels = ENGLISH if alphabet is None else alphabet
     cell = width if cell is None else cell
     inputs = (2 * n_context + 1) * n_coefficients
-    shapes = [("layer_1", width, inputs, 60.0), ("layer_2", width, width, 60.0), ("layer_3", width, width, 60.0),
-              ("lstm_x", 4 * cell, width, 6000.0), ("lstm_h", 4 * cell, cell, 6000.0), ("layer_5", width, cell, 60.0),
+    shapes = [("layer_1", width, inputs, 250.0), ("layer_2", width, width, 250.0), ("layer_3", width, width, 250.0),
+              ("lstm_x", 4 * cell, width, 8000.0), ("lstm_h", 4 * cell, cell, 8000.0), ("layer_5", width, cell, 250.0),
               ("layer_6", len(labels) + 1, width, 0.0)]
     return NnaModel(
         geometry=Geometry(sample_rate=16000, window=512, step=320, n_coefficients=n_coefficients, n_mel=40,
@@ -46,3 +51,18 @@ def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_
 def random_file(width: int = 32, **options: object) -> bytes:
     """The bytes of `random_model`'s file."""
     return encode_nna(random_model(width, **options))  # type: ignore[arg-type]
+
+
+def load_random(folder: Path, width: int = 32, *, threads: int | None = None, **options: object) -> pynna.Model:
+    """`random_model`, written into a folder and loaded."""
+    path = folder / f"random_{width}.nna"
+    path.write_bytes(random_file(width, **options))
+    return pynna.load(path, threads=threads)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    """int16 [n], loud and soft by turns: enough for a random network to say something."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * 16000)
+    loudness = np.repeat(rng.uniform(1.0, 4.5, n // 1000 + 1), 1000)[:n]
+    return (rng.normal(0, 1, n) * 10**loudness).clip(-32768, 32767).astype(np.int16)

@@ -147,7 +147,8 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
 {
     const shape s = layer_shape(p, layer);
     const int64_t typical = 255 / 3 * (p->extreme ? 127 : 40) * square_root(s.n_columns);
-    const int64_t spread = layer == 3 || layer == 4 ? 6000 : 60;
+    const int64_t spread = layer == 3 || layer == 4 ? 8000 : 250;
+    const int32_t middle = s.is_signed ? 128 : 80; /* what inputs are about, taken out by the bias */
     for (int32_t r = 0; r < s.rows16; r++) {
         int32_t sum = 0;
         if (!is_row(p, layer, r))
@@ -158,8 +159,8 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
             data[WEIGHTS][((r / 16 * s.columns4 + k / 4) * 16 + r % 16) * 4 + k % 4] = (unsigned char)w;
             sum += w;
         }
-        const int64_t bias = typical * ((int32_t)(next_random(random) % 201) - 100) / 100 - (s.is_signed ? 128 * sum : 0);
-        const float scale = 4.0f / (float)typical;
+        const int64_t bias = typical * ((int32_t)(next_random(random) % 201) - 100) / 250 - middle * sum;
+        const float scale = 9.0f / (float)typical;
         put32(data[ROW_SUM] + 4 * r, (uint32_t)sum);
         put32(data[BIAS] + 4 * r, (uint32_t)(int32_t)bias);
         if (layer == 6)

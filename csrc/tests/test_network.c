@@ -16,8 +16,8 @@ static const plan plans[] = {
 enum { N_PLANS = (int)(sizeof plans / sizeof *plans), STEPS = 5 };
 
 static const uint64_t hashes[N_PLANS] = {
-    UINT64_C(0xcc515fc8da0e94d9), UINT64_C(0xf9fc0e928b0aed4c), UINT64_C(0x7f1db06db1678217),
-    UINT64_C(0xb09caf86af4fa12a), UINT64_C(0xacac608d79aa32cc), UINT64_C(0x3623929da28307bc),
+    UINT64_C(0x5433e74c6d43a9ee), UINT64_C(0x6f91bc7c1d8bd3be), UINT64_C(0x1b7814ecffcf8811),
+    UINT64_C(0x2cb6b3051e823986), UINT64_C(0xcb81b6efe3f6976a), UINT64_C(0xcc581e74615ed0ce),
 };
 
 static int n_rounds = 1;

@@ -128,7 +128,7 @@ def test_hundreds_of_flips_cuts_and_lies_pass_under_the_address_and_undefined_be
     if not shutil.which("gcc"):
         pytest.skip("gcc is not installed")
     program = str(tmp_path / "test_nna_file")
-    flags = "-std=c11 -O1 -ffp-contract=off -fsanitize=address,undefined -fno-sanitize-recover=all -I. -pthread"
+    flags = "-std=c11 -O0 -ffp-contract=off -fsanitize=address,undefined -fno-sanitize-recover=all -I. -pthread"
     sources = ["nna_file.c", "network.c", "threads.c", "isa.c", "activation.c", "status.c", "tests/test_nna_file.c"]
     sources += sorted(path.name for path in CSRC.glob("mac_array_*.c"))
     command = ["gcc", *flags.split(), *sources, "-o", program, "-lm"]
