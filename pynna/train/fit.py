@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import math
 import os
@@ -23,9 +24,10 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from .augment import Sounds, augment
-from .config import Config
+from .config import DATA, Config
 from .export import write_weights
 from .model import Network
+from .text import Grammar
 
 BLANK = 28
 POOL = 4000  # utterances drawn at a time, sorted by length within
@@ -48,11 +50,19 @@ class Clip:
     start: int
     frames: int
     labels: tuple[int, ...]
+    car: bool = True
 
 
 def encode(text: str, alphabet: str) -> tuple[int, ...]:
     """Label indices of a text."""
     return tuple(alphabet.index(c) for c in text)
+
+
+@functools.lru_cache(maxsize=1)
+def _car_words() -> frozenset[str]:
+    """The vocabulary of the car's sentences, by sampling."""
+    grammar, rng = Grammar(DATA / "car.txt", DATA / "slots.txt"), random.Random(1)
+    return frozenset(word for _ in range(20000) for word in grammar.sample(rng).split())
 
 
 class Data:
@@ -64,6 +74,7 @@ class Data:
         self.seen: set[str] = set()
         self.synthetic: list[Clip] = []
         self.real: dict[str, list[Clip]] = defaultdict(list)
+        self.car_words = _car_words()
 
     def refresh(self) -> None:
         """Take in shards that were not there before, in the order of their names."""
@@ -73,7 +84,8 @@ class Data:
             self.seen.add(path.stem)
             self.spectra.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
             for start, frames, text, voice in json.loads(path.read_text()):
-                clip = Clip(len(self.spectra) - 1, start, frames, encode(text, self.alphabet))
+                car = self.car_words.issuperset(text.split())
+                clip = Clip(len(self.spectra) - 1, start, frames, encode(text, self.alphabet), car)
                 if path.stem.startswith("synthetic"):
                     self.synthetic.append(clip)
                 else:
@@ -83,8 +95,8 @@ class Data:
         """Spectra of a clip."""
         return self.spectra[clip.shard][clip.start : clip.start + clip.frames]
 
-    def draw(self, rng: random.Random, real_share: float, max_frames: int) -> tuple[Clip, float]:
-        """A clip and a tempo for it; each real corpus has a weight of the root of its size."""
+    def draw(self, rng: random.Random, real_share: float, max_frames: int, broad: float = 1.0) -> tuple[Clip, float]:
+        """A clip and a tempo for it; each real corpus weighs the root of its size; of broad text a share is kept."""
         while True:
             if self.real and rng.random() < real_share:
                 names = sorted(self.real)
@@ -92,6 +104,8 @@ class Data:
                 clip = rng.choice(self.real[name])
             else:
                 clip = rng.choice(self.synthetic)
+                if not clip.car and rng.random() >= broad:
+                    continue
             rate = math.exp(rng.uniform(-0.2, 0.22))
             if clip.frames / rate <= max_frames and clip.frames / rate > 1.25 * len(clip.labels) + 4:
                 return clip, rate
@@ -123,7 +137,8 @@ class Batches:
         longest = settings["easy_frames"] if self.easy else settings["max_frames"]
         frames = settings["batch_frames"] if not self.easy else 900
         real_share = 0.0 if self.easy else settings["real_share"]
-        drawn = [self.data.draw(rng, real_share, longest) for _ in range(POOL if not self.easy else 1000)]
+        broad = settings["broad_kept"]
+        drawn = [self.data.draw(rng, real_share, longest, broad) for _ in range(POOL if not self.easy else 1000)]
         drawn.sort(key=lambda d: d[0].frames / d[1])
         batches: list[list[tuple[Clip, float]]] = []
         batch: list[tuple[Clip, float]] = []
