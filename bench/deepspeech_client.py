@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from bench.core import Core, MappedModel
 from bench.hearing import BeamSearch, Heard, Network, Windows
@@ -213,7 +214,7 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.no_made_up:
             clips += made_up_clips(rate)
         start = time.perf_counter()
-        verdicts = [compare(name, pcm) for name, pcm in clips]
+        verdicts = [compare(name, pcm) for name, pcm in tqdm(clips, unit="clip", disable=None)]
     _report(arguments, weights, verdicts, time.perf_counter() - start)
     return 0 if all(v.same and v.frames_in_order for v in verdicts) else 1
 

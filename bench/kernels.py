@@ -15,7 +15,7 @@ from bench.report import Table, emit, machine_line
 
 Array = NDArray[Any]
 
-STREAMED = 128 << 20        # bytes of weights gone over before any is read again: more than the caches hold
+STREAMED = 64 << 20        # bytes of weights gone over before any is read again: more than the caches hold
 
 
 @dataclass(frozen=True)
