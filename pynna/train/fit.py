@@ -50,7 +50,7 @@ class Clip:
     start: int
     frames: int
     labels: tuple[int, ...]
-    car: bool = True
+    kept: float = 1.0  # chance of being kept when drawn
 
 
 def encode(text: str, alphabet: str) -> tuple[int, ...]:
@@ -68,8 +68,8 @@ def _car_words() -> frozenset[str]:
 class Data:
     """The feature shards, mapped into memory; new ones are picked up as they appear."""
 
-    def __init__(self, folder: Path, alphabet: str) -> None:
-        self.folder, self.alphabet = folder, alphabet
+    def __init__(self, folder: Path, alphabet: str, kept: dict[str, float] | None = None) -> None:
+        self.folder, self.alphabet, self.kept = folder, alphabet, kept or {}
         self.spectra: list[npt.NDArray[np.float16]] = []
         self.seen: set[str] = set()
         self.synthetic: list[Clip] = []
@@ -84,8 +84,10 @@ class Data:
             self.seen.add(path.stem)
             self.spectra.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
             for start, frames, text, voice in json.loads(path.read_text()):
-                car = self.car_words.issuperset(text.split())
-                clip = Clip(len(self.spectra) - 1, start, frames, encode(text, self.alphabet), car)
+                kept = self.kept.get(voice.partition(":")[0], 1.0)
+                if not self.car_words.issuperset(text.split()):
+                    kept *= self.kept.get("broad", 1.0)
+                clip = Clip(len(self.spectra) - 1, start, frames, encode(text, self.alphabet), kept)
                 if path.stem.startswith("synthetic"):
                     self.synthetic.append(clip)
                 else:
@@ -95,8 +97,8 @@ class Data:
         """Spectra of a clip."""
         return self.spectra[clip.shard][clip.start : clip.start + clip.frames]
 
-    def draw(self, rng: random.Random, real_share: float, max_frames: int, broad: float = 1.0) -> tuple[Clip, float]:
-        """A clip and a tempo for it; each real corpus weighs the root of its size; of broad text a share is kept."""
+    def draw(self, rng: random.Random, real_share: float, max_frames: int) -> tuple[Clip, float]:
+        """A clip and a tempo for it; each real corpus weighs the root of its size."""
         while True:
             if self.real and rng.random() < real_share:
                 names = sorted(self.real)
@@ -104,7 +106,7 @@ class Data:
                 clip = rng.choice(self.real[name])
             else:
                 clip = rng.choice(self.synthetic)
-                if not clip.car and rng.random() >= broad:
+                if rng.random() >= clip.kept:
                     continue
             rate = math.exp(rng.uniform(-0.2, 0.22))
             if clip.frames / rate <= max_frames and clip.frames / rate > 1.25 * len(clip.labels) + 4:
@@ -137,8 +139,7 @@ class Batches:
         longest = settings["easy_frames"] if self.easy else settings["max_frames"]
         frames = settings["batch_frames"] if not self.easy else 900
         real_share = 0.0 if self.easy else settings["real_share"]
-        broad = settings["broad_kept"]
-        drawn = [self.data.draw(rng, real_share, longest, broad) for _ in range(POOL if not self.easy else 1000)]
+        drawn = [self.data.draw(rng, real_share, longest) for _ in range(POOL if not self.easy else 1000)]
         drawn.sort(key=lambda d: d[0].frames / d[1])
         batches: list[list[tuple[Clip, float]]] = []
         batch: list[tuple[Clip, float]] = []
@@ -158,7 +159,8 @@ class Batches:
         rng = np.random.default_rng([self.config["seed"], self.rank, self.pool_index + 1, self.position])
         self.position += 1
         upper = self.config["features"]["mel_upper"]
-        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper) for c, r in items]
+        pad = 60 if rng.random() < 0.07 else 10  # long silences for a whole batch, or all would be padded for one
+        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper, pad) for c, r in items]
         lengths = torch.tensor([len(c) for c in clips])
         features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
         for i, clip in enumerate(clips):
@@ -197,7 +199,7 @@ class Trainer:
 
     def __init__(self, config: Config, args: Options, rank: int, world: int) -> None:
         self.config, self.settings, self.rank, self.world = config, config["fit"], rank, world
-        self.data = Data(config.folder("features"), config["network"]["alphabet"])
+        self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         self.sounds = Sounds.load(config.folder("features"))
         self.batches = Batches(self.data, config, rank)
