@@ -481,9 +481,10 @@ def _check_layer(layer: Layer) -> None:
     good = m is not None and m.shape == (rows,) and _within(m, 0, MAX_MULTIPLIER)
     _require(good, f"{layer.name}: a multiplier is negative")
     assert m is not None
-    largest = layer.weights.shape[1] * 255 * 127 + np.abs(layer.bias.astype(np.int64))
-    good = int((largest * m >> layer.shift).max()) < 1 << 30
-    _require(good, f"{layer.name}: a sum could leave 32 bits after its shift")
+    sums = layer.weights.shape[1] * 255 * 127 + np.abs(layer.bias.astype(np.int64))
+    largest, half = int((sums * m).max()), 1 << layer.shift - 1
+    good = (largest + half) >> layer.shift < 1 << 30 and 2 * largest + half < 1 << 63
+    _require(good, f"{layer.name}: a sum could leave 32 bits after its shift, or 64 before it")
 
 
 def describe(model: NnaModel) -> dict[str, Any]:
