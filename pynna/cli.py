@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -111,15 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         code = command(args)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except BrokenPipeError:  # `pynna ... | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return OK
     except KeyboardInterrupt:
         return INTERRUPTED
     except (PynnaError, OSError, MemoryError, ImportError) as error:
         _complain(error)
+        _drop_output()
         return FAILED
 
 
@@ -282,7 +284,7 @@ def _print_notes(path: str, audio: Audio, progress: _Progress) -> None:
 
 def _print_result(path: str, audio: Audio, result: Result, args: argparse.Namespace) -> None:
     if args.json:
-        print(json.dumps(_result_as_dict(path, audio, result)))
+        print(_json(_result_as_dict(path, audio, result)))
     else:
         print(f"{path}: {result.text}" if len(args.files) > 1 else result.text)
         if args.words:
@@ -290,7 +292,7 @@ def _print_result(path: str, audio: Audio, result: Result, args: argparse.Namesp
                 print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
         for i, alternative in enumerate(result.alternatives[1:], 2):
             print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
-    sys.stdout.flush()
+    print(end="", flush=True)
 
 
 def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
@@ -313,7 +315,7 @@ def _map(args: argparse.Namespace) -> int:
             licence=args.licence,
             progress=progress.show,
         )
-    print(json.dumps(report.as_dict()) if args.json else report)
+    print(_json(report.as_dict()) if args.json else report)
     return OK
 
 
@@ -328,7 +330,7 @@ def _info(args: argparse.Namespace) -> int:
         _print_table("build", build)
     card = pynna.load(args.model).info()
     if args.json:
-        print(json.dumps({"build": build, "model": card}))
+        print(_json({"build": build, "model": card}))
     else:
         _print_card(card)
     return OK
@@ -362,12 +364,33 @@ def _as_text(value: Any) -> str:
 # ---- the terminal --------------------------------------------------------------------------------------------------
 
 
+def _drop_output() -> None:
+    """Whatever still waits for a standard output that is closed or full: the interpreter would try again at its end."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _json(value: Any) -> str:
+    """One line of JSON; what is infinite or NaN, which JSON does not know, is null."""
+
+    def known(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {str(key): known(part) for key, part in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [known(part) for part in item]
+        return None if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(known(value), allow_nan=False)
+
+
 def _complain(error: BaseException, path: str = "") -> None:
     """One line about an error on standard error, which names the file that it is about."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     else:
-        text = str(error) or type(error).__name__
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if path not in text:
         text = f"{path}: {text}"
     print("pynna:", " ".join(text.splitlines()), file=sys.stderr)

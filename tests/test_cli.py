@@ -280,6 +280,15 @@ def test_a_closed_pipe_ends_quietly() -> None:
         assert process.stderr.read() == b""  # type: ignore[union-attr]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "wb") as full, start("transcribe", RECORDING, stdout=full) as process:
+        assert process.stderr is not None
+        errors = process.stderr.read().decode()
+    assert (process.returncode, errors.count("\n")) == (1, 1)
+    assert "No space left" in errors
+
+
 def test_interruption_is_130_without_a_traceback() -> None:
     # whoever starts the tests in the background may have switched interruption off for all their children
     listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
