@@ -192,8 +192,10 @@ def _add_map(commands: Any) -> None:
     parser.add_argument("source", metavar="SOURCE", help="output_graph.pb or .npz")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.nna", help="the file to write")
     parser.add_argument("--calibrate", nargs="+", metavar="WAV", help="recordings to calibrate on")
-    parser.add_argument("--alphabet", metavar="FILE", help="alphabet.txt (default: English, a-z and apostrophe)")
-    parser.add_argument("--name", help="the model's name for its card (default: that of SOURCE)")
+    parser.add_argument(
+        "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
+    )
+    parser.add_argument("--name", help="the model's name for its card")
     parser.add_argument("--licence", "--license", help="the model's licence for its card, an SPDX identifier or a text")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
 
