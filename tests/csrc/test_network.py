@@ -197,6 +197,15 @@ def test_every_scale_of_the_cell_state_is_as_in_the_numpy_model(core: Core, bits
         check_against_numpy(core, model, features(rng, 2, model, 4), *states(rng, 2, 20, kind))
 
 
+@pytest.mark.parametrize("multiplier, shift", [(32767, 1), (32767, 20), (25000, 22), (32767, 30), (1, 8), (0, 1)])
+def test_every_scale_of_the_hidden_state_is_as_in_the_numpy_model(core: Core, multiplier: int, shift: int) -> None:
+    base, rng = small_model(20), np.random.default_rng(shift)
+    model = replace(base, geometry=replace(base.geometry, h_multiplier=multiplier, h_shift=shift))
+    last = check_against_numpy(core, model, features(rng, 2, model, 4), *states(rng, 2, 20))
+    if (multiplier, shift) == (32767, 1):
+        assert set(np.unique(last.h)) <= {-127, 0, 127}  # saturated, and never -128
+
+
 def test_features_on_rounding_ties_go_to_the_even_step(core: Core) -> None:
     """A model that tells its features by its cell states: one tie more or less is another state."""
     base = small_model(31)
