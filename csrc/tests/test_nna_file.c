@@ -281,7 +281,6 @@ static const wrong_value wrong_values[] = {
     {PRIORS, 4, ONE_AND_A_BIT, VALUE, "prior above 1"}, {GAIN, 0, 0, VALUE, "gain 0"},
     {GAIN, 16, NAN_BITS, VALUE, "gain NaN"}, {GAIN, 8, INFINITY_BITS, VALUE, "infinite gain"},
     {GAIN, 8, MINUS_ONE, VALUE, "gain below 0"},
-    {LAYER_DATA + WEIGHTS, 0, 0x80, VALUE, "weight -128"}, {LAYER_DATA + 4 * 6 + WEIGHTS, 64, 0x8000, VALUE, "weight -128"},
     {LAYER_DATA + BIAS, 0, 0x40000000, VALUE, "bias 2^30"}, {LAYER_DATA + BIAS, 4, 0xc0000000, VALUE, "bias -2^30"},
     {LAYER_DATA + BIAS, 8, 0x80000000, VALUE, "bias -2^31"},
     {LAYER_DATA + MULTIPLIER, 0, 0xffffffff, VALUE, "multiplier -1"},
@@ -329,6 +328,31 @@ static void test_weights_in_padded_columns_are_refused(void)
     free(b.bytes);
 }
 
+static void test_a_weight_of_minus_128_is_refused_even_where_the_sum_is_right(void)
+{
+    for (int layer = 0; layer < PYNNA_N_LAYERS; layer++) {
+        blob b = small_file();
+        unsigned char *w = section_data(b.bytes, layer_section(layer, WEIGHTS)) + 4 * 5; /* row 5, column 0 */
+        unsigned char *sum = section_data(b.bytes, layer_section(layer, ROW_SUM)) + 4 * 5;
+        for (int32_t value = -127; value >= -128; value--) {
+            put32(sum, get32(sum) - (uint32_t)(int8_t)*w + (uint32_t)value);
+            *w = (unsigned char)value;
+            expect(b, value == -127 ? PYNNA_OK : PYNNA_ERR_FILE_VALUE, "weight");
+        }
+        free(b.bytes);
+    }
+}
+
+static void test_a_last_label_without_an_end_is_refused(void)
+{
+    blob b = small_file();
+    const size_t n = section_size(b.bytes, ALPHABET);
+    section_data(b.bytes, ALPHABET)[n] = 'x'; /* one more, in the padding; as many ends as there should be */
+    put64(section_entry(b.bytes, ALPHABET) + 40, n + 1);
+    expect(b, PYNNA_ERR_FILE_LAYOUT, "a last label without an end");
+    free(b.bytes);
+}
+
 /* UTF-8 as RFC 3629 has it: no overlong form, no surrogate, nothing above U+10FFFF, nothing cut. */
 static void test_labels_must_be_utf_8(void)
 {
@@ -351,7 +375,7 @@ static void test_labels_must_be_utf_8(void)
         for (size_t k = n + 1, label = 1; label < 5; label++, k += 2)
             alphabet[k] = 'a';
         put64(section_entry(b.bytes, ALPHABET) + 40, n + 9);
-        expect(b, cases[i].good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE, cases[i].text);
+        expect(b, cases[i].good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE, cases[i].good ? "UTF-8" : "no UTF-8");
         free(b.bytes);
     }
 }
@@ -492,6 +516,8 @@ int main(void)
     test_a_header_that_lies_is_refused();
     test_a_value_out_of_its_range_is_refused();
     test_weights_in_padded_columns_are_refused();
+    test_a_weight_of_minus_128_is_refused_even_where_the_sum_is_right();
+    test_a_last_label_without_an_end_is_refused();
     test_labels_must_be_utf_8();
     test_no_file_with_a_right_checksum_leads_to_undefined_behaviour();
     test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere();
