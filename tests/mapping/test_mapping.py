@@ -14,6 +14,7 @@ from float_networks import random_arrays, random_weights, speechlike
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pynna
 from pynna.errors import MappingError
 from pynna.mapping import (
     Calibration,
@@ -89,6 +90,19 @@ def test_a_graph_file_and_wav_files_are_mapped(weights: Weights, tmp_path: Path)
         np.testing.assert_array_equal(a.weights, b.weights)
         np.testing.assert_array_equal(a.bias, b.bias)
     assert one.provenance["source"] == "output_graph.pb" and one.provenance["name"] == "output_graph"
+
+
+def test_the_c_core_runs_the_mapped_file_to_the_same_bits(weights: Weights, tmp_path: Path) -> None:
+    map_model(weights, tmp_path / "a.nna", calibration=[clip.pcm for clip in CLIPS], report=False)
+    core, reference = pynna.load(tmp_path / "a.nna"), IntegerNetwork.open(tmp_path / "a.nna")
+    c, h = reference.fresh()
+    core_c, core_h = c, h
+    for x in windows(speechlike(1.0, 30)):
+        p, c, h = reference.step(x[None], c, h)
+        core_p, core_c, core_h = core.step(x[None], core_c, core_h)
+        np.testing.assert_array_equal(core_c, c)
+        np.testing.assert_array_equal(core_h, h)
+        np.testing.assert_allclose(core_p, p, rtol=1e-6, atol=1e-6)
 
 
 def test_the_same_input_gives_the_same_file(weights: Weights, calibration: Calibration) -> None:
