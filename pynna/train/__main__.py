@@ -46,7 +46,7 @@ def _export(args: argparse.Namespace, config: configuration.Config) -> None:
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .evaluate import evaluate
 
-    evaluate(config, args.weights, args.snr if args.snr is not None else [10.0], args.output)
+    evaluate(config, args.weights, args.snr if args.snr is not None else [10.0], args.model, args.output)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("evaluate", help="error rates of an export on voices and people never trained on")
     p.add_argument("--weights", type=Path, help="default: WORK/export/weights.npz")
+    p.add_argument("--model", type=Path, help="a .nna file mapped from it, to be heard beside it")
     p.add_argument("--snr", type=float, action="append", help="also in noise at this ratio, dB (default 10)")
     p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
     p.set_defaults(run=_evaluate)

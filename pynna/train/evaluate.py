@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from pynna.mapping.npz import import_npz
 from pynna.mapping.weights import Weights
+from pynna.model import load
 from pynna.reference import context_windows, edit_distance, greedy
 
 from . import engines
@@ -105,38 +106,62 @@ def hear(weights: Weights, magnitudes: list[F32]) -> list[str]:
     return out
 
 
-def table(weights: Weights, config: Config, ratios: list[float | None]) -> list[str]:
-    """Lines of the Markdown report."""
-    sounds = Sounds.load(config.folder("features"))
-    synthetic = test_clips(config)
-    clips = synthetic + real_clips(config)
-    spectra = [spectrum(pcm) for _, _, pcm in clips]
-    twenty = set(commands()[:20])
-    lines = []
-    for snr in ratios:
-        name = "clean" if snr is None else f"{snr:g} dB"
-        heard = hear(weights, spectra if snr is None else [noisy(s, snr, i, sounds) for i, s in enumerate(spectra)])
+@dataclass(frozen=True)
+class HeldOut:
+    """What is listened to: the commands by the test voices, then the real recordings."""
+
+    clips: list[tuple[str, str, Pcm]]
+    n_synthetic: int
+
+    def lines(self, title: str, heard: list[str]) -> list[str]:
+        """A Markdown table: a row for each voice and corpus, and for all of a kind."""
         scores: dict[str, Score] = defaultdict(Score)
         of_twenty: dict[str, Score] = defaultdict(Score)
-        for i, ((voice, text, _), hypothesis) in enumerate(zip(clips, heard, strict=True)):
-            for key in (voice, "all test voices" if i < len(synthetic) else "all real"):
+        twenty = set(commands()[:20])
+        for i, ((voice, text, _), hypothesis) in enumerate(zip(self.clips, heard, strict=True)):
+            for key in (voice, "all test voices" if i < self.n_synthetic else "all real"):
                 scores[key].add(text, hypothesis)
                 if text in twenty:
                     of_twenty[key].add(text, hypothesis)
-        lines += [f"\n### {name}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---" * 6 + "|"]
+        lines = [f"\n### {title}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---" * 6 + "|"]
         for voice, score in scores.items():
             of = of_twenty[voice]
             lines.append(f"| {voice} | {score.row()} | {f'{of.right}/{of.clips}' if of.clips else ''} |")
-        if snr is None:
-            wrong = [f"{v}\t{t}\t{h}" for (v, t, _), h in zip(clips, heard, strict=True) if t != h]
-            config.folder("export").joinpath("wrong.tsv").write_text("\n".join(wrong))
+        return lines
+
+
+def hear_mapped(model: Path, clips: list[tuple[str, str, Pcm]], beam_width: int) -> list[str]:
+    """Transcripts of the mapped model, as a user gets them."""
+    mapped = load(model)
+    return [mapped.transcribe(pcm, beam_width=beam_width).text for _, _, pcm in tqdm(clips, desc=f"beam {beam_width}")]
+
+
+def table(weights: Weights, config: Config, ratios: list[float], model: Path | None) -> list[str]:
+    """Lines of the Markdown report: float, greedy, clean and in noise; int8, greedy and by beam, clean."""
+    sounds = Sounds.load(config.folder("features"))
+    synthetic = test_clips(config)
+    clips = synthetic + real_clips(config)
+    tests = HeldOut(clips, len(synthetic))
+    spectra = [spectrum(pcm) for _, _, pcm in clips]
+    heard = hear(weights, spectra)
+    wrong = [f"{v}\t{t}\t{h}" for (v, t, _), h in zip(clips, heard, strict=True) if t != h]
+    config.folder("export").joinpath("wrong.tsv").write_text("\n".join(wrong))
+    lines = tests.lines("clean, float, greedy", heard)
+    if model is not None:
+        lines += tests.lines("clean, int8, greedy", hear_mapped(model, clips, 0))
+        lines += tests.lines("clean, int8, beam 64", hear_mapped(model, clips, 64))
+    for snr in ratios:
+        heard = hear(weights, [noisy(s, snr, i, sounds) for i, s in enumerate(spectra)])
+        lines += tests.lines(f"{snr:g} dB, float, greedy", heard)
     return lines
 
 
-def evaluate(config: Config, weights: Path | None, ratios: list[float], output: Path | None) -> None:
-    """Print the table, and write it to `output`."""
+def evaluate(
+    config: Config, weights: Path | None, ratios: list[float], model: Path | None, output: Path | None
+) -> None:
+    """Print the tables, and write them to `output`."""
     network = import_npz(weights or config.folder("export") / "weights.npz")
-    text = "\n".join(table(network, config, [None, *ratios]))
+    text = "\n".join(table(network, config, ratios, model))
     print(text)
     if output:
         output.write_text(text + "\n", encoding="utf-8")
