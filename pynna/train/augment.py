@@ -18,6 +18,7 @@ F32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.float32)
+LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 WARPS = np.linspace(0.84, 1.19, 36)
 
 
@@ -151,14 +152,14 @@ def augment(
     lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
     x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
     loudness = max(level_of(x), 1e-5)
-    x *= np.float32(10 ** (rng.uniform(-32, 3) / 20) * 4.0 / loudness)
+    x *= np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
     if on[2] and rng.random() < 0.8:
         recorded = rng.random() < 0.6 and sounds.noises
         noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
         snr = rng.triangular(3, 20, 60)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
-        floor = 10 ** rng.uniform(-4.6, -2.3)
+        floor = 10 ** rng.uniform(-4.6, -1.5)
         x = add(x, np.sqrt(rng.standard_exponential(x.shape, np.float32)) * np.float32(floor), rng)
     warp = float(WARPS[rng.integers(len(WARPS))]) if on[3] else 1.0
     logs = np.log(np.maximum(x @ mel_matrix(upper=upper, warp=warp), 1e-12))
