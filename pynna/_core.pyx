@@ -17,6 +17,19 @@ cdef extern from "stdlib.h":
     int posix_memalign(void **memory, size_t alignment, size_t size) nogil
 
 
+cdef extern from *:
+    """
+    #if defined(__VERSION__) && defined(__clang__)
+    #define PN_COMPILER __VERSION__
+    #elif defined(__VERSION__)
+    #define PN_COMPILER "gcc " __VERSION__
+    #else
+    #define PN_COMPILER "unknown"
+    #endif
+    """
+    const char *PN_COMPILER
+
+
 cdef extern from "pynna.h" nogil:
     const char *pynna_version()
 
@@ -154,6 +167,11 @@ cdef str text(const char *s):
 def version():
     """The C core's version."""
     return text(pynna_version())
+
+
+def compiler():
+    """What the extension was compiled with."""
+    return text(PN_COMPILER)
 
 
 def instruction_sets():

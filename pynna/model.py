@@ -58,10 +58,11 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
 
 
 def build_info() -> dict[str, Any]:
-    """What this build is: version, isa (the default), isa_available, isa_built, python, machine."""
+    """What this build is: version, compiler, isa (the default), isa_available, isa_built, python, machine."""
     sets = _core.instruction_sets()
     return {
         "version": _core.version(),
+        "compiler": _core.compiler(),
         "isa": _core.default_isa(),
         "isa_available": [name for name, available in sets if available],
         "isa_built": [name for name, _ in sets],
