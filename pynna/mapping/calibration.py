@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from pynna.audio import load_audio
 from pynna.errors import AudioError, MappingError
 from pynna.mapping.weights import Weights
-from pynna.reference import Packed, Trace, mfcc, sigmoid, windows
+from pynna.reference import Packed, Trace, sigmoid, windows
 
 Array = NDArray[Any]
 Progress = Callable[[str, float], None]
 
 MAX_FRAMES = 6000               # sampled; two minutes of speech
+FEATURE_COMMON, FEATURE_REACH = 0.98, 1.5       # a feature's range ends at 1.5 times what holds 98 % of its values
 BATCH_FRAMES = 3000             # run at a time: bounds the memory
 KEPT = ("layer_1", "layer_2", "layer_3", "hidden", "layer_5")
 DEFAULT_RECORDINGS = Path(__file__).resolve().parent.parent / "recordings" / "calibration"
@@ -38,10 +39,10 @@ class Calibration:
 
     Attributes
     ----------
-    frames : float32 [n, n_coefficients]
-        Feature vectors of the recordings.
+    feature_range : float64 [n_coefficients]
+        Magnitude at which each coefficient is clipped, here as in the mapped network.
     inputs : float32 [m, (2 * n_context + 1) * n_coefficients]
-        Context windows; the rest goes with them, row by row.
+        Context windows, clipped; the rest goes with them, row by row.
     layers : dict of str to float32 [m, width]
         layer_1, layer_2, layer_3, hidden, layer_5.
     previous_hidden : float32 [m, n_cell]
@@ -55,7 +56,7 @@ class Calibration:
         Of audio.
     """
 
-    frames: Array
+    feature_range: Array
     inputs: Array
     layers: dict[str, Array]
     previous_hidden: Array
@@ -121,6 +122,9 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
               progress: Progress | None = None) -> Calibration:
     """Runs the float network over the clips and keeps an even sample of `max_frames` frames.
 
+    It is fed features clipped to the range that the mapped network will have, and so shows the activations that the
+    mapped network will have.
+
     Raises
     ------
     MappingError
@@ -128,6 +132,8 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
     """
     network = weights.network()
     features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
+    limits = feature_ranges(np.concatenate([x[:, weights.n_context] for x in features]))
+    features = [np.clip(x, -limits, limits).astype(np.float32) for x in features]
     groups = batches([len(x) for x in features])
     stride = max(1, -(-sum(map(len, features)) // max_frames))
     kept: dict[str, list[Array]] = {name: [] for name in ("inputs", "previous_hidden", *KEPT)}
@@ -151,15 +157,8 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
             progress("calibrate", (done + 1) / len(groups))
     arrays = {name: np.concatenate(chunks) for name, chunks in kept.items()}
     seconds = sum(len(clip.pcm) for clip in clips) / weights.features.sample_rate
-    frames = np.concatenate([mfcc_frames_of(weights, clip.pcm) for clip in clips])
-    return Calibration(frames, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"),
+    return Calibration(limits, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"),
                        errors / (n_rows * weights.n_cell), total / n_rows, len(clips), seconds)
-
-
-def mfcc_frames_of(weights: Weights, pcm: Array) -> Array:
-    """Feature vectors of a clip's full frames, or of the padded rest where there is none."""
-    full = mfcc(pcm, weights.features)
-    return full if len(full) else windows(pcm, weights.features, 0)[:, 0]
 
 
 def _shifted(hidden: Array, lengths: Sequence[int]) -> Array:
@@ -198,6 +197,25 @@ def cell_errors(gates: Array, hidden: Array, lengths: Sequence[int]) -> Array:
 
 
 # ---- ranges -----------------------------------------------------------------------------------------------------
+
+def feature_ranges(frames: Array) -> Array:
+    """Where to clip each coefficient: best for what is common, whatever the rarest frames hold.
+
+    A frame of digital silence has a c0 of -247 where quiet speech has -70. A range that held it would make the steps of
+    all speech three times as coarse; clipped, it is still quieter than anything else.
+
+    Parameters
+    ----------
+    frames : float32 [n, n_coefficients]
+
+    Returns
+    -------
+    float64 [n_coefficients]
+    """
+    common = np.quantile(np.abs(frames), FEATURE_COMMON, axis=0)
+    reach = np.where(common > 0, FEATURE_REACH * common, np.inf)
+    return np.array([best_clip(column, 127, most) for column, most in zip(frames.T, reach, strict=True)])
+
 
 def best_clip(values: Array, levels: int, largest: float = np.inf, keep: float = 0.999) -> float:
     """The range that loses least: clipping above it against coarser steps below it.

@@ -17,9 +17,9 @@ Array = NDArray[Any]
 
 MAX_SUM = 1 << 30               # what no sum may reach after its shift, see csrc/README.md
 CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
-DAMPING = 0.01                  # of the mean square of the inputs, added to each column's
+DAMPING = 0.03                  # of the mean square of the inputs, added to each column's
 COLUMN_BLOCK = 64
-ENOUGH_FRAMES = 4               # times the columns: from then on the inputs' correlations can be believed
+ENOUGH_FRAMES = 3               # times the columns: from then on the inputs' correlations can be believed
 GATE_ONE = 4096                 # 1.0 of a gate, Q3.12
 CELL_TOLERANCE = 1.1            # of the error of h: within it, the wider range of the cell is the better choice
 
@@ -48,11 +48,9 @@ def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
     """Ranges that lose least on the calibration's sample."""
     relu = {name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255
             for name in ("layer_1", "layer_2", "layer_3", "layer_5")}
-    columns = calibration.frames.T
-    feature_step = np.array([best_clip(column, 127) / 127 for column in columns])
     hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
     bits = choose_cell_bits(calibration.cell_errors, hidden)
-    return Ranges(feature_step, hidden=hidden, cell_fraction_bits=bits, **relu)
+    return Ranges(calibration.feature_range / 127, hidden=hidden, cell_fraction_bits=bits, **relu)
 
 
 def choose_cell_bits(errors: Array, hidden_step: float) -> int:

@@ -17,6 +17,7 @@ from pynna.reference import IntegerNetwork, Trace, character_errors, greedy, win
 Array = NDArray[Any]
 
 LAYERS = ("features", "layer_1", "layer_2", "layer_3", "gates", "cell", "hidden", "layer_5", "logits", "log_probs")
+SQNR_RANGE = (-20.0, 100.0)     # dB, of one frame
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,9 @@ class LayerReport:
     ----------
     name : str
     sqnr_db : float
-        Signal-to-quantisation-noise ratio: 10 log10 of the float values' energy over the differences'. The gates are
-        compared within +-8, where they are clamped; cells may be clamped too where that does not matter to h.
+        Signal-to-quantisation-noise ratio: 10 log10 of the float values' energy over the differences', within each
+        frame, then the mean of all frames (so that a second of digital silence counts as a second and no more). The
+        gates are compared within +-8, where they are clamped; cells may be clamped too where h does not change by it.
     saturated : int
         Values that were clamped from above (or below, where negative ones exist).
     values : int
@@ -109,24 +111,25 @@ class Report:
 
 
 class _Noise:
-    """Energies of the signal and of its error, added up."""
+    """Ratios of signal to error, frame by frame, added up."""
 
     def __init__(self) -> None:
-        self.signal = dict.fromkeys(LAYERS, 0.0)
-        self.error = dict.fromkeys(LAYERS, 0.0)
+        self.total = dict.fromkeys(LAYERS, 0.0)
+        self.frames = dict.fromkeys(LAYERS, 0)
 
     def add(self, real: Trace, integer: Trace) -> None:
         # Beyond +-8 a gate is open or shut, and so it is clamped there.
         real = {**real, "gates": np.clip(real["gates"], -8, 8)}
         for name in LAYERS:
-            a, b = (np.asarray(trace[name], np.float32).ravel() for trace in (real, integer))
-            self.signal[name] += float(a @ a)
-            self.error[name] += float((b - a) @ (b - a))
+            a, b = (np.asarray(trace[name], np.float32) for trace in (real, integer))
+            signal, error = (np.einsum("ij,ij->i", v, v, dtype=np.float64) for v in (a, b - a))
+            heard = (signal > 0) | (error > 0)
+            ratio = np.log10(np.maximum(signal[heard], 1e-30) / np.maximum(error[heard], 1e-30))
+            self.total[name] += float(np.clip(10 * ratio, *SQNR_RANGE).sum())
+            self.frames[name] += int(heard.sum())
 
     def sqnr_db(self, name: str) -> float:
-        if self.error[name] == 0.0:
-            return 200.0                # nothing lost at all; finite, for JSON
-        return float(10 * np.log10(max(self.signal[name], 1e-30) / self.error[name]))
+        return self.total[name] / self.frames[name] if self.frames[name] else SQNR_RANGE[1]
 
 
 def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progress: Progress | None = None) -> Report:

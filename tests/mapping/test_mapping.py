@@ -29,7 +29,7 @@ from pynna.mapping import (
     read_nna,
 )
 from pynna.mapping import calibration as calibration_module
-from pynna.mapping.calibration import batches, best_clip, cell_errors
+from pynna.mapping.calibration import batches, best_clip, cell_errors, feature_ranges
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers, quantise_rows, row_scales
 from pynna.reference import FloatNetwork, IntegerNetwork, MfccConfig, windows
@@ -268,7 +268,7 @@ def test_calibration_keeps_an_even_sample_in_step(weights: Weights) -> None:
     assert 80 <= len(part.inputs) <= 100 < len(full.inputs)
     assert {len(values) for values in part.layers.values()} == {len(part.inputs), len(part.previous_hidden)}
     np.testing.assert_allclose(part.posteriors, full.posteriors)
-    np.testing.assert_array_equal(part.frames, full.frames)
+    np.testing.assert_array_equal(part.feature_range, full.feature_range)
     network = weights.network()
     trace: dict[str, np.ndarray] = {}
     network.run(part.inputs.reshape(-1, 19, 26)[:1], trace)
@@ -286,6 +286,15 @@ def test_batches_hold_every_clip_once_and_not_too_many_frames(sizes: list[int], 
     groups = batches(sizes, most)
     assert sorted(i for group in groups for i in group) == list(range(len(sizes)))
     assert all(len(group) == 1 or sum(sizes[i] for i in group) <= most for group in groups)
+
+
+def test_digital_silence_does_not_widen_the_features_range() -> None:
+    speech = np.random.default_rng(1).normal(-20, 15, (3000, 2)).astype(np.float32)
+    silence = np.tile(np.array([[-247.0, 0.0]], np.float32), (40, 1))
+    with_silence = feature_ranges(np.concatenate([speech, silence]))
+    np.testing.assert_allclose(with_silence, feature_ranges(speech), rtol=0.25)
+    assert with_silence[0] > np.quantile(np.abs(speech[:, 0]), 0.99)
+    assert feature_ranges(np.zeros((5, 1), np.float32)) == 1
 
 
 def test_a_range_clips_rare_outliers_and_nothing_else() -> None:
