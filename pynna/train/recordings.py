@@ -25,7 +25,7 @@ COMMANDS = (
     ("play some music", "flite", "slt", 1.1, 0.97),
     ("call home", "pico", "en-GB", 92, 103),
     ("navigate home", "flite", "rms", 1.08, 0.96),
-    ("lock the doors", "pico", "en-US", 96, 91),
+    ("lock the doors", "flite", "rms", 1.1, 1.04),
     ("what time is it", "flite", "slt", 1.02, 1.08),
     ("turn off the headlights", "pico", "en-US", 99, 97),
 )
