@@ -17,7 +17,7 @@ from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, lo
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna, write_bytes
 from pynna.mapping.quantisation import quantise
-from pynna.mapping.report import Report, first_seconds, measure
+from pynna.mapping.report import Report, measure
 from pynna.mapping.weights import Weights, read_alphabet
 
 Array = NDArray[Any]
@@ -85,7 +85,7 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     result = None
     if report:
         with _timed("report", seconds, tell):
-            result = measure(weights, model, judged or first_seconds(clips, REPORT_SECONDS * cut, rate), progress=tell)
+            result = measure(weights, model, judged or _up_to(clips, REPORT_SECONDS * cut, rate), progress=tell)
     model.provenance = _provenance(weights, sample, result)
     with _timed("write", seconds, tell):
         data = encode_nna(model)

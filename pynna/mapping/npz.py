@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -36,11 +35,12 @@ def import_npz(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = 
         The file cannot be read.
     """
     name = os.fspath(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values = {key: np.asarray(file[key]) for key in file.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, AttributeError) as error:
-        raise MappingError(f"{name}: no .npz file of plain arrays ({error}); numpy.savez makes one") from None
+    with open(path, "rb") as handle:
+        try:
+            with np.load(handle, allow_pickle=False) as file:
+                values = {key: np.asarray(file[key]) for key in file.files}
+        except Exception as error:      # a damaged archive fails in zipfile, zlib, tokenize or NumPy, each in its way
+            raise MappingError(f"{name}: no .npz file of plain arrays ({error}); numpy.savez makes one") from None
     try:
         return _weights(values, alphabet, name)
     except MappingError as error:

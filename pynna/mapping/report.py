@@ -1,7 +1,6 @@
 """What a mapping cost: the integer network beside the float one, layer by layer and in the texts."""
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -171,10 +170,3 @@ def _warnings(layers: Sequence[LayerReport]) -> list[str]:
         if layer.name not in ("cell", "gates") and layer.saturated > 0.01 * layer.values:
             out.append(f"warning: {layer.saturated / layer.values:.1%} of the values of {layer.name} are saturated")
     return out
-
-
-def first_seconds(clips: Sequence[Clip], seconds: float, sample_rate: int) -> list[Clip]:
-    """The first clips, up to so much audio (one at least)."""
-    ends = itertools.accumulate(len(clip.pcm) for clip in clips)
-    count = sum(end <= seconds * sample_rate for end in ends)
-    return list(clips[:max(count, 1)])

@@ -271,6 +271,25 @@ def test_objects_in_an_npz_are_not_unpickled(tmp_path: Path) -> None:
         import_npz(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00" + bytes(20), b"PK\x05\x06" + bytes(18)])
+def test_what_is_no_npz_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(MappingError, match=r"a\.npz: "):
+        import_npz(tmp_path / "a.npz")
+
+
+def test_a_damaged_npz_is_a_network_or_a_named_error(tmp_path: Path) -> None:
+    export_npz(random_weights(4), tmp_path / "a.npz")
+    data = (tmp_path / "a.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(len(data) - 2500, len(data), 60):        # the archive's directory and the last headers
+        damaged = bytearray(data)
+        damaged[at] = rng.integers(256)
+        (tmp_path / "b.npz").write_bytes(damaged)
+        with suppress(MappingError):
+            import_npz(tmp_path / "b.npz")
+
+
 # ---- which importer --------------------------------------------------------------------------------------------------
 
 
