@@ -53,6 +53,11 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
         Not a model file, of another version, cut short, damaged; the subclass and the message say what.
     IsaError
         An instruction set that this build or processor lacks.
+
+    Notes
+    -----
+    The file is mapped into memory and used in place. Put a newer one there by renaming, as `map_model` does: who cuts a
+    file short while it is mapped ends the processes that use it.
     """
     return Model(DEFAULT_MODEL if path is None else path, threads=threads, isa=isa)
 
