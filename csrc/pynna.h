@@ -352,6 +352,121 @@ int pynna_ctc_nbest(const pynna_ctc *decoder, int32_t max_hypotheses, pynna_ctc_
 /* PYNNA_ERR_ARGUMENT: null. */
 int pynna_ctc_get_stats(const pynna_ctc *decoder, pynna_ctc_stats *stats);
 
+/* ---- graph.c: a grammar as an automaton over labels --------------------------------------------------------------- */
+
+/* An arc's label that stands for free speech: one frame or more of any labels. */
+enum { PYNNA_ANY = -1 };
+
+/* The sentences of a grammar: all label sequences along arcs from `start` to a final state. A plain view of the caller's
+ * arrays, which must outlive it. The arcs of state s are first_arc[s] .. first_arc[s + 1] - 1. A minimal deterministic
+ * automaton is fastest to search, but any will do. */
+typedef struct {
+    int32_t n_labels;         /* of the network, the blank among them: 2 to 65536 */
+    int32_t n_states;         /* 1 to 2^26 */
+    int32_t n_arcs;           /* 0 to 2^28 */
+    int32_t start;
+    const int32_t *first_arc; /* [n_states + 1] */
+    const int32_t *arc_label; /* [n_arcs]: 0 .. n_labels - 1 but not the blank, or PYNNA_ANY */
+    const int32_t *arc_next;  /* [n_arcs]: the state it leads to */
+    const uint8_t *is_final;  /* [n_states]: not 0 where a sentence may end */
+} pynna_graph;
+
+/* What is wrong with a graph, as one English sentence; NULL if nothing. Reads every arc. */
+const char *pynna_graph_error(const pynna_graph *graph);
+
+/* Bytes of a graph as one block, little-endian on a little-endian machine (README.md, "The graph's block"); 0 if it is
+ * wrong. */
+size_t pynna_graph_bytes(const pynna_graph *graph);
+
+/* Writes the block. PYNNA_ERR_ARGUMENT: null, or a wrong graph; PYNNA_ERR_MEMORY: size is less than it takes. */
+int pynna_graph_save(const pynna_graph *graph, void *block, size_t size);
+
+/* A graph in a block, used in place, in flash for instance; it must be aligned to 4 bytes and outlive the graph.
+ * PYNNA_ERR_ARGUMENT: null or not aligned; PYNNA_ERR_FILE_FOREIGN, _SHORT, _VALUE: not a block, cut short, damaged. */
+int pynna_graph_open(const void *block, size_t size, pynna_graph *graph);
+
+/* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------- */
+
+/* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and
+ * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what free speech costs. */
+typedef struct {
+    int32_t n_labels, blank;  /* as in the graph */
+    int32_t n_best;           /* sentences kept for an n-best list, exact if there is room: 1 to 16 */
+    int32_t max_active;       /* places of the graph that are followed at a time: 16 to 2^24 */
+    int32_t n_records;        /* room for the paths behind them: 8 * n_best * max_active or more, to 2^28 */
+    double margin;            /* paths whose score is further below the best are dropped; INFINITY for none */
+    double any_cost;          /* nats that a frame of free speech costs; 0 or more */
+    double any_entry;         /* and beginning it, once */
+    const float *label_bias;  /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
+} pynna_search_config;
+
+/* A label of a sentence. Of free speech: the frame's most probable labels, repeats and blanks collapsed, each as
+ * n_labels + label. */
+typedef struct {
+    int32_t label;
+    int32_t start;  /* the first frame of its run */
+    int32_t frame;  /* the frame of its run where it is most probable */
+    float log_prob; /* its log-probability there, as it was fed */
+    float loss;     /* nats, 0 or more but for rounding: what the path lost against the unconstrained one since the label
+                     * before: the best label of every frame, label_bias added */
+} pynna_search_token;
+
+typedef struct {
+    double score;
+    int32_t first, n_tokens; /* its labels after the committed ones: tokens[first .. first + n_tokens - 1] */
+    int32_t complete;        /* 1: it is a sentence of the graph; 0: the beginning of one */
+} pynna_search_hypothesis;
+
+typedef struct {
+    double free_score;     /* of the unconstrained best path */
+    int64_t n_dropped;     /* places dropped for want of room: 0 as long as the search is exact */
+    int32_t n_frames;      /* fed so far */
+    int32_t n_active;      /* places followed now */
+    int32_t most_active;
+    int32_t n_waiting;     /* committed labels that wait to be taken */
+    int32_t n_room;        /* frames that may be fed now before everything must be taken */
+    int32_t finished;
+} pynna_search_stats;
+
+/* The search's state: a plain block without pointers. Every call hands in the graph that it was built for. */
+typedef struct pynna_search pynna_search;
+
+/* n_best 1, max_active 4096, n_records 32768, margin 30, any_cost 0.5, any_entry 2, no bias, the blank last. */
+void pynna_search_defaults(int32_t n_labels, pynna_search_config *config);
+
+/* What is wrong with a configuration for a graph; NULL if nothing. */
+const char *pynna_search_config_error(const pynna_graph *graph, const pynna_search_config *config);
+
+/* Bytes that pynna_search_init needs; 0 if something is wrong. */
+size_t pynna_search_size(const pynna_graph *graph, const pynna_search_config *config);
+
+/* PYNNA_ERR_ARGUMENT: null, a wrong graph or configuration; PYNNA_ERR_MEMORY. */
+int pynna_search_init(void *memory, size_t size, const pynna_graph *graph, const pynna_search_config *config,
+                      pynna_search **out);
+
+/* Back to the start of a sentence; frames count from 0 again. PYNNA_ERR_ARGUMENT: null. */
+int pynna_search_reset(pynna_search *search, const pynna_graph *graph);
+
+/* Takes n_frames >= 0 rows of log_probs [n_frames, n_labels]. PYNNA_ERR_ARGUMENT: null, another graph, n_frames < 0;
+ * PYNNA_ERR_NOT_FINITE, PYNNA_ERR_FINISHED; PYNNA_ERR_FULL: more frames than pynna_search_stats.n_room. */
+int pynna_search_feed(pynna_search *search, const pynna_graph *graph, const float *log_probs, int32_t n_frames);
+
+/* Ends the sentence. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
+int pynna_search_finish(pynna_search *search);
+
+/* Labels that all paths have in common are committed when room gets short (a sentence of a graph without free speech
+ * never is that long): moves the oldest of them, at most max_tokens. PYNNA_ERR_ARGUMENT: null, max_tokens < 0. */
+int pynna_search_take(pynna_search *search, int32_t max_tokens, pynna_search_token *tokens, int32_t *n_tokens);
+
+/* The best hypotheses, at most max_hypotheses and n_best, best first: after finish the complete ones, if there are any;
+ * before, or if there are none, the best of all. Counts and PYNNA_ERR_MEMORY as for pynna_ctc_nbest. */
+int pynna_search_nbest(const pynna_search *search, const pynna_graph *graph, int32_t max_hypotheses,
+                       pynna_search_hypothesis *hypotheses, int32_t *n_hypotheses, int32_t max_tokens,
+                       pynna_search_token *tokens, int32_t *n_tokens);
+
+/* PYNNA_ERR_ARGUMENT: null. */
+int pynna_search_get_stats(const pynna_search *search, pynna_search_stats *stats);
+
 #ifdef __cplusplus
 }
 #endif

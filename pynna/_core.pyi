@@ -74,3 +74,40 @@ class BeamDecoder(Decoder):
     ) -> None: ...
     @property
     def stats(self) -> dict[str, int]: ...
+
+class Graph:
+    n_labels: int
+    n_states: int
+    n_arcs: int
+    n_bytes: int
+    def __init__(
+        self,
+        first_arc: npt.NDArray[np.int32],
+        arc_label: npt.NDArray[np.int32],
+        arc_next: npt.NDArray[np.int32],
+        is_final: npt.NDArray[np.uint8],
+        start: int,
+        n_labels: int,
+    ) -> None: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> Graph: ...
+    def to_bytes(self) -> bytes: ...
+
+class GraphDecoder(Decoder):
+    graph: Graph
+    n_best: int
+    complete: bool
+    def __init__(
+        self,
+        graph: Graph,
+        blank: int,
+        *,
+        n_best: int = 1,
+        max_active: int = 4096,
+        margin: float = 30.0,
+        any_cost: float = 0.5,
+        any_entry: float = 2.0,
+        label_bias: npt.NDArray[np.float32] | None = None,
+    ) -> None: ...
+    @property
+    def stats(self) -> dict[str, Any]: ...

@@ -136,6 +136,43 @@ cdef extern from "pynna.h" nogil:
                         int32_t *)
     int pynna_ctc_get_stats(const pynna_ctc *, pynna_ctc_stats *)
 
+    ctypedef struct pynna_graph:
+        int32_t n_labels, n_states, n_arcs, start
+        const int32_t *first_arc
+        const int32_t *arc_label
+        const int32_t *arc_next
+        const uint8_t *is_final
+    const char *pynna_graph_error(const pynna_graph *)
+    size_t pynna_graph_bytes(const pynna_graph *)
+    int pynna_graph_save(const pynna_graph *, void *, size_t)
+    int pynna_graph_open(const void *, size_t, pynna_graph *)
+    ctypedef struct pynna_search_config:
+        int32_t n_labels, blank, n_best, max_active, n_records
+        double margin, any_cost, any_entry
+        const float *label_bias
+    ctypedef struct pynna_search_token:
+        int32_t label, start, frame
+        float log_prob, loss
+    ctypedef struct pynna_search_hypothesis:
+        double score
+        int32_t first, n_tokens, complete
+    ctypedef struct pynna_search_stats:
+        double free_score
+        int64_t n_dropped
+        int32_t n_frames, n_active, most_active, n_waiting, n_room, finished
+    ctypedef struct pynna_search:
+        pass
+    void pynna_search_defaults(int32_t, pynna_search_config *)
+    const char *pynna_search_config_error(const pynna_graph *, const pynna_search_config *)
+    size_t pynna_search_size(const pynna_graph *, const pynna_search_config *)
+    int pynna_search_init(void *, size_t, const pynna_graph *, const pynna_search_config *, pynna_search **)
+    int pynna_search_feed(pynna_search *, const pynna_graph *, const float *, int32_t)
+    int pynna_search_finish(pynna_search *)
+    int pynna_search_take(pynna_search *, int32_t, pynna_search_token *, int32_t *)
+    int pynna_search_nbest(const pynna_search *, const pynna_graph *, int32_t, pynna_search_hypothesis *, int32_t *,
+                           int32_t, pynna_search_token *, int32_t *)
+    int pynna_search_get_stats(const pynna_search *, pynna_search_stats *)
+
 
 MAX_CHANNELS = PYNNA_MAX_CHANNELS
 MAX_THREADS = PYNNA_MAX_THREADS
@@ -143,6 +180,7 @@ MAX_THREADS = PYNNA_MAX_THREADS
 QUEUE = 32  # windows that a channel keeps unread, and the most steps that one call gives it
 cdef enum:
     C_QUEUE = 32
+ANY = -1  # an arc's label that stands for free speech
 
 
 cdef int check(int status, str what) except -1:
@@ -574,3 +612,169 @@ cdef class BeamDecoder(Decoder):
         cdef pynna_ctc_stats stats
         check(pynna_ctc_get_stats(self._state, &stats), "decoder")
         return dict(stats)
+
+
+cdef class Graph:
+    """A grammar as an automaton over labels, immutable: the sentences are the paths from `start` to a final state.
+
+    Arcs of state s are first_arc[s] to first_arc[s + 1] - 1; a label of -1 (`ANY`) is free speech."""
+
+    cdef pynna_graph g
+    cdef const uint8_t[::1] _block
+
+    def __cinit__(self, const int32_t[::1] first_arc, const int32_t[::1] arc_label, const int32_t[::1] arc_next,
+                  const uint8_t[::1] is_final, int start, int n_labels):
+        cdef Py_ssize_t n_states = is_final.shape[0], n_arcs = arc_label.shape[0]
+        if n_states == 0 or first_arc.shape[0] != n_states + 1 or arc_next.shape[0] != n_arcs:
+            raise ArgumentError(f"graph: {n_states} states, {first_arc.shape[0]} first_arc, {n_arcs} labels and "
+                                f"{arc_next.shape[0]} next states; n + 1 for n states, and as many of both, is right")
+        cdef pynna_graph given = pynna_graph(n_labels, <int32_t> n_states, <int32_t> n_arcs, start, &first_arc[0],
+                                             NULL, NULL, &is_final[0])
+        if n_arcs > 0:
+            given.arc_label, given.arc_next = &arc_label[0], &arc_next[0]
+        cdef const char *wrong = pynna_graph_error(&given)
+        if wrong is not NULL:
+            raise ArgumentError(f"graph: {text(wrong)}")
+        block = np.empty(pynna_graph_bytes(&given), np.uint8)
+        cdef uint8_t[::1] target = block
+        check(pynna_graph_save(&given, &target[0], target.shape[0]), "graph")
+        self._use(block)
+
+    cdef int _use(self, const uint8_t[::1] block) except -1:
+        self._block = block
+        check(pynna_graph_open(&block[0], block.shape[0], &self.g), "graph")
+        return 0
+
+    @staticmethod
+    def from_bytes(data):
+        """The graph that `to_bytes` wrote; raises ModelFileError for anything else."""
+        cdef Graph graph = Graph.__new__(Graph, np.zeros(2, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int32),
+                                         np.zeros(1, np.uint8), 0, 2)
+        block = np.frombuffer(data, np.uint8).copy()
+        if len(block) == 0:
+            raise ArgumentError("graph: no bytes")
+        graph._use(block)
+        return graph
+
+    def to_bytes(self):
+        """The graph as one block, which the C core uses in place."""
+        return bytes(self._block)
+
+    @property
+    def n_labels(self):
+        """Labels of the networks that it fits, the blank included."""
+        return self.g.n_labels
+
+    @property
+    def n_states(self):
+        """States."""
+        return self.g.n_states
+
+    @property
+    def n_arcs(self):
+        """Arcs."""
+        return self.g.n_arcs
+
+    @property
+    def n_bytes(self):
+        """Bytes in memory."""
+        return self._block.shape[0]
+
+
+cdef class GraphDecoder(Decoder):
+    """The sentence of a graph that fits best. A label comes as (label, first frame, frame of its highest probability,
+    log-probability there, loss): the loss in nats is against the unconstrained best path; a label of free speech is told
+    as n_labels + label."""
+
+    cdef readonly Graph graph
+    cdef void *_memory
+    cdef pynna_search *_state
+    cdef readonly int n_best
+
+    def __cinit__(self, Graph graph, int blank, *, int n_best=1, int max_active=4096, double margin=30.0,
+                  double any_cost=0.5, double any_entry=2.0, label_bias=None):
+        cdef pynna_search_config config
+        cdef const float[::1] bias
+        pynna_search_defaults(graph.g.n_labels, &config)
+        config.blank, config.n_best, config.margin = blank, n_best, margin
+        config.max_active = max(16, min(max_active, graph.g.n_arcs + graph.g.n_states))
+        config.n_records = max(32768, 8 * max(1, n_best) * config.max_active)
+        config.any_cost, config.any_entry = any_cost, any_entry
+        if label_bias is not None:
+            bias = label_bias
+            if bias.shape[0] != graph.g.n_labels:
+                raise ArgumentError(f"label_bias has {bias.shape[0]} entries; {graph.g.n_labels} is right")
+            config.label_bias = &bias[0]
+        cdef const char *wrong = pynna_search_config_error(&graph.g, &config)
+        if wrong is not NULL:
+            raise ArgumentError(f"grammar search: {text(wrong)}")
+        self.graph = graph
+        self.n_labels = graph.g.n_labels
+        self.n_best = n_best
+        self.committed = []
+        cdef size_t size = pynna_search_size(&graph.g, &config)
+        self._memory = allocate(size)
+        check(pynna_search_init(self._memory, size, &graph.g, &config, &self._state), "grammar search")
+
+    def __dealloc__(self):
+        free(self._memory)
+
+    cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
+        cdef int32_t done = 0, n, i, n_tokens
+        cdef int status
+        cdef pynna_search_stats stats
+        cdef pynna_search_token tokens[64]
+        while done < n_frames:
+            check(pynna_search_get_stats(self._state, &stats), "grammar search")
+            n = min(stats.n_room, n_frames - done)
+            with nogil:
+                status = pynna_search_feed(self._state, &self.graph.g, log_probs + <Py_ssize_t> done * self.n_labels, n)
+            check(status, "grammar search")
+            done += n
+            n_tokens = 64
+            while n_tokens == 64:
+                check(pynna_search_take(self._state, 64, tokens, &n_tokens), "grammar search")
+                for i in range(n_tokens):
+                    self.committed.append(as_search_tuple(&tokens[i]))
+        return 0
+
+    cdef list _hypotheses(self, int n):
+        """[(score, labels, complete)], best first."""
+        cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
+        cdef pynna_search_hypothesis hypotheses[16]
+        cdef pynna_search_token *tokens = NULL
+        n = max(1, min(n, 16))
+        try:
+            pynna_search_nbest(self._state, &self.graph.g, n, hypotheses, &n_hypotheses, 0, NULL, &n_tokens)
+            tokens = <pynna_search_token *> allocate((n_tokens + 1) * sizeof(pynna_search_token))
+            check(pynna_search_nbest(self._state, &self.graph.g, n, hypotheses, &n_hypotheses, n_tokens, tokens,
+                                     &n_tokens), "grammar search")
+            return [(hypotheses[i].score, [as_search_tuple(&tokens[hypotheses[i].first + k])
+                                           for k in range(hypotheses[i].n_tokens)], bool(hypotheses[i].complete))
+                    for i in range(n_hypotheses)]
+        finally:
+            free(tokens)
+
+    def tails(self, int n):
+        """The n best [(score, labels after the committed ones)]: after `finish` sentences, if any is complete."""
+        return [(score, tokens) for score, tokens, _ in self._hypotheses(n)]
+
+    def finish(self):
+        """Ends the stream."""
+        check(pynna_search_finish(self._state), "grammar search")
+
+    @property
+    def complete(self):
+        """Whether the best hypothesis is a whole sentence of the graph."""
+        return self._hypotheses(1)[0][2]
+
+    @property
+    def stats(self):
+        """The search's counters: a dict; `free_score` is the unconstrained best path's."""
+        cdef pynna_search_stats stats
+        check(pynna_search_get_stats(self._state, &stats), "grammar search")
+        return dict(stats)
+
+
+cdef object as_search_tuple(const pynna_search_token *t):
+    return t.label, t.start, t.frame, t.log_prob, t.loss

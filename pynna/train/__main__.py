@@ -34,7 +34,7 @@ def _features(args: argparse.Namespace, config: configuration.Config) -> None:
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
     from .fit import Options, fit
 
-    fit(config, Options(args.until, args.threads, args.fresh))
+    fit(config, Options(args.until, args.threads, args.fresh, args.init))
 
 
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
+    p.add_argument("--init", type=Path, help="a .nna file to start from where there is no checkpoint")
     p.set_defaults(run=_fit)
 
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")

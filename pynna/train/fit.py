@@ -23,6 +23,8 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from tqdm import tqdm
 
+from pynna.mapping.dequantise import dequantise
+
 from .augment import Sounds, augment
 from .config import DATA, Config
 from .export import write_weights
@@ -35,11 +37,12 @@ POOL = 4000  # utterances drawn at a time, sorted by length within
 
 @dataclass(frozen=True)
 class Options:
-    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over."""
+    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over, and from which model."""
 
     until: str | None = None
     threads: int = 2
     fresh: bool = False
+    init: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,25 @@ def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float
     return float(rate * min(1.0, (step + 1) / 200))
 
 
+def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
+    """Give `net` the weights of a mapped model of its width; returns the model's label priors.
+
+    Raises
+    ------
+    ValueError
+        A model of another shape.
+    """
+    weights = dequantise(model)
+    if (weights.n_cell, weights.n_context) != (net.width, net.context):
+        raise ValueError(
+            f"{model} has {weights.n_cell} cells and a context of {weights.n_context} frames; the configuration says "
+            f"{net.width} and {net.context}"
+        )
+    net.take({name: torch.from_numpy(value.copy()) for name, value in weights.arrays.items()}, weights.forget_bias)
+    priors = weights.label_priors
+    return np.full(weights.n_labels, 1 / weights.n_labels, np.float32) if priors is None else np.array(priors)
+
+
 class Trainer:
     """One of the data-parallel processes; rank 0 also keeps time, checkpoints and exports."""
 
@@ -214,14 +236,18 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
         )
-        self.ema = [p.detach().clone() for p in self.parameters]
         self.priors = torch.full((29,), 1 / 29.0)
+        if args.init:
+            self.priors = torch.from_numpy(start_from(self.net, args.init))
+        self.ema = [p.detach().clone() for p in self.parameters]
         self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, -1.0
         self.loss, self.progress = float("nan"), 0.0
         self.counted = torch.zeros(4 + 29)  # loss, characters, frames, steps, posteriors, since the last synchronise
         self.checkpoint = config.folder("checkpoints") / "last.pt"
         if self.checkpoint.exists() and not args.fresh:
             self._restore()
+        elif args.init:  # a network that spells already
+            self.hard_since, self.batches.easy = -360.0, False
         self.until = _until(args.until, self.settings["minutes"] * 60 - self.seconds)
         self.left_at_start = self.until - time.time()
         self.progress = self.seconds / (self.seconds + self.left_at_start)

@@ -105,3 +105,20 @@ class Network(nn.Module):
         out["lstm_fused_cell/kernel"] = self.kernel.detach()
         out["lstm_fused_cell/bias"] = self.gate_bias.detach()
         return {name: value.float() for name, value in out.items()}
+
+    @torch.no_grad()
+    def take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
+        """Load exported variables; the inverse of `arrays`, for a network with its own normalisation."""
+        steps = 2 * self.context + 1
+        mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
+        for layer in DENSE:
+            weights = arrays[f"layer_{layer}/weights"].double()
+            bias = arrays[f"layer_{layer}/bias"].double()
+            if layer == 1:
+                bias = bias + mean @ weights
+                weights = weights * std[:, None]
+            self.weights[str(layer)].copy_(weights)
+            self.bias[str(layer)].copy_(bias)
+        self.kernel.copy_(arrays["lstm_fused_cell/kernel"])
+        self.gate_bias.copy_(arrays["lstm_fused_cell/bias"])
+        self.gate_bias[2 * self.width : 3 * self.width] += forget_bias - self.forget_bias
