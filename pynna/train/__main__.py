@@ -13,7 +13,7 @@ from . import config as configuration
 def _text(args: argparse.Namespace, config: configuration.Config) -> None:
     from .text import Sampler
 
-    sampler = Sampler(config["text"]["car_share"], Path(config["text"]["wordnet"]))
+    sampler = Sampler(config["text"])
     rng = random.Random(config["seed"])
     for _ in range(args.n):
         print(sampler.sample(rng))

@@ -53,7 +53,7 @@ def tempo(x: F32, rate: float) -> F32:
 def equaliser(rng: Rng, spread: float) -> F32:
     """Random smooth gain of each bin: a curve through a few points on the mel axis, and a tilt."""
     points = rng.integers(3, 8)
-    curve = rng.normal(0, spread, points) + np.linspace(-1, 1, points) * rng.normal(0, 1.3 * spread)
+    curve = rng.normal(0, spread, points) + np.linspace(-1, 1, points) * rng.normal(0, 2.0 * spread)
     gain = np.interp(MEL_POSITION, np.linspace(0, 1, points), curve)
     if rng.random() < 0.08:  # a telephone's or a cheap microphone's band
         low, high = rng.uniform(50, 350), rng.uniform(3200, 7800)
@@ -156,7 +156,7 @@ def augment(
     if on[2] and rng.random() < 0.8:
         recorded = rng.random() < 0.6 and sounds.noises
         noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
-        snr = rng.triangular(3, 20, 60)
+        snr = rng.triangular(-3, 14, 50)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -1.5)

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import io
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
+from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from . import engines
+from .align import cut
 from .config import Config
 from .features import spectrum
 from .speak import Pcm, broken, trim
@@ -59,14 +64,74 @@ def save_features(folder: Path, name: str, clips: list[tuple[Pcm, str, str]]) ->
     os.replace(index, folder / f"{name}.json")  # the index last: a shard without one is not there yet
 
 
-def _synthetic(config: Config, clips_path: Path) -> None:
-    with np.load(clips_path) as shard:
+def degrade(pcm: Pcm, rng: random.Random) -> Pcm:
+    """A clip as a bad recorder or line gives it: overdriven, in 8 bits, through a codec, or from a telephone."""
+    kind = rng.choice(("clip", "mulaw", "codec", "telephone"))
+    x = pcm.astype(np.float32) / max(1.0, float(np.abs(pcm.astype(np.int32)).max()))
+    if kind == "clip":
+        x = np.clip(x * rng.uniform(1.5, 6.0), -1, 1)
+        if rng.random() < 0.5:
+            x = np.sin(x * (np.pi / 2))  # a soft knee
+    elif kind == "codec":
+        file = io.BytesIO()
+        soundfile.write(file, 0.9 * x, engines.RATE, format="OGG", subtype="VORBIS", compression_level=1.0)
+        file.seek(0)
+        x = soundfile.read(file, dtype="float32")[0][: len(x)]
+    else:
+        if kind == "telephone":
+            x = resample_poly(resample_poly(x, 1, 2), 2, 1)[: len(x)]
+        x = np.sign(x) * np.round(127 * np.log1p(255 * np.minimum(np.abs(x), 1)) / np.log(256)) / 127  # ITU-T G.711
+        x = np.sign(x) * (256 ** np.abs(x) - 1) / 255
+    return np.asarray(np.clip(x, -1, 1) * rng.uniform(6000, 32000), np.int16)
+
+
+def _load_clips(path: Path) -> list[tuple[Pcm, str, str]]:
+    with np.load(path) as shard:
         pcm, offsets = shard["pcm"], shard["offsets"]
-        clips = [
+        return [
             (pcm[offsets[i] : offsets[i + 1]], str(text), str(voice))
             for i, (text, voice) in enumerate(zip(shard["text"], shard["voice"], strict=True))
         ]
+
+
+def _synthetic(config: Config, clips_path: Path) -> None:
+    rng, share = random.Random(clips_path.stem), config["features"]["degraded"]
+    clips = [
+        (degrade(pcm, rng) if rng.random() < share else pcm, text, voice)
+        for pcm, text, voice in _load_clips(clips_path)
+    ]
     save_features(config.folder("features"), clips_path.stem, clips)
+
+
+def _babble(config: Config, clips_path: Path) -> None:
+    """People who talk at once, as a noise: stretches of 12 s of two to eight voices."""
+    rng, clips = random.Random(1), [clip for clip, _, _ in _load_clips(clips_path)]
+    parts = []
+    for _ in range(40):
+        total = np.zeros(12 * engines.RATE, np.float32)
+        for _ in range(rng.randint(2, 8)):
+            voice = np.concatenate([rng.choice(clips) for _ in range(12)]).astype(np.float32)
+            total += np.resize(voice, len(total)) * rng.uniform(0.3, 1) / max(1.0, float(voice.std()))
+        parts.append(spectrum((total * (1638 / total.std())).clip(-32768, 32767).astype(np.int16)).astype(np.float16))
+    np.savez(
+        config.folder("features") / "noise-babble.npz",
+        spectra=np.concatenate(parts), offsets=np.cumsum([0] + [len(p) for p in parts]),
+    )  # fmt: skip
+
+
+def _cut(config: Config, folder: Path) -> None:
+    """Pieces of a corpus's long recordings, for training only."""
+    settings = config["corpora"]
+    rng = random.Random(folder.name)
+    clips: list[tuple[Pcm, str, str]] = []
+    for path, speaker, text in tqdm(read_manifest(folder), desc=f"{folder.name}, long", unit="clip"):
+        if speaker.partition(":")[0] in settings["exclude"] or is_test(speaker, path, settings["test_share"]):
+            continue
+        pcm = engines.read(folder / path)
+        if len(pcm) > settings["longest"] * engines.RATE:
+            clips += [(trim(piece), words, speaker) for piece, words in cut(pcm, text, rng, settings["passes"])]
+    clips = [clip for clip in clips if not broken(clip[0], clip[1], settings["longest"])]
+    save_features(config.folder("features"), f"cut-{folder.name}", clips)
 
 
 def _real(config: Config, folder: Path) -> None:
@@ -131,9 +196,14 @@ def features(config: Config, corpora: list[Path], noise: list[Path], rooms: list
     for folder in [*map(Path, settings["folders"]), *corpora]:
         if not (out / f"real-{folder.name}.json").exists():
             todo.append((_real, folder))
-    for path in sorted(config.folder("clips").glob("*-?????.npz")):
+        if not (out / f"cut-{folder.name}.json").exists():
+            todo.append((_cut, folder))
+    spoken = sorted(config.folder("clips").glob("*-?????.npz"))
+    for path in spoken:
         if not (out / f"{path.stem}.json").exists():
             todo.append((_synthetic, path))
+    if spoken and not (out / "noise-babble.npz").exists():
+        todo.append((_babble, spoken[0]))
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         pending: list[concurrent.futures.Future[None]] = [pool.submit(make, config, path) for make, path in todo]
         for future in tqdm(concurrent.futures.as_completed(pending), total=len(pending), desc="features", unit="shard"):

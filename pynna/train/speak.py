@@ -62,7 +62,7 @@ def make_shard(config: Config, index: int) -> str:
         return path.name
     settings = config["speak"]
     rng = random.Random(f"{config['seed']}/{index}")
-    sampler = Sampler(config["text"]["car_share"], Path(config["text"]["wordnet"]))
+    sampler = Sampler(config["text"])
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
     batch: list[tuple[str, str, float, float]] = []

@@ -9,8 +9,9 @@ import functools
 import random
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from .config import DATA
 
@@ -137,10 +138,18 @@ FUNCTION_SLOTS: dict[str, Callable[[random.Random], str]] = {
 
 
 class Grammar:
-    """Weighted sentence templates with alternatives, options and slots (see ``data/car.txt``)."""
+    """Weighted sentence templates with alternatives, options and slots (see ``data/car.txt``).
 
-    def __init__(self, templates: Path, slots: Path) -> None:
-        self.slots = {}
+    Parameters
+    ----------
+    templates, slots : Path
+        Files of sentence templates and of slots' fillers.
+    words : dict of str to list of str
+        More slots.
+    """
+
+    def __init__(self, templates: Path, slots: Path, words: dict[str, list[str]] | None = None) -> None:
+        self.slots = dict(words or {})
         for line in _lines(slots):
             name, _, alternatives = line.partition(" = ")
             self.slots[name] = alternatives.split("|")
@@ -229,18 +238,39 @@ def _wordnet(folder: Path) -> tuple[list[str], list[str], list[float]]:
     return phrases, words, [counts[w] ** 0.75 for w in words]
 
 
-class Sampler:
-    """Sentences of the whole mix, one stream for each seed."""
+@functools.lru_cache(maxsize=2)
+def _dictionary(folder: Path) -> dict[str, list[str]]:
+    """WordNet's single words that occur in its tagged texts, as slots: noun, nouns, adjective, verb."""
+    words: dict[str, list[str]] = {}
+    for slot, part in (("noun", "noun"), ("verb", "verb"), ("adjective", "adj")):
+        words[slot] = []
+        for line in (folder / f"index.{part}").read_text(encoding="latin-1").splitlines():
+            fields = line.split()
+            lemma = fields[0] if not line.startswith("  ") else ""
+            n_pointers = int(fields[3]) if lemma else 0
+            if re.fullmatch("[a-z]{2,12}", lemma) and int(fields[5 + n_pointers]) > 0:
+                words[slot].append(lemma)
+    plural = {"s": "es", "x": "es", "h": "es", "y": "ies"}
+    words["nouns"] = [(w[:-1] if w[-1] == "y" else w) + plural.get(w[-1], "s") for w in words["noun"]]
+    return words
 
-    def __init__(self, car_share: float, wordnet: Path) -> None:
+
+class Sampler:
+    """Sentences of the whole mix, one stream for each seed: the car's, requests of any domain, broad English."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        wordnet = Path(settings["wordnet"])
         self.car = Grammar(DATA / "car.txt", DATA / "slots.txt")
+        self.requests = Grammar(DATA / "requests.txt", DATA / "slots.txt", _dictionary(wordnet))
         self.broad = BroadEnglish(wordnet)
-        self.car_share = car_share
+        self.shares = settings["car_share"], settings["request_share"]
 
     def sample(self, rng: random.Random, longest: int = 75) -> str:
         """One sentence of at most `longest` characters."""
+        car, requests = self.shares
         while True:
-            source = self.car if rng.random() < self.car_share else self.broad
+            draw = rng.random()
+            source = self.car if draw < car else self.requests if draw < car + requests else self.broad
             text = source.sample(rng)
             if 0 < len(text) <= longest:
                 return text
