@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from pynna import _core
 from pynna.decoder import Decoder, DecoderOptions
@@ -16,6 +17,7 @@ from pynna.errors import (
     ArgumentError,
     AudioError,
     FinishedError,
+    GrammarError,
     IsaError,
     MappingError,
     ModelFileError,
@@ -26,15 +28,23 @@ from pynna.model import Model, build_info, load
 from pynna.results import Alternative, Result, Word
 from pynna.stream import Group, Stream
 
+if TYPE_CHECKING:
+    from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR
+    from pynna.grammar import Grammar as Grammar
+    from pynna.mapping import map_model as map_model
+
 __version__: str = _core.version()
 
 __all__ = [
+    "CAR_GRAMMAR",
     "Alternative",
     "ArgumentError",
     "AudioError",
     "Decoder",
     "DecoderOptions",
     "FinishedError",
+    "Grammar",
+    "GrammarError",
     "Group",
     "IsaError",
     "MappingError",
@@ -51,10 +61,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`map_model` is fetched when first asked for: who only listens needs no importer."""
-    if name == "map_model":
-        from pynna.mapping import map_model
+_LATER = {"map_model": "pynna.mapping", "Grammar": "pynna.grammar", "CAR_GRAMMAR": "pynna.grammar"}
 
-        return map_model
+
+def __getattr__(name: str) -> Any:
+    """What is fetched when first asked for: who only listens needs no importer, and no sentence file."""
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'pynna' has no attribute {name!r}")

@@ -31,6 +31,10 @@ class AudioError(PynnaError, ValueError):
     """Audio that cannot be read or is not what it should be."""
 
 
+class GrammarError(PynnaError, ValueError):
+    """A sentence file or a grammar is wrong; the message names file, line and word."""
+
+
 class MappingError(PynnaError, ValueError):
     """A trained model that cannot be mapped."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 
@@ -61,7 +62,8 @@ def viterbi(rows, sentence):
     return max(score[-1], score[-2] if len(states) > 1 else -np.inf)
 
 
-sentences = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple), min_size=1, max_size=8, unique=True)
+words = st.lists(st.integers(0, 2), min_size=1, max_size=5).map(tuple)
+sentences = st.lists(words, min_size=1, max_size=8, unique=True)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -193,10 +195,8 @@ def test_a_graph_survives_its_bytes():
     for at in itertools.chain(range(8, 24), range(32, len(data) - 4)):  # damage: refused, or another good graph
         damaged = bytearray(data)
         damaged[at] ^= 0x80
-        try:
+        with contextlib.suppress(PynnaError):
             decode(_core.Graph.from_bytes(bytes(damaged)), rows)
-        except PynnaError:
-            pass
 
 
 @pytest.mark.parametrize(

@@ -64,5 +64,5 @@ def _clip(model: NnaModel) -> float:
                                                                                       "layer_5"))
 
 
-def _card(model: NnaModel) -> dict[str, str]:
+def _card(model: NnaModel) -> dict[str, Any]:
     return {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}

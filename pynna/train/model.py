@@ -106,9 +106,12 @@ class Network(nn.Module):
         out["lstm_fused_cell/bias"] = self.gate_bias.detach()
         return {name: value.float() for name, value in out.items()}
 
-    @torch.no_grad()
     def take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
         """Load exported variables; the inverse of `arrays`, for a network with its own normalisation."""
+        with torch.no_grad():
+            self._take(arrays, forget_bias)
+
+    def _take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
         steps = 2 * self.context + 1
         mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
         for layer in DENSE:

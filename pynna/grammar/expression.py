@@ -1,0 +1,157 @@
+"""What a sentence template is made of; drawing from it, and matching text with it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+FREE = 0xE000
+"""Added to the code of a character that was heard in free speech (Unicode's private use area)."""
+
+Slots = dict[str, Any]
+Found = tuple[int, Slots]
+"""Where a match ends, and the slots that it has filled."""
+
+
+def is_free(character: str) -> bool:
+    """Whether a character was heard in free speech."""
+    return FREE <= ord(character) <= 0xF8FF
+
+
+def plain(text: str) -> str:
+    """Free speech as ordinary text."""
+    return "".join(chr(ord(c) - FREE) if is_free(c) else c for c in text)
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Literal text, normalised; a space stands for the gap between words, or for nothing at a sentence's ends."""
+
+    text: str
+    where: str = ""
+
+    def sample(self, rng: random.Random, slots: Slots) -> str:
+        return self.text
+
+    def match(self, text: str, at: int) -> Iterator[Found]:
+        for c in self.text:
+            if at < len(text) and text[at] == c:
+                at += 1
+            elif c != " " or not (at in (0, len(text)) or text[at - 1] == " "):
+                return
+        yield at, {}
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """One after the other."""
+
+    items: tuple[Expression, ...]
+
+    def sample(self, rng: random.Random, slots: Slots) -> str:
+        return "".join(item.sample(rng, slots) for item in self.items)
+
+    def match(self, text: str, at: int) -> Iterator[Found]:
+        yield from self._match(text, at, 0)
+
+    def _match(self, text: str, at: int, i: int) -> Iterator[Found]:
+        if i == len(self.items):
+            yield at, {}
+            return
+        for end, slots in self.items[i].match(text, at):
+            for last, more in self._match(text, end, i + 1):
+                yield last, {**slots, **more}
+
+
+@dataclass(frozen=True, eq=False)
+class Alternative:
+    """One of these."""
+
+    items: tuple[Expression, ...]
+
+    def sample(self, rng: random.Random, slots: Slots) -> str:
+        return rng.choice(self.items).sample(rng, slots)
+
+    def match(self, text: str, at: int) -> Iterator[Found]:
+        for item in self.items:
+            yield from item.match(text, at)
+
+
+class ValueList:
+    """A list's values: spoken forms and what each stands for. Plain forms are found by their text."""
+
+    def __init__(self, values: list[tuple[Expression, Any]]) -> None:
+        self.values = values
+        self.plain: dict[str, Any] = {}
+        self.templates: list[tuple[Expression, Any]] = []
+        for expression, value in values:
+            if isinstance(expression, Text):
+                self.plain.setdefault(expression.text.strip(), value)
+            else:
+                self.templates.append((expression, value))
+        self._lengths = sorted({len(form) for form in self.plain}, reverse=True)
+
+    def sample(self, rng: random.Random, slots: Slots) -> tuple[str, Any]:
+        """A spoken form and its value."""
+        expression, value = rng.choice(self.values)
+        return expression.sample(rng, slots), value
+
+    def match(self, text: str, at: int) -> Iterator[tuple[int, Any]]:
+        """Ends and values of the forms that the text goes on with, the longest plain ones first."""
+        for length in self._lengths:
+            value = self.plain.get(text[at : at + length], self)
+            if value is not self and at + length <= len(text):
+                yield at + length, value
+        for expression, value in self.templates:
+            for end, _ in expression.match(text, at):
+                yield end, value
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A value of a list, which fills a slot."""
+
+    name: str
+    values: ValueList
+
+    def sample(self, rng: random.Random, slots: Slots) -> str:
+        spoken, slots[self.name] = self.values.sample(rng, slots)
+        return spoken
+
+    def match(self, text: str, at: int) -> Iterator[Found]:
+        for end, value in self.values.match(text, at):
+            yield end, {self.name: value}
+
+
+@dataclass(frozen=True, eq=False)
+class Wildcard:
+    """Free speech, which fills a slot with its text."""
+
+    name: str
+
+    def sample(self, rng: random.Random, slots: Slots) -> str:
+        slots[self.name] = "something"
+        return "something"
+
+    def match(self, text: str, at: int) -> Iterator[Found]:
+        end = at
+        while end < len(text) and is_free(text[end]):
+            end += 1
+        if end > at:
+            yield end, {self.name: " ".join(plain(text[at:end]).split())}
+            return
+        for end in range(at + 1, len(text) + 1):  # text that was typed: up to some word's end
+            if end == len(text) or text[end] == " ":
+                yield end, {self.name: text[at:end]}
+
+
+Expression = Text | Sequence | Alternative | Slot | Wildcard
+
+
+def has_wildcard(expression: Expression) -> bool:
+    """Whether free speech is part of it."""
+    if isinstance(expression, (Sequence, Alternative)):
+        return any(has_wildcard(item) for item in expression.items)
+    return isinstance(expression, Wildcard)

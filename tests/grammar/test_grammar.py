@@ -1,0 +1,372 @@
+"""Sentence files: what they accept, what it means, and what is told when they are wrong."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import random
+import re
+import time
+
+import pytest
+from hassil.expression import TextChunk
+from hassil.intents import TextSlotList, TextSlotValue
+from hassil.parse_expression import parse_sentence
+from hassil.sample import sample_sentence
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pynna
+from pynna.errors import GrammarError
+from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.grammar.grammar import free_text
+from pynna.grammar.spoken import normalise, number_words
+
+LABELS = (*" abcdefghijklmnopqrstuvwxyz'", "")
+
+
+def grammar(*sentences, **more):
+    return Grammar.from_dict({"intents": {"Test": {"data": [{"sentences": list(sentences)}]}}, **more})
+
+
+def accepted(g, limit=5000):
+    return set(g.sentences(limit))
+
+
+def accepts(automaton, text):
+    state = automaton.start
+    for c in text:
+        state = automaton.arcs(state).get(LABELS.index(c), -1)
+        if state < 0:
+            return False
+    return bool(automaton.is_final[state])
+
+
+# ---- templates, against hassil's own sampler ---------------------------------------------------------------------------
+
+words = st.sampled_from(["a", "on", "off", "lamp", "lamps", "the", "to", "be"])
+templates = st.recursive(
+    words,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map(" ".join),
+        st.lists(inner, min_size=2, max_size=3).map(lambda i: f"({'|'.join(i)})"),
+        inner.map(lambda i: f"[{i}]"),
+        inner.map(lambda i: f"{i}[s]" if i[-1].isalpha() else i),
+        st.just("{room}"),
+    ),
+    max_leaves=7,
+)
+ROOMS = ["kitchen", "bath room", "bed room"]
+
+
+def hassil_sentences(template):
+    rooms = TextSlotList("room", [TextSlotValue(TextChunk(r), r) for r in ROOMS])
+    drawn = sample_sentence(parse_sentence(template), {"room": rooms}, {})
+    return {" ".join(text.split()) for text in itertools.islice(drawn, 5000)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(templates)
+def test_the_automaton_accepts_what_hassil_draws_and_nothing_else(template):
+    truth = hassil_sentences(f"go {template}")
+    g = grammar(f"go {template}", lists={"room": {"values": ROOMS}})
+    assert accepted(g) == truth
+    assert g.automaton(LABELS).n_sentences() == len(truth)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(templates, min_size=1, max_size=4))
+def test_the_automaton_is_minimal_and_deterministic(several):
+    a = grammar(*(f"go {t}" for t in several), lists={"room": {"values": ROOMS}}).automaton(LABELS)
+    states = [(bool(a.is_final[s]), tuple(sorted(a.arcs(s).items()))) for s in range(a.n_states)]
+    assert len(set(states)) == a.n_states  # acyclic, so two states that accept the same would be equal
+    assert len(a.arc_label) == sum(len(arcs) for _, arcs in states)
+    useful = {a.start}
+    for s in range(a.n_states - 1, -1, -1):  # arcs lead to lower numbers
+        if s in useful:
+            useful.update(a.arcs(s).values())
+    assert useful == set(range(a.n_states))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(templates, min_size=1, max_size=4), st.integers(0, 2**32))
+def test_parse_finds_a_template_for_every_sample(several, seed):
+    g = grammar(*(f"go {t}" for t in several), lists={"room": {"values": ROOMS}})
+    sentence = g.sample(random.Random(seed))
+    match = g.parse(sentence.text)
+    assert match is not None and match.text == sentence.text
+    assert accepts(g.automaton(LABELS), sentence.text)
+    assert g.parse(sentence.text + " nonsense") is None
+
+
+def test_permutations_rules_ranges_and_values():
+    g = grammar(
+        "(red;big) car",
+        "<polite> go {n}",
+        "at {t} degrees",
+        "to {place}",
+        expansion_rules={"polite": "[(please|kindly)]"},
+        lists={
+            "n": {"range": {"from": 1, "to": 3}},
+            "t": {"range": {"from": 20, "to": 21, "fractions": "halves"}},
+            "place": {"values": ["home", {"in": "(the|my) office", "out": "work"}, {"in": 7, "out": "seven!"}]},
+        },
+    )
+    assert {"red big car", "big red car", "please go one", "kindly go three", "go two"} <= accepted(g)
+    assert g.parse("at twenty point five degrees").slots == {"t": 20.5}
+    assert g.parse("at 21 degrees").slots == {"t": 21}
+    assert g.parse("to my office").slots == {"place": "work"}
+    assert g.parse("to seven").slots == {"place": "seven!"}
+    assert g.parse("to her office") is None
+    assert "to office" not in accepted(g)
+
+
+def test_numbers_are_spoken_as_people_do():
+    assert number_words(21.5) == ("twenty one point five",)
+    assert number_words(-4) == ("minus four",)
+    assert set(number_words(105)) == {"one hundred five", "one hundred and five"}
+    assert (
+        normalise("It's 21.5° & rising (fast) - Café!") == "it's twenty one point five degrees and rising fast cafe "
+    )
+
+
+def test_intents_slots_and_replies():
+    text = """
+intents:
+  Set:
+    data:
+      - sentences: ["set {what} to {level}"]
+        slots: {unit: percent}
+      - sentences: ["full {what}"]
+        slots: {level: 100}
+        response: full
+  Ask: {data: [{sentences: ["what is (it|that)"], response: "It is {what}."}]}
+lists:
+  what: {values: [volume, brightness]}
+  level: {range: {from: 0, to: 10}}
+responses:
+  Set: {default: "{what} is {level} {unit}", full: "all of {what}"}
+"""
+    g = Grammar.from_yaml(io.StringIO(text))
+    assert g.intents == ("Set", "Ask")
+    assert g.lists == {"what": ["volume", "brightness"]}
+    match = g.parse("Set volume to 7!")
+    assert (match.intent, match.slots, match.reply) == (
+        "Set",
+        {"what": "volume", "level": 7, "unit": "percent"},
+        "volume is 7 percent",
+    )
+    assert g.parse("full brightness").reply == "all of brightness"
+    assert g.parse("what is that").reply == "It is ."
+    assert g.parse("what is") is None
+
+
+def test_the_first_template_counts_and_literal_before_free():
+    g = Grammar.from_dict(
+        {
+            "intents": {
+                "Free": {"sentences": ["play {song}"]},
+                "First": {"sentences": ["play [the] radio"]},
+                "Second": {"sentences": ["play radio"]},
+            },
+            "lists": {"song": {"wildcard": True}},
+        }
+    )
+    assert g.parse("play radio").intent == "First"
+    assert g.parse("play let it be").slots == {"song": "let it be"}
+    heard = "play " + free_text("hey  jude ")
+    assert g.parse(heard).slots == {"song": "hey jude"}
+    assert g.parse(heard).text == "play hey jude"
+
+
+def test_lists_can_be_replaced_and_the_old_grammar_stays():
+    g = grammar("call {who} now", lists={"who": {"values": ["anna"]}, "x": {"wildcard": True}})
+    new = g.with_lists({"who": ["bob", ("my (brother|bro)", "Tim")]})
+    assert accepted(g) == {"call anna now"}
+    assert accepted(new) == {"call bob now", "call my bro now", "call my brother now"}
+    assert new.parse("call my bro now").slots == {"who": "Tim"}
+    with pytest.raises(GrammarError, match="no list 'whom'; it has who"):
+        g.with_lists({"whom": ["x"]})
+    with pytest.raises(GrammarError, match="empty"):
+        g.with_lists({"who": []})
+
+
+def test_wake_words_and_filler():
+    g = grammar("go left").with_wake_words(["computer", "hey car"])
+    assert accepted(g) == {"computer go left", "hey car go left"}
+    assert g.parse("hey car go left").text == "go left"
+    assert accepted(grammar("go left").with_wake_words(["computer"], required=False)) == {
+        "go left",
+        "computer go left",
+    }
+    filled = g.with_filler()
+    assert accepted(filled) == {
+        f"{a}{w} go left{b}" for a in ("", "...") for b in ("", "...") for w in ("computer", "hey car")
+    }
+    assert filled.parse(free_text("so ") + "computer go left" + free_text(" now")).intent == "Test"
+    with pytest.raises(GrammarError, match="wake word"):
+        g.with_wake_words(["!"])
+
+
+def test_plain_sentences():
+    g = Grammar.from_sentences(["Play music", "play  music!", "Stop."])
+    assert accepted(g) == {"play music", "stop"}
+    assert g.parse("play music").intent == "play music"
+    with pytest.raises(GrammarError, match="no sentence"):
+        Grammar.from_sentences([])
+
+
+# ---- JSGF ---------------------------------------------------------------------------------------------------------------
+
+JSGF = """#JSGF V1.0 UTF-8 en;
+grammar car; // a comment
+public <command> = <polite> /2/ (open {act=open} | close {act=close}) [the] (<thing>)+;
+<polite> = [please];
+<thing> = window {what=w} | "sun roof" {what=s} | /0.5/ door; /* another
+one */
+public <stop> = stop*
+  now;
+"""
+
+
+def test_jsgf():
+    g = Grammar.from_jsgf(io.StringIO(JSGF))
+    assert g.intents == ("command", "stop")
+    assert {"please open the window", "close sun roof", "open door door", "now", "stop stop now"} <= accepted(g)
+    match = g.parse("please close the sun roof")
+    assert (match.intent, match.slots) == ("command", {"act": "close", "what": "s"})
+    assert g.parse("open") is None
+    sentence = g.sample(random.Random(3))
+    assert g.parse(sentence.text) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grammar x;", ":1: no JSGF"),
+        ("#JSGF V1.0;\ngrammar g;\n<a> = b;", "no public rule"),
+        ("#JSGF V1.0;\npublic <a> = b <c>;", ":2: there is no rule <c>"),
+        ("#JSGF V1.0;\npublic <a> = b\n <c>; <c> = <a>;", ":3: the rule <a> contains itself: <a> -> <c> -> <a>"),
+        ("#JSGF V1.0;\nimport <x.y>;", ":2: import"),
+        ("#JSGF V1.0;\npublic <a> = (b;", "needed"),
+        ("#JSGF V1.0;\npublic <a> = b | ;", "is needed"),
+        ("#JSGF V1.0;\npublic <a> = b", "the end of the file"),
+        ("#JSGF V1.0;\npublic <a> = {x} b;", "is needed"),
+        ('#JSGF V1.0;\npublic <a> = "b;', "not closed"),
+    ],
+)
+def test_wrong_jsgf_is_told(text, message):
+    with pytest.raises(GrammarError, match=re.escape(message)):
+        Grammar.from_jsgf(io.StringIO(text))
+
+
+# ---- what is told when a file is wrong --------------------------------------------------------------------------------
+
+HEAD = "intents:\n  A:\n    data:\n      - sentences:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("intents: [", ":1: no YAML"),
+        ("a: b", "no `intents:`"),
+        ("- a", "no `intents:`"),
+        ("intents: {}", "no sentence"),
+        ("intents:\n  A: {data: []}", ":2: intent 'A' has no `data:`"),
+        ("intents:\n  A: {data: [{sentences: []}]}", ":2: intent 'A': `sentences:`"),
+        (HEAD + "          - go\n          - turn (on|off\n", ":6: 'turn (on|off'"),
+        (HEAD + "          - go\n          - turn on]\n", ":6: 'turn on]'"),
+        (
+            HEAD + "          - call {who}\n",
+            ":5: 'call {who}' names the list {who}, which is not there; there are no lists",
+        ),
+        (
+            HEAD + "          - <x> go\nexpansion_rules: {y: z}\n",
+            ":5: '<x> go' names the rule <x>, which is not there; there is y",
+        ),
+        (
+            HEAD + "          - go <x>\nexpansion_rules:\n  x: a <y>\n  y: b <x>\n",
+            ":7: the rule <x> contains itself: <x> -> <y> -> <x>",
+        ),
+        (HEAD + "          - go {l}\nlists:\n  l: {values: []}\n", ":7: list 'l' is empty"),
+        (HEAD + "          - go {l}\nlists:\n  l: {values: x}\n", "list 'l' needs `values:`"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 3, to: 1}}\n", "from 3 to 1"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {to: 1}}\n", "needs `from:` and `to:`"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {from: a, to: 1}}\n", "whole numbers"),
+        (HEAD + "          - go {l}\nlists:\n  l: {values: [{out: 3}]}\n", "`in:` a text"),
+        (HEAD + "          - (a;b;c;d;e;f) go\n", "permutation"),
+    ],
+)
+def test_wrong_files_are_told_with_line_and_word(text, message):
+    with pytest.raises(GrammarError, match=re.escape(message)):
+        Grammar.from_yaml(io.StringIO(text))
+
+
+def test_letters_that_the_alphabet_lacks_are_told():
+    g = Grammar.from_yaml(io.StringIO(HEAD + "          - stop\n          - go to 東京 now\n"))
+    with pytest.raises(GrammarError, match=r":6: '東京': the model's alphabet has no '東'"):
+        g.automaton(LABELS)
+
+
+def test_sentences_that_may_be_empty_are_refused():
+    with pytest.raises(GrammarError, match="may be empty"):
+        grammar("[go]").automaton(LABELS)
+
+
+def test_a_grammar_without_bounds_is_refused(monkeypatch):
+    from pynna.grammar import automaton
+
+    monkeypatch.setattr(automaton.Builder.__init__, "__defaults__", (2000,))
+    names = [f"x{'abcdefghij'[i % 10]}{i}" for i in range(300)]
+    with pytest.raises(GrammarError, match="more than 2,000 states"):
+        grammar(*(f"set {{n}} {{n}} {'abcdefghijk'[i]}" for i in range(11)), lists={"n": names}).automaton(LABELS)
+
+
+def test_no_file_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Grammar.from_yaml(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GrammarError, match="UTF-8"):
+        Grammar.from_yaml(tmp_path / "bytes.yaml")
+
+
+# ---- the car's file, and size --------------------------------------------------------------------------------------------
+
+
+def test_the_cars_file_knows_the_recorded_commands():
+    g = Grammar.from_yaml(CAR_GRAMMAR)
+    assert len(g.intents) >= 40
+    recordings = CAR_GRAMMAR.parents[2] / "recordings" / "manifest.tsv"
+    rows = [line.split("\t") for line in recordings.read_text().splitlines()[1:]]
+    commands = [text for path, _, text in rows if "/" not in path]
+    assert len(commands) >= 12
+    assert [text for text in commands if g.parse(text) is None] == []
+    assert g.parse("turn on the air conditioning").slots == {"state": "on"}
+    rng = random.Random(1)
+    for _ in range(200):
+        sentence = g.sample(rng)
+        match = g.parse(sentence.text)
+        assert match is not None and (match.intent, match.slots) == (sentence.intent, sentence.slots)
+
+
+def test_two_hundred_templates_with_lists_of_a_thousand_stay_small():
+    rng = random.Random(2)
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    names = sorted({"".join(rng.choices(syllables, k=rng.randint(2, 5))) for _ in range(1050)})[:1000]
+    verbs = [
+        f"{a}{b}"
+        for a in ("call", "play", "show", "find", "open", "send", "read", "move", "take", "stop")
+        for b in ("er", "ing", "ed", "s", "ers", "able", "ful", "ly", "y", "ness")
+    ]
+    sentences = [f"{v} [the] {{name}} [please]" for v in verbs] + [f"{v} to {{other}} now" for v in verbs]
+    started = time.process_time()
+    g = grammar(*sentences, lists={"name": names, "other": names[::-1]})
+    graph = g.graph(LABELS)
+    assert time.process_time() - started < 20  # a machine ten times as slow as the one that it was made on
+    assert graph.n_bytes < 20e6
+    assert g.automaton(LABELS).n_sentences() == 100 * 1000 * 4 + 100 * 1000
+    assert g.parse(f"callers to {names[500]} now").slots == {"other": names[500]}
+
+
+def test_the_package_shows_it():
+    assert pynna.Grammar is Grammar
