@@ -25,7 +25,7 @@ from pynna.errors import (
     StateError,
 )
 from pynna.model import Model, build_info, load
-from pynna.results import Alternative, Result, Word
+from pynna.results import Alternative, GrammarResult, Interpretation, Result, Word
 from pynna.stream import Group, Stream
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ __all__ = [
     "FinishedError",
     "Grammar",
     "GrammarError",
+    "GrammarResult",
     "Group",
+    "Interpretation",
     "IsaError",
     "MappingError",
     "Model",

@@ -738,8 +738,9 @@ cdef class GraphDecoder(Decoder):
                     self.committed.append(as_search_tuple(&tokens[i]))
         return 0
 
-    cdef list _hypotheses(self, int n):
-        """[(score, labels, complete)], best first."""
+    def hypotheses(self, int n):
+        """The n best [(score, labels after the committed ones, whether it is a whole sentence)], best first: after
+        `finish` whole ones alone, if there are any."""
         cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
         cdef pynna_search_hypothesis hypotheses[16]
         cdef pynna_search_token *tokens = NULL
@@ -757,7 +758,7 @@ cdef class GraphDecoder(Decoder):
 
     def tails(self, int n):
         """The n best [(score, labels after the committed ones)]: after `finish` sentences, if any is complete."""
-        return [(score, tokens) for score, tokens, _ in self._hypotheses(n)]
+        return [(score, tokens) for score, tokens, _ in self.hypotheses(n)]
 
     def finish(self):
         """Ends the stream."""
@@ -766,7 +767,7 @@ cdef class GraphDecoder(Decoder):
     @property
     def complete(self):
         """Whether the best hypothesis is a whole sentence of the graph."""
-        return self._hypotheses(1)[0][2]
+        return self.hypotheses(1)[0][2]
 
     @property
     def stats(self):

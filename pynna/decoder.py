@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
+from pynna.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT
 from pynna.errors import ArgumentError, FinishedError, NotFiniteError
-from pynna.results import Result, Spelling, Token
+from pynna.results import GrammarResult, Result, Spelling, Token
+
+if TYPE_CHECKING:
+    from pynna.grammar import Grammar
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
-MAX_ALTERNATIVES = 100
+MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,28 @@ class DecoderOptions:
         Transcripts that a result carries, 1 to 100; greedy decoding has one.
     cutoff_prob, cutoff_top_n : float, int
         Labels looked at in a frame: the most probable ones up to this probability in all, and no more than this many.
-    prior_exponent : float
-        The labels' probabilities are divided by their priors (the model's ``label_priors``) to this power; 0 leaves
-        them as they are, and is all that greedy decoding takes.
+    prior_exponent : float, optional
+        The labels' probabilities are divided by their priors (the model's ``label_priors``) to this power. 0, which is
+        all that greedy decoding takes, leaves them as they are; a grammar has its own default, without which its
+        shortest sentences would win (`pynna.confidence.GRAMMAR_PRIOR_EXPONENT`).
+    grammar : Grammar, optional
+        The sentences that may be said: results are of the best of them, a `GrammarResult`. The search is exact and has
+        no beam; ``beam_width`` and the cutoffs do nothing then.
+    threshold : float
+        Confidence from which a grammar's sentence is accepted, 0 to 1.
+    free_cost, free_entry : float
+        Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     """
 
     beam_width: int = DEFAULT_BEAM_WIDTH
     alternatives: int = 1
     cutoff_prob: float = 1.0
     cutoff_top_n: int = 40
-    prior_exponent: float = 0.0
+    prior_exponent: float | None = None
+    grammar: Grammar | None = None
+    threshold: float = DEFAULT_THRESHOLD
+    free_cost: float = 0.5
+    free_entry: float = 2.0
 
     def __post_init__(self) -> None:
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
@@ -45,10 +62,23 @@ class DecoderOptions:
         _check_range("cutoff_top_n", self.cutoff_top_n, 1, 1 << 20)
         if not 0.0 < self.cutoff_prob <= 1.0:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
-        if not 0.0 <= self.prior_exponent <= 10.0:
+        if not 0.0 <= self.exponent <= 10.0:
             raise ArgumentError(f"prior_exponent is {self.prior_exponent}; 0 to 10 is right")
-        if self.prior_exponent > 0.0 and self.beam_width == 0:
+        if self.exponent > 0.0 and self.beam_width == 0 and self.grammar is None:
             raise ArgumentError("prior_exponent needs a beam search; greedy decoding (beam_width 0) takes no priors")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
+        if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
+            raise ArgumentError(f"free_cost and free_entry are {self.free_cost} and {self.free_entry}; 0 or more is right")
+        if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
+            raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar at most {MAX_GRAMMAR_ALTERNATIVES}")
+
+    @property
+    def exponent(self) -> float:
+        """The priors' exponent that counts."""
+        if self.prior_exponent is not None:
+            return self.prior_exponent
+        return 0.0 if self.grammar is None else GRAMMAR_PRIOR_EXPONENT
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:
@@ -82,8 +112,10 @@ class Decoder:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._spelling = Spelling(tuple(labels), seconds_per_frame)
-        if self.options.beam_width == 0:
-            self.core: _core.Decoder = _core.GreedyDecoder(n_labels, blank)
+        if self.options.grammar is not None:
+            self.core: _core.Decoder = self._graph_decoder(self.options.grammar, labels, blank, label_priors)
+        elif self.options.beam_width == 0:
+            self.core = _core.GreedyDecoder(n_labels, blank)
         else:
             bias = self._label_bias(label_priors, n_labels)
             self.core = _core.BeamDecoder(
@@ -93,15 +125,25 @@ class Decoder:
         self._n_spelled = 0
         self._finished = False
 
+    def _graph_decoder(self, grammar: Grammar, labels: Sequence[str], blank: int,
+                       label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
+        texts = tuple("" if i == blank else text for i, text in enumerate(labels))
+        n_best = max(self.options.alternatives, 1)
+        return _core.GraphDecoder(grammar.graph(texts), blank, n_best=n_best, any_cost=self.options.free_cost,
+                                  any_entry=self.options.free_entry,
+                                  label_bias=self._label_bias(label_priors, len(labels)))
+
     def _label_bias(self, label_priors: npt.ArrayLike | None, n_labels: int) -> npt.NDArray[np.float32] | None:
-        if self.options.prior_exponent == 0.0:
+        if self.options.exponent == 0.0:
+            return None
+        if label_priors is None and self.options.prior_exponent is None:
             return None
         if label_priors is None:
             raise ArgumentError("prior_exponent needs label_priors")
         priors = np.asarray(label_priors, np.float64)
         if priors.shape != (n_labels,) or not ((priors > 0.0) & (priors <= 1.0)).all():
             raise ArgumentError(f"label_priors are {priors.shape}; {n_labels} numbers above 0 and up to 1 are right")
-        return (-self.options.prior_exponent * np.log(priors)).astype(np.float32)
+        return (-self.options.exponent * np.log(priors)).astype(np.float32)
 
     def feed(self, log_probs: npt.ArrayLike) -> None:
         """Takes natural-log probabilities, float32 [n_frames, n_labels].
@@ -126,10 +168,14 @@ class Decoder:
 
     def result(self) -> Result:
         """The transcript so far, or after ``finish`` the whole."""
-        tails = self.core.tails(self.options.alternatives)
         committed: list[Token] = self.core.committed
         self._committed_text += self._spelling.text(committed[self._n_spelled :])
         self._n_spelled = len(committed)
+        if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
+            return GrammarResult(self._spelling, committed, self._committed_text,
+                                 self.core.hypotheses(self.options.alternatives), self.core.stats["free_score"],
+                                 self.options.grammar.parse, self.options.threshold)
+        tails = self.core.tails(self.options.alternatives)
         return Result(self._spelling, committed, self._committed_text, tails)
 
     def finish(self) -> Result:

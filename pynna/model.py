@@ -231,7 +231,7 @@ class Model:
         ----------
         **options
             The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent (0.0).
+            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry.
 
         Raises
         ------

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna.confidence import features, probability
+
+if TYPE_CHECKING:
+    from pynna.grammar import Match
 
 Token: TypeAlias = tuple[int, int, int, float]
 """(label, first frame of its run, frame of its highest probability, natural log of the probability there)"""
+
+
+FREE = 0xE000
+"""Added to the code of a letter that was heard in free speech (Unicode's private use area), for `Grammar.parse`."""
+
+
+def free_text(text: str) -> str:
+    """Text marked as heard in free speech."""
+    return "".join(chr(FREE + ord(c)) for c in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +76,18 @@ class Spelling:
 
     def text(self, tokens: Sequence[Token]) -> str:
         """The labels' texts, put together."""
-        return "".join(self.labels[token[0]] for token in tokens)
+        return "".join(map(self.letter, tokens))
+
+    def letter(self, token: Token) -> str:
+        """A label's text, be it a grammar's or heard in free speech."""
+        return self.labels[token[0] % len(self.labels)]
 
     def words(self, tokens: Sequence[Token]) -> tuple[Word, ...]:
         """The runs of labels between spaces."""
         words: list[Word] = []
         run: list[Token] = []
         for token in tokens:
-            if self.labels[token[0]] != " ":
+            if self.letter(token) != " ":
                 run.append(token)
             elif run:
                 words.append(self._word(run))
@@ -148,3 +169,114 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({self.text!r}, confidence={self.confidence:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation(Alternative):
+    """A sentence of a grammar and what it means.
+
+    Attributes
+    ----------
+    text, score : str, float
+        As of an `Alternative`; the score is of the best path, the priors divided out.
+    confidence : float
+        0 to 1, calibrated: the probability that this is what was said.
+    intent : str or None
+        None where the sentence is not complete yet.
+    slots : dict of str to value
+    reply : str
+    """
+
+    intent: str | None
+    slots: dict[str, Any]
+    reply: str
+
+
+class GrammarResult(Result):
+    """What a stream with a grammar has heard: a `Result` with a meaning.
+
+    Attributes
+    ----------
+    intent : str or None
+        What the best sentence means; None while it is not complete.
+    slots : dict of str to value
+    reply : str
+        The grammar's answer.
+    complete : bool
+        Whether the text is a whole sentence of the grammar.
+    confidence : float
+        0 to 1, calibrated: the probability that this sentence is what was said.
+    accepted : bool
+        Whether it is complete and its confidence reaches the threshold. What is not accepted is not to be acted on.
+    alternatives : tuple of Interpretation
+        The best sentences, best first; the first one is this one.
+    """
+
+    def __init__(self, spelling: Spelling, committed: Sequence[Any], committed_text: str,
+                 tails: Sequence[tuple[float, list[Any], bool]], free_score: float,
+                 parse: Callable[[str], Match | None], threshold: float) -> None:
+        super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, _ in tails])
+        self._complete = [complete for _, _, complete in tails]
+        self._free_score, self._parse, self._threshold = free_score, parse, threshold
+
+    def _text(self, tail: list[Any]) -> str:
+        return " ".join(super()._text(tail).split())
+
+    def _features(self, i: int) -> npt.NDArray[np.float64]:
+        score, tail = self._tails[i]
+        tokens: list[Any] = self._tokens(tail)
+        trailing = self._free_score - score - sum(token[4] for token in tokens)
+        space = self._spelling.labels.index(" ") if " " in self._spelling.labels else -1
+        return features(tokens, trailing, space, len(self._spelling.labels))
+
+    def _interpret(self, i: int) -> Interpretation:
+        score, tail = self._tails[i]
+        n_labels = len(self._spelling.labels)
+        letters = (self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t))
+                   for t in self._tokens(tail))
+        match = self._parse("".join(letters)) if self._complete[i] else None
+        sure = probability(self._features(i))
+        if match is None:
+            return Interpretation(self._text(tail), sure, score, None, {}, "")
+        return Interpretation(self._text(tail), sure, score, match.intent, match.slots, match.reply)
+
+    @cached_property
+    def alternatives(self) -> tuple[Interpretation, ...]:  # type: ignore[override]
+        return tuple(self._interpret(i) for i in range(len(self._tails)))
+
+    @property
+    def complete(self) -> bool:
+        return self._complete[0]
+
+    @cached_property
+    def confidence(self) -> float:
+        return probability(self._features(0))
+
+    @cached_property
+    def _best(self) -> Interpretation:
+        return self._interpret(0)
+
+    @property
+    def intent(self) -> str | None:
+        return self._best.intent
+
+    @property
+    def slots(self) -> dict[str, Any]:
+        return self._best.slots
+
+    @property
+    def reply(self) -> str:
+        return self._best.reply
+
+    @property
+    def accepted(self) -> bool:
+        return self._best.intent is not None and self.confidence >= self._threshold
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON can hold it: those of `Result`, intent, slots, reply, complete, accepted."""
+        return {**super().as_dict(), "intent": self.intent, "slots": self.slots, "reply": self.reply,
+                "complete": self.complete, "accepted": self.accepted}
+
+    def __repr__(self) -> str:
+        return (f"GrammarResult({self.text!r}, intent={self.intent!r}, slots={self.slots!r}, "
+                f"confidence={self.confidence:.3f}, accepted={self.accepted})")

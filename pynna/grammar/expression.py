@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-FREE = 0xE000
-"""Added to the code of a character that was heard in free speech (Unicode's private use area)."""
+from pynna.results import FREE
 
 Slots = dict[str, Any]
 Found = tuple[int, Slots]

@@ -15,7 +15,7 @@ from pynna.errors import GrammarError
 
 from . import jsgf, yaml_file
 from .automaton import Automaton, Builder
-from .expression import FREE, Expression, Text, has_wildcard, is_free, plain
+from .expression import Expression, Text, has_wildcard, is_free, plain
 from .sentences import Scope, where
 from .spoken import normalise
 
@@ -337,11 +337,6 @@ class Grammar:
 
     def __repr__(self) -> str:
         return f"<pynna.Grammar {self._file or 'of sentences'}: {len(self.intents)} intents>"
-
-
-def free_text(text: str) -> str:
-    """Text marked as heard in free speech."""
-    return "".join(chr(ord(c) + FREE) for c in text)
 
 
 def _read(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:

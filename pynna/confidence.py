@@ -1,0 +1,68 @@
+"""How sure a grammar's search is: a calibrated probability that the sentence is what was said.
+
+A sentence that was not said fits badly somewhere: forcing the network's output into it costs probability against the
+best path without a grammar. The features are that loss in nats, spread over the whole sentence and in its worst word,
+how sure the network is of the letters, and how many there are; a logistic function of them gives the probability.
+The weights are fitted by ``python -m pynna.train calibrate`` on speech of training voices inside and outside of
+grammars.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log")
+BIAS = 3.0
+WEIGHTS = (-2.0, -1.0, 1.0, 0.3)
+DEFAULT_THRESHOLD = 0.5
+"""Confidence from which a sentence is accepted."""
+
+GRAMMAR_PRIOR_EXPONENT = 0.7
+"""Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
+
+GrammarToken = tuple[int, int, int, float, float]
+"""(label, first frame, strongest frame, log-probability there, loss in nats since the label before)"""
+
+
+def features(tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int) -> npt.NDArray[np.float64]:
+    """`FEATURES` of a hypothesis.
+
+    Parameters
+    ----------
+    tokens : sequence of GrammarToken
+        Those of free speech, `n_labels` and above, count for nothing: they fit always.
+    trailing_loss : float
+        Nats lost after the last label.
+    space : int
+        The label between words, -1 for none.
+    n_labels : int
+    """
+    words: list[list[float]] = [[]]
+    sure = []
+    before = 0.0
+    for label, _, _, log_prob, loss in tokens:
+        if label >= n_labels:
+            continue
+        if label == space:
+            words.append([])
+            before += loss
+            continue
+        words[-1].append(loss + before)
+        before = 0.0
+        sure.append(log_prob)
+    if not sure:
+        return np.array([20.0, 20.0, -20.0, 0.0])
+    total = sum(map(sum, words)) + before + max(trailing_loss, 0.0)
+    # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
+    worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
+    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure))])
+
+
+def probability(x: npt.NDArray[np.float64]) -> float:
+    """The calibrated probability of a hypothesis with these features."""
+    z = BIAS + float(np.dot(WEIGHTS, x))
+    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))
