@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynna import _core
 from pynna.decoder import Decoder, DecoderOptions
+from pynna.endpoint import EndpointRules
 from pynna.errors import (
     ArgumentError,
     AudioError,
@@ -24,6 +25,7 @@ from pynna.errors import (
     PynnaError,
     StateError,
 )
+from pynna.listener import Event, Final, Listener, Partial, SpeechStart, Timeout
 from pynna.model import Model, build_info, load
 from pynna.results import Alternative, GrammarResult, Interpretation, Result, Word
 from pynna.stream import Group, Stream
@@ -36,12 +38,15 @@ if TYPE_CHECKING:
 __version__: str = _core.version()
 
 __all__ = [
-    "CAR_GRAMMAR",
     "Alternative",
     "ArgumentError",
     "AudioError",
+    "CAR_GRAMMAR",
     "Decoder",
     "DecoderOptions",
+    "EndpointRules",
+    "Event",
+    "Final",
     "FinishedError",
     "Grammar",
     "GrammarError",
@@ -49,13 +54,17 @@ __all__ = [
     "Group",
     "Interpretation",
     "IsaError",
+    "Listener",
     "MappingError",
     "Model",
     "ModelFileError",
+    "Partial",
     "PynnaError",
     "Result",
+    "SpeechStart",
     "StateError",
     "Stream",
+    "Timeout",
     "Word",
     "build_info",
     "load",

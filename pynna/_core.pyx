@@ -498,6 +498,34 @@ cdef class Decoder:
             self.feed_raw(&log_probs[0, 0], <int32_t> log_probs.shape[0])
 
 
+cdef class Collector(Decoder):
+    """No decoder: keeps what it is fed until it is taken."""
+
+    cdef list _rows
+
+    def __cinit__(self, int n_labels):
+        self.n_labels = n_labels
+        self.committed = []
+        self._rows = []
+
+    cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
+        if n_frames > 0:
+            self._rows.append(np.array(<float[:n_frames, :self.n_labels]> <float *> log_probs))
+        return 0
+
+    def take(self):
+        """[float32 [n_frames, n_labels]] since it was last asked."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def tails(self, int n):
+        """Nothing."""
+        return [(0.0, [])]
+
+    def finish(self):
+        """Nothing."""
+
+
 cdef class GreedyDecoder(Decoder):
     """The best label of each frame, repeats and blanks collapsed."""
 

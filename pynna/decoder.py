@@ -99,6 +99,8 @@ class Decoder:
         Needed for a ``prior_exponent`` other than 0.
     seconds_per_frame : float
         What a frame stands for in the words' times.
+    first_frame : int
+        The number of the first frame, which counts in the words' times.
     options : DecoderOptions
 
     Raises
@@ -108,10 +110,10 @@ class Decoder:
     """
 
     def __init__(self, labels: Sequence[str], *, blank: int | None = None, label_priors: npt.ArrayLike | None = None,
-                 seconds_per_frame: float = 0.02, options: DecoderOptions | None = None) -> None:
+                 seconds_per_frame: float = 0.02, first_frame: int = 0, options: DecoderOptions | None = None) -> None:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
-        self._spelling = Spelling(tuple(labels), seconds_per_frame)
+        self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame)
         if self.options.grammar is not None:
             self.core: _core.Decoder = self._graph_decoder(self.options.grammar, labels, blank, label_priors)
         elif self.options.beam_width == 0:

@@ -16,8 +16,10 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.audio import AudioPath, load_audio
 from pynna.decoder import DecoderOptions
+from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
 from pynna.results import Result
+from pynna.listener import Listener
 from pynna.stream import Group, Stream
 
 MODELS = Path(__file__).parent / "models"
@@ -239,6 +241,22 @@ class Model:
             An option out of range.
         """
         return Stream(self, DecoderOptions(**options))
+
+    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
+        """A stream that tells where utterances begin and end: events instead of one result.
+
+        Parameters
+        ----------
+        rules : EndpointRules, optional
+        **options
+            As for ``stream``.
+
+        Raises
+        ------
+        ArgumentError
+            An option out of range.
+        """
+        return Listener(self, DecoderOptions(**options), rules or EndpointRules())
 
     def group(self) -> Group:
         """A group: up to 16 streams through one step call."""

@@ -73,6 +73,7 @@ class Spelling:
 
     labels: tuple[str, ...]
     seconds_per_frame: float
+    first_frame: int = 0
 
     def text(self, tokens: Sequence[Token]) -> str:
         """The labels' texts, put together."""
@@ -97,8 +98,9 @@ class Spelling:
         return tuple(words)
 
     def _word(self, run: Sequence[Token]) -> Word:
-        start, end = run[0][1] * self.seconds_per_frame, (run[-1][2] + 1) * self.seconds_per_frame
-        return Word(self.text(run), round(start, 6), round(end, 6), confidence(run))
+        start, end = self.first_frame + run[0][1], self.first_frame + run[-1][2] + 1
+        return Word(self.text(run), round(start * self.seconds_per_frame, 6), round(end * self.seconds_per_frame, 6),
+                    confidence(run))
 
 
 def confidence(tokens: Sequence[Token]) -> float:
@@ -248,9 +250,14 @@ class GrammarResult(Result):
     def complete(self) -> bool:
         return self._complete[0]
 
+    @property
+    def features(self) -> npt.NDArray[np.float64]:
+        """What the confidence is made of: `pynna.confidence.FEATURES`, float64 [4]."""
+        return self._features(0)
+
     @cached_property
     def confidence(self) -> float:
-        return probability(self._features(0))
+        return probability(self.features)
 
     @cached_property
     def _best(self) -> Interpretation:

@@ -11,16 +11,18 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.audio import as_pcm
 from pynna.decoder import Decoder, DecoderOptions
+from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, AudioError, FinishedError, StateError
 from pynna.results import Result
 
 if TYPE_CHECKING:
+    from pynna.listener import Listener
     from pynna.model import Model
 
 Pcm = npt.NDArray[np.int16]
 
 
-def _samples(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
+def samples(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
     """What `Stream.feed` takes, as int16."""
     if isinstance(pcm, (bytes, bytearray)) or (isinstance(pcm, memoryview) and pcm.itemsize == 1):
         data = bytes(pcm)
@@ -36,10 +38,10 @@ class Stream:
     Audio may come in chunks of any size; the result is the same to the bit. A stream belongs to one thread at a time.
     """
 
-    def __init__(self, model: Model, options: DecoderOptions, group: Group | None = None) -> None:
+    def __init__(self, model: Model, options: DecoderOptions, group: Group | None = None, decoder: Any = None) -> None:
         self.model = model
-        self.decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
-                               seconds_per_frame=model.seconds_per_step)
+        self.decoder = decoder or Decoder(model.labels, label_priors=model.label_priors, options=options,
+                                          seconds_per_frame=model.seconds_per_step)
         self._channel = _core.Channel(model.core, self.decoder.core)
         self._group = group
         self._waiting: deque[Pcm] = deque()  # a group's audio until there is room for its frames
@@ -62,6 +64,11 @@ class Stream:
         """The network's states as they are now: c int16 [n_cell], h int8 [n_cell], copies."""
         return self._channel.state
 
+    def reset_state(self) -> None:
+        """The network's states as at the start of a stream; what is to be decoded stays."""
+        c, h = self._channel.state
+        self._channel.state = np.zeros_like(c), np.zeros_like(h)
+
     def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
         """Takes audio at the model's sample rate.
 
@@ -79,10 +86,10 @@ class Stream:
         """
         if self._finished:
             raise FinishedError("the stream is finished and takes no more audio; start a new one")
-        samples = _samples(pcm)
-        self._n_samples += len(samples)
+        chunk = samples(pcm)
+        self._n_samples += len(chunk)
         # a group's audio waits, and the caller may fill the same array again meanwhile
-        self._waiting.append(samples if self._group is None else samples.copy())
+        self._waiting.append(chunk if self._group is None else chunk.copy())
         if self._group is None:
             self._run()
 
@@ -149,11 +156,19 @@ class Group:
         StateError
             The group has 16 streams already.
         """
-        if len(self._streams) == _core.MAX_CHANNELS:
-            raise StateError(f"the group is full with {_core.MAX_CHANNELS} streams; finish one or open another group")
+        self._check_room()
         stream = Stream(self.model, DecoderOptions(**options), self)
         self._streams.append(stream)
         return stream
+
+    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
+        """A new listener in this group; rules and options as for ``Model.listen``. Raises StateError as ``stream``."""
+        from pynna.listener import Listener
+
+        self._check_room()
+        listener = Listener(self.model, DecoderOptions(**options), rules or EndpointRules(), self)
+        self._streams.append(listener.stream)
+        return listener
 
     def remove(self, stream: Stream) -> None:
         """Takes a stream out without finishing it, as when its connection is lost; it may go on alone.
@@ -167,6 +182,10 @@ class Group:
             raise ArgumentError("the stream is not in this group")
         self._streams.remove(stream)
         stream._group = None
+
+    def _check_room(self) -> None:
+        if len(self._streams) == _core.MAX_CHANNELS:
+            raise StateError(f"the group is full with {_core.MAX_CHANNELS} streams; finish one or open another group")
 
     def step(self) -> int:
         """One 20 ms step of every stream that has a window ready; returns how many had."""

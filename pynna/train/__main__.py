@@ -1,4 +1,5 @@
-"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | evaluate``."""
+"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate | evaluate``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import argparse
 import random
 import sys
 from pathlib import Path
+
+from pynna.model import DEFAULT_MODEL
 
 from . import config as configuration
 
@@ -44,9 +47,18 @@ def _export(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .evaluate import evaluate
+    from .evaluate import evaluate, hear_peers
 
-    evaluate(config, args.weights, args.snr if args.snr is not None else [10.0], args.model, args.output)
+    if args.peers:
+        hear_peers(config, args.model, args.noise)
+    else:
+        evaluate(config, args.model, args.weights, args.noise, args.output)
+
+
+def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .calibrate import calibrate
+
+    calibrate(config, args.model, args.noise, args.corpus)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -90,12 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, help="default: WORK/export/weights.npz")
     p.set_defaults(run=_export)
 
-    p = commands.add_parser("evaluate", help="error rates of an export on voices and people never trained on")
-    p.add_argument("--weights", type=Path, help="default: WORK/export/weights.npz")
-    p.add_argument("--model", type=Path, help="a .nna file mapped from it, to be heard beside it")
-    p.add_argument("--snr", type=float, action="append", help="also in noise at this ratio, dB (default 10)")
-    p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
+    p = commands.add_parser("evaluate", help="accuracy on voices and people never trained on, beside other engines")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--weights", type=Path, help="the weights.npz that it was mapped from (default: the .nna's own)")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("--peers", action="store_true", help="only let the other engines listen, for a later report")
+    p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
+
+    p = commands.add_parser("calibrate", help="fit the confidence and the search's options, on no test's data")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
+    p.set_defaults(run=_calibrate)
 
     p = commands.add_parser("recordings", help="make the recordings that ship with the package")
     p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")

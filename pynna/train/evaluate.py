@@ -1,38 +1,43 @@
-"""Error rates of an export on voices and people that training never saw."""
+"""Accuracy on voices and people that training never saw, with a grammar and without, in noise, beside other engines."""
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
+from pynna.decoder import Decoder, DecoderOptions
+from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.mapping.dequantise import dequantise
 from pynna.mapping.npz import import_npz
 from pynna.mapping.weights import Weights
-from pynna.model import load
-from pynna.reference import context_windows, edit_distance, greedy
+from pynna.model import Model, load
+from pynna.reference import edit_distance, windows
+from pynna.results import GrammarResult
 
-from . import engines
-from .augment import Sounds, add, level_of, made_noise, recorded_noise
-from .config import DATA, Config
-from .features import F32, mfcc, spectrum
+from . import engines, peers, testsets
+from .config import Config
 from .speak import Pcm
+from .testsets import Clip, commands
 
-SPEEDS = (0.9, 1.0, 1.12)
+CONDITIONS: tuple[float | None, ...] = (None, 20.0, 10.0, 5.0, 0.0)
+FLOAT_CONDITIONS: tuple[float | None, ...] = (None, 10.0)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def commands() -> list[str]:
-    """The fixed list of car commands; the first twenty are the twenty."""
-    lines = (DATA / "commands.txt").read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+def title(snr: float | None) -> str:
+    """A condition's name."""
+    return "clean" if snr is None else f"{snr:g} dB"
 
 
 @dataclass
 class Score:
-    """Counts of a set of clips."""
+    """Counts of a set of clips without a grammar."""
 
     clips: int = 0
     right: int = 0
@@ -50,118 +55,363 @@ class Score:
         self.words += len(text.split())
         self.word_errors += edit_distance(text.split(), heard.split())
 
-    def row(self) -> str:
+    @property
+    def cer(self) -> float:
+        """Character error rate, percent."""
+        return 100 * self.character_errors / max(1, self.characters)
+
+    def cells(self) -> str:
         """Cells of a Markdown table: clips, CER, WER, exactly right."""
-        return (
-            f"{self.clips} | {100 * self.character_errors / max(1, self.characters):.1f} | "
-            f"{100 * self.word_errors / max(1, self.words):.1f} | {100 * self.right / max(1, self.clips):.1f}"
-        )
-
-
-def test_clips(config: Config) -> list[tuple[str, str, Pcm]]:
-    """The commands by every test voice at three speeds, in turn: (voice, text, PCM); spoken once and kept."""
-    path = config.folder("heldout") / "commands.npz"
-    if not path.exists():
-        rows, parts = [], []
-        for voice in tqdm(engines.TEST_VOICES, desc="test voices"):
-            for i, text in enumerate(commands()):
-                parts.append(engines.test_voice(text, voice, SPEEDS[i % 3]))
-                rows.append((voice, text, len(parts[-1])))
-        np.savez(path, pcm=np.concatenate(parts), rows=json.dumps(rows))
-    with np.load(path) as file:
-        pcm, rows = file["pcm"], json.loads(str(file["rows"]))
-    ends = np.cumsum([0] + [n for _, _, n in rows])
-    return [(voice, text, pcm[ends[i] : ends[i + 1]]) for i, (voice, text, _) in enumerate(rows)]
-
-
-def real_clips(config: Config) -> list[tuple[str, str, Pcm]]:
-    """The held-out real recordings: (corpus, text, PCM)."""
-    clips = []
-    for path in sorted(config.folder("heldout").glob("*.tsv")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            audio, speaker, text = line.split("\t")
-            clips.append((f"real: {speaker.partition(':')[0]}", text, engines.read(Path(audio))))
-    return clips
-
-
-def noisy(magnitude: F32, snr: float, index: int, sounds: Sounds) -> F32:
-    """Spectra with noise at a ratio in dB: recorded for odd indices, made for even ones; always the same one."""
-    rng = np.random.default_rng([20, index])
-    n = len(magnitude)
-    noise = recorded_noise(rng, sounds.noises, n) if index % 2 and sounds.noises else made_noise(rng, n)
-    return add(magnitude, noise * np.float32(level_of(magnitude) / level_of(noise) * 10 ** (-snr / 20)), rng)
-
-
-def hear(weights: Weights, magnitudes: list[F32]) -> list[str]:
-    """Greedy transcripts."""
-    out: list[str] = [""] * len(magnitudes)
-    network = weights.network()
-    order = sorted(range(len(magnitudes)), key=lambda i: len(magnitudes[i]))
-    for start in range(0, len(order), 48):
-        batch = order[start : start + 48]
-        features = [mfcc(magnitudes[i], weights.features.upper_hz) for i in batch]
-        log_probs = network.run_many([context_windows(f, weights.n_context) for f in features])
-        for i, p in zip(batch, log_probs, strict=True):
-            out[i] = " ".join(greedy(p, weights.alphabet).split())
-    return out
+        wer = 100 * self.word_errors / max(1, self.words)
+        return f"{self.clips} | {self.cer:.1f} | {wer:.1f} | {100 * self.right / max(1, self.clips):.1f}"
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """What is listened to: the commands by the test voices, then the real recordings."""
+class Verdict:
+    """One clip with a grammar: whether the best sentence means what was said, and how sure the search is of it."""
 
-    clips: list[tuple[str, str, Pcm]]
-    n_synthetic: int
+    source: str
+    right: bool
+    confidence: float  # 0 where no sentence is complete
+    greedy_right: bool = False
 
-    def lines(self, title: str, heard: list[str]) -> list[str]:
-        """A Markdown table: a row for each voice and corpus, and for all of a kind."""
-        scores: dict[str, Score] = defaultdict(Score)
-        of_twenty: dict[str, Score] = defaultdict(Score)
-        twenty = set(commands()[:20])
-        for i, ((voice, text, _), hypothesis) in enumerate(zip(self.clips, heard, strict=True)):
-            for key in (voice, "all test voices" if i < self.n_synthetic else "all real"):
-                scores[key].add(text, hypothesis)
-                if text in twenty:
-                    of_twenty[key].add(text, hypothesis)
-        lines = [f"\n### {title}\n", "| voice | clips | CER % | WER % | right % | of the twenty |", "|---" * 6 + "|"]
-        for voice, score in scores.items():
-            of = of_twenty[voice]
-            lines.append(f"| {voice} | {score.row()} | {f'{of.right}/{of.clips}' if of.clips else ''} |")
-        return lines
+    def accepted(self, threshold: float) -> bool:
+        """Whether it is believed."""
+        return self.confidence >= threshold
 
 
-def hear_mapped(model: Path, clips: list[tuple[str, str, Pcm]], beam_width: int) -> list[str]:
-    """Transcripts of the mapped model, as a user gets them."""
-    mapped = load(model)
-    return [mapped.transcribe(pcm, beam_width=beam_width).text for _, _, pcm in tqdm(clips, desc=f"beam {beam_width}")]
+@dataclass
+class Verdicts:
+    """Many of them."""
+
+    items: list[Verdict] = field(default_factory=list)
+
+    def share(self, test: Callable[[Verdict], bool]) -> float:
+        """Percent of the clips that pass."""
+        return 100 * sum(map(test, self.items)) / max(1, len(self.items))
+
+    def right(self, threshold: float) -> float:
+        """Percent accepted rightly."""
+        return self.share(lambda v: v.right and v.accepted(threshold))
+
+    def wrong(self, threshold: float) -> float:
+        """Percent accepted wrongly."""
+        return self.share(lambda v: not v.right and v.accepted(threshold))
+
+    def repaired(self, threshold: float) -> float:
+        """Of the clips that greedy decoding gets wrong, the percent that the grammar accepts rightly."""
+        return Verdicts([v for v in self.items if not v.greedy_right]).right(threshold)
+
+    def of(self, source: str) -> Verdicts:
+        """Those of one source."""
+        return Verdicts([v for v in self.items if v.source == source])
 
 
-def table(weights: Weights, config: Config, ratios: list[float], model: Path | None) -> list[str]:
-    """Lines of the Markdown report: float, greedy, clean and in noise; int8, greedy and by beam, clean."""
-    sounds = Sounds.load(config.folder("features"))
-    synthetic = test_clips(config)
-    clips = synthetic + real_clips(config)
-    tests = HeldOut(clips, len(synthetic))
-    spectra = [spectrum(pcm) for _, _, pcm in clips]
-    heard = hear(weights, spectra)
-    wrong = [f"{v}\t{t}\t{h}" for (v, t, _), h in zip(clips, heard, strict=True) if t != h]
-    config.folder("export").joinpath("wrong.tsv").write_text("\n".join(wrong))
-    lines = tests.lines("clean, float, greedy", heard)
-    if model is not None:
-        lines += tests.lines("clean, int8, greedy", hear_mapped(model, clips, 0))
-        lines += tests.lines("clean, int8, beam 64", hear_mapped(model, clips, 64))
-    for snr in ratios:
-        heard = hear(weights, [noisy(s, snr, i, sounds) for i, s in enumerate(spectra)])
-        lines += tests.lines(f"{snr:g} dB, float, greedy", heard)
-    return lines
+class Judge:
+    """A grammar, and when two sentences mean the same."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self.grammar = grammar
+
+    def means(self, text: str) -> tuple[str, str] | None:
+        """Intent and slots as they can be compared; None for what is not in the grammar."""
+        match = self.grammar.parse(text)
+        return None if match is None else (match.intent, json.dumps(match.slots, sort_keys=True))
+
+    def verdict(self, clip: Clip, result: GrammarResult, greedy: str) -> Verdict:
+        """What a result is worth."""
+        said, heard = self.means(clip.text), self.means(result.text) if result.complete else None
+        return Verdict(clip.source, said is not None and said == heard, result.confidence if heard else 0.0,
+                       greedy == clip.text)
 
 
-def evaluate(
-    config: Config, weights: Path | None, ratios: list[float], model: Path | None, output: Path | None
-) -> None:
-    """Print the tables, and write them to `output`."""
-    network = import_npz(weights or config.folder("export") / "weights.npz")
-    text = "\n".join(table(network, config, ratios, model))
+def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
+    """Results of the mapped model, as a user gets them."""
+    return [model.transcribe(clip.pcm, grammar=grammar, beam_width=beam_width) for clip in clips]
+
+
+def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
+    """Results of the float network with the same decoders."""
+    network, out = weights.network(), {}
+    order = sorted(range(len(clips)), key=lambda i: len(clips[i].pcm))
+    for start in range(0, len(order), 48):
+        batch = order[start : start + 48]
+        log_probs = network.run_many([windows(clips[i].pcm, weights.features, weights.n_context) for i in batch])
+        for i, p in zip(batch, log_probs, strict=True):
+            options = DecoderOptions(beam_width=beam_width, grammar=grammar)
+            decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options)
+            decoder.feed(p)
+            out[i] = decoder.finish()
+    return [out[i] for i in range(len(clips))]
+
+
+class Evaluation:
+    """All that is heard, and the report."""
+
+    def __init__(self, config: Config, model: Path, weights: Path | None, noise: list[Path]) -> None:
+        self.config, self.model = config, load(model)
+        self.dequantised = weights is None
+        self.weights = dequantise(model) if weights is None else import_npz(weights)
+        folders = [*map(Path, config["corpora"]["noise"]), *noise]
+        self.noises = [engines.read(path) for folder in folders for path in sorted(folder.glob("*.flac"))]
+        self.car = Judge(Grammar.from_yaml(CAR_GRAMMAR))
+        self.fixed, self.sampled = testsets.command_clips(config), testsets.sampled_clips(config)
+        self.real = testsets.real_clips(config)
+        self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
+        self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
+
+    def noisy(self, clips: Sequence[Clip], snr: float | None) -> list[Clip]:
+        """The clips in noise."""
+        if snr is None:
+            return list(clips)
+        return [Clip(c.source, c.text, testsets.noisy(c.pcm, snr, i, self.noises)) for i, c in enumerate(clips)]
+
+    def verdicts(self, clips: Sequence[Clip], judge: Judge, floating: bool = False) -> tuple[Verdicts, Score]:
+        """With the grammar, and greedy without it."""
+        source = self.weights if floating else self.model
+        hear = hear_float if floating else hear_int8
+        greedy = [str(r) for r in hear(source, clips, None)]  # type: ignore[arg-type]
+        results = hear(source, clips, judge.grammar)  # type: ignore[arg-type]
+        score = Score()
+        for clip, text in zip(clips, greedy, strict=True):
+            score.add(clip.text, text)
+        pairs = zip(clips, results, greedy, strict=True)
+        return Verdicts([judge.verdict(c, r, g) for c, r, g in pairs if isinstance(r, GrammarResult)]), score
+
+    # ---- the peers -----------------------------------------------------------------------------------------------------
+
+    def peer(self, name: str, which: str, clips: Sequence[Clip], hear: Callable[[Pcm], str]) -> list[str]:
+        """A peer's transcripts, kept: they never change."""
+        path = self.config.folder("evaluation") / f"{name}-{which}.json"
+        if not path.exists():
+            heard = [hear(clip.pcm) for clip in tqdm(clips, desc=f"{name}, {which}")]
+            path.write_text(json.dumps(heard))
+        heard = json.loads(path.read_text())
+        if len(heard) != len(clips):
+            raise ValueError(f"{path} is of {len(heard)} clips, not {len(clips)}; delete it")
+        return list(heard)
+
+    def peers(self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool) -> dict[str, float]:
+        """Percent rightly understood by each peer that is installed."""
+        found = {}
+        said = [judge.means(clip.text) for clip in clips]
+
+        def right(heard: Sequence[str]) -> float:
+            return 100 * sum(s is not None and s == judge.means(h) for s, h in zip(said, heard, strict=True)) / len(clips)
+
+        try:
+            sphinx = peers.Sphinx(judge.grammar)
+            found["pocketsphinx 5, same grammar"] = right(self.peer("pocketsphinx", which, clips, sphinx))
+        except ImportError:
+            pass
+        if moonshine:
+            try:
+                heard = self.peer("moonshine", which, clips, peers.moonshine)
+                found["Moonshine tiny"] = right(heard)
+                known = sorted({clip.text for clip in clips})
+                nearest = [(get_close_matches(h, known, 1, 0.6) or [""])[0] for h in heard]
+                found["Moonshine tiny, nearest of the test's sentences"] = right(nearest)
+            except ImportError:
+                pass
+        return found
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    def cell(value: object) -> str:
+        return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return [*lines, *("| " + " | ".join(map(cell, row)) + " |" for row in rows), ""]
+
+
+class Report:
+    """The evaluation as Markdown."""
+
+    def __init__(self, evaluation: Evaluation, threshold: float) -> None:
+        self.e, self.threshold = evaluation, threshold
+        self.lines: list[str] = []
+        self.bars: list[tuple[str, str, float, bool]] = []
+        self.curve: dict[str, Verdicts] = {}
+        self.int8_rows: list[tuple[str, Score, Score | None, Verdicts, Verdicts | None]] = []
+
+    def bar(self, test: str, figure: float, bar: float, most: bool = False) -> None:
+        """A bar beside what was measured."""
+        reached = figure <= bar if most else figure >= bar
+        self.bars.append((test, f"{'at most ' if most else ''}{bar:g} %", figure, reached))
+
+    def car(self) -> None:
+        """Car sentences with the sentence file."""
+        e, t = self.e, self.threshold
+        self.lines += ["## Car sentences, unseen voices, with the car's sentence file", "",
+                       f"{len(e.car_clips)} clips: those of the {len(commands())} fixed commands that the file knows and "
+                       f"{testsets.SAMPLED_PER_VOICE} drawn from it for each voice. Percent of the clips.", ""]
+        rows, by_voice = [], []
+        for snr in CONDITIONS:
+            clips = e.noisy(e.car_clips, snr)
+            verdicts, score = e.verdicts(clips, e.car)
+            floating = e.verdicts(clips, e.car, True) if snr in FLOAT_CONDITIONS else None
+            others = e.peers(f"car-{title(snr)}", clips, e.car, snr in FLOAT_CONDITIONS)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
+                         floating[0].right(t) if floating else "", verdicts.repaired(t),
+                         *(others.get(name, "") for name in PEERS)])
+            self.curve[f"car sentences, {title(snr)}"] = verdicts
+            self.int8_rows.append((f"car sentences, {title(snr)}", score, floating[1] if floating else None, verdicts,
+                                   floating[0] if floating else None))
+            if snr in FLOAT_CONDITIONS:
+                by_voice.append((title(snr), verdicts))
+            if snr is None:
+                self.bar("car sentences, clean: accepted rightly", verdicts.right(t), 97)
+                self.bar("car sentences, clean, greedy: character error rate", score.cer, 12, True)
+                self.bar("car sentences that greedy gets wrong, repaired by the grammar", verdicts.repaired(t), 80)
+            if snr == 10:
+                self.bar("car sentences, 10 dB: accepted rightly", verdicts.right(t), 93)
+            if others:
+                best = others.get("pocketsphinx 5, same grammar", 0.0)
+                self.bar(f"car sentences, {title(snr)}: better than pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
+        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "float: accepted "
+                              "rightly", "greedy's errors repaired", *PEERS], rows)
+        voices = sorted({clip.source for clip in e.car_clips})
+        self.lines += _table(["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
+                             [[v, *(f"{s.of(v).right(t):.1f} | {s.of(v).wrong(t):.1f}" for _, s in by_voice)]
+                              for v in voices])
+
+    def people(self) -> None:
+        """Held-out real recordings with the real part's phrases as the grammar."""
+        e, t = self.e, self.threshold
+        if e.phrases is None:
+            return
+        self.lines += ["## Real people, held out, the real part's phrases as the grammar", "",
+                       f"{len(e.real)} clips, a grammar of {len(e.phrases.grammar.intents)} phrases.", ""]
+        rows, corpora = [], sorted({clip.source for clip in e.real})
+        for snr in CONDITIONS:
+            clips = e.noisy(e.real, snr)
+            verdicts, score = e.verdicts(clips, e.phrases)
+            floating = e.verdicts(clips, e.phrases, True) if snr in FLOAT_CONDITIONS else None
+            others = e.peers(f"real-{title(snr)}", clips, e.phrases, snr is None)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
+                         floating[0].right(t) if floating else "", *(verdicts.of(c).right(t) for c in corpora),
+                         *(others.get(name, "") for name in PEERS)])
+            self.curve[f"real people, {title(snr)}"] = verdicts
+            self.int8_rows.append((f"real people, {title(snr)}", score, floating[1] if floating else None, verdicts,
+                                   floating[0] if floating else None))
+            if snr is None:
+                self.bar("held-out real recordings, clean: accepted rightly", verdicts.right(t), 95)
+            if others:
+                best = others.get("pocketsphinx 5, same grammar", 0.0)
+                self.bar(f"real people, {title(snr)}: better than pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
+        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
+                              "float: accepted rightly", *corpora, *PEERS], rows)
+
+    def outside(self) -> None:
+        """False acceptances with the car's file."""
+        e, t = self.e, self.threshold
+        sets = {
+            "commands of other domains, test voices": testsets.other_clips(e.config),
+            "broad English, test voices": testsets.broad_clips(e.config),
+            "real people": e.real,
+        }
+        for kind in ("music", "noise alone", "silence"):
+            sets[kind] = [clip for clip in testsets.sounds(e.noises) if clip.source == kind]
+        rows, speech = [], Verdicts()
+        for name, clips in sets.items():
+            outside = [clip for clip in clips if e.car.means(clip.text) is None]
+            verdicts = Verdicts([e.car.verdict(clip, result, "") for clip, result in
+                                 zip(outside, hear_int8(e.model, outside, e.car.grammar), strict=True)
+                                 if isinstance(result, GrammarResult)])
+            rows.append([name, len(outside), verdicts.wrong(t)])
+            if clips and clips[0].text:
+                speech.items += verdicts.items
+        rows.append(["**all speech**", len(speech.items), speech.wrong(t)])
+        self.lines += ["## False acceptances: what is not in the car's sentence file", "",
+                       f"Percent of the clips that are accepted as some command at the default threshold, {t:g}.", "",
+                       *_table(["what", "clips", "accepted"], rows)]
+        self.bar("false acceptance of speech outside the sentence file", speech.wrong(t), 3, True)
+        self.curve["speech outside the file"] = speech
+
+    def without_grammar(self) -> None:
+        """Greedy and beam, float and int8."""
+        lines = ["## Without a grammar", "", "CER and WER: character and word error rates, percent; right: percent of the "
+                 "clips transcribed exactly.", ""]
+        rows: list[list[object]] = []
+        for name, score, floating, _, _ in self.int8_rows:
+            rows.append([name, "int8, greedy", score.cells()])
+            if floating:
+                rows.append(["", "float, greedy", floating.cells()])
+        for name, clips in (("car sentences, clean", self.e.car_clips), ("real people, clean", self.e.real)):
+            beam = Score()
+            for clip, result in zip(clips, hear_int8(self.e.model, clips, None, 64), strict=True):
+                beam.add(clip.text, str(result))
+            rows.append([name, "int8, beam 64", beam.cells()])
+        self.lines += [*lines, *_table(["clips of", "decoding", "clips | CER | WER | right"], rows)]
+        worst = max((abs(v.right(self.threshold) - f.right(self.threshold)) for _, _, _, v, f in self.int8_rows if f),
+                    default=0.0)
+        worst = max([worst, *(abs(s.cer - f.cer) for _, s, f, _, _ in self.int8_rows if f)])
+        self.bar("int8 against float, the largest difference in points", worst, 0.3, True)
+
+    def thresholds(self) -> None:
+        """The trade between the two kinds of error."""
+        outside = self.curve["speech outside the file"]
+        names = [name for name in self.curve if name.endswith(("clean", "10 dB"))]
+        rows = [[f"{t:g}", outside.wrong(t), *(self.curve[name].right(t) for name in names)] for t in THRESHOLDS]
+        self.lines += ["## The threshold", "", "Percent accepted falsely of the speech outside the file, and rightly of the "
+                       "rest, by threshold (`threshold=` of a stream).", "",
+                       *_table(["threshold", "falsely", *names], rows)]
+
+    def write(self) -> str:
+        """The whole report."""
+        for part in (self.car, self.people, self.outside, self.without_grammar, self.thresholds):
+            part()
+        model = self.e.model
+        head = ["# Accuracy", "",
+                f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: {model.name}, "
+                f"{model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; threshold "
+                f"{self.threshold:g}. Voices and people of the tests are in no training; noise is added to the samples: "
+                "recorded for every other clip (recordings that training has heard too), else synthesised."
+                + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
+                *_table(["test", "bar", "measured", "reached"],
+                        [[test, bar, figure, "yes" if reached else "**no**"] for test, bar, figure, reached in self.bars])]
+        return "\n".join(head + self.lines).rstrip() + "\n"
+
+    def plot(self, path: Path) -> None:
+        """False acceptances against right ones over the threshold, as a picture."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        outside = self.curve["speech outside the file"]
+        steps = [i / 200 for i in range(201)]
+        figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+        for name, verdicts in self.curve.items():
+            if name != "speech outside the file":
+                axes.plot([outside.wrong(t) for t in steps], [100 - verdicts.right(t) for t in steps], label=name)
+        axes.axvline(outside.wrong(self.threshold), color="0.5", linestyle=":", label="default threshold")
+        axes.set(xlabel="speech outside the file that is accepted, %", ylabel="sentences not accepted rightly, %",
+                 xlim=(0, 15), ylim=(0, 60))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+        figure.savefig(path, dpi=110)
+
+
+PEERS = ("pocketsphinx 5, same grammar", "Moonshine tiny", "Moonshine tiny, nearest of the test's sentences")
+
+
+def hear_peers(config: Config, model: Path, noise: list[Path]) -> None:
+    """Let the peers listen, so that a report finds their transcripts."""
+    e = Evaluation(config, model, None, noise)
+    for snr in CONDITIONS:
+        e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in FLOAT_CONDITIONS)
+        if e.phrases:
+            e.peers(f"real-{title(snr)}", e.noisy(e.real, snr), e.phrases, snr is None)
+
+
+def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path], output: Path | None) -> None:
+    """Print the report, and write it and its plot to `output` and beside it."""
+    from pynna.confidence import DEFAULT_THRESHOLD
+
+    report = Report(Evaluation(config, model, weights, noise), DEFAULT_THRESHOLD)
+    text = report.write()
     print(text)
     if output:
-        output.write_text(text + "\n", encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
+        report.plot(output.with_suffix(".png"))

@@ -244,6 +244,8 @@ def _dictionary(folder: Path) -> dict[str, list[str]]:
     words: dict[str, list[str]] = {}
     for slot, part in (("noun", "noun"), ("verb", "verb"), ("adjective", "adj")):
         words[slot] = []
+        if not (folder / f"index.{part}").exists():
+            continue
         for line in (folder / f"index.{part}").read_text(encoding="latin-1").splitlines():
             fields = line.split()
             lemma = fields[0] if not line.startswith("  ") else ""

@@ -69,6 +69,6 @@ def test_every_slot_is_known(grammar: Grammar) -> None:
 
 
 def test_sampling_repeats_for_the_same_seed() -> None:
-    sampler = Sampler(1.0, Path("/nonexistent"))
+    sampler = Sampler({"car_share": 1.0, "request_share": 0.0, "wordnet": "/nonexistent"})
     first, second = ([sampler.sample(random.Random(7)) for _ in range(3)] for _ in range(2))
     assert first == second

@@ -1,0 +1,118 @@
+"""Where speech begins and ends in a stream: rules, and what decides by the network's blank and the sound's energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from pynna.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """When an utterance begins and ends; seconds.
+
+    Attributes
+    ----------
+    silence_after : float
+        Silence that ends an utterance.
+    silence_after_complete : float
+        The same when what was heard is a whole sentence of the grammar.
+    silence_before : float
+        Silence after which a `Timeout` is told, again and again; infinity for never.
+    at_most : float
+        Length after which an utterance ends in any case.
+    before : float
+        Stretch before the first letter that belongs to the utterance.
+    evidence : float
+        Probability that a frame is a letter, from which it counts as speech: 0 to 1.
+    """
+
+    silence_after: float = 0.7
+    silence_after_complete: float = 0.4
+    silence_before: float = float("inf")
+    at_most: float = 20.0
+    before: float = 0.4
+    evidence: float = 0.5
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0.0:
+                raise ArgumentError(f"{item.name} is {value!r}; a number above 0 is right")
+        if not self.evidence < 1.0:
+            raise ArgumentError(f"evidence is {self.evidence}; below 1 is right")
+        if not (self.before < self.at_most < 3600 and self.silence_after < 3600 and self.before < 60):
+            raise ArgumentError(f"at_most is {self.at_most}, before {self.before}, silence_after {self.silence_after}; "
+                                "seconds below an hour, and at_most the longest, are right")
+
+
+class Endpointer:
+    """Decides, frame by frame. Its state is a few numbers, however long the stream.
+
+    Speech is where the network hears letters; that holds in noise too. The energy above a floor that follows the
+    quietest sound around only delays an end: a word's last sound goes on after its last letter.
+
+    Attributes
+    ----------
+    speaking : bool
+    start : int
+        The frame where the utterance began.
+    last : int
+        The last frame with a letter.
+    """
+
+    LOUD = 8.0  # times the floor's power, 9 dB
+    RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
+
+    def __init__(self, rules: EndpointRules, seconds_per_frame: float) -> None:
+        self.rules, self._seconds = rules, seconds_per_frame
+        self.speaking = False
+        self.frame = self.start = self.last = self._quiet_since = 0
+        self._floor = np.inf
+        self._loud_last = -1
+
+    def frames(self, seconds: float) -> int:
+        """Seconds as whole frames."""
+        return int(min(seconds / self._seconds + 0.5, 1 << 40))
+
+    def process(self, letter: float, power: float, complete: bool = False) -> str:
+        """Takes a frame; returns "start", "end", "timeout" or "".
+
+        Parameters
+        ----------
+        letter : float
+            Probability that the frame is a letter: neither the blank nor the space.
+        power : float
+            Mean square of the frame's samples.
+        complete : bool
+            Whether what has been heard is a whole sentence.
+        """
+        frame, self.frame = self.frame, self.frame + 1
+        self._floor = min(power, self._floor * self.RISE) + 1e-9
+        if power > self.LOUD * self._floor:
+            self._loud_last = frame
+        if letter >= self.rules.evidence:
+            self.last = frame
+            if not self.speaking:
+                self.speaking = True
+                self.start = max(0, frame - self.frames(self.rules.before))
+                return "start"
+        if self.speaking:
+            return self._end(frame, complete)
+        if frame - self._quiet_since >= self.frames(self.rules.silence_before):
+            self._quiet_since = frame
+            return "timeout"
+        return ""
+
+    def _end(self, frame: int, complete: bool) -> str:
+        rules = self.rules
+        needed = self.frames(rules.silence_after_complete if complete else rules.silence_after)
+        silent = frame - self.last
+        loud = frame - self._loud_last < self.frames(0.1)
+        if (silent >= needed and (not loud or silent >= 2 * needed)) or frame - self.start >= self.frames(rules.at_most):
+            self.speaking = False
+            self._quiet_since = frame
+            return "end"
+        return ""

@@ -1,0 +1,197 @@
+"""Listening for as long as a microphone is open: audio in, events out, an utterance at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna import _core
+from pynna.decoder import Decoder, DecoderOptions
+from pynna.endpoint import Endpointer, EndpointRules
+from pynna.results import Result
+from pynna.stream import Group, Stream, samples
+
+if TYPE_CHECKING:
+    from pynna.model import Model
+
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStart:
+    """Someone has begun to speak; seconds from the start of the stream."""
+
+    time: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON can hold it."""
+        return {"event": "start", "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What has been heard of the utterance so far has changed."""
+
+    time: float
+    result: Result
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON can hold it."""
+        return {"event": "partial", "time": self.time, "text": self.result.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's."""
+
+    time: float
+    start: float
+    end: float
+    result: Result
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON can hold it."""
+        return {"event": "final", "time": self.time, "start": self.start, "end": self.end, **self.result.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """Nobody has spoken for `EndpointRules.silence_before`."""
+
+    time: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as JSON can hold it."""
+        return {"event": "timeout", "time": self.time}
+
+
+Event: TypeAlias = SpeechStart | Partial | Final | Timeout
+
+
+class _Collecting:
+    """In a decoder's place: what the network says is kept for the listener."""
+
+    def __init__(self, n_labels: int) -> None:
+        self.core = _core.Collector(n_labels)
+
+    def result(self) -> Result:
+        raise NotImplementedError("a listener's stream has no result")
+
+    def finish(self) -> Result:
+        return None  # type: ignore[return-value]
+
+
+class Listener:
+    """A microphone's stream, cut into utterances: made by ``Model.listen`` or ``Group.listen``.
+
+    It may run for days: only the utterance under way and a fraction of a second before it are kept. The network's state
+    starts afresh after each utterance, as it was trained.
+
+    Attributes
+    ----------
+    rules : EndpointRules
+    """
+
+    def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
+        self.model, self.options, self.rules = model, options, rules
+        self._collecting = _Collecting(len(model.labels))
+        self.stream = Stream(model, options, group, self._collecting)
+        self._seconds = model.seconds_per_step
+        self._endpointer = Endpointer(rules, self._seconds)
+        self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
+        self._decoder: Decoder | None = None
+        self._said = ""
+        self._powers: deque[float] = deque()
+        self._left = np.zeros(0, np.int16)
+        self._silent_labels = [len(model.labels) - 1, *(i for i, t in enumerate(model.labels) if t == " ")]
+
+    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
+        """Takes audio as `Stream.feed` does, and tells what has happened.
+
+        In a group nothing happens before the group's step; `poll` tells it then.
+        """
+        self._measure(samples(pcm))
+        self.stream.feed(pcm)
+        return self.poll()
+
+    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
+        """Events of a whole stream of chunks, the end included."""
+        for chunk in chunks:
+            yield from self.feed(chunk)
+        yield from self.finish()
+
+    def finish(self) -> list[Event]:
+        """The end of the stream: what is left is run, and an utterance under way ends."""
+        self.stream.finish()
+        events = self.poll()
+        if self._decoder is not None:
+            events.append(self._final(self._endpointer.frame))
+        return events
+
+    def poll(self) -> list[Event]:
+        """What has happened since it was last asked."""
+        events: list[Event] = []
+        for rows in self._collecting.core.take():
+            for row in rows:
+                self._frame(row, events)
+        if self._decoder is not None:
+            result = self._decoder.result()
+            if result.text != self._said:
+                self._said = result.text
+                events.append(Partial(self._time(self._endpointer.frame), result))
+        return events
+
+    def _frame(self, row: F32, events: list[Event]) -> None:
+        frame = self._endpointer.frame
+        letter = 1.0 - float(np.exp(row[self._silent_labels]).sum())
+        power = self._powers.popleft() if self._powers else 0.0
+        if self._decoder is None:
+            self._recent.append(row)
+        else:
+            self._decoder.feed(row[None])
+        complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
+        happened = self._endpointer.process(letter, power, complete)
+        if happened == "start":
+            self._begin(frame)
+            events.append(SpeechStart(self._time(self._endpointer.start)))
+        elif happened == "end":
+            events.append(self._final(frame + 1))
+            self.stream.reset_state()
+        elif happened == "timeout":
+            events.append(Timeout(self._time(frame)))
+
+    def _begin(self, frame: int) -> None:
+        """A decoder for the utterance, fed with what was just before."""
+        first = frame + 1 - len(self._recent)
+        self._decoder = Decoder(self.model.labels, label_priors=self.model.label_priors, options=self.options,
+                                seconds_per_frame=self._seconds, first_frame=first)
+        self._decoder.feed(np.stack(self._recent))
+        self._recent.clear()
+        self._said = ""
+
+    def _complete(self) -> bool:
+        core = self._decoder.core if self._decoder else None
+        return bool(isinstance(core, _core.GraphDecoder) and core.complete)
+
+    def _final(self, end: int) -> Final:
+        assert self._decoder is not None
+        result = self._decoder.finish()
+        self._decoder = None
+        point = self._endpointer
+        return Final(self._time(end), self._time(point.start), self._time(min(end, point.last + 1)), result)
+
+    def _time(self, frame: int) -> float:
+        return round(frame * self._seconds, 6)
+
+    def _measure(self, pcm: npt.NDArray[np.int16]) -> None:
+        """Powers of whole steps."""
+        step = self.model.geometry["step"]
+        whole = np.concatenate([self._left, pcm])
+        n = len(whole) // step
+        self._powers.extend((whole[: n * step].reshape(n, step).astype(np.float64) ** 2).mean(axis=1).tolist())
+        self._left = whole[n * step :]

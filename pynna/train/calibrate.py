@@ -1,0 +1,147 @@
+"""Fit what turns a grammar search's scores into a confidence, and choose the priors' exponent: on no test's data.
+
+The development set: sentences drawn from the car's file and sentences outside of it by the training voices, their tape
+speed changed so that no voice is one that training knows, clean and in noise; and real recordings of the training part,
+with their phrases as the grammar and against the car's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.signal import resample_poly
+from tqdm import tqdm
+
+from pynna.confidence import DEFAULT_THRESHOLD, FEATURES
+from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.model import Model, load
+from pynna.results import GrammarResult
+
+from . import engines, testsets
+from .config import Config
+from .corpora import is_test, read_manifest
+from .evaluate import Judge
+from .speak import Pcm, trim
+from .testsets import Clip
+from .text import Sampler
+
+F64 = npt.NDArray[np.float64]
+EXPONENTS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+RATIOS = (None, 20.0, 10.0, 5.0, 0.0)
+SEED = 77
+
+
+def _speak(texts: Sequence[str], rng: random.Random) -> list[Pcm]:
+    """By random training voices, played faster or slower than they were made."""
+    spoken: dict[int, Pcm | None] = {}
+    batch: list[tuple[int, tuple[str, str, float, float]]] = []  # festival starts slowly: all its sentences at once
+    for i, text in enumerate(tqdm(texts, desc="development voices")):
+        _, speak = engines.draw(rng.choice(("espeak", "flite", "pico", "festival")), rng)
+        if isinstance(speak, tuple):
+            batch.append((i, (text, *speak)))
+        else:
+            spoken[i] = speak(text)
+    spoken.update(zip((i for i, _ in batch), engines.festival([job for _, job in batch]), strict=True))
+    out = []
+    for i in range(len(texts)):
+        pcm = spoken[i]
+        samples = np.zeros(1600) if pcm is None else trim(pcm).astype(np.float64)
+        up = rng.choice((88, 91, 94, 106, 110, 115))
+        out.append(np.asarray(np.clip(resample_poly(samples, up, 100), -32768, 32767), np.int16))
+    return out
+
+
+def development(config: Config, car: Grammar, n: int, noises: list[Pcm]) -> tuple[list[Clip], list[Clip]]:
+    """n clips of the car's sentences and n of others, a fifth of each clean, the others in noise; made once."""
+    path = config.folder("development") / "clips.npz"
+    if not path.exists():
+        rng = random.Random(SEED)
+        sampler = Sampler({**config["text"], "car_share": 0.0})
+        texts = [car.sample(rng).text for _ in range(n)] + [sampler.sample(rng) for _ in range(n)]
+        pcm = _speak(texts, rng)
+        np.savez(path, pcm=np.concatenate(pcm), offsets=np.cumsum([0] + [len(p) for p in pcm]), text=np.array(texts))
+    with np.load(path) as file:
+        pcm, at, texts = file["pcm"], file["offsets"], [str(text) for text in file["text"]]
+    clips = []
+    for i, text in enumerate(texts):
+        clip, ratio = pcm[at[i] : at[i + 1]], RATIOS[i % len(RATIOS)]
+        clips.append(Clip("dev", text, clip if ratio is None else testsets.noisy(clip, ratio, 9000 + i, noises)))
+    return clips[: len(texts) // 2], [clip for clip in clips[len(texts) // 2 :] if car.parse(clip.text) is None]
+
+
+def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -> list[Clip]:
+    """Real recordings of the training part, every second one in noise."""
+    rng = random.Random(SEED)
+    clips = []
+    for folder in folders:
+        share = config["corpora"]["test_share"]
+        rows = [r for r in read_manifest(folder) if not is_test(r[1], r[0], share) and not r[1].startswith("mimic3")]
+        for i, (path, speaker, text) in enumerate(rng.sample(rows, min(n, len(rows)))):
+            pcm = engines.read(folder / path)
+            if len(pcm) < 10 * engines.RATE:
+                pcm = testsets.noisy(pcm, rng.choice((20.0, 10.0, 5.0)), 9500 + i, noises) if i % 2 else pcm
+                clips.append(Clip(speaker.partition(":")[0], text, pcm))
+    return clips
+
+
+def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None,
+            ) -> list[tuple[F64, bool]]:
+    """Features of each complete result, and whether it means what was said."""
+    found = []
+    for clip in clips:
+        result = model.transcribe(clip.pcm, grammar=judge.grammar, prior_exponent=exponent)
+        assert isinstance(result, GrammarResult)
+        if result.complete:
+            verdict = judge.verdict(clip, result, "")
+            found.append((result.features, verdict.right))
+    return found
+
+
+def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
+    """Weights of a logistic function, the bias first: maximum likelihood, right and wrong counting the same in all."""
+    x = np.array([[1.0, *features] for features, _ in rows])
+    y = np.array([right for _, right in rows], float)
+    weight = np.where(y > 0, 0.5 / y.sum(), 0.5 / (1 - y).sum()) * len(y)
+    scale = np.maximum(np.abs(x).max(axis=0), 1e-9)
+
+    def loss(w: F64) -> float:
+        z = (2 * y - 1) * (x / scale @ w)
+        return float((weight * np.logaddexp(0, -z)).sum() + penalty * (w[1:] ** 2).sum() * 1e-3)
+
+    found = minimize(loss, np.zeros(x.shape[1]), method="L-BFGS-B")
+    return np.asarray(found.x / scale)
+
+
+def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
+    """Print the constants for `pynna.confidence`, and how they do on the development set."""
+    model, car = load(path), Judge(Grammar.from_yaml(CAR_GRAMMAR))
+    noises = [engines.read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
+    inside, outside = development(config, car.grammar, 400, noises)
+    real = people(config, corpora, 500, noises)
+    phrases = Judge(Grammar.from_sentences({clip.text for clip in real})) if real else None
+    print("exponent | best sentence right, %: car | real")
+    for exponent in EXPONENTS:
+        rights = [np.mean([right for _, right in results(model, clips, judge, exponent)] or [False])
+                  for clips, judge in ((inside, car), (real, phrases)) if judge is not None]
+        print(f"{exponent:g} | " + " | ".join(f"{100 * right:.1f}" for right in rights))
+    rows = results(model, inside, car) + results(model, outside, car)
+    strangers = [clip for clip in real if car.means(clip.text) is None]
+    rows += results(model, strangers, car) + (results(model, real, phrases) if phrases else [])
+    weights = fit(rows)
+    print(f"BIAS = {weights[0]:.3f}")
+    print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
+    for name, part in (("car", results(model, inside, car)), ("outside", results(model, outside, car)),
+                       ("real outside", results(model, strangers, car)),
+                       ("real", results(model, real, phrases) if phrases else [])):
+        shares = []
+        for threshold in (0.3, DEFAULT_THRESHOLD, 0.6, 0.7, 0.8, 0.9):
+            sure = [(1 / (1 + np.exp(-(weights[0] + weights[1:] @ x))) >= threshold, right) for x, right in part]
+            n = max(1, len(part))
+            shares.append(f"{threshold:g}: {100 * sum(s and r for s, r in sure) / n:.1f} rightly, "
+                          f"{100 * sum(s and not r for s, r in sure) / n:.1f} wrongly")
+        print(f"{name}: " + "; ".join(shares))

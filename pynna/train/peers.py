@@ -1,0 +1,88 @@
+"""Other recognisers on the same clips: pocketsphinx 5 with the same grammar, Moonshine tiny without one."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pynna.grammar import Grammar
+from pynna.grammar.spoken import normalise
+
+from .speak import Pcm
+
+Transition = tuple[int, int, float, str]
+
+
+def transitions(grammar: Grammar) -> tuple[list[Transition], int]:
+    """A grammar's automaton over words for pocketsphinx: (from, to, probability, word), and the final state.
+
+    The automaton spells; here each way from a word's first letter to its end becomes one transition. 0 is the start.
+    """
+    letters = " abcdefghijklmnopqrstuvwxyz'"
+    a = grammar.automaton((*letters, ""))
+    numbers, todo = {a.start: 0}, [a.start]
+    found: list[tuple[int, int | None, str]] = []  # to None: the end
+    while todo:
+        state = todo.pop()
+        stack = [(state, "")]
+        while stack:
+            at, word = stack.pop()
+            if a.is_final[at] and word:
+                found.append((numbers[state], None, word))
+            for label, following in a.arcs(at).items():
+                if label >= 0 and letters[label] != " ":
+                    stack.append((following, word + letters[label]))
+                elif label >= 0:
+                    if following not in numbers:
+                        numbers[following] = len(numbers)
+                        todo.append(following)
+                    found.append((numbers[state], numbers[following], word))
+    end = len(numbers)
+    return [(source, end if to is None else to, 1.0, word) for source, to, word in found], end
+
+
+class Sphinx:
+    """pocketsphinx with a grammar; words that its dictionary lacks are left out, and told in `missing`."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        import pocketsphinx
+
+        self.decoder = pocketsphinx.Decoder(samprate=16000.0, loglevel="FATAL", lm=None)
+        ways, end = transitions(grammar)
+        words = sorted({word for *_, word in ways})
+        self.missing = [word for word in words if self.decoder.lookup_word(word) is None]
+        known = [way for way in ways if way[3] not in set(self.missing)]
+        self.decoder.add_fsg("grammar", self.decoder.create_fsg("grammar", 0, end, known))
+        self.decoder.activate_search("grammar")
+
+    def __call__(self, pcm: Pcm) -> str:
+        """The sentence heard; empty for none."""
+        self.decoder.start_utt()
+        self.decoder.process_raw(pcm.tobytes(), no_search=False, full_utt=True)
+        self.decoder.end_utt()
+        hypothesis = self.decoder.hyp()
+        return " ".join(hypothesis.hypstr.split()) if hypothesis else ""
+
+
+@functools.lru_cache(maxsize=1)
+def _moonshine() -> Any:
+    from moonshine_voice import ModelArch, Transcriber
+    from moonshine_voice.utils import get_assets_path
+
+    return Transcriber(str(Path(get_assets_path()) / "tiny-en"), model_arch=ModelArch.TINY)
+
+
+def moonshine(pcm: Pcm) -> str:
+    """Moonshine tiny's transcript, normalised."""
+    padded = np.concatenate([np.zeros(4000, np.int16), pcm, np.zeros(8000, np.int16)])
+    transcript = _moonshine().transcribe_without_streaming((padded / 32768.0).astype(np.float32).tolist(), 16000)
+    return " ".join(normalise(" ".join(line.text for line in transcript.lines)).split())
+
+
+def sample(items: list[Any], n: int, seed: int) -> list[Any]:
+    """At most n of them, always the same."""
+    return items if len(items) <= n else random.Random(seed).sample(items, n)
