@@ -1,4 +1,4 @@
-"""The command ``pynna``: transcribe recordings, map trained models, tell about the build and a model."""
+"""The command ``pynna``: transcribe recordings, check sentence files, map trained models, tell about build and model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pynna.errors import PynnaError
 
 if TYPE_CHECKING:
     from pynna.audio import Audio
+    from pynna.grammar import Grammar
     from pynna.model import Model
     from pynna.results import Result
 
@@ -37,6 +38,8 @@ _MAIN_EPILOG = (
     """\
 examples:
   pynna transcribe clip.wav                    what was said
+  pynna transcribe --grammar car.yaml clip.wav what was meant, of the sentences in a file
+  pynna grammar car.yaml                       check a sentence file
   pynna map output_graph.pb -o mine.nna        a trained DeepSpeech model for this machine and any other
   pynna info mine.nna                          what is in it, and which instruction set runs it
 
@@ -53,12 +56,30 @@ examples:
   pynna transcribe --words *.flac              each word's start and end in seconds and its confidence
   pynna transcribe --json a.mp3 b.ogg | jq -r .text
   pynna transcribe --model mine.nna --beam 64 clip.wav
+  pynna transcribe --format srt talk.mp3 > talk.srt
+  pynna transcribe --grammar car.yaml --alternatives 3 clip.wav
   arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
 
 Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
 down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
 gives one object on a line of its own: file, text, words (text, start and end in seconds, confidence), confidence,
-alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes.
+alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With --grammar
+the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots, or
+"(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
+--utterances cuts a recording at its pauses: a line, or an object, for each.
+
+"""
+    + _EXIT_CODES
+)
+
+_GRAMMAR_EPILOG = (
+    """\
+examples:
+  pynna grammar car.yaml
+  pynna grammar car.yaml --sample 20           sentences at random, and what they mean
+  pynna grammar car.yaml --parse "increase the volume by five percent"
+
+FILE is a YAML file in Home Assistant's template language, or a JSGF grammar (.jsgf, .gram).
 
 """
     + _EXIT_CODES
@@ -138,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_transcribe(commands)
+    _add_grammar(commands)
     _add_map(commands)
     _add_info(commands)
     return parser
@@ -173,11 +195,33 @@ def _add_transcribe(commands: Any) -> None:
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help='recordings; "-" reads one from standard input')
     parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
-    parser.add_argument("--json", action="store_true", help="one JSON object for each file, on a line of its own")
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="of the output")
+    formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
+    parser.add_argument("--grammar", metavar="FILE", help="the sentences that may be said, .yaml or .jsgf")
+    parser.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
+    parser.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
+    parser.add_argument("--utterances", action="store_true", help="cut at pauses, each part a result of its own")
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
     parser.add_argument("--alternatives", type=_at_least(1, 100), default=1, metavar="N", help="the N best texts")
     parser.add_argument("--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0: greedy")
     parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
+
+
+def _add_grammar(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "grammar",
+        _grammar,
+        help="check a sentence file",
+        description="Reads a sentence file, compiles it, and tells its size.",
+        epilog=_GRAMMAR_EPILOG,
+    )
+    parser.add_argument("file", metavar="FILE", help="a sentence file, .yaml or .jsgf")
+    parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--sample", type=_at_least(1, 100000), metavar="N", help="N sentences at random")
+    parser.add_argument("--parse", metavar="TEXT", help="what a sentence means")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_map(commands: Any) -> None:
@@ -228,6 +272,17 @@ def _at_least(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def _share(text: str) -> float:
+    """An argparse type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
 # ---- transcribe ----------------------------------------------------------------------------------------------------
 
 
@@ -235,6 +290,11 @@ def _transcribe(args: argparse.Namespace) -> int:
     import pynna
 
     model = pynna.load(args.model, threads=args.threads)
+    try:
+        options = _options(args)
+    except (PynnaError, OSError) as error:
+        _complain(error, args.grammar)
+        return FAILED
     code = OK
     with _Progress(len(args.files)) as progress:
         for i, path in enumerate(args.files):
@@ -242,15 +302,34 @@ def _transcribe(args: argparse.Namespace) -> int:
             try:
                 audio = _load(path, model.sample_rate)
                 _print_notes(path, audio, progress)
-                result = _recognise(model, audio, args, progress)
+                results = _recognise(model, audio, options, args, progress)
             except (PynnaError, OSError, MemoryError) as error:
                 progress.hide()
                 _complain(error, path)
                 code = FAILED
             else:
                 progress.hide()
-                _print_result(path, audio, result, args)
+                _print_results(path, audio, results, args)
     return code
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The stream's options that were given."""
+    options: dict[str, Any] = {"alternatives": args.alternatives}
+    if args.beam is not None:
+        options["beam_width"] = args.beam
+    if args.threshold is not None:
+        options["threshold"] = args.threshold
+    if args.grammar is not None:
+        grammar = _read_grammar(args.grammar)
+        options["grammar"] = grammar.with_filler() if args.filler else grammar
+    return options
+
+
+def _read_grammar(path: str) -> Grammar:
+    from pynna.grammar import Grammar
+
+    return Grammar.from_jsgf(path) if path.endswith((".jsgf", ".gram")) else Grammar.from_yaml(path)
 
 
 def _load(path: str, rate: int) -> Audio:
@@ -264,17 +343,26 @@ def _load(path: str, rate: int) -> Audio:
     return audio.read(sys.stdin.buffer, target_rate=rate)
 
 
-def _recognise(model: Model, audio: Audio, args: argparse.Namespace, progress: _Progress) -> Result:
+def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: _Progress,
+               ) -> list[Result]:
     """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
-    options: dict[str, int] = {"alternatives": args.alternatives}
-    if args.beam is not None:
-        options["beam_width"] = args.beam
-    stream = model.stream(**options)
+    from pynna.listener import Final
+
     done, piece = progress.done, _PIECE_SECONDS * audio.rate
+    # subtitles are of long recordings: utterance by utterance
+    listener = model.listen(**options) if args.utterances or args.format in ("srt", "vtt") else None
+    stream = model.stream(**options)
+    results = []
     for start in range(0, len(audio.pcm), piece):
-        stream.feed(audio.pcm[start : start + piece])
+        chunk = audio.pcm[start : start + piece]
+        if listener is None:
+            stream.feed(chunk)
+        else:
+            results += [event.result for event in listener.feed(chunk) if isinstance(event, Final)]
         progress.show(None, done + start / len(audio.pcm))
-    return stream.finish()
+    if listener is None:
+        return [stream.finish()]
+    return results + [event.result for event in listener.finish() if isinstance(event, Final)]
 
 
 def _print_notes(path: str, audio: Audio, progress: _Progress) -> None:
@@ -284,21 +372,94 @@ def _print_notes(path: str, audio: Audio, progress: _Progress) -> None:
         print(f"{path}: {note}", file=sys.stderr)
 
 
-def _print_result(path: str, audio: Audio, result: Result, args: argparse.Namespace) -> None:
-    if args.json:
-        print(_json(_result_as_dict(path, audio, result)))
-    else:
-        print(f"{path}: {result.text}" if len(args.files) > 1 else result.text)
-        if args.words:
-            for word in result.words:
-                print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
-        for i, alternative in enumerate(result.alternatives[1:], 2):
-            print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
+def _print_results(path: str, audio: Audio, results: list[Result], args: argparse.Namespace) -> None:
+    from pynna import subtitles
+
+    if args.format in ("srt", "vtt"):
+        words = [word for result in results for word in result.words]
+        print(subtitles.srt(words) if args.format == "srt" else subtitles.vtt(words), end="")
+    for result in results:
+        if args.format == "json":
+            print(_json(_result_as_dict(path, audio, result)))
+        elif args.format == "text":
+            _print_text(path, result, args)
     print(end="", flush=True)
+
+
+def _print_text(path: str, result: Result, args: argparse.Namespace) -> None:
+    text = result.text + _meaning(result)
+    print(f"{path}: {text}" if len(args.files) > 1 else text)
+    if args.words:
+        for word in result.words:
+            print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
+    for i, alternative in enumerate(result.alternatives[1:], 2):
+        print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
+
+
+def _meaning(result: Result) -> str:
+    """Intent and slots, if the result has any."""
+    from pynna.results import GrammarResult
+
+    if not isinstance(result, GrammarResult):
+        return ""
+    if not result.accepted:
+        return f"  (not accepted, {result.confidence:.2f})"
+    slots = "".join(f" {name}={value}" for name, value in result.slots.items())
+    return f"  [{result.intent}{slots}, {result.confidence:.2f}]"
 
 
 def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
     return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": list(audio.notes)}
+
+
+# ---- grammar -------------------------------------------------------------------------------------------------------
+
+
+def _grammar(args: argparse.Namespace) -> int:
+    import random
+    import time
+
+    import pynna
+
+    try:
+        model = pynna.load(args.model)
+        started = time.perf_counter()
+        grammar = _read_grammar(args.file)
+        automaton = grammar.automaton(model.labels)
+        graph = grammar.graph(model.labels)
+        seconds = time.perf_counter() - started
+    except (PynnaError, OSError) as error:
+        _complain(error, args.file)
+        return FAILED
+    told: dict[str, Any] = {
+        "file": args.file, "intents": list(grammar.intents), "sentences": automaton.n_sentences(),
+        "states": graph.n_states, "arcs": graph.n_arcs, "bytes": graph.n_bytes, "seconds": round(seconds, 3),
+    }  # fmt: skip
+    if args.sample:
+        rng = random.Random()
+        told["sample"] = [_as_dict(grammar.sample(rng)) for _ in range(args.sample)]
+    match = grammar.parse(args.parse) if args.parse is not None else None
+    if args.parse is not None:
+        told["parse"] = _as_dict(match) if match else None
+    print(_json(told) if args.json else _grammar_text(told, args))
+    return OK if args.parse is None or match else FAILED
+
+
+def _as_dict(item: Any) -> dict[str, Any]:
+    """A dataclass as a dict."""
+    from dataclasses import asdict
+
+    return asdict(item)
+
+
+def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:
+    if args.parse is not None:
+        found = told["parse"]
+        return f"{found['intent']} {found['slots']}" if found else f"{args.parse!r} is not a sentence of {args.file}"
+    if args.sample:
+        return "\n".join(f"{s['text']}  [{s['intent']}] {s['slots'] or ''}".rstrip() for s in told["sample"])
+    return (f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; {told['states']:,} states, "
+            f"{told['arcs']:,} arcs, {told['bytes']:,} bytes, made in {told['seconds']:.2f} s")
 
 
 # ---- map -----------------------------------------------------------------------------------------------------------

@@ -101,6 +101,8 @@ class Listener:
         self.model, self.options, self.rules = model, options, rules
         self._collecting = _Collecting(len(model.labels))
         self.stream = Stream(model, options, group, self._collecting)
+        self.stream.after_step = self._after_step  # after each: an end is acted on before the next, whatever the chunks
+        self._events: list[Event] = []
         self._seconds = model.seconds_per_step
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
@@ -135,10 +137,7 @@ class Listener:
 
     def poll(self) -> list[Event]:
         """What has happened since it was last asked."""
-        events: list[Event] = []
-        for rows in self._collecting.core.take():
-            for row in rows:
-                self._frame(row, events)
+        events, self._events = self._events, []
         if self._decoder is not None:
             result = self._decoder.result()
             if result.text != self._said:
@@ -146,7 +145,12 @@ class Listener:
                 events.append(Partial(self._time(self._endpointer.frame), result))
         return events
 
-    def _frame(self, row: F32, events: list[Event]) -> None:
+    def _after_step(self) -> None:
+        for rows in self._collecting.core.take():
+            for row in rows:
+                self._frame(row)
+
+    def _frame(self, row: F32) -> None:
         frame = self._endpointer.frame
         letter = 1.0 - float(np.exp(row[self._silent_labels]).sum())
         power = self._powers.popleft() if self._powers else 0.0
@@ -158,12 +162,12 @@ class Listener:
         happened = self._endpointer.process(letter, power, complete)
         if happened == "start":
             self._begin(frame)
-            events.append(SpeechStart(self._time(self._endpointer.start)))
+            self._events.append(SpeechStart(self._time(self._endpointer.start)))
         elif happened == "end":
-            events.append(self._final(frame + 1))
+            self._events.append(self._final(frame + 1))
             self.stream.reset_state()
         elif happened == "timeout":
-            events.append(Timeout(self._time(frame)))
+            self._events.append(Timeout(self._time(frame)))
 
     def _begin(self, frame: int) -> None:
         """A decoder for the utterance, fed with what was just before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Stream:
         self.decoder = decoder or Decoder(model.labels, label_priors=model.label_priors, options=options,
                                           seconds_per_frame=model.seconds_per_step)
         self._channel = _core.Channel(model.core, self.decoder.core)
+        self.after_step: Callable[[], None] | None = None  # what a listener does after each step
         self._group = group
         self._waiting: deque[Pcm] = deque()  # a group's audio until there is room for its frames
         self._n_samples = 0
@@ -125,7 +127,9 @@ class Stream:
         """Steps until no window is left."""
         while ready := self._fill():
             with self.model._runner() as runner:
-                runner.advance([self._channel], min(ready, _core.QUEUE))
+                runner.advance([self._channel], 1 if self.after_step else min(ready, _core.QUEUE))
+            if self.after_step:
+                self.after_step()
 
 
 class Group:
@@ -189,10 +193,13 @@ class Group:
 
     def step(self) -> int:
         """One 20 ms step of every stream that has a window ready; returns how many had."""
-        ready = [stream._channel for stream in self._streams if stream._fill()]
+        ready = [stream for stream in self._streams if stream._fill()]
         if ready:
             with self.model._runner() as runner:
-                runner.advance(ready, 1)
+                runner.advance([stream._channel for stream in ready], 1)
+        for stream in ready:
+            if stream.after_step:
+                stream.after_step()
         return len(ready)
 
     def run(self) -> int:

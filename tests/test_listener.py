@@ -1,0 +1,172 @@
+"""Listening to an endless stream: where utterances begin and end, what is heard, and that nothing piles up."""
+
+from __future__ import annotations
+
+import json
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pynna
+from pynna.endpoint import Endpointer, EndpointRules
+from pynna.errors import ArgumentError, StateError
+from pynna.listener import Final, Partial, SpeechStart, Timeout
+
+RECORDINGS = Path(pynna.__file__).parent / "recordings"
+NAMES = ("call_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it", "lock_the_doors")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pynna.load()
+
+
+def pcm(name):
+    return pynna.audio.load_audio(RECORDINGS / f"{name}.flac", target_rate=16000).pcm
+
+
+def room(names, gap, level, seed=1):
+    """Recordings with silence before, between and after, in a quiet room."""
+    silence = np.zeros(int(gap * 16000), np.int16)
+    parts = [silence]
+    for name in names:
+        parts += [pcm(name), silence]
+    audio = np.concatenate([*parts, np.zeros(16000, np.int16)])
+    return (audio + np.random.default_rng(seed).normal(0, level, len(audio)).round()).astype(np.int16)
+
+
+def listen(listener, audio, chunk=640):
+    return list(listener.listen(audio[i : i + chunk] for i in range(0, len(audio), chunk)))
+
+
+def finals(events):
+    return [event for event in events if isinstance(event, Final)]
+
+
+@pytest.mark.parametrize(("gap", "level"), [(0.7, 0), (0.73, 20), (2.0, 60), (9.0, 5)])
+def test_every_utterance_comes_out_as_it_does_alone(model, gap, level):
+    events = listen(model.listen(), room(NAMES, gap, level))
+    assert [str(event.result) for event in finals(events)] == [model.transcribe(pcm(n)).text for n in NAMES]
+    at = gap
+    for event, name in zip(finals(events), NAMES, strict=True):
+        length = len(pcm(name)) / 16000
+        assert at - 0.3 < event.start < event.end < at + length + 0.3
+        assert event.time - event.end < 0.7 + 0.02 + 1e-6
+        words = event.result.words
+        assert event.start - 0.02 <= words[0].start and words[-1].end <= event.time
+        at += length + gap
+
+
+def test_events_come_in_order_and_speak_json(model):
+    car = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
+    events = listen(model.listen(grammar=car), room(NAMES[:2], 1.0, 5))
+    kinds = [type(event) for event in events]
+    first = kinds.index(Final)
+    assert kinds[0] is SpeechStart and Partial in kinds[1:first] and kinds[first + 1] is SpeechStart
+    assert [event.time for event in events[1:first]] == sorted(event.time for event in events[1:first])
+    told = json.loads(json.dumps(events[first].as_dict()))
+    assert (told["event"], told["intent"], told["slots"], told["accepted"]) == ("final", "Call", {"contact": "home"}, True)
+    assert json.loads(json.dumps([e.as_dict() for e in events]))[0]["event"] == "start"
+
+
+def test_a_whole_sentence_ends_sooner(model):
+    audio = room(["call_home"], 1.0, 5)
+    rules = EndpointRules(silence_after=1.2, silence_after_complete=0.3)
+    free, = finals(listen(model.listen(rules), audio))
+    whole, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home"])), audio))
+    longer, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home now"])), audio))
+    assert whole.time - whole.end == pytest.approx(0.3, abs=0.05)
+    assert free.time - free.end >= 1.2 - 0.02 <= longer.time - longer.end
+    assert not longer.result.accepted  # an utterance that is not understood is told, too
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(100, 5000))
+def test_chunks_of_any_size_give_the_same_utterances(model, chunk):
+    audio = room(NAMES[:2], 0.8, 10)
+    whole = [event.as_dict() for event in finals(listen(model.listen(), audio, len(audio)))]
+    pieces = [event.as_dict() for event in finals(listen(model.listen(), audio, chunk))]
+    assert [(p["text"], p["start"], p["end"], p["words"]) for p in pieces] == [
+        (w["text"], w["start"], w["end"], w["words"]) for w in whole]
+
+
+def test_groups_listen_too(model):
+    group = model.group()
+    listeners = [group.listen() for _ in range(16)]
+    with pytest.raises(StateError):
+        group.listen()
+    audio = [room([NAMES[i % 6]], 0.5 + 0.03 * i, 5) for i in range(16)]
+    heard = [[] for _ in listeners]
+    for start in range(0, max(map(len, audio)), 1600):
+        for listener, samples, events in zip(listeners, audio, heard, strict=True):
+            events += listener.feed(samples[start : start + 1600])
+        group.run()
+    for listener, events in zip(listeners, heard, strict=True):
+        events += listener.poll()
+        events += listener.finish()
+    assert [[str(e.result) for e in finals(events)] for events in heard] == [
+        [model.transcribe(pcm(NAMES[i % 6])).text] for i in range(16)]
+    assert len(group) == 0
+
+
+def test_silence_before_and_at_most(model):
+    rules = EndpointRules(silence_before=0.5)
+    events = listen(model.listen(rules), np.zeros(32000, np.int16))
+    assert [type(event) for event in events] == [Timeout] * 3 or [type(event) for event in events] == [Timeout] * 4
+    short = finals(listen(model.listen(EndpointRules(at_most=0.8, before=0.2)), room(["check_battery_levels"], 0.5, 5)))
+    assert len(short) >= 2
+    assert all(event.time - event.start <= 0.8 + 0.021 for event in short)
+
+
+def test_an_utterance_under_way_ends_with_the_stream(model):
+    event, = finals(listen(model.listen(), pcm("open_the_window")))
+    assert str(event.result) == "open the window"
+
+
+def test_hours_of_sound_take_no_more_memory(model):
+    listener = model.listen(EndpointRules(silence_before=60.0))
+    rng = np.random.default_rng(3)
+    speech = room(NAMES[:2], 0.9, 10)
+    quiet = rng.normal(0, 5, 16000 * 20).round().astype(np.int16)
+    n_finals, sizes = 0, []
+    for _ in range(30):  # ten minutes of it
+        n_finals += len(finals(listener.feed(speech)))
+        listener.feed(quiet)
+        sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert n_finals >= 59
+    assert sizes[-1] - sizes[4] < 4000  # KiB
+
+
+letters = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=30)
+
+
+@settings(max_examples=200, deadline=None)
+@given(letters, st.floats(0.1, 1.5), st.floats(0.1, 3.0))
+def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
+    rules = EndpointRules(silence_after=silence_after, silence_after_complete=silence_after, at_most=0.5 + at_most_more)
+    point, frame, begun = Endpointer(rules, 0.02), 0, None
+    for length, spoken in runs:
+        for _ in range(length):
+            happened = point.process(0.9 if spoken else 0.1, 100.0)
+            if happened == "start":
+                assert spoken and begun is None
+                begun = point.start
+                assert 0 <= frame - begun <= 20
+            elif happened == "end":
+                silent = frame - point.last
+                assert silent >= round(silence_after / 0.02) - 1 or frame - begun >= round((0.5 + at_most_more) / 0.02) - 1
+                begun = None
+            elif begun is not None:
+                assert frame - point.last <= round(silence_after / 0.02) + 1
+            frame += 1
+
+
+@pytest.mark.parametrize("wrong", [{"silence_after": 0}, {"silence_after": "1"}, {"evidence": 1.0}, {"before": 30.0},
+                                   {"at_most": float("inf")}, {"silence_before": -1.0}, {"evidence": float("nan")}])
+def test_wrong_rules_are_told(wrong):
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        EndpointRules(**wrong)
