@@ -11,8 +11,9 @@
  * Extending costs little: once the beam is full, nothing below the worst staying hypothesis can survive, and with
  * labels sorted by probability the first that falls short ends the row.
  *
- * A scorer (words, hot words, a grammar) has its place in extend(), where a prefix gets a label and its score: what it
- * adds must be bounded from above, and the bound be added where rows are cut short.
+ * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what was
+ * added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is added
+ * where rows are cut short.
  */
 #include <math.h>
 #include <string.h>
@@ -68,6 +69,7 @@ typedef struct {
     uint8_t *mark; /* all 0 between uses */
     pynna_ctc_token *waiting;
     pn_trie *trie;
+    const pynna_ctc_scorer *scorer; /* NULL for none */
     const float *row;         /* [n_labels], the frame */
     int32_t n_ranked;         /* survivors to be, stays (label PN_NONE) and extensions alike */
     int32_t ranked_capacity;
@@ -252,7 +254,8 @@ static void stay_one(const search *s, const hypothesis *h, hypothesis *out)
         const int32_t parent = s->trie->nodes[h->node].parent;
         const int32_t from = parent != PN_NONE ? s->trie->nodes[parent].slot : PN_NONE;
         const double repeated = h->label + s->log_prob[label];
-        const double arrived = from != PN_NONE ? leaving(s, &s->beam[from], label) : IMPOSSIBLE;
+        const double extra = s->trie->nodes[h->node].extra;
+        const double arrived = from != PN_NONE ? leaving(s, &s->beam[from], label) + extra : IMPOSSIBLE;
         out->label = pn_log_add(repeated, arrived);
         if (arrived > repeated) { /* more likely than not, the run starts here */
             out->run = (pynna_ctc_token){label, s->d->n_frames, s->d->n_frames, s->row[label]};
@@ -297,6 +300,18 @@ static void push(search *s, pn_ranked extension)
         s->ranked[s->n_ranked++] = extension;
 }
 
+/* What the scorer adds at most for a label. */
+static double most_extra(const search *s)
+{
+    return s->scorer == NULL ? 0.0 : s->scorer->most;
+}
+
+/* What the scorer adds for a label after the prefix of h. */
+static double extra_of(const search *s, const hypothesis *h, int32_t label, pynna_ctc_state *next)
+{
+    return s->scorer == NULL ? 0.0 : s->scorer->extend(s->scorer->context, &s->trie->nodes[h->node].state, label, next);
+}
+
 /* The labels that could take some hypothesis to the floor or above, best first, into s->labels; returns how many. */
 static int32_t promising_labels(search *s)
 {
@@ -306,7 +321,7 @@ static int32_t promising_labels(search *s)
     int32_t n = 0;
     for (int32_t label = 0; label < s->d->config.n_labels; label++) {
         const double log_prob = s->log_prob[label];
-        if (label != s->d->config.blank && log_prob > IMPOSSIBLE && best + log_prob >= s->floor)
+        if (label != s->d->config.blank && log_prob > IMPOSSIBLE && best + log_prob + most_extra(s) >= s->floor)
             s->labels[n++] = (pn_ranked){log_prob, 0, label};
     }
     pn_rank_sort(s->labels, n);
@@ -326,15 +341,20 @@ static void extend(search *s)
     const int32_t n_labels = promising_labels(s);
     if (n_labels == 0)
         return;
+    const double most = most_extra(s);
+    pynna_ctc_state unused;
     for (int32_t slot = 0; slot < s->d->n_hypotheses; slot++) {
         const hypothesis *h = &s->beam[slot];
-        if (h->total + s->labels[0].score < s->floor)
+        if (h->total + s->labels[0].score + most < s->floor)
             continue;
         mark_children(s, h->node, 1);
-        for (int32_t i = 0; i < n_labels && h->total + s->labels[i].score >= s->floor; i++) {
+        for (int32_t i = 0; i < n_labels && h->total + s->labels[i].score + most >= s->floor; i++) {
             const int32_t label = s->labels[i].label;
-            const double score = leaving(s, h, label);
-            if (!s->mark[label] && score >= s->floor && score > IMPOSSIBLE)
+            double score = leaving(s, h, label);
+            if (s->mark[label] || score + most < s->floor || score == IMPOSSIBLE)
+                continue;
+            score += extra_of(s, h, label, &unused);
+            if (score >= s->floor && score > IMPOSSIBLE)
                 push(s, (pn_ranked){score, slot, label});
         }
         mark_children(s, h->node, 0);
@@ -365,8 +385,13 @@ static hypothesis enter(search *s, const pn_ranked *r)
     const int32_t parent = s->stay[r->slot].node;
     const pynna_ctc_token run = {r->label, s->d->n_frames, s->d->n_frames, s->row[r->label]};
     int32_t node = pn_trie_find(s->trie, parent, r->label);
-    if (node == PN_NONE)
+    if (node == PN_NONE) {
+        pynna_ctc_state state = {{0, 0, 0}};
+        const double extra = extra_of(s, &s->stay[r->slot], r->label, &state);
         node = pn_trie_add(s->trie, parent, &run);
+        s->trie->nodes[node].state = state;
+        s->trie->nodes[node].extra = extra;
+    }
     return (hypothesis){.blank = IMPOSSIBLE, .label = r->score, .total = r->score, .node = node, .run = run};
 }
 
@@ -476,15 +501,26 @@ static void make_room(search *s)
 
 /* ---- the public calls -------------------------------------------------------------------------------------------- */
 
+static int good_scorer(const pynna_ctc_scorer *scorer)
+{
+    return scorer == NULL || (scorer->extend != NULL && scorer->finish != NULL && scorer->most < INFINITY);
+}
+
 int pynna_ctc_feed(pynna_ctc *d, const float *log_probs, int32_t n_frames)
 {
-    if (d == NULL || n_frames < 0 || (n_frames > 0 && log_probs == NULL))
+    return pynna_ctc_feed_scored(d, NULL, log_probs, n_frames);
+}
+
+int pynna_ctc_feed_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer, const float *log_probs, int32_t n_frames)
+{
+    if (d == NULL || n_frames < 0 || (n_frames > 0 && log_probs == NULL) || !good_scorer(scorer))
         return PYNNA_ERR_ARGUMENT;
     if (d->finished)
         return PYNNA_ERR_FINISHED;
     if (n_frames > d->config.max_frames - d->n_frames_untaken || n_frames > INT32_MAX - d->n_frames)
         return PYNNA_ERR_FULL;
     search s = view(d);
+    s.scorer = scorer;
     if (!pn_ctc_frames_valid(log_probs, n_frames, d->config.n_labels, s.bias))
         return PYNNA_ERR_NOT_FINITE;
     for (int32_t t = 0; t < n_frames; t++, d->n_frames++) {
@@ -502,11 +538,19 @@ int pynna_ctc_feed(pynna_ctc *d, const float *log_probs, int32_t n_frames)
 
 int pynna_ctc_finish(pynna_ctc *d)
 {
-    if (d == NULL)
+    return pynna_ctc_finish_scored(d, NULL);
+}
+
+int pynna_ctc_finish_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer)
+{
+    if (d == NULL || !good_scorer(scorer))
         return PYNNA_ERR_ARGUMENT;
     if (d->finished)
         return PYNNA_ERR_FINISHED;
     d->finished = 1;
+    const search s = view(d);
+    for (int32_t i = 0; scorer != NULL && i < d->n_hypotheses; i++)
+        s.beam[i].total += scorer->finish(scorer->context, &s.trie->nodes[s.beam[i].node].state);
     return PYNNA_OK;
 }
 

@@ -28,7 +28,7 @@ int32_t pn_trie_add(pn_trie *trie, int32_t parent, const pynna_ctc_token *token)
     pn_node *node = &trie->nodes[index];
     if (index == trie->free)
         trie->free = node->next;
-    *node = (pn_node){parent, PN_NONE, PN_NONE, PN_NONE, 0, PN_NONE, 0, *token};
+    *node = (pn_node){parent, PN_NONE, PN_NONE, PN_NONE, 0, PN_NONE, 0, *token, {{0, 0, 0}}, 0.0};
     if (parent != PN_NONE) {
         pn_node *above = &trie->nodes[parent];
         node->next = above->first_child;

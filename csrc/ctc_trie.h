@@ -16,6 +16,8 @@ typedef struct {
     int32_t slot;             /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
     int32_t overtook;         /* 1: when last both were in the beam, it scored above its parent */
     pynna_ctc_token token;    /* label PN_NONE: the empty sequence */
+    pynna_ctc_state state;    /* the scorer's, after this label */
+    double extra;             /* what the scorer added for this label */
 } pn_node;
 
 /* The root is what all hypotheses have in common: it moves down as they come to agree. */

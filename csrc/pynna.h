@@ -288,6 +288,23 @@ typedef struct {
 /* The decoder: a plain block of pynna_ctc_size bytes without pointers: copy it to save, fork or move a stream. */
 typedef struct pynna_ctc pynna_ctc;
 
+/* What a scorer knows of a label sequence: numbers of its own; 0, 0, 0 of the empty one. */
+typedef struct {
+    int32_t number[3];
+} pynna_ctc_state;
+
+/* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
+ * is handed in with every call, so that the decoder stays a plain block. */
+typedef struct {
+    void *context;
+    /* Nats that `label` (never the blank) after a sequence in `state` adds, -INFINITY to forbid it; *next is the state
+     * then. The same arguments must give the same answer as long as a stream lasts. */
+    double (*extend)(void *context, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next);
+    /* Nats that the end of the stream adds; finite. */
+    double (*finish)(void *context, const pynna_ctc_state *state);
+    double most; /* no less than extend ever adds: it bounds what need not be looked at */
+} pynna_ctc_scorer;
+
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */
 typedef struct {
     double score; /* log-probability of the whole of it, from the start of the stream */
@@ -328,8 +345,12 @@ int pynna_ctc_reset(pynna_ctc *decoder);
  * PYNNA_ERR_FULL: more than max_frames frames since all committed labels were last taken, or 2^31 - 1 frames in all. */
 int pynna_ctc_feed(pynna_ctc *decoder, const float *log_probs, int32_t n_frames);
 
+/* The same with a scorer, in all calls of a stream or in none; PYNNA_ERR_ARGUMENT also for a null function in it. */
+int pynna_ctc_feed_scored(pynna_ctc *decoder, const pynna_ctc_scorer *scorer, const float *log_probs, int32_t n_frames);
+
 /* Ends the stream: nothing more can be fed; results stay. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
 int pynna_ctc_finish(pynna_ctc *decoder);
+int pynna_ctc_finish_scored(pynna_ctc *decoder, const pynna_ctc_scorer *scorer);
 
 /* Moves the oldest of the waiting committed labels, at most max_tokens, into `tokens`; *n_tokens says how many.
  * PYNNA_ERR_ARGUMENT: null (with max_tokens 0 tokens may be) or max_tokens < 0. */
