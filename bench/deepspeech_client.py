@@ -38,7 +38,7 @@ Array = NDArray[Any]
 ABSOLUTE, RELATIVE = 1e-3, 1e-4     # what an MFCC may be off by, whichever is larger
 
 
-# ---- the client -------------------------------------------------------------------------------------------------
+# ---- the client ----------------------------------------------------------------------------------
 
 class _Item(ctypes.Structure):
     _fields_ = [("character", ctypes.c_char_p), ("timestep", ctypes.c_int), ("start_time", ctypes.c_float)]
@@ -85,7 +85,7 @@ class Client:
         return heard
 
 
-# ---- one recording ----------------------------------------------------------------------------------------------
+# ---- one recording -------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Verdict:
@@ -154,7 +154,7 @@ def made_up_clips(rate: int) -> list[tuple[str, Array]]:
             ("(constant, 1 s)", np.full(rate, 1000, np.int16))]
 
 
-# ---- the command ------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP",

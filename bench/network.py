@@ -127,7 +127,7 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     return figures(model, cases, measured), measured, rounds
 
 
-# ---- the command ------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """What `table` asks for too."""

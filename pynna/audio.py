@@ -193,7 +193,7 @@ def check_rate(rate: object) -> int:
     raise AudioError(f"sample rate {rate!r}: an int from {MIN_RATE} to {MAX_RATE} Hz is needed")
 
 
-# ---- arrays --------------------------------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------
 
 
 def _as_samples(x: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -259,7 +259,7 @@ def _loudness_notes(samples: npt.NDArray[Any]) -> tuple[str, ...]:
     return (f"{n_clipped} samples beyond [-1, 1] saturated",) if n_clipped else ()
 
 
-# ---- resampling ----------------------------------------------------------------------------------------------------
+# ---- resampling ----------------------------------------------------------------------------------
 
 
 def _resampling_note(rate: int, target_rate: int) -> str:
@@ -301,7 +301,7 @@ def _join(blocks: Iterable[Pcm]) -> Pcm:
     return np.concatenate([np.zeros(0, np.int16), *blocks])
 
 
-# ---- files ---------------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 def _openable(source: AudioPath | BinaryIO, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The command ``pynna``: transcribe recordings, check sentence files, map trained models, tell about build and model."""
+"""The command ``pynna``: transcribe recordings, check sentence files, map models, tell about build and model."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-# ---- arguments -----------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -283,7 +283,7 @@ def _share(text: str) -> float:
     return value
 
 
-# ---- transcribe ----------------------------------------------------------------------------------------------------
+# ---- transcribe ----------------------------------------------------------------------------------
 
 
 def _transcribe(args: argparse.Namespace) -> int:
@@ -412,7 +412,7 @@ def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
     return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": list(audio.notes)}
 
 
-# ---- grammar -------------------------------------------------------------------------------------------------------
+# ---- grammar -------------------------------------------------------------------------------------
 
 
 def _grammar(args: argparse.Namespace) -> int:
@@ -458,11 +458,12 @@ def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:
         return f"{found['intent']} {found['slots']}" if found else f"{args.parse!r} is not a sentence of {args.file}"
     if args.sample:
         return "\n".join(f"{s['text']}  [{s['intent']}] {s['slots'] or ''}".rstrip() for s in told["sample"])
-    return (f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; {told['states']:,} states, "
-            f"{told['arcs']:,} arcs, {told['bytes']:,} bytes, made in {told['seconds']:.2f} s")
+    return (f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; "
+            f"{told['states']:,} states, {told['arcs']:,} arcs, "
+            f"{told['bytes']:,} bytes, made in {told['seconds']:.2f} s")
 
 
-# ---- map -----------------------------------------------------------------------------------------------------------
+# ---- map -----------------------------------------------------------------------------------------
 
 
 def _map(args: argparse.Namespace) -> int:
@@ -482,7 +483,7 @@ def _map(args: argparse.Namespace) -> int:
     return OK
 
 
-# ---- info ----------------------------------------------------------------------------------------------------------
+# ---- info ----------------------------------------------------------------------------------------
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -524,7 +525,7 @@ def _as_text(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).splitlines())
 
 
-# ---- the terminal --------------------------------------------------------------------------------------------------
+# ---- the terminal --------------------------------------------------------------------------------
 
 
 def _drop_output() -> None:

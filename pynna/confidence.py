@@ -28,7 +28,9 @@ GrammarToken = tuple[int, int, int, float, float]
 """(label, first frame, strongest frame, log-probability there, loss in nats since the label before)"""
 
 
-def features(tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int) -> npt.NDArray[np.float64]:
+def features(
+    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int
+) -> npt.NDArray[np.float64]:
     """`FEATURES` of a hypothesis.
 
     Parameters

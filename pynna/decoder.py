@@ -69,9 +69,9 @@ class DecoderOptions:
         if not 0.0 <= self.threshold <= 1.0:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
         if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
-            raise ArgumentError(f"free_cost and free_entry are {self.free_cost} and {self.free_entry}; 0 or more is right")
+            raise ArgumentError(f"free_cost, free_entry are {self.free_cost}, {self.free_entry}; 0 or more is right")
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
-            raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar at most {MAX_GRAMMAR_ALTERNATIVES}")
+            raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
 
     @property
     def exponent(self) -> float:

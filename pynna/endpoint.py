@@ -111,7 +111,8 @@ class Endpointer:
         needed = self.frames(rules.silence_after_complete if complete else rules.silence_after)
         silent = frame - self.last
         loud = frame - self._loud_last < self.frames(0.1)
-        if (silent >= needed and (not loud or silent >= 2 * needed)) or frame - self.start >= self.frames(rules.at_most):
+        over = silent >= needed and (not loud or silent >= 2 * needed)
+        if over or frame - self.start >= self.frames(rules.at_most):
             self.speaking = False
             self._quiet_since = frame
             return "end"

@@ -18,8 +18,8 @@ from pynna.audio import AudioPath, load_audio
 from pynna.decoder import DecoderOptions
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
-from pynna.results import Result
 from pynna.listener import Listener
+from pynna.results import Result
 from pynna.stream import Group, Stream
 
 MODELS = Path(__file__).parent / "models"

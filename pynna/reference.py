@@ -44,7 +44,7 @@ TANH_COEFFICIENTS = np.array((
 ), dtype=np.int32)
 
 
-# ---- front end ---------------------------------------------------------------------------------------------------
+# ---- front end -----------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class MfccConfig:
@@ -176,7 +176,7 @@ def context_windows(features: Array, n_context: int = 9) -> Array:
     return np.ascontiguousarray(view.transpose(0, 2, 1))
 
 
-# ---- texts -------------------------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 def log_softmax(z: Array) -> Array:
     """Natural log of the softmax over the last axis, in the input's precision."""
@@ -211,7 +211,7 @@ def character_errors(hypotheses: Iterable[str], truths: Iterable[str]) -> float:
     return edits / total if total else float(edits > 0)
 
 
-# ---- batches of unequal length --------------------------------------------------------------------------------------
+# ---- batches of unequal length -------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Packed:
@@ -308,7 +308,7 @@ class _Network:
         raise NotImplementedError
 
 
-# ---- the float network ----------------------------------------------------------------------------------------------
+# ---- the float network ---------------------------------------------------------------------------
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), by tanh, which does not overflow."""
@@ -389,7 +389,7 @@ class FloatNetwork(_Network):
         return hs, cs, gates, c, h
 
 
-# ---- the integer network --------------------------------------------------------------------------------------------
+# ---- the integer network -------------------------------------------------------------------------
 
 def requantise(v: Array, multiplier: Array | int, shift: int) -> Array:
     """(v * m + 2^(s-1)) >> s in 64 bits: a real factor with one rounding, half up."""

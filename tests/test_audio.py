@@ -37,7 +37,7 @@ def level(pcm: np.ndarray, hertz: float, rate: int = 16000) -> float:
     return float(2 * abs(np.mean(pcm / 32768 * np.hanning(len(pcm)) * 2 * np.exp(-2j * np.pi * hertz / rate * n))))
 
 
-# ---- arrays --------------------------------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------
 
 
 @given(INT16)
@@ -143,7 +143,7 @@ def test_numpy_integers_are_rates() -> None:
     assert len(audio.load_audio(np.zeros(8, np.int16), np.int32(8000)).pcm) == 16
 
 
-# ---- resampling ----------------------------------------------------------------------------------------------------
+# ---- resampling ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [1000, 8000, 11025, 15999, 22050, 44100, 48000, 96000, 384000])
@@ -174,7 +174,7 @@ def test_what_is_above_the_new_band_does_not_fold_into_it(hertz: int, alias: int
     assert level(pcm, alias) < 0.002
 
 
-# ---- files ---------------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff"])

@@ -60,7 +60,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-# ---- transcribe ----------------------------------------------------------------------------------------------------
+# ---- transcribe ----------------------------------------------------------------------------------
 
 
 def test_one_file_gives_its_text_alone() -> None:
@@ -155,7 +155,7 @@ def test_an_instruction_set_that_is_none_is_one_line() -> None:
     assert_one_line_error(done, "abacus")
 
 
-# ---- usage ---------------------------------------------------------------------------------------------------------
+# ---- usage ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"pynna {importlib.metadata.version('pynna')}\n"
 
 
-# ---- info ----------------------------------------------------------------------------------------------------------
+# ---- info ----------------------------------------------------------------------------------------
 
 
 def test_info_tells_the_build_and_the_models_card() -> None:
@@ -214,7 +214,7 @@ def test_info_tells_the_build_even_if_the_model_is_none(tmp_path: Path) -> None:
     assert "isa available" in done.stdout
 
 
-# ---- map -----------------------------------------------------------------------------------------------------------
+# ---- map -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_a_source_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "a.nna").exists()
 
 
-# ---- a process among processes -------------------------------------------------------------------------------------
+# ---- a process among processes -------------------------------------------------------------------
 
 
 def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:

@@ -47,7 +47,7 @@ def collapse(path: tuple[int, ...], blank: int) -> tuple[int, ...]:
     return tuple(label for label, _ in itertools.groupby(path) if label != blank)
 
 
-# ---- texts ----------------------------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [0, 1, 64])
@@ -132,7 +132,7 @@ def test_greedy_decoding_has_one_alternative() -> None:
     assert got.score == pytest.approx(float(random_frames(40, 3).max(1).sum()), rel=1e-6)
 
 
-# ---- times and confidences ------------------------------------------------------------------------------------------
+# ---- times and confidences -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [0, 16])
@@ -148,7 +148,7 @@ def test_words_times_and_confidences_are_those_of_their_frames(width: int) -> No
     assert second.confidence == pytest.approx(0.9, rel=1e-5)
 
 
-# ---- priors ---------------------------------------------------------------------------------------------------------
+# ---- priors --------------------------------------------------------------------------------------
 
 
 def test_priors_divide_the_labels_probabilities_by_their_power() -> None:
@@ -189,7 +189,7 @@ def test_greedy_decoding_does_not_ignore_priors_silently() -> None:
         DecoderOptions(beam_width=0, prior_exponent=0.5)
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [0, 8])
@@ -243,7 +243,7 @@ def test_too_few_labels_and_a_blank_that_is_none_are_refused(labels: tuple[str, 
         Decoder(labels, blank=blank, options=DecoderOptions(beam_width=width))
 
 
-# ---- what a partial result costs ------------------------------------------------------------------------------------
+# ---- what a partial result costs -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [0, 32])

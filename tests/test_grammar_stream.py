@@ -41,7 +41,8 @@ def test_the_recorded_commands_are_understood(model, car, path, text):
 
 
 def test_slots_reply_and_json(model, car):
-    result = model.transcribe(RECORDINGS / "set_the_temperature_to_twenty_one_degrees.flac", grammar=car, alternatives=3)
+    recording = RECORDINGS / "set_the_temperature_to_twenty_one_degrees.flac"
+    result = model.transcribe(recording, grammar=car, alternatives=3)
     assert (result.intent, result.slots) == ("TemperatureSet", {"temperature": 21})
     assert result.reply == "temperature 21 degrees"
     assert 2 <= len(result.alternatives) <= 3  # those within the search's margin
@@ -92,7 +93,8 @@ def test_the_threshold_decides(model, car):
 
 def test_a_running_stream_keeps_its_lists(model):
     def grammar(places):
-        return pynna.Grammar.from_dict({"intents": {"Go": {"sentences": ["navigate {place}"]}}, "lists": {"place": places}})
+        intents = {"Go": {"sentences": ["navigate {place}"]}}
+        return pynna.Grammar.from_dict({"intents": intents, "lists": {"place": places}})
 
     pcm = pynna.audio.load_audio(RECORDINGS / "navigate_home.flac", target_rate=16000).pcm
     old = grammar(["home", "north"])

@@ -69,7 +69,8 @@ def test_events_come_in_order_and_speak_json(model):
     assert kinds[0] is SpeechStart and Partial in kinds[1:first] and kinds[first + 1] is SpeechStart
     assert [event.time for event in events[1:first]] == sorted(event.time for event in events[1:first])
     told = json.loads(json.dumps(events[first].as_dict()))
-    assert (told["event"], told["intent"], told["slots"], told["accepted"]) == ("final", "Call", {"contact": "home"}, True)
+    assert (told["event"], told["intent"], told["accepted"]) == ("final", "Call", True)
+    assert told["slots"] == {"contact": "home"}
     assert json.loads(json.dumps([e.as_dict() for e in events]))[0]["event"] == "start"
 
 
@@ -158,7 +159,8 @@ def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
                 assert 0 <= frame - begun <= 20
             elif happened == "end":
                 silent = frame - point.last
-                assert silent >= round(silence_after / 0.02) - 1 or frame - begun >= round((0.5 + at_most_more) / 0.02) - 1
+                most = round((0.5 + at_most_more) / 0.02) - 1
+                assert silent >= round(silence_after / 0.02) - 1 or frame - begun >= most
                 begun = None
             elif begun is not None:
                 assert frame - point.last <= round(silence_after / 0.02) + 1

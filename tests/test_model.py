@@ -51,7 +51,7 @@ def python(code: str, *arguments: object, **environment: str) -> subprocess.Comp
                           cwd="/", timeout=120)
 
 
-# ---- one step -------------------------------------------------------------------------------------------------------
+# ---- one step ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 16])
@@ -146,7 +146,7 @@ def test_states_of_another_shape_or_type_are_refused_with_the_right_ones_told(mo
         model.step(x, h, c)
 
 
-# ---- threads --------------------------------------------------------------------------------------------------------
+# ---- threads -------------------------------------------------------------------------------------
 
 
 def test_every_number_of_threads_and_instruction_set_gives_the_same_bits(model: pynna.Model) -> None:
@@ -184,7 +184,7 @@ def test_many_python_threads_on_one_model_get_what_each_gets_alone(model: pynna.
         assert all(pool.map(work, range(160)))
 
 
-# ---- processes ------------------------------------------------------------------------------------------------------
+# ---- processes -----------------------------------------------------------------------------------
 
 FORKS = """
 import os, sys, threading
@@ -286,7 +286,7 @@ def test_a_model_that_lives_until_the_interpreter_ends_leaves_quietly(model: pyn
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-# ---- instruction sets -----------------------------------------------------------------------------------------------
+# ---- instruction sets ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("isa", pynna.build_info()["isa_available"])
@@ -318,7 +318,7 @@ def test_an_unknown_instruction_set_is_refused(model: pynna.Model, isa: str) -> 
         pynna.load(model.path, isa=isa)
 
 
-# ---- what it is -----------------------------------------------------------------------------------------------------
+# ---- what it is ----------------------------------------------------------------------------------
 
 
 def test_the_build_tells_its_version_and_instruction_sets() -> None:
@@ -358,7 +358,7 @@ def test_a_model_without_a_name_goes_by_its_files_name(tmp_path: Path) -> None:
     assert pynna.load(str(tmp_path / "front_door.nna")).name == "front_door"
 
 
-# ---- files that are no models ---------------------------------------------------------------------------------------
+# ---- files that are no models --------------------------------------------------------------------
 
 
 def section(data: bytes, index: int) -> int:
@@ -427,7 +427,7 @@ def test_a_path_without_a_file_is_told(tmp_path: Path) -> None:
         pynna.load(tmp_path)
 
 
-# ---- transcribing ---------------------------------------------------------------------------------------------------
+# ---- transcribing --------------------------------------------------------------------------------
 
 
 def test_a_path_and_its_samples_give_the_same_result(model: pynna.Model, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ GOLDEN = Path(__file__).resolve().parent / "golden"
 ACTIVATION_C = Path(__file__).resolve().parent.parent / "csrc" / "activation.c"
 
 
-# ---- front end -----------------------------------------------------------------------------------------------------
+# ---- front end -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("upper_hz", [4000, 8000])
@@ -77,7 +77,7 @@ def test_what_is_no_pcm_is_named(pcm: np.ndarray) -> None:
         windows(pcm)
 
 
-# ---- the float network -----------------------------------------------------------------------------------------------
+# ---- the float network ---------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_mfcc_frame_equals_the_graphs_own(tiny: tuple[FloatNetwork, dict[str, np
     np.testing.assert_allclose(mfcc_frames(tiny[1]["samples"][None]), tiny[1]["mfccs"], atol=1e-5)
 
 
-# ---- both networks ---------------------------------------------------------------------------------------------------
+# ---- both networks -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["float", "integer"])
@@ -129,7 +129,7 @@ def test_features_of_a_wrong_shape_or_value_are_named(x: np.ndarray) -> None:
         IntegerNetwork(random_model(16)).step(x)
 
 
-# ---- the integer network ---------------------------------------------------------------------------------------------
+# ---- the integer network -------------------------------------------------------------------------
 
 
 def test_requantise_worked_example_of_the_readme() -> None:
@@ -208,7 +208,7 @@ def test_exact_product_is_exact_where_one_float_sum_would_not_be() -> None:
     assert ExactProduct(weights)(u).tolist() == [[127 * (255 * 4096 - 1)] * 2]
 
 
-# ---- sigmoid and tanh ------------------------------------------------------------------------------------------------
+# ---- sigmoid and tanh ----------------------------------------------------------------------------
 
 ALL_Q12 = np.arange(-32768, 32768)
 
@@ -241,7 +241,7 @@ def test_coefficients_are_those_of_the_c(name: str, want: np.ndarray) -> None:
     assert [int(v) for v in re.findall(r"-?\d+", body.group(1))] == want.ravel().tolist()
 
 
-# ---- texts -----------------------------------------------------------------------------------------------------------
+# ---- texts ---------------------------------------------------------------------------------------
 
 
 def test_greedy_merges_repeats_and_drops_blanks() -> None:

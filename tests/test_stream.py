@@ -65,7 +65,7 @@ def decoded(model: pynna.Model, log_probs: Array, *, finish: bool, **options: An
     return (decoder.finish() if finish else decoder.result()).as_dict()
 
 
-# ---- the end of it --------------------------------------------------------------------------------------------------
+# ---- the end of it -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{}, {"beam_width": 0}, {"beam_width": 8, "alternatives": 5},
@@ -118,7 +118,7 @@ def test_after_finish_nothing_is_taken(model: pynna.Model, more: Any) -> None:
     assert stream.duration == len(pcm()) / 16000
 
 
-# ---- chunks ---------------------------------------------------------------------------------------------------------
+# ---- chunks --------------------------------------------------------------------------------------
 
 
 def as_kind(chunk: Array, kind: str) -> Any:
@@ -190,7 +190,7 @@ def test_a_buffer_that_is_filled_again_may_be_fed_again(model: pynna.Model) -> N
     assert stream.finish().as_dict() == model.transcribe(pcm()[:n]).as_dict()
 
 
-# ---- partial results ------------------------------------------------------------------------------------------------
+# ---- partial results -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{}, {"beam_width": 0}, {"beam_width": 8, "alternatives": 4}])
@@ -226,7 +226,7 @@ def test_an_early_partial_result_stays_what_it_was(model: pynna.Model) -> None:
     assert early.as_dict() == same
 
 
-# ---- states ---------------------------------------------------------------------------------------------------------
+# ---- states --------------------------------------------------------------------------------------
 
 
 def test_a_streams_state_is_that_of_its_last_step(model: pynna.Model) -> None:
@@ -264,7 +264,7 @@ def test_a_long_chunk_and_a_long_stream_are_run_through(model: pynna.Model) -> N
     assert n_frames(stream) == n_windows(len(samples))
 
 
-# ---- what is no audio -----------------------------------------------------------------------------------------------
+# ---- what is no audio ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("chunk, what", [

@@ -44,7 +44,7 @@ def load(text: str, file: str) -> Any:
         It is no YAML; file and line are told.
     """
     try:
-        return yaml.load(text, _Loader)  # noqa: S506: a SafeLoader
+        return yaml.load(text, _Loader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

@@ -196,7 +196,7 @@ def cell_errors(gates: Array, hidden: Array, lengths: Sequence[int]) -> Array:
     return errors
 
 
-# ---- ranges -----------------------------------------------------------------------------------------------------
+# ---- ranges --------------------------------------------------------------------------------------
 
 def feature_ranges(frames: Array) -> Array:
     """Where to clip each coefficient: best for what is common, whatever the rarest frames hold.

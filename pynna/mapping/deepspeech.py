@@ -38,7 +38,7 @@ _MAX_ELEMENTS = 1 << 28
 _EXPORTED_STEPS = 16        # time steps a call in a release's graph
 
 
-# ---- reading ----------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 def import_graph(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
     """Reads a network from an output_graph.pb.
@@ -203,7 +203,7 @@ def _tensor(name: str, tensor: Any) -> Array:
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))]).reshape(shape)
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int = _EXPORTED_STEPS) -> None:
     """Writes the network as an output_graph.pb of DeepSpeech 0.5.1: batch 1, `n_steps` time steps a call.

@@ -175,7 +175,7 @@ def _require(condition: bool, message: str, error: type[ModelFileError] = FileVa
         raise error(message)
 
 
-# ---- order and packing ------------------------------------------------------------------------------------------
+# ---- order and packing ---------------------------------------------------------------------------
 
 def _to_file_rows(layer: Layer, values: Array) -> Array:
     """Rows in the file's order, zero-padded to whole blocks."""
@@ -213,7 +213,7 @@ def unpack(packed: Array) -> Array:
     return np.ascontiguousarray(packed.transpose(0, 2, 1, 3)).reshape(blocks * BLOCK, columns4 * 4)
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
     def rows(values: Array, kind: str) -> bytes:
@@ -303,7 +303,7 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
         scratch.unlink(missing_ok=True)
 
 
-# ---- reading ----------------------------------------------------------------------------------------------------
+# ---- reading -------------------------------------------------------------------------------------
 
 def read_nna(path: str | os.PathLike[str]) -> NnaModel:
     """Reads and checks a whole file.
@@ -418,7 +418,7 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
     return layer
 
 
-# ---- checks -----------------------------------------------------------------------------------------------------
+# ---- checks --------------------------------------------------------------------------------------
 
 def check_model(model: NnaModel) -> None:
     """Everything that csrc/README.md demands of the values, before writing and after reading.

@@ -59,7 +59,7 @@ def choose_cell_bits(errors: Array, hidden_step: float) -> int:
     return int(np.flatnonzero(total <= CELL_TOLERANCE * total.min())[0]) + 1
 
 
-# ---- rows -------------------------------------------------------------------------------------------------------
+# ---- rows ----------------------------------------------------------------------------------------
 
 def row_scales(weights: Array, importance: Array) -> Array:
     """Real weight of one step for each row: the clipping of least error among a few.
@@ -175,7 +175,7 @@ def largest_factors(columns: int, bias: Array) -> Array:
     return np.asarray(0.999 * MAX_SUM / (columns * 255 * 127 + np.abs(bias.astype(np.float64))))
 
 
-# ---- layers -----------------------------------------------------------------------------------------------------
+# ---- layers --------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class _Input:

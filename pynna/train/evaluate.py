@@ -178,7 +178,7 @@ class Evaluation:
         pairs = zip(clips, results, greedy, strict=True)
         return Verdicts([judge.verdict(c, r, g) for c, r, g in pairs if isinstance(r, GrammarResult)]), score
 
-    # ---- the peers -----------------------------------------------------------------------------------------------------
+    # ---- the peers ----------------------------------------------------------------------
 
     def peer(self, name: str, which: str, clips: Sequence[Clip], hear: Callable[[Pcm], str]) -> list[str]:
         """A peer's transcripts, kept: they never change."""
@@ -197,7 +197,8 @@ class Evaluation:
         said = [judge.means(clip.text) for clip in clips]
 
         def right(heard: Sequence[str]) -> float:
-            return 100 * sum(s is not None and s == judge.means(h) for s, h in zip(said, heard, strict=True)) / len(clips)
+            pairs = zip(said, heard, strict=True)
+            return 100 * sum(s is not None and s == judge.means(h) for s, h in pairs) / len(clips)
 
         try:
             sphinx = peers.Sphinx(judge.grammar)
@@ -243,8 +244,8 @@ class Report:
         """Car sentences with the sentence file."""
         e, t = self.e, self.threshold
         self.lines += ["## Car sentences, unseen voices, with the car's sentence file", "",
-                       f"{len(e.car_clips)} clips: those of the {len(commands())} fixed commands that the file knows and "
-                       f"{testsets.SAMPLED_PER_VOICE} drawn from it for each voice. Percent of the clips.", ""]
+                       f"{len(e.car_clips)} clips: those of the {len(commands())} fixed commands that the file knows "
+                       f"and {testsets.SAMPLED_PER_VOICE} drawn from it for each voice. Percent of the clips.", ""]
         rows, by_voice = [], []
         for snr in CONDITIONS:
             clips = e.noisy(e.car_clips, snr)
@@ -267,9 +268,9 @@ class Report:
                 self.bar("car sentences, 10 dB: accepted rightly", verdicts.right(t), 93)
             if others:
                 best = others.get("pocketsphinx 5, same grammar", 0.0)
-                self.bar(f"car sentences, {title(snr)}: better than pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
-        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "float: accepted "
-                              "rightly", "greedy's errors repaired", *PEERS], rows)
+                self.bar(f"car sentences, {title(snr)}: above pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
+        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
+                              "float: accepted rightly", "greedy's errors repaired", *PEERS], rows)
         voices = sorted({clip.source for clip in e.car_clips})
         self.lines += _table(["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
                              [[v, *(f"{s.of(v).right(t):.1f} | {s.of(v).wrong(t):.1f}" for _, s in by_voice)]
@@ -330,8 +331,8 @@ class Report:
 
     def without_grammar(self) -> None:
         """Greedy and beam, float and int8."""
-        lines = ["## Without a grammar", "", "CER and WER: character and word error rates, percent; right: percent of the "
-                 "clips transcribed exactly.", ""]
+        lines = ["## Without a grammar", "", "CER and WER: character and word error rates, percent; "
+                 "right: percent of the clips transcribed exactly.", ""]
         rows: list[list[object]] = []
         for name, score, floating, _, _ in self.int8_rows:
             rows.append([name, "int8, greedy", score.cells()])
@@ -353,8 +354,8 @@ class Report:
         outside = self.curve["speech outside the file"]
         names = [name for name in self.curve if name.endswith(("clean", "10 dB"))]
         rows = [[f"{t:g}", outside.wrong(t), *(self.curve[name].right(t) for name in names)] for t in THRESHOLDS]
-        self.lines += ["## The threshold", "", "Percent accepted falsely of the speech outside the file, and rightly of the "
-                       "rest, by threshold (`threshold=` of a stream).", "",
+        self.lines += ["## The threshold", "", "Percent accepted falsely of the speech outside the file, and rightly "
+                       "of the rest, by threshold (`threshold=` of a stream).", "",
                        *_table(["threshold", "falsely", *names], rows)]
 
     def write(self) -> str:
@@ -362,14 +363,13 @@ class Report:
         for part in (self.car, self.people, self.outside, self.without_grammar, self.thresholds):
             part()
         model = self.e.model
-        head = ["# Accuracy", "",
-                f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: {model.name}, "
-                f"{model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; threshold "
-                f"{self.threshold:g}. Voices and people of the tests are in no training; noise is added to the samples: "
-                "recorded for every other clip (recordings that training has heard too), else synthesised."
+        head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
+                f"{model.name}, {model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; "
+                f"threshold {self.threshold:g}. Voices and people of the tests are in no training; noise is added to the "
+                "samples: recorded for every other clip (recordings that training has heard too), else synthesised."
                 + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
                 *_table(["test", "bar", "measured", "reached"],
-                        [[test, bar, figure, "yes" if reached else "**no**"] for test, bar, figure, reached in self.bars])]
+                        [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
         return "\n".join(head + self.lines).rstrip() + "\n"
 
     def plot(self, path: Path) -> None:

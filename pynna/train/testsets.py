@@ -121,7 +121,7 @@ def real_phrases(config: Config) -> list[str]:
     return sorted(phrases)
 
 
-# ---- sounds that are no speech ------------------------------------------------------------------------------------------
+# ---- sounds that are no speech -------------------------------------------------------------------
 
 def made_noise(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
     """Cabin noise of unit power: wind and tyres as low-passed noise that swells, an engine's harmonics."""

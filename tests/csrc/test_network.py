@@ -159,7 +159,7 @@ def windows(model: NnaModel, x: Array) -> Array:
     return np.ascontiguousarray(view.swapaxes(2, 3))
 
 
-# ---- against the NumPy model ----------------------------------------------------------------------------------------
+# ---- against the NumPy model ---------------------------------------------------------------------
 
 
 def check_against_numpy(core: Core, model: NnaModel, x: Array, c: Array, h: Array) -> Outputs:
@@ -235,7 +235,7 @@ def test_the_outputs_of_the_test_models_are_not_all_saturated(core: Core) -> Non
         np.testing.assert_allclose(np.exp(out.p.astype(np.float64)).sum(-1), 1, rtol=1e-5)
 
 
-# ---- against itself -------------------------------------------------------------------------------------------------
+# ---- against itself ------------------------------------------------------------------------------
 
 
 @settings(max_examples=120)
@@ -319,7 +319,7 @@ def test_one_workspace_used_for_many_shapes_keeps_nothing_from_one_call_to_the_n
         assert net.run(x, c, h, **how).bits() == fresh.run(x, c, h, **how).bits()
 
 
-# ---- errors ---------------------------------------------------------------------------------------------------------
+# ---- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -119,7 +119,7 @@ def test_what_the_python_reader_accepts_the_loader_accepts_and_they_name_the_sam
     assert agreed > 0.8 * (400 - accepted)
 
 
-# ---- the loader's own test program ----------------------------------------------------------------------------------
+# ---- the loader's own test program ---------------------------------------------------------------
 
 
 def test_hundreds_of_flips_cuts_and_lies_pass_under_the_address_and_undefined_behaviour_sanitizers(

@@ -42,7 +42,7 @@ def accepts(automaton, text):
     return bool(automaton.is_final[state])
 
 
-# ---- templates, against hassil's own sampler ---------------------------------------------------------------------------
+# ---- templates, against hassil's own sampler -----------------------------------------------------
 
 words = st.sampled_from(["a", "on", "off", "lamp", "lamps", "the", "to", "be"])
 templates = st.recursive(
@@ -216,7 +216,7 @@ def test_plain_sentences():
         Grammar.from_sentences([])
 
 
-# ---- JSGF ---------------------------------------------------------------------------------------------------------------
+# ---- JSGF ----------------------------------------------------------------------------------------
 
 JSGF = """#JSGF V1.0 UTF-8 en;
 grammar car; // a comment
@@ -260,7 +260,7 @@ def test_wrong_jsgf_is_told(text, message):
         Grammar.from_jsgf(io.StringIO(text))
 
 
-# ---- what is told when a file is wrong --------------------------------------------------------------------------------
+# ---- what is told when a file is wrong -----------------------------------------------------------
 
 HEAD = "intents:\n  A:\n    data:\n      - sentences:\n"
 
@@ -330,7 +330,7 @@ def test_no_file_is_told(tmp_path):
         Grammar.from_yaml(tmp_path / "bytes.yaml")
 
 
-# ---- the car's file, and size --------------------------------------------------------------------------------------------
+# ---- the car's file, and size --------------------------------------------------------------------
 
 
 def test_the_cars_file_knows_the_recorded_commands():

@@ -41,7 +41,7 @@ def _same(a: Weights, b: Weights) -> None:
         np.testing.assert_array_equal(array, b.arrays[name], err_msg=name)
 
 
-# ---- graphs ----------------------------------------------------------------------------------------------------------
+# ---- graphs --------------------------------------------------------------------------------------
 
 
 def test_a_graph_by_tensorflow_is_read() -> None:
@@ -209,7 +209,7 @@ def test_without_protobuf_the_message_says_what_to_install(monkeypatch: pytest.M
     import_graph(TINY)
 
 
-# ---- npz -------------------------------------------------------------------------------------------------------------
+# ---- npz -----------------------------------------------------------------------------------------
 
 
 def test_an_npz_that_is_written_is_read_back(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_damaged_npz_is_a_network_or_a_named_error(tmp_path: Path) -> None:
             import_npz(tmp_path / "b.npz")
 
 
-# ---- which importer --------------------------------------------------------------------------------------------------
+# ---- which importer ------------------------------------------------------------------------------
 
 
 def test_a_file_is_read_by_suffix_and_else_by_its_first_bytes(tmp_path: Path) -> None:

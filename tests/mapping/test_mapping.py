@@ -47,7 +47,7 @@ def calibration(weights: Weights) -> Calibration:
     return calibrate(weights, CLIPS)
 
 
-# ---- the whole -------------------------------------------------------------------------------------------------------
+# ---- the whole -----------------------------------------------------------------------------------
 
 
 def test_each_layer_of_the_integer_network_is_near_the_float_one(weights: Weights, calibration: Calibration) -> None:
@@ -163,7 +163,7 @@ def test_without_shipped_recordings_audio_is_asked_for(monkeypatch: pytest.Monke
         load_clips(None, 16000)
 
 
-# ---- odd networks ----------------------------------------------------------------------------------------------------
+# ---- odd networks --------------------------------------------------------------------------------
 
 
 def _mapped(arrays: dict[str, np.ndarray], **options: Any) -> tuple[FloatNetwork, IntegerNetwork]:
@@ -260,7 +260,7 @@ def test_other_front_ends_and_constants_are_mapped(options: dict[str, Any]) -> N
     assert (geometry.sample_rate, geometry.mel_upper_hz) == (features.sample_rate, features.upper_hz)
 
 
-# ---- the parts -------------------------------------------------------------------------------------------------------
+# ---- the parts -----------------------------------------------------------------------------------
 
 
 def test_calibration_keeps_an_even_sample_in_step(weights: Weights) -> None:

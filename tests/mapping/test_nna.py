@@ -108,7 +108,7 @@ def test_rows_of_the_lstm_have_a_blocks_gates_together() -> None:
             assert bias[(cell // 16 * 4 + gate) * 16 + cell % 16] == model.layers[3].bias[gate * 19 + cell]
 
 
-# ---- bad files -------------------------------------------------------------------------------------------------------
+# ---- bad files -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("data", "error"), [
@@ -192,7 +192,7 @@ def test_a_wrong_alphabet_is_named(text: bytes) -> None:
         decode_nna(_sealed(data))
 
 
-# ---- what cannot be written ------------------------------------------------------------------------------------------
+# ---- what cannot be written ----------------------------------------------------------------------
 
 
 def test_a_model_that_breaks_the_format_is_not_written(tmp_path: Path) -> None:
