@@ -373,6 +373,38 @@ int pynna_ctc_nbest(const pynna_ctc *decoder, int32_t max_hypotheses, pynna_ctc_
 /* PYNNA_ERR_ARGUMENT: null. */
 int pynna_ctc_get_stats(const pynna_ctc *decoder, pynna_ctc_stats *stats);
 
+/* ---- words.c: a vocabulary, hot words and a language model for the beam search ----------------------------------- */
+
+/* A scorer made of tables. Words are what stands between spaces. All arrays are the caller's; states number 0 is where
+ * a text starts. Hot words may be exchanged while a stream runs, by tables in which the states so far mean the same. */
+typedef struct {
+    int32_t n_labels;
+    int32_t space;             /* the label between words */
+    int32_t n_nodes;           /* the vocabulary as a tree over labels, node 0 its root; 0 for no vocabulary */
+    const int32_t *first_arc;  /* [n_nodes + 1]; the arcs of node i are first_arc[i] .. first_arc[i + 1] - 1 */
+    const int32_t *arc_label;  /* [n_arcs] */
+    const int32_t *arc_next;   /* [n_arcs] */
+    const int32_t *word;       /* [n_nodes]: the number of the word that ends there, -1 for none */
+    double outside;            /* nats that a word outside the vocabulary adds: -INFINITY forbids it, else 0 or less */
+    double unfinished;         /* and at the end of the text, where it may be the beginning of one: finite, 0 or less */
+    int32_t n_hot;             /* states of the hot words' automaton; 0 for no hot words */
+    const int32_t *hot_next;   /* [n_hot, n_labels] */
+    const double *hot_bonus;   /* [n_hot, n_labels]: nats that the label adds, or takes back */
+    const double *hot_end;     /* [n_hot]: and the end of the text */
+    double word_most;          /* no less than `score` ever adds; 0 or more */
+    void *context;             /* what `score` is called with */
+    /* Nats that a language model gives a word (-1: one outside the vocabulary) after a context; *next is the context
+     * then, 0 that of a text's start. NULL for no language model. It needs a vocabulary. */
+    double (*score)(void *context, int32_t state, int32_t word, int32_t *next);
+} pynna_words;
+
+/* What is wrong with the tables, as one English sentence; NULL if nothing. Reads all of them. */
+const char *pynna_words_error(const pynna_words *words);
+
+/* The scorer for pynna_ctc_feed_scored; `words` must outlive it. To be made anew when the tables have changed.
+ * PYNNA_ERR_ARGUMENT: null, or wrong tables. */
+int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer);
+
 /* ---- graph.c: a grammar as an automaton over labels --------------------------------------------------------------- */
 
 /* An arc's label that stands for free speech: one frame or more of any labels. */

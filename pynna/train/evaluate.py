@@ -365,8 +365,8 @@ class Report:
         model = self.e.model
         head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
                 f"{model.name}, {model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; "
-                f"threshold {self.threshold:g}. Voices and people of the tests are in no training; noise is added to the "
-                "samples: recorded for every other clip (recordings that training has heard too), else synthesised."
+                f"threshold {self.threshold:g}. Voices and people of the tests are in no training; noise is added to "
+                "the samples: recorded for every other clip (recordings that training has heard too), else synthesised."
                 + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
                 *_table(["test", "bar", "measured", "reached"],
                         [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
