@@ -1,0 +1,135 @@
+/* The words of a beam search: a vocabulary, hot words, and a language model that the caller asks; README.md, "Words".
+ *
+ * A prefix' state is three numbers: the vocabulary's node that its unfinished word has come to, the language model's
+ * context before that word, and the hot words' state. A label's bonus is looked up; only the end of a word asks the
+ * language model.
+ */
+#include <math.h>
+
+#include "pynna.h"
+
+enum { NODE, CONTEXT, HOT, OUTSIDE = -1 };
+
+static int good_vocabulary(const pynna_words *w)
+{
+    if (w->n_nodes < 1 || w->first_arc == NULL || w->word == NULL || w->first_arc[0] != 0)
+        return 0;
+    for (int32_t i = 0; i < w->n_nodes; i++)
+        if (w->first_arc[i + 1] < w->first_arc[i])
+            return 0;
+    const int32_t n_arcs = w->first_arc[w->n_nodes];
+    if (n_arcs > 0 && (w->arc_label == NULL || w->arc_next == NULL))
+        return 0;
+    for (int32_t i = 0; i < n_arcs; i++)
+        if (w->arc_label[i] < 0 || w->arc_label[i] >= w->n_labels || w->arc_next[i] < 1 || w->arc_next[i] >= w->n_nodes)
+            return 0;
+    return 1;
+}
+
+static int good_hot_words(const pynna_words *w)
+{
+    if (w->n_hot < 1 || w->hot_next == NULL || w->hot_bonus == NULL || w->hot_end == NULL)
+        return 0;
+    for (int64_t i = 0; i < (int64_t)w->n_hot * w->n_labels; i++)
+        if (w->hot_next[i] < 0 || w->hot_next[i] >= w->n_hot || !isfinite(w->hot_bonus[i]))
+            return 0;
+    for (int32_t i = 0; i < w->n_hot; i++)
+        if (!isfinite(w->hot_end[i]))
+            return 0;
+    return 1;
+}
+
+const char *pynna_words_error(const pynna_words *w)
+{
+    if (w == NULL)
+        return "there are no words";
+    if (w->n_labels < 2 || w->n_labels > 65536)
+        return "n_labels must be from 2 to 65536";
+    if (w->space < 0 || w->space >= w->n_labels)
+        return "space must be from 0 to n_labels - 1";
+    if (w->n_nodes != 0 && !good_vocabulary(w))
+        return "the vocabulary must be a tree of at least one node, its arcs inside it and none to its root";
+    if (w->n_hot != 0 && !good_hot_words(w))
+        return "the hot words' table must hold states of its own and finite bonuses";
+    if (!(w->outside <= 0.0) || !(w->unfinished <= 0.0) || !(w->unfinished > -INFINITY))
+        return "outside must be 0 or less, unfinished too and finite";
+    if (!(w->word_most >= 0.0) || !(w->word_most < INFINITY))
+        return "word_most must be 0 or more and finite";
+    return NULL;
+}
+
+static int32_t child(const pynna_words *w, int32_t node, int32_t label)
+{
+    for (int32_t i = w->first_arc[node]; i < w->first_arc[node + 1]; i++)
+        if (w->arc_label[i] == label)
+            return w->arc_next[i];
+    return OUTSIDE;
+}
+
+static double ask(const pynna_words *w, int32_t context, int32_t word, int32_t *next)
+{
+    *next = context;
+    return w->score == NULL ? 0.0 : w->score(w->context, context, word, next);
+}
+
+/* The number of the word that a prefix ends in; OUTSIDE if the vocabulary has none. */
+static int32_t word_at(const pynna_words *w, int32_t node)
+{
+    return node == OUTSIDE ? OUTSIDE : w->word[node];
+}
+
+static double extend_vocabulary(const pynna_words *w, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next)
+{
+    const int32_t node = state->number[NODE];
+    if (label != w->space) {
+        next->number[NODE] = node == OUTSIDE ? OUTSIDE : child(w, node, label);
+        return next->number[NODE] == OUTSIDE && w->outside == -INFINITY ? -INFINITY : 0.0;
+    }
+    next->number[NODE] = 0;
+    const int32_t word = word_at(w, node);
+    if (node == 0 || (word == OUTSIDE && w->outside == -INFINITY))
+        return -INFINITY; /* no word before the space, or half a one */
+    const double asked = ask(w, state->number[CONTEXT], word, &next->number[CONTEXT]);
+    return word == OUTSIDE ? asked + w->outside : asked;
+}
+
+static double extend(void *context, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next)
+{
+    const pynna_words *w = context;
+    *next = *state;
+    double bonus = 0.0;
+    if (w->n_nodes > 0)
+        bonus += extend_vocabulary(w, state, label, next);
+    if (w->n_hot > 0) {
+        const int64_t at = (int64_t)state->number[HOT] * w->n_labels + label;
+        bonus += w->hot_bonus[at];
+        next->number[HOT] = w->hot_next[at];
+    }
+    return bonus;
+}
+
+static double finish(void *context, const pynna_ctc_state *state)
+{
+    const pynna_words *w = context;
+    const int32_t node = state->number[NODE];
+    double bonus = w->n_hot > 0 ? w->hot_end[state->number[HOT]] : 0.0;
+    if (w->n_nodes > 0 && node != 0) {
+        const int32_t word = word_at(w, node);
+        int32_t next;
+        bonus += ask(w, state->number[CONTEXT], word, &next);
+        if (word == OUTSIDE)
+            bonus += w->outside > w->unfinished ? w->outside : w->unfinished;
+    }
+    return bonus;
+}
+
+int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
+{
+    if (words == NULL || scorer == NULL || pynna_words_error(words) != NULL)
+        return PYNNA_ERR_ARGUMENT;
+    double most = 0.0;
+    for (int64_t i = 0; i < (int64_t)words->n_hot * words->n_labels; i++)
+        most = words->hot_bonus[i] > most ? words->hot_bonus[i] : most;
+    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most};
+    return PYNNA_OK;
+}
