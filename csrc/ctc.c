@@ -536,6 +536,46 @@ int pynna_ctc_feed_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer, const fl
     return PYNNA_OK;
 }
 
+/* Adds to each hypothesis what the end of the text would, or takes it away. */
+static void settle_scores(const search *s, const pynna_ctc_scorer *scorer, double sign)
+{
+    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
+        hypothesis *h = &s->beam[i];
+        const double extra = sign * scorer->finish(scorer->context, &s->trie->nodes[h->node].state);
+        h->blank += extra;
+        h->label += extra;
+        h->total += extra;
+    }
+}
+
+/* The next node in an order in which parents come before their children; PN_NONE after the last. */
+static int32_t following(const pn_trie *trie, int32_t node)
+{
+    if (trie->nodes[node].first_child != PN_NONE)
+        return trie->nodes[node].first_child;
+    while (node != trie->root && trie->nodes[node].next == PN_NONE)
+        node = trie->nodes[node].parent;
+    return node == trie->root ? PN_NONE : trie->nodes[node].next;
+}
+
+int pynna_ctc_change_scorer(pynna_ctc *d, const pynna_ctc_scorer *before, const pynna_ctc_scorer *scorer)
+{
+    if (d == NULL || before == NULL || scorer == NULL || !good_scorer(before) || !good_scorer(scorer))
+        return PYNNA_ERR_ARGUMENT;
+    if (d->finished)
+        return PYNNA_ERR_FINISHED;
+    const search s = view(d);
+    pn_node *nodes = s.trie->nodes, *root = &nodes[s.trie->root];
+    settle_scores(&s, before, 1.0);
+    if (scorer->carry != NULL)
+        scorer->carry(scorer->context, root->token.label, &root->state);
+    for (int32_t i = following(s.trie, s.trie->root); i != PN_NONE; i = following(s.trie, i))
+        nodes[i].extra = scorer->extend(scorer->context, &nodes[nodes[i].parent].state, nodes[i].token.label,
+                                        &nodes[i].state);
+    settle_scores(&s, scorer, -1.0);
+    return PYNNA_OK;
+}
+
 int pynna_ctc_finish(pynna_ctc *d)
 {
     return pynna_ctc_finish_scored(d, NULL);

@@ -298,11 +298,14 @@ typedef struct {
 typedef struct {
     void *context;
     /* Nats that `label` (never the blank) after a sequence in `state` adds, -INFINITY to forbid it; *next is the state
-     * then. The same arguments must give the same answer as long as a stream lasts. */
+     * then. The same arguments must always give the same answer. */
     double (*extend)(void *context, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next);
     /* Nats that the end of the stream adds; finite. */
     double (*finish)(void *context, const pynna_ctc_state *state);
     double most; /* no less than extend ever adds: it bounds what need not be looked at */
+    /* For pynna_ctc_change_scorer: makes of the state that the one before had for a sequence one of its own; `label` is
+     * the sequence's last, -1 of the empty one. NULL: the state stays. */
+    void (*carry)(void *context, int32_t label, pynna_ctc_state *state);
 } pynna_ctc_scorer;
 
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */
@@ -348,6 +351,11 @@ int pynna_ctc_feed(pynna_ctc *decoder, const float *log_probs, int32_t n_frames)
 /* The same with a scorer, in all calls of a stream or in none; PYNNA_ERR_ARGUMENT also for a null function in it. */
 int pynna_ctc_feed_scored(pynna_ctc *decoder, const pynna_ctc_scorer *scorer, const float *log_probs, int32_t n_frames);
 
+/* Exchanges the scorer of a stream that runs. Hypotheses keep what the one before would have added to them had the text
+ * ended here; what comes from now on is the new one's, which must not forbid what is in hypotheses' tails.
+ * PYNNA_ERR_ARGUMENT: null, or a null function; PYNNA_ERR_FINISHED. */
+int pynna_ctc_change_scorer(pynna_ctc *decoder, const pynna_ctc_scorer *before, const pynna_ctc_scorer *scorer);
+
 /* Ends the stream: nothing more can be fed; results stay. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
 int pynna_ctc_finish(pynna_ctc *decoder);
 int pynna_ctc_finish_scored(pynna_ctc *decoder, const pynna_ctc_scorer *scorer);
@@ -375,8 +383,8 @@ int pynna_ctc_get_stats(const pynna_ctc *decoder, pynna_ctc_stats *stats);
 
 /* ---- words.c: a vocabulary, hot words and a language model for the beam search ----------------------------------- */
 
-/* A scorer made of tables. Words are what stands between spaces. All arrays are the caller's; states number 0 is where
- * a text starts. Hot words may be exchanged while a stream runs, by tables in which the states so far mean the same. */
+/* A scorer made of tables. Words are what stands between spaces. All arrays are the caller's; state number 0 is where a
+ * text starts. */
 typedef struct {
     int32_t n_labels;
     int32_t space;             /* the label between words */
@@ -387,7 +395,8 @@ typedef struct {
     const int32_t *word;       /* [n_nodes]: the number of the word that ends there, -1 for none */
     double outside;            /* nats that a word outside the vocabulary adds: -INFINITY forbids it, else 0 or less */
     double unfinished;         /* and at the end of the text, where it may be the beginning of one: finite, 0 or less */
-    int32_t n_hot;             /* states of the hot words' automaton; 0 for no hot words */
+    int32_t n_hot;             /* states of the hot words' automaton: 0 at a word's start, 1 in one that no hot word
+                                * begins with; 0 states for no hot words, else 2 or more */
     const int32_t *hot_next;   /* [n_hot, n_labels] */
     const double *hot_bonus;   /* [n_hot, n_labels]: nats that the label adds, or takes back */
     const double *hot_end;     /* [n_hot]: and the end of the text */
@@ -401,7 +410,8 @@ typedef struct {
 /* What is wrong with the tables, as one English sentence; NULL if nothing. Reads all of them. */
 const char *pynna_words_error(const pynna_words *words);
 
-/* The scorer for pynna_ctc_feed_scored; `words` must outlive it. To be made anew when the tables have changed.
+/* The scorer for pynna_ctc_feed_scored; `words` must outlive it and stay as it is. pynna_ctc_change_scorer may exchange it
+ * for one with other hot words: a phrase that is being said and partly committed counts no more then.
  * PYNNA_ERR_ARGUMENT: null, or wrong tables. */
 int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer);
 

@@ -8,7 +8,8 @@
 
 #include "pynna.h"
 
-enum { NODE, CONTEXT, HOT, OUTSIDE = -1 };
+enum { NODE, CONTEXT, HOT };
+enum { OUTSIDE = -1, HOT_START = 0, HOT_INSIDE = 1 };
 
 static int good_vocabulary(const pynna_words *w)
 {
@@ -28,7 +29,7 @@ static int good_vocabulary(const pynna_words *w)
 
 static int good_hot_words(const pynna_words *w)
 {
-    if (w->n_hot < 1 || w->hot_next == NULL || w->hot_bonus == NULL || w->hot_end == NULL)
+    if (w->n_hot < 2 || w->hot_next == NULL || w->hot_bonus == NULL || w->hot_end == NULL)
         return 0;
     for (int64_t i = 0; i < (int64_t)w->n_hot * w->n_labels; i++)
         if (w->hot_next[i] < 0 || w->hot_next[i] >= w->n_hot || !isfinite(w->hot_bonus[i]))
@@ -50,7 +51,7 @@ const char *pynna_words_error(const pynna_words *w)
     if (w->n_nodes != 0 && !good_vocabulary(w))
         return "the vocabulary must be a tree of at least one node, its arcs inside it and none to its root";
     if (w->n_hot != 0 && !good_hot_words(w))
-        return "the hot words' table must hold states of its own and finite bonuses";
+        return "the hot words' tables must have 2 states or more, each next one among them, and finite bonuses";
     if (!(w->outside <= 0.0) || !(w->unfinished <= 0.0) || !(w->unfinished > -INFINITY))
         return "outside must be 0 or less, unfinished too and finite";
     if (!(w->word_most >= 0.0) || !(w->word_most < INFINITY))
@@ -123,6 +124,13 @@ static double finish(void *context, const pynna_ctc_state *state)
     return bonus;
 }
 
+/* Hot words alone change: in the other tables the state means the same. */
+static void carry(void *context, int32_t label, pynna_ctc_state *state)
+{
+    const pynna_words *w = context;
+    state->number[HOT] = w->n_hot == 0 || label < 0 || label == w->space ? HOT_START : HOT_INSIDE;
+}
+
 int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
 {
     if (words == NULL || scorer == NULL || pynna_words_error(words) != NULL)
@@ -130,6 +138,6 @@ int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
     double most = 0.0;
     for (int64_t i = 0; i < (int64_t)words->n_hot * words->n_labels; i++)
         most = words->hot_bonus[i] > most ? words->hot_bonus[i] : most;
-    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most};
+    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry};
     return PYNNA_OK;
 }

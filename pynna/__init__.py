@@ -20,11 +20,13 @@ from pynna.errors import (
     FinishedError,
     GrammarError,
     IsaError,
+    LanguageModelError,
     MappingError,
     ModelFileError,
     PynnaError,
     StateError,
 )
+from pynna.language_model import LanguageModel, Vocabulary
 from pynna.listener import Event, Final, Listener, Partial, SpeechStart, Timeout
 from pynna.model import Model, build_info, load
 from pynna.results import Alternative, GrammarResult, Interpretation, Result, Word
@@ -54,6 +56,8 @@ __all__ = [
     "Group",
     "Interpretation",
     "IsaError",
+    "LanguageModel",
+    "LanguageModelError",
     "Listener",
     "MappingError",
     "Model",
@@ -65,6 +69,7 @@ __all__ = [
     "StateError",
     "Stream",
     "Timeout",
+    "Vocabulary",
     "Word",
     "build_info",
     "load",

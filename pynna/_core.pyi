@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,21 @@ class Collector(Decoder):
 class GreedyDecoder(Decoder):
     def __init__(self, n_labels: int, blank: int) -> None: ...
 
+class Words:
+    def __init__(
+        self,
+        n_labels: int,
+        space: int,
+        *,
+        vocabulary: tuple[npt.NDArray[np.int32], ...] | None = None,
+        outside: float = ...,
+        unfinished: float = -1000.0,
+        score: Callable[[int, int], tuple[float, int]] | None = None,
+        most: float = 0.0,
+    ) -> None: ...
+
 class BeamDecoder(Decoder):
+    words: Words | None
     def __init__(
         self,
         n_labels: int,
@@ -75,6 +90,10 @@ class BeamDecoder(Decoder):
         score_margin: float = ...,
         label_bias: npt.NDArray[np.float32] | None = None,
         n_nodes: int = 0,
+        words: Words | None = None,
+    ) -> None: ...
+    def set_hot_words(
+        self, next: npt.NDArray[np.int32], bonus: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
     ) -> None: ...
     @property
     def stats(self) -> dict[str, int]: ...

@@ -129,12 +129,29 @@ cdef extern from "pynna.h" nogil:
     const char *pynna_ctc_config_error(const pynna_ctc_config *)
     size_t pynna_ctc_size(const pynna_ctc_config *)
     int pynna_ctc_init(void *, size_t, const pynna_ctc_config *, pynna_ctc **)
-    int pynna_ctc_feed(pynna_ctc *, const float *, int32_t)
-    int pynna_ctc_finish(pynna_ctc *)
+    ctypedef struct pynna_ctc_scorer:
+        pass
+    int pynna_ctc_feed_scored(pynna_ctc *, const pynna_ctc_scorer *, const float *, int32_t)
+    int pynna_ctc_change_scorer(pynna_ctc *, const pynna_ctc_scorer *, const pynna_ctc_scorer *)
+    int pynna_ctc_finish_scored(pynna_ctc *, const pynna_ctc_scorer *)
     int pynna_ctc_take(pynna_ctc *, int32_t, pynna_ctc_token *, int32_t *)
     int pynna_ctc_nbest(const pynna_ctc *, int32_t, pynna_ctc_hypothesis *, int32_t *, int32_t, pynna_ctc_token *,
                         int32_t *)
     int pynna_ctc_get_stats(const pynna_ctc *, pynna_ctc_stats *)
+    ctypedef struct pynna_words:
+        int32_t n_labels, space, n_nodes, n_hot
+        const int32_t *first_arc
+        const int32_t *arc_label
+        const int32_t *arc_next
+        const int32_t *word
+        double outside, unfinished, word_most
+        const int32_t *hot_next
+        const double *hot_bonus
+        const double *hot_end
+        void *context
+        double (*score)(void *, int32_t, int32_t, int32_t *) noexcept
+    const char *pynna_words_error(const pynna_words *)
+    int pynna_words_scorer(pynna_words *, pynna_ctc_scorer *)
 
     ctypedef struct pynna_graph:
         int32_t n_labels, n_states, n_arcs, start
@@ -563,15 +580,88 @@ cdef class GreedyDecoder(Decoder):
             self.committed.append(as_tuple(&token))
 
 
+cdef double ask_for_word(void *context, int32_t state, int32_t word, int32_t *next) noexcept with gil:
+    words = <Words> context
+    cdef double score = 0.0
+    if words.error is None:
+        try:
+            score, next[0] = words.score(state, word)
+        except BaseException as error:  # goes on in the thread that fed the frames
+            words.error = error
+    return score
+
+
+cdef class Words:
+    """Vocabulary, language model and hot words of one beam search.
+
+    `vocabulary`: (first_arc, arc_label, arc_next, word), int32 arrays of a tree over labels; None for any word.
+    `score`: a function (context, word) -> (nats, context), word -1 for one outside the vocabulary, context 0 at the
+    start; None for no language model. `most`: no less than it ever gives."""
+
+    cdef pynna_words w
+    cdef pynna_ctc_scorer scorer
+    cdef object score, error
+    cdef tuple _held  # the arrays that w points into
+
+    def __cinit__(self, int n_labels, int space, *, vocabulary=None, double outside=float("-inf"),
+                  double unfinished=-1000.0, score=None, double most=0.0):
+        cdef const int32_t[::1] first_arc, label, next, word
+        memset(&self.w, 0, sizeof(self.w))
+        self._held = (vocabulary, None)
+        self.w.n_labels, self.w.space = n_labels, space
+        self.w.outside, self.w.unfinished = outside, unfinished
+        if vocabulary is not None:
+            first_arc, label, next, word = vocabulary
+            if first_arc.shape[0] != word.shape[0] + 1 or label.shape[0] != next.shape[0] or (
+                    first_arc[word.shape[0]] > label.shape[0]):
+                raise ArgumentError("vocabulary: n + 1 first_arc for n nodes, a label and a node for each arc are right")
+            self.w.n_nodes = <int32_t> word.shape[0]
+            self.w.first_arc, self.w.word = &first_arc[0], &word[0]
+            if label.shape[0] > 0:
+                self.w.arc_label, self.w.arc_next = &label[0], &next[0]
+        if score is not None:
+            self.score = score
+            self.w.score, self.w.word_most, self.w.context = ask_for_word, most, <void *> self
+        self._make()
+
+    cdef int _make(self) except -1:
+        cdef const char *wrong = pynna_words_error(&self.w)
+        if wrong is not NULL:
+            raise ArgumentError(f"words: {text(wrong)}")
+        check(pynna_words_scorer(&self.w, &self.scorer), "words")
+        return 0
+
+    cdef int _set_hot_words(self, next, bonus, end) except -1:
+        cdef const int32_t[:, ::1] states = next
+        cdef const double[:, ::1] bonuses = bonus
+        cdef const double[::1] ends = end
+        if not (states.shape[0] == bonuses.shape[0] == ends.shape[0] > 0) or states.shape[1] != self.w.n_labels or (
+                bonuses.shape[1] != self.w.n_labels):
+            raise ArgumentError(f"hot words: [n, {self.w.n_labels}] states and bonuses and n ends are right")
+        self._held = (self._held[0], (next, bonus, end))
+        self.w.n_hot = <int32_t> states.shape[0]
+        self.w.hot_next, self.w.hot_bonus, self.w.hot_end = &states[0, 0], &bonuses[0, 0], &ends[0]
+        self._make()
+        return 0
+
+    cdef int _check(self) except -1:
+        """Raises what the language model raised."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return 0
+
+
 cdef class BeamDecoder(Decoder):
     """Prefix beam search; `label_bias` float32 [n_labels] or None is added to each frame."""
 
+    cdef readonly Words words
     cdef void *_memory
     cdef pynna_ctc *_state
     cdef int32_t _max_frames
 
     def __cinit__(self, int n_labels, int blank, int beam_width, double cutoff_prob=1.0, int cutoff_top_n=40,
-                  double score_margin=float("inf"), label_bias=None, int n_nodes=0):
+                  double score_margin=float("inf"), label_bias=None, int n_nodes=0, Words words=None):
         cdef pynna_ctc_config config
         cdef const float[::1] bias
         pynna_ctc_defaults(n_labels, &config)
@@ -588,6 +678,9 @@ cdef class BeamDecoder(Decoder):
             raise ArgumentError(f"decoder: {text(wrong)}")
         self.n_labels = n_labels
         self.committed = []
+        if words is not None and words.w.n_labels != n_labels:
+            raise ArgumentError(f"words are of {words.w.n_labels} labels; {n_labels} is right")
+        self.words = words
         self._max_frames = config.max_frames
         self._memory = allocate(pynna_ctc_size(&config))
         check(pynna_ctc_init(self._memory, pynna_ctc_size(&config), &config, &self._state), "decoder")
@@ -607,13 +700,32 @@ cdef class BeamDecoder(Decoder):
     cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
         cdef int32_t done, n
         cdef int status
+        cdef const pynna_ctc_scorer *scorer = self._scorer()
         for done in range(0, n_frames, self._max_frames):
             n = min(self._max_frames, n_frames - done)
             with nogil:
-                status = pynna_ctc_feed(self._state, log_probs + <Py_ssize_t> done * self.n_labels, n)
+                status = pynna_ctc_feed_scored(self._state, scorer, log_probs + <Py_ssize_t> done * self.n_labels, n)
             check(status, "decoder")
             self._take()
+            if self.words is not None:
+                self.words._check()
         return 0
+
+    def set_hot_words(self, next, bonus, end):
+        """Other hot words from now on: int32 [n, n_labels], float64 [n, n_labels], float64 [n]; see `HotWords`."""
+        held = self.words._held
+        cdef pynna_words before = self.words.w
+        cdef pynna_ctc_scorer scorer_before
+        check(pynna_words_scorer(&before, &scorer_before), "hot words")
+        self.words._set_hot_words(next, bonus, end)
+        check(pynna_ctc_change_scorer(self._state, &scorer_before, &self.words.scorer), "hot words")
+        self.words._check()
+        del held  # the tables before, until here
+
+    cdef const pynna_ctc_scorer *_scorer(self):
+        if self.words is None or (self.words.w.n_nodes == 0 and self.words.w.n_hot == 0):
+            return NULL
+        return &self.words.scorer
 
     def tails(self, int n):
         """The n best [(score, labels after the committed ones)], best first."""
@@ -632,7 +744,9 @@ cdef class BeamDecoder(Decoder):
 
     def finish(self):
         """Ends the stream."""
-        check(pynna_ctc_finish(self._state), "decoder")
+        check(pynna_ctc_finish_scored(self._state, self._scorer()), "decoder")
+        if self.words is not None:
+            self.words._check()
 
     @property
     def stats(self):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT
 from pynna.errors import ArgumentError, FinishedError, NotFiniteError
+from pynna.hot_words import HotWords
 from pynna.results import GrammarResult, Result, Spelling, Token
 
 if TYPE_CHECKING:
     from pynna.grammar import Grammar
+    from pynna.language_model import LanguageModel, Vocabulary
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
@@ -44,6 +47,13 @@ class DecoderOptions:
         Confidence from which a grammar's sentence is accepted, 0 to 1.
     free_cost, free_entry : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
+    language_model : LanguageModel, optional
+        Words and their probabilities for a beam search; with a grammar, for what is said in its free slots.
+    vocabulary : Vocabulary, optional
+        The words that may be said, where there is no language model to tell.
+    hot_words : mapping of str to float, optional
+        Words or phrases that are expected and what each adds in nats (3 to 10 do much); a beam search takes them.
+        `Stream.hot_words` changes them while the stream runs.
     """
 
     beam_width: int = DEFAULT_BEAM_WIDTH
@@ -55,6 +65,9 @@ class DecoderOptions:
     threshold: float = DEFAULT_THRESHOLD
     free_cost: float = 0.5
     free_entry: float = 2.0
+    language_model: LanguageModel | None = None
+    vocabulary: Vocabulary | None = None
+    hot_words: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
@@ -70,8 +83,18 @@ class DecoderOptions:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
         if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
             raise ArgumentError(f"free_cost, free_entry are {self.free_cost}, {self.free_entry}; 0 or more is right")
+        self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
+
+    def _check_words(self) -> None:
+        given = [name for name in ("language_model", "vocabulary", "hot_words") if getattr(self, name)]
+        if given and self.beam_width == 0:
+            raise ArgumentError(f"{given[0]} needs a beam search; greedy decoding (beam_width 0) takes none")
+        if len(given) > 1 and given[:2] == ["language_model", "vocabulary"]:
+            raise ArgumentError("language_model and vocabulary exclude each other; LanguageModel takes a vocabulary")
+        if self.grammar is not None and given and given != ["language_model"]:
+            raise ArgumentError(f"{given[-1]} and grammar exclude each other; the grammar knows all that may be said")
 
     @property
     def exponent(self) -> float:
@@ -113,6 +136,8 @@ class Decoder:
                  seconds_per_frame: float = 0.02, first_frame: int = 0, options: DecoderOptions | None = None) -> None:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
+        self._hot_words: dict[str, float] = {}
+        self._texts = tuple("" if i == blank else text for i, text in enumerate(labels))
         self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame)
         if self.options.grammar is not None:
             self.core: _core.Decoder = self._graph_decoder(self.options.grammar, labels, blank, label_priors)
@@ -122,16 +147,52 @@ class Decoder:
             bias = self._label_bias(label_priors, n_labels)
             self.core = _core.BeamDecoder(
                 n_labels, blank, self.options.beam_width, cutoff_prob=self.options.cutoff_prob,
-                cutoff_top_n=min(self.options.cutoff_top_n, n_labels), label_bias=bias)
+                cutoff_top_n=min(self.options.cutoff_top_n, n_labels), label_bias=bias, words=self._words(self._texts))
         self._committed_text = ""
         self._n_spelled = 0
         self._finished = False
+        if self.options.hot_words:
+            self.hot_words = self.options.hot_words
+
+    def _words(self, texts: tuple[str, ...]) -> _core.Words | None:
+        """What the beam search asks about words."""
+        lm, vocabulary = self.options.language_model, self.options.vocabulary
+        if " " not in texts:
+            if lm or vocabulary or self.options.hot_words:
+                raise ArgumentError("words need labels with a space, which tells them apart")
+            return None
+        if lm:
+            return lm.words(texts, texts.index(" "))
+        tree = vocabulary.tree(texts) if vocabulary else None
+        return _core.Words(len(texts), texts.index(" "), vocabulary=tree)
+
+    @property
+    def hot_words(self) -> Mapping[str, float]:
+        """Words or phrases that are expected, and the nats that each adds; a new mapping may be set at any time.
+
+        Raises
+        ------
+        ArgumentError
+            When set: greedy decoding or a grammar, which take none; a phrase that the labels cannot spell; a boost that
+            is no finite number; too many of them. FinishedError: after ``finish``.
+        """
+        return MappingProxyType(self._hot_words)
+
+    @hot_words.setter
+    def hot_words(self, boosts: Mapping[str, float]) -> None:
+        if not isinstance(self.core, _core.BeamDecoder) or self.core.words is None:
+            raise ArgumentError("hot words need a beam search over labels with a space, without a grammar")
+        if self._finished:
+            raise FinishedError("the stream is finished; hot words for it come too late")
+        if dict(boosts) != self._hot_words:
+            hot = HotWords(boosts, self._texts)
+            self.core.set_hot_words(hot.next, hot.bonus, hot.end)
+            self._hot_words = dict(boosts)
 
     def _graph_decoder(self, grammar: Grammar, labels: Sequence[str], blank: int,
                        label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
-        texts = tuple("" if i == blank else text for i, text in enumerate(labels))
         n_best = max(self.options.alternatives, 1)
-        return _core.GraphDecoder(grammar.graph(texts), blank, n_best=n_best, any_cost=self.options.free_cost,
+        return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.free_cost,
                                   any_entry=self.options.free_entry,
                                   label_bias=self._label_bias(label_priors, len(labels)))
 

@@ -35,6 +35,10 @@ class GrammarError(PynnaError, ValueError):
     """A sentence file or a grammar is wrong; the message names file, line and word."""
 
 
+class LanguageModelError(PynnaError, ValueError):
+    """A language model that cannot be used, or KenLM is not there."""
+
+
 class MappingError(PynnaError, ValueError):
     """A trained model that cannot be mapped."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,21 @@ class Stream:
     def state(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
         """The network's states as they are now: c int16 [n_cell], h int8 [n_cell], copies."""
         return self._channel.state
+
+    @property
+    def hot_words(self) -> Mapping[str, float]:
+        """Words or phrases that are expected, and the nats that each adds; set a new mapping at any time.
+
+        Raises
+        ------
+        ArgumentError
+            When set: no beam search, a phrase that the labels cannot spell, a boost that is no finite number.
+        """
+        return self.decoder.hot_words  # type: ignore[no-any-return]
+
+    @hot_words.setter
+    def hot_words(self, boosts: Mapping[str, float]) -> None:
+        self.decoder.hot_words = boosts
 
     def reset_state(self) -> None:
         """The network's states as at the start of a stream; what is to be decoded stays."""

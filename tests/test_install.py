@@ -66,7 +66,7 @@ def clean_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     home = tmp_path_factory.mktemp("clean") / "venv"
     run(sys.executable, "-m", "venv", home, cwd=home.parent)
     bin_ = home / "bin"
-    run(bin_ / "python", "-m", "pip", "install", "--no-index", "--no-deps", wheel, cwd=home.parent)
+    run(bin_ / "python", "-m", "pip", "install", "--no-index", "--no-deps", wheel, cwd=home.parent, env=clean_env())
     site = run(bin_ / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home.parent).strip()
     # behind the new environment's own folder, so that pynna comes from there
     (Path(site) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
