@@ -10,6 +10,8 @@ client's wheel is for CPython 3.7, but the library in it is plain C:
     python -m bench deepspeech --client ds051/deepspeech/lib/libdeepspeech.so --weights weights.npz clips/*.flac
 
 Beside the recordings given, some are made up: silence, noise at full scale, and lengths around a frame's.
+With --lm both search with a language model: the client reads ARPA files, and makes the tree of the vocabulary itself.
+Where texts differ then, the client's is scored by this project's definition, to tell who found the better one.
 """
 from __future__ import annotations
 
@@ -29,6 +31,7 @@ from tqdm import tqdm
 from bench.core import Core, MappedModel
 from bench.hearing import BeamSearch, Heard, Network, Windows
 from bench.report import Table, emit
+from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.audio import load_audio
 from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
 from pynna.reference import context_windows, edit_distance, windows
@@ -49,7 +52,7 @@ class _Metadata(ctypes.Structure):
 
 
 class Client:
-    """DeepSpeech 0.5.1's native client, without a language model.
+    """DeepSpeech 0.5.1's native client.
 
     Parameters
     ----------
@@ -73,6 +76,15 @@ class Client:
                                               ctypes.byref(self._state))
         if status:
             raise RuntimeError(f"DeepSpeech cannot use {graph}: error {status:#x}")
+
+    def use(self, lm: LanguageModel, alphabet: Path) -> None:
+        """Searches with a language model from now on; the library is given no tree of its words, and makes one."""
+        enable = self._library.DS_EnableDecoderWithLM
+        enable.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_float,
+                           ctypes.c_float]
+        status = enable(self._state, str(alphabet).encode(), str(lm.path).encode(), b"", lm.alpha, lm.beta)
+        if status:
+            raise RuntimeError(f"DeepSpeech cannot use {lm.path}: error {status:#x}")
 
     def __call__(self, pcm: Array, rate: int) -> Heard:
         """The text of int16 [n]."""
@@ -98,6 +110,7 @@ class Verdict:
     mapped: Heard | None
     frames_equal: bool      # windows are rows of frames, the very bits, however the audio is cut
     mfcc_error: float       # the largest, in units of what is allowed
+    client_score: float | None = None  # with a language model: of the client's text, by our definition
 
     @property
     def same(self) -> bool:
@@ -115,10 +128,11 @@ class Verdict:
 class Comparison:
     """Everything that hears: built once, used on each recording."""
 
-    def __init__(self, core: Core, client: Client, weights: Weights, model: MappedModel | None, beam: int) -> None:
-        self.client, self.weights = client, weights
+    def __init__(self, core: Core, client: Client, weights: Weights, model: MappedModel | None, beam: int,
+                 lm: LanguageModel | None = None) -> None:
+        self.client, self.weights, self.lm = client, weights, lm
         self.network = weights.network()
-        self.search = BeamSearch(core, weights.alphabet, beam)
+        self.search = BeamSearch(core, weights.alphabet, beam) if lm is None else WordSearch(weights.alphabet, beam, lm)
         self.model = model
         if model:
             self.mapped, self.windows = Network(model), Windows(model)
@@ -127,13 +141,16 @@ class Comparison:
     def __call__(self, name: str, pcm: Array) -> Verdict:
         rate = self.weights.features.sample_rate
         x = windows(pcm, self.weights.features, self.weights.n_context)
-        reference = self.search(self.network.run(x))
+        log_probs = self.network.run(x)
+        reference = self.search(log_probs)
         mapped, frames_equal, mfcc_error = None, True, 0.0
         if self.model:
             streamed = self.windows(pcm, self.random.choice([0, 1, 7, 160, 319, 320, 512, 4000], 200))
             mapped = self.search(self.mapped(streamed))
             frames_equal, mfcc_error = self._compare_windows(pcm, streamed, x)
-        return Verdict(name, len(pcm) / rate, self.client(pcm, rate), reference, mapped, frames_equal, mfcc_error)
+        client = self.client(pcm, rate)
+        score = text_score(log_probs, client.text, self.weights.alphabet, self.lm) if self.lm else None
+        return Verdict(name, len(pcm) / rate, client, reference, mapped, frames_equal, mfcc_error, score)
 
     def _compare_windows(self, pcm: Array, streamed: Array, x: Array) -> tuple[bool, float]:
         """Of the C core's windows: the framing to the bit, and the coefficients' largest error."""
@@ -142,6 +159,40 @@ class Comparison:
         framed = context_windows(streamed[:, self.weights.n_context], self.weights.n_context)
         equal = framed.tobytes() == streamed.tobytes() == self.windows(pcm).tobytes()
         return equal, float((np.abs(streamed - x) / np.maximum(ABSOLUTE, RELATIVE * np.abs(x))).max())
+
+
+class WordSearch:
+    """`BeamSearch` with a language model, as a stream does it."""
+
+    def __init__(self, alphabet: Sequence[str], beam: int, lm: LanguageModel) -> None:
+        self.labels, self.options = (*alphabet, ""), DecoderOptions(beam_width=beam, language_model=lm, alternatives=2)
+
+    def __call__(self, log_probs: Array) -> Heard:
+        """Decodes float32 [frames, labels] from the start of a stream."""
+        decoder = Decoder(self.labels, options=self.options)
+        decoder.feed(log_probs)
+        decoder.finish()
+        best, *others = decoder.core.tails(2)
+        tokens = [*decoder.core.committed, *best[1]]
+        return Heard("".join(self.labels[token[0]] for token in tokens), [token[2] for token in tokens], -best[0],
+                     best[0] - others[0][0] if others else None)
+
+
+def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: LanguageModel) -> float:
+    """A text's natural-log probability over all its paths (Graves et al. 2006, equations 5 to 8), and its words'."""
+    blank = len(alphabet)
+    labels = [blank]
+    for character in text:
+        labels += [list(alphabet).index(character), blank]
+    ways = np.full(len(labels), -np.inf)
+    ways[:2] = log_probs[0, labels[:2]]
+    skip = np.array([i >= 2 and labels[i] != blank and labels[i] != labels[i - 2] for i in range(len(labels))])
+    for row in np.asarray(log_probs[1:], np.float64):
+        one = np.concatenate([[-np.inf], ways[:-1]])
+        two = np.where(skip, np.concatenate([[-np.inf] * 2, ways[:-2]])[:len(ways)], -np.inf)
+        ways = np.logaddexp(np.logaddexp(ways, one), two) + row[labels]
+    words = lm.words((*alphabet, ""), list(alphabet).index(" "))
+    return float(np.logaddexp.reduce(ways[-2:])) + words.score_of([list(alphabet).index(c) for c in text])
 
 
 def made_up_clips(rate: int) -> list[tuple[str, Array]]:
@@ -165,6 +216,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--weights", type=Path, metavar="NPZ", help="weights to be written as an output_graph.pb")
     parser.add_argument("--alphabet", type=Path, metavar="TXT", help="a label a line; the weights' own unless given")
     parser.add_argument("--beam", type=int, default=500, help="hypotheses kept (500)")
+    parser.add_argument("--lm", type=Path, metavar="ARPA", help="search with this language model")
+    parser.add_argument("--alpha", type=float, default=0.75, help="its weight (0.75)")
+    parser.add_argument("--beta", type=float, default=1.85, help="and what each word adds, in nats (1.85)")
     parser.add_argument("--nna", type=Path, help="the mapped network; mapped here unless given")
     parser.add_argument("--no-mapped", action="store_true", help="leave the mapped network out")
     parser.add_argument("--calibrate", nargs="+", metavar="CLIP", help="recordings to map with; those of the package")
@@ -202,13 +256,16 @@ def run(arguments: argparse.Namespace) -> int:
         weights, graph, alphabet = _prepare(arguments, folder)
         client = Client(arguments.client, graph, alphabet, beam=arguments.beam,
                         n_features=weights.features.n_coefficients, n_context=weights.n_context)
-        model = None
+        model, lm = None, None
+        if arguments.lm:
+            lm = LanguageModel(arguments.lm, alpha=arguments.alpha, beta=arguments.beta)
+            client.use(lm, alphabet)
         if not arguments.no_mapped:
             mapped = arguments.nna or folder / "mapped.nna"
             if not arguments.nna:
                 map_model(weights, mapped, calibration=arguments.calibrate, report=False)
             model = MappedModel(core, mapped)
-        compare = Comparison(core, client, weights, model, arguments.beam)
+        compare = Comparison(core, client, weights, model, arguments.beam, lm)
         rate = weights.features.sample_rate
         clips = [(str(path), load_audio(path, target_rate=rate).pcm) for path in paths(arguments.clips)]
         if not arguments.no_made_up:
@@ -262,6 +319,9 @@ def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[
         "largest_mfcc_error": max(v.mfcc_error for v in verdicts),
         "seconds_taken": round(seconds, 1),
     }
+    scored = [(-v.reference.cost, v.client_score) for v in verdicts if not v.same and v.client_score is not None]
+    if scored:
+        summary["differing_texts_that_score_above_the_clients"] = sum(ours >= theirs - 1e-3 for ours, theirs in scored)
     if all(v.mapped for v in verdicts):
         edits = sum(edit_distance(v.mapped.text, v.client.text) for v in verdicts if v.mapped)
         summary["int8_same_text"] = sum(v.mapped.text == v.client.text for v in verdicts if v.mapped)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class Words:
         score: Callable[[int, int], tuple[float, int]] | None = None,
         most: float = 0.0,
     ) -> None: ...
+    def score_of(self, labels: Sequence[int]) -> float: ...
 
 class BeamDecoder(Decoder):
     words: Words | None

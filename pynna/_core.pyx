@@ -129,8 +129,12 @@ cdef extern from "pynna.h" nogil:
     const char *pynna_ctc_config_error(const pynna_ctc_config *)
     size_t pynna_ctc_size(const pynna_ctc_config *)
     int pynna_ctc_init(void *, size_t, const pynna_ctc_config *, pynna_ctc **)
+    ctypedef struct pynna_ctc_state:
+        int32_t number[3]
     ctypedef struct pynna_ctc_scorer:
-        pass
+        void *context
+        double (*extend)(void *, const pynna_ctc_state *, int32_t, pynna_ctc_state *) noexcept
+        double (*finish)(void *, const pynna_ctc_state *) noexcept
     int pynna_ctc_feed_scored(pynna_ctc *, const pynna_ctc_scorer *, const float *, int32_t)
     int pynna_ctc_change_scorer(pynna_ctc *, const pynna_ctc_scorer *, const pynna_ctc_scorer *)
     int pynna_ctc_finish_scored(pynna_ctc *, const pynna_ctc_scorer *)
@@ -643,6 +647,22 @@ cdef class Words:
         self.w.hot_next, self.w.hot_bonus, self.w.hot_end = &states[0, 0], &bonuses[0, 0], &ends[0]
         self._make()
         return 0
+
+    def score_of(self, labels):
+        """Nats that a whole text adds, its labels given."""
+        cdef pynna_ctc_state state, next
+        cdef double score = 0.0
+        memset(&state, 0, sizeof(state))
+        for label in labels:
+            if not 0 <= label < self.w.n_labels:
+                raise ArgumentError(f"label {label}; 0 to {self.w.n_labels - 1} is right")
+            score += self.scorer.extend(self.scorer.context, &state, label, &next)
+            if score == float("-inf"):
+                return score
+            state = next
+        score += self.scorer.finish(self.scorer.context, &state)
+        self._check()
+        return score
 
     cdef int _check(self) except -1:
         """Raises what the language model raised."""
