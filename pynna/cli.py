@@ -7,7 +7,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ examples:
   pynna transcribe clip.wav                    what was said
   pynna transcribe --grammar car.yaml clip.wav what was meant, of the sentences in a file
   pynna grammar car.yaml                       check a sentence file
+  pynna lm notes.txt -o mine.arpa              a language model for dictation
   pynna map output_graph.pb -o mine.nna        a trained DeepSpeech model for this machine and any other
   pynna info mine.nna                          what is in it, and which instruction set runs it
 
@@ -58,6 +60,7 @@ examples:
   pynna transcribe --model mine.nna --beam 64 clip.wav
   pynna transcribe --format srt talk.mp3 > talk.srt
   pynna transcribe --grammar car.yaml --alternatives 3 clip.wav
+  pynna transcribe --lm mine.arpa --hot-word tesla=6 --hot-word "rain light=4" clip.wav
   arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
 
 Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
@@ -96,6 +99,19 @@ SOURCE is a DeepSpeech output_graph.pb, or an .npz of its variables under DeepSp
 the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
 without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
 one in floating point, layer by layer and text by text. Reading .pb files needs protobuf: pip install 'pynna[map]'.
+
+"""
+    + _EXIT_CODES
+)
+
+_LM_EPILOG = (
+    """\
+examples:
+  pynna lm notes.txt letters.txt -o mine.arpa
+  pynna transcribe --lm mine.arpa dictation.wav
+
+Text becomes what networks spell: lower case, numbers as words. Kneser-Ney smoothing. Reading the file again takes
+KenLM: pip install 'pynna[lm]'.
 
 """
     + _EXIT_CODES
@@ -160,6 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_transcribe(commands)
     _add_grammar(commands)
+    _add_lm(commands)
     _add_map(commands)
     _add_info(commands)
     return parser
@@ -205,6 +222,12 @@ def _add_transcribe(commands: Any) -> None:
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
     parser.add_argument("--alternatives", type=_at_least(1, 100), default=1, metavar="N", help="the N best texts")
     parser.add_argument("--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0: greedy")
+    parser.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
+    parser.add_argument("--alpha", type=float, default=0.75, help="its weight (default: 0.75)")
+    parser.add_argument("--beta", type=float, default=1.85, help="what each word adds, in nats (default: 1.85)")
+    parser.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
+    parser.add_argument("--hot-word", type=_boost, action="append", metavar="WORD=NATS",
+                        help="a word or phrase to expect, and how much; may be given again")
     parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
 
 
@@ -222,6 +245,20 @@ def _add_grammar(commands: Any) -> None:
     parser.add_argument("--sample", type=_at_least(1, 100000), metavar="N", help="N sentences at random")
     parser.add_argument("--parse", metavar="TEXT", help="what a sentence means")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_lm(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "lm",
+        _lm,
+        help="a language model from one's own text",
+        description="Makes a word n-gram model of a text, an ARPA file for `pynna transcribe --lm`.",
+        epilog=_LM_EPILOG,
+    )
+    parser.add_argument("files", nargs="+", metavar="TEXT", help="text files, a sentence a line")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.arpa", help="the file to write")
+    parser.add_argument("--order", type=_at_least(2, 6), default=3, metavar="N", help="words looked at together (3)")
 
 
 def _add_map(commands: Any) -> None:
@@ -283,6 +320,18 @@ def _share(text: str) -> float:
     return value
 
 
+def _boost(text: str) -> tuple[str, float]:
+    """An argparse type: a word or phrase and its boost."""
+    word, _, boost = text.rpartition("=")
+    try:
+        value = float(boost)
+    except ValueError:
+        value = math.nan
+    if not word.strip() or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WORD=NATS, such as tesla=6")
+    return word, value
+
+
 # ---- transcribe ----------------------------------------------------------------------------------
 
 
@@ -293,7 +342,7 @@ def _transcribe(args: argparse.Namespace) -> int:
     try:
         options = _options(args)
     except (PynnaError, OSError) as error:
-        _complain(error, args.grammar)
+        _complain(error, args.grammar or "")
         return FAILED
     code = OK
     with _Progress(len(args.files)) as progress:
@@ -315,6 +364,8 @@ def _transcribe(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """The stream's options that were given."""
+    from pynna import DecoderOptions, LanguageModel, Vocabulary
+
     options: dict[str, Any] = {"alternatives": args.alternatives}
     if args.beam is not None:
         options["beam_width"] = args.beam
@@ -323,6 +374,14 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.grammar is not None:
         grammar = _read_grammar(args.grammar)
         options["grammar"] = grammar.with_filler() if args.filler else grammar
+    if args.hot_word is not None:
+        options["hot_words"] = dict(args.hot_word)
+    words = Path(args.vocabulary).read_text("utf-8").split() if args.vocabulary is not None else None
+    if args.lm is not None:
+        options["language_model"] = LanguageModel(args.lm, alpha=args.alpha, beta=args.beta, vocabulary=words)
+    elif words is not None:
+        options["vocabulary"] = Vocabulary(words)
+    DecoderOptions(**options)  # complains now rather than at each file
     return options
 
 
@@ -461,6 +520,23 @@ def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:
     return (f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; "
             f"{told['states']:,} states, {told['arcs']:,} arcs, "
             f"{told['bytes']:,} bytes, made in {told['seconds']:.2f} s")
+
+
+# ---- lm ------------------------------------------------------------------------------------------
+
+
+def _lm(args: argparse.Namespace) -> int:
+    from pynna.grammar.spoken import normalise
+    from pynna.ngram import write_arpa
+
+    def sentences() -> Iterator[str]:
+        for name in args.files:
+            with open(name, encoding="utf-8") as file:
+                yield from map(normalise, file)
+
+    n = write_arpa(sentences(), args.output, args.order)
+    print(f"{args.output}: {n:,} n-grams")
+    return OK
 
 
 # ---- map -----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import srt
 from float_networks import random_arrays
 
 import pynna
@@ -29,6 +30,7 @@ import pynna
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RECORDING = RECORDINGS / "increase_the_volume.flac"
 WORDS = "increase the volume"
+CAR = pynna.CAR_GRAMMAR
 
 
 def run(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -189,6 +191,66 @@ def test_help_teaches_by_examples_and_tells_the_exit_codes(command: list[str]) -
 
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"pynna {importlib.metadata.version('pynna')}\n"
+
+
+# ---- grammars, utterances, words -------------------------------------------------------------------
+
+
+def test_a_grammar_tells_what_was_meant() -> None:
+    done = run("transcribe", "--grammar", CAR, "--json", RECORDINGS / "set_the_temperature_to_twenty_one_degrees.flac")
+    told = json.loads(done.stdout)
+    assert (told["intent"], told["slots"], told["accepted"]) == ("TemperatureSet", {"temperature": 21}, True)
+    strict = run("transcribe", "--grammar", CAR, "--threshold", "1", "--json", RECORDING)
+    assert json.loads(strict.stdout)["accepted"] is False
+
+
+def test_subtitles_of_utterances(tmp_path: Path) -> None:
+    pcm, rate = soundfile.read(RECORDING, dtype="int16")
+    path = tmp_path / "two.wav"
+    pause = np.zeros(2 * rate, np.int16)
+    soundfile.write(path, np.concatenate([pcm, pause, pcm, pause]), rate)
+    found = list(srt.parse(run("transcribe", "--format", "srt", path).stdout))
+    assert [subtitle.content for subtitle in found] == [WORDS, WORDS]
+    apart = found[1].start.total_seconds() - found[0].start.total_seconds()
+    assert apart == pytest.approx(len(pcm) / rate + 2, abs=0.1)
+    lines = run("transcribe", "--utterances", "--grammar", CAR, path).stdout.splitlines()
+    assert len(lines) == 2
+    assert all(WORDS in line for line in lines)
+
+
+def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("decrease\nthe volume\n")
+    assert run("transcribe", "--vocabulary", words, RECORDING).stdout == "decrease the volume\n"
+    assert run("transcribe", "--hot-word", "volumes=40", RECORDING).stdout == "increase the volumes\n"
+    assert_one_line_error(run("transcribe", "--hot-word", "r2d2=4", RECORDING), "r2d2", "'2'")
+    assert_one_line_error(run("transcribe", "--vocabulary", tmp_path / "none.txt", RECORDING), "none.txt")
+
+
+def test_a_language_model_of_ones_own(tmp_path: Path) -> None:
+    text, arpa = tmp_path / "text.txt", tmp_path / "own.arpa"
+    text.write_text("Increase the tempo!\nThe tempo, 2 times.\n")
+    done = run("lm", text, "-o", arpa)
+    assert (done.returncode, done.stdout.split()[1:]) == (0, ["23", "n-grams"])
+    assert "two times" in arpa.read_text()
+    assert_one_line_error(run("lm", tmp_path / "none.txt", "-o", arpa), "none.txt")
+    heard = run("transcribe", "--lm", arpa, RECORDING)
+    try:
+        import kenlm  # noqa: F401
+    except ImportError:
+        assert_one_line_error(heard, "pynna[lm]")
+    else:
+        assert heard.stdout == "increase the tempo\n"
+
+
+def test_the_grammar_command(tmp_path: Path) -> None:
+    told = json.loads(run("grammar", CAR, "--json").stdout)
+    assert told["sentences"] > 10_000
+    assert run("grammar", CAR, "--parse", "increase the volume").stdout.startswith("VolumeUp")
+    assert len(run("grammar", CAR, "--sample", "5").stdout.splitlines()) == 5
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("intents:\n  Go:\n    data:\n      - sentences: ['go {nowhere}']\n")
+    assert_one_line_error(run("grammar", broken), "broken.yaml:4", "nowhere")
 
 
 # ---- info ----------------------------------------------------------------------------------------
