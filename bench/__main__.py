@@ -12,6 +12,7 @@ COMMANDS = {
     "kernels": ("bench.kernels", "the MAC array alone, for every shape of the network and every instruction set"),
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
+    "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }
 

@@ -229,7 +229,7 @@ def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
 
 def test_a_language_model_of_ones_own(tmp_path: Path) -> None:
     text, arpa = tmp_path / "text.txt", tmp_path / "own.arpa"
-    text.write_text("Increase the tempo!\nThe tempo, 2 times.\n")
+    text.write_text("Decrease the volume!\nThe volume, 2 times.\n")
     done = run("lm", text, "-o", arpa)
     assert (done.returncode, done.stdout.split()[1:]) == (0, ["23", "n-grams"])
     assert "two times" in arpa.read_text()
@@ -240,7 +240,7 @@ def test_a_language_model_of_ones_own(tmp_path: Path) -> None:
     except ImportError:
         assert_one_line_error(heard, "pynna[lm]")
     else:
-        assert heard.stdout == "increase the tempo\n"
+        assert heard.stdout == "decrease the volume\n"
 
 
 def test_the_grammar_command(tmp_path: Path) -> None:
