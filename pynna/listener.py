@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -95,6 +95,9 @@ class Listener:
     Attributes
     ----------
     rules : EndpointRules
+    options : DecoderOptions
+        Of the utterances to come: replace it to listen with another grammar, or with other values of its lists. The
+        utterance under way keeps its own.
     """
 
     def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
@@ -111,6 +114,20 @@ class Listener:
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
         self._silent_labels = [len(model.labels) - 1, *(i for i, t in enumerate(model.labels) if t == " ")]
+
+    @property
+    def hot_words(self) -> Mapping[str, float]:
+        """Words or phrases that are expected, and the nats that each adds; set a new mapping at any time, for the
+        utterance under way, too. Raises ArgumentError as `Stream.hot_words` when set."""
+        return self.options.hot_words or {}
+
+    @hot_words.setter
+    def hot_words(self, boosts: Mapping[str, float]) -> None:
+        options = replace(self.options, hot_words=dict(boosts))
+        Decoder(self.model.labels, label_priors=self.model.label_priors, options=options)  # complains now if at all
+        if self._decoder is not None:
+            self._decoder.hot_words = boosts
+        self.options = options
 
     def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
         """Takes audio as `Stream.feed` does, and tells what has happened.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,30 @@ def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
 def test_wrong_rules_are_told(wrong):
     with pytest.raises(ArgumentError, match=next(iter(wrong))):
         EndpointRules(**wrong)
+
+
+def test_grammar_and_hot_words_change_between_utterances(model):
+    said = room(["call_home"], 0.7, 5)
+
+    def grammar(*contacts):
+        return pynna.Grammar.from_dict({"intents": {"Call": {"sentences": ["call {contact}"]}},
+                                        "lists": {"contact": list(contacts)}})
+
+    listener = model.listen(grammar=grammar("home", "robert"))
+    heard = [finals(listen_on(listener, said))[0].result]
+    listener.options = replace(listener.options, grammar=grammar("work", "robert"))
+    heard.append(finals(listen_on(listener, said))[0].result)
+    assert [(r.slots, r.accepted) for r in heard[:1]] == [({"contact": "home"}, True)]
+    assert heard[1].slots != {"contact": "home"}
+
+    listener = model.listen()
+    assert finals(listen_on(listener, said))[0].result.text == "call home"
+    listener.hot_words = {"homer": 40}
+    assert finals(listen_on(listener, said))[0].result.text == "call homer"
+    with pytest.raises(ArgumentError, match="2"):
+        listener.hot_words = {"r2": 1}
+    assert dict(listener.hot_words) == {"homer": 40}
+
+
+def listen_on(listener, audio):
+    return [event for i in range(0, len(audio), 640) for event in listener.feed(audio[i : i + 640])]
