@@ -852,9 +852,12 @@ cdef class GraphDecoder(Decoder):
     cdef void *_memory
     cdef pynna_search *_state
     cdef readonly int n_best
+    cdef int64_t _n_fed
+    cdef object _kept
+    cdef float[:, ::1] _kept_rows  # [keep_frames, n_labels], a ring
 
     def __cinit__(self, Graph graph, int blank, *, int n_best=1, int max_active=4096, double margin=30.0,
-                  double any_cost=0.5, double any_entry=2.0, label_bias=None):
+                  double any_cost=0.5, double any_entry=2.0, label_bias=None, int keep_frames=0):
         cdef pynna_search_config config
         cdef const float[::1] bias
         pynna_search_defaults(graph.g.n_labels, &config)
@@ -873,6 +876,8 @@ cdef class GraphDecoder(Decoder):
         self.graph = graph
         self.n_labels = graph.g.n_labels
         self.n_best = n_best
+        self._kept = np.empty((max(keep_frames, 0), self.n_labels), np.float32)
+        self._kept_rows = self._kept
         self.committed = []
         cdef size_t size = pynna_search_size(&graph.g, &config)
         self._memory = allocate(size)
@@ -898,7 +903,20 @@ cdef class GraphDecoder(Decoder):
                 check(pynna_search_take(self._state, 64, tokens, &n_tokens), "grammar search")
                 for i in range(n_tokens):
                     self.committed.append(as_search_tuple(&tokens[i]))
+        self._keep(log_probs, n_frames)
         return 0
+
+    cdef void _keep(self, const float *log_probs, int32_t n_frames):
+        cdef Py_ssize_t room = self._kept_rows.shape[0], i
+        for i in range(max(0, n_frames - room), n_frames):
+            memcpy(&self._kept_rows[(self._n_fed + i) % room, 0], log_probs + i * self.n_labels,
+                   self.n_labels * sizeof(float))
+        self._n_fed += n_frames
+
+    def kept(self):
+        """(first frame, float32 [n, n_labels]): the last `keep_frames` frames that were fed."""
+        n, room = self._n_fed, len(self._kept)
+        return max(0, n - room), np.roll(self._kept, -n % room if n < room else -(n % room), axis=0)[:n] if room else self._kept
 
     def hypotheses(self, int n):
         """The n best [(score, labels after the committed ones, whether it is a whole sentence)], best first: after

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
-from pynna.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT
+from pynna.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT, GrammarToken
 from pynna.errors import ArgumentError, FinishedError, NotFiniteError
+from pynna.free_speech import KEPT_SECONDS, hear_again
 from pynna.hot_words import HotWords
 from pynna.results import GrammarResult, Result, Spelling, Token
 
@@ -137,6 +138,9 @@ class Decoder:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._hot_words: dict[str, float] = {}
+        self._blank, self._kept_frames = blank, 0
+        if self.options.grammar is not None and self.options.language_model is not None:
+            self._kept_frames = round(KEPT_SECONDS / seconds_per_frame)
         self._texts = tuple("" if i == blank else text for i, text in enumerate(labels))
         self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame)
         if self.options.grammar is not None:
@@ -194,7 +198,8 @@ class Decoder:
         n_best = max(self.options.alternatives, 1)
         return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.free_cost,
                                   any_entry=self.options.free_entry,
-                                  label_bias=self._label_bias(label_priors, len(labels)))
+                                  label_bias=self._label_bias(label_priors, len(labels)),
+                                  keep_frames=self._kept_frames)
 
     def _label_bias(self, label_priors: npt.ArrayLike | None, n_labels: int) -> npt.NDArray[np.float32] | None:
         if self.options.exponent == 0.0:
@@ -235,11 +240,27 @@ class Decoder:
         self._committed_text += self._spelling.text(committed[self._n_spelled :])
         self._n_spelled = len(committed)
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
-            return GrammarResult(self._spelling, committed, self._committed_text,
-                                 self.core.hypotheses(self.options.alternatives), self.core.stats["free_score"],
+            hypotheses = self.core.hypotheses(self.options.alternatives)
+            if self._finished and self._kept_frames:
+                hypotheses = [(score, self._with_free_speech(tokens), whole) for score, tokens, whole in hypotheses]
+            return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
+                                 self.core.stats["free_score"],
                                  self.options.grammar.parse, self.options.threshold)
         tails = self.core.tails(self.options.alternatives)
         return Result(self._spelling, committed, self._committed_text, tails)
+
+    def _with_free_speech(self, tokens: list[GrammarToken]) -> list[GrammarToken]:
+        assert isinstance(self.core, _core.GraphDecoder)
+
+        def search(rows: npt.NDArray[np.float32]) -> list[Token]:
+            beam = _core.BeamDecoder(self.core.n_labels, self._blank, self.options.beam_width,
+                                     words=self._words(self._texts))
+            beam.feed(rows)
+            beam.finish()
+            heard = [*beam.committed, *beam.tails(1)[0][1]]
+            return heard[:-1] if heard and self._texts[heard[-1][0]] == " " else heard
+
+        return hear_again(tokens, self.core.n_labels, *self.core.kept(), search)
 
     def finish(self) -> Result:
         """Ends the stream and gives the transcript; again, the same one."""

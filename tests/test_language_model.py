@@ -148,3 +148,28 @@ def test_wrong_language_models(arpa: Path, tmp_path: Path) -> None:
             pynna.LanguageModel(arpa, **wrong)  # type: ignore[arg-type]
     with pytest.raises(errors.ArgumentError, match="exclude"):
         DecoderOptions(language_model=pynna.LanguageModel(arpa), vocabulary=pynna.Vocabulary(["a"]))
+
+
+def test_free_slots_are_heard_with_the_language_model(arpa: Path) -> None:
+    labels = (" ", "a", "b", "n", "o", "")
+    grammar = pynna.Grammar.from_dict({"intents": {"Note": {"sentences": ["no {text}"]}},
+                                       "lists": {"text": {"wildcard": True}}})
+    p = np.full((11, 6), 0.02, np.float32)
+    for t, letter in enumerate("_n_o_ b_ba_"):
+        p[t, 5 if letter == "_" else labels.index(letter)] = 0.9
+    p[8] = [0.25, 0.02, 0.69, 0.02, 0.02, 0.02]  # "bba", or "b a"
+
+    def heard(**options: Any) -> pynna.GrammarResult:
+        decoder = Decoder(labels, options=DecoderOptions(grammar=grammar, prior_exponent=0.0, **options))
+        for row in np.log(p / p.sum(1, keepdims=True)):
+            decoder.feed(row[None])
+        result = decoder.finish()
+        assert isinstance(result, pynna.GrammarResult)
+        return result
+
+    plain, mixed = heard(), heard(language_model=pynna.LanguageModel(arpa))
+    assert (plain.intent, plain.slots) == ("Note", {"text": "bba"})
+    assert (mixed.intent, mixed.slots) == ("Note", {"text": "b a"})
+    assert mixed.confidence == pytest.approx(plain.confidence)
+    assert [word.text for word in mixed.words] == ["no", "b", "a"]
+    assert [word.start for word in mixed.words] == pytest.approx([0.02, 0.12, 0.18])
