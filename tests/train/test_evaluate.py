@@ -1,0 +1,88 @@
+"""The evaluation: what counts as right, noise at its ratio, peers' grammars, calibration."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pynna
+from pynna.train import calibrate, corpora, peers, testsets
+from pynna.train.evaluate import Judge, Score, Verdict, Verdicts
+
+RATE = 16000
+
+
+def tone(seconds: float = 1.0, level: float = 3000.0) -> np.ndarray:
+    return np.asarray(np.sin(np.arange(int(seconds * RATE)) * 0.2) * level, np.int16)
+
+
+def test_errors_are_counted() -> None:
+    score = Score()
+    score.add("increase the volume", "increase a volume")
+    score.add("stop", "stop")
+    assert (score.clips, score.right, score.words, score.word_errors) == (2, 1, 4, 1)
+    assert score.cer == pytest.approx(100 * 3 / 23)
+
+
+def test_right_wrong_and_repaired_shares() -> None:
+    verdicts = Verdicts([Verdict("a", True, 0.9, True), Verdict("a", True, 0.6), Verdict("b", False, 0.7),
+                         Verdict("b", False, 0.1)])
+    assert (verdicts.right(0.5), verdicts.wrong(0.5), verdicts.right(0.8)) == (50, 25, 25)
+    assert verdicts.repaired(0.5) == pytest.approx(100 / 3)
+    assert verdicts.of("b").wrong(0.5) == 50
+
+
+def test_what_is_meant_counts_and_not_the_words() -> None:
+    judge = Judge(pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR))
+    assert judge.means("increase the volume") == judge.means("make it louder please") is not None
+    assert judge.means("increase the volume") != judge.means("decrease the volume")
+    assert judge.means("increase the moon") is None
+
+
+@pytest.mark.parametrize("snr", [0.0, 10.0, 20.0])
+def test_noise_is_added_at_its_ratio(snr: float) -> None:
+    clip = tone()
+    for index in (0, 1):
+        noise = testsets.noisy(clip, snr, index, [np.asarray(np.random.default_rng(1).normal(0, 500, RATE), np.int16)])
+        np.testing.assert_array_equal(noise, testsets.noisy(clip, snr, index, [np.asarray(
+            np.random.default_rng(1).normal(0, 500, RATE), np.int16)]))
+        added = noise - clip.astype(np.float64)
+        ratio = 20 * np.log10(testsets.speech_level(clip) / np.sqrt((added**2).mean()))
+        assert ratio == pytest.approx(snr, abs=0.6)
+
+
+def test_spoilt_clips_keep_their_length() -> None:
+    rng = random.Random(1)
+    for _ in range(24):
+        spoilt = corpora.degrade(tone(), rng)
+        assert spoilt.dtype == np.int16
+        assert len(spoilt) == RATE
+        assert np.abs(spoilt.astype(int)).max() > 3000
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(st.sampled_from(["on", "off", "one", "light"]), min_size=1, max_size=3).map(" ".join),
+                min_size=1, max_size=6))
+def test_the_peers_word_automaton_has_the_same_sentences(phrases: list[str]) -> None:
+    ways, end = peers.transitions(pynna.Grammar.from_sentences(phrases))
+    found, todo = set(), [(0, "")]
+    while todo:
+        state, text = todo.pop()
+        if state == end:
+            found.add(text.strip())
+        todo += [(to, f"{text} {word}") for source, to, _, word in ways if source == state]
+    assert found == set(phrases)
+
+
+def test_calibration_finds_the_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 4))
+    true = np.array([0.0, 2.0, -1.0, 0.5, 0.0])
+    z = x @ true[1:]
+    right = rng.random(4000) < 1 / (1 + np.exp(-z))
+    found = calibrate.fit([(row, bool(y)) for row, y in zip(x, right, strict=True)])
+    assert found == pytest.approx(true, abs=0.25)
