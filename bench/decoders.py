@@ -2,13 +2,17 @@
 
 The network hears the recordings once; then every search is run over all of them in turn, again and again, and its
 least time counts. pyctcdecode and flashlight-text are timed where they are installed (pip install pyctcdecode
-flashlight-text; pyctcdecode asks for an older NumPy than it needs: --no-deps). Word and character error rates are
-against the texts of --texts, a table of path and text; without it against what this project's widest search says.
+flashlight-text; pyctcdecode asks for an older NumPy than it needs: --no-deps), and DeepSpeech 0.5.1's client where
+--client names its library (see `deepspeech`): then all search what the float network says. Word and character error
+rates are against the texts of --texts, a table of path and text; without it against what this project's widest search
+says.
 """
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,13 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pynna
-from bench.deepspeech_client import paths
+from bench.deepspeech_client import Client, ClientStream, paths
 from bench.report import Table, emit
 from pynna import Decoder, DecoderOptions, LanguageModel
-from pynna.reference import edit_distance
+from pynna.mapping import Weights, export_graph
+from pynna.mapping.dequantise import dequantise
+from pynna.reference import edit_distance, windows
 
 Array = NDArray[Any]
 Search = Callable[[Array], str]
+Run = tuple[int, Callable[[], object]]  # frames, and what takes time for them
+CLIENTS_BATCH, CLIENTS_CONTEXT = 16, 9  # frames that the client's network takes at a time, and waits for
 
 
 # ---- searches ------------------------------------------------------------------------------------
@@ -126,6 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP",
                         help="recordings, or .txt files of their paths; those of the package unless given")
     parser.add_argument("--model", type=Path, metavar="NNA", help="a mapped model; the one that ships unless given")
+    parser.add_argument("--client", type=Path, metavar="SO", help="libdeepspeech.so of deepspeech 0.5.1, to time too")
     parser.add_argument("--texts", type=Path, metavar="TSV", help="path and text of the recordings, in tabs")
     parser.add_argument("--beam", type=int, nargs="+", default=[64, 500], help="widths (64 500)")
     parser.add_argument("--lm", type=Path, metavar="ARPA", help="also with this language model")
@@ -133,7 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often each is timed (5)")
 
 
-def log_probs_of(model: pynna.Model, clip: Path) -> Array:
+def log_probs_of(model: pynna.Model, pcm: Array) -> Array:
     """What the network says of a recording: [frames, labels]."""
     from pynna import _core
     from pynna.stream import Stream
@@ -145,7 +154,7 @@ def log_probs_of(model: pynna.Model, clip: Path) -> Array:
             return self.core.take()
 
     stream = Stream(model, DecoderOptions(), decoder=Kept())
-    stream.feed(pynna.audio.load_audio(clip, target_rate=model.sample_rate).pcm)
+    stream.feed(pcm)
     return np.concatenate(stream.finish())  # type: ignore[arg-type]
 
 
@@ -155,19 +164,52 @@ def run(arguments: argparse.Namespace) -> int:
     clips = paths(arguments.clips) or sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
     lm = LanguageModel(arguments.lm) if arguments.lm else None
     grammar = pynna.Grammar.from_yaml(arguments.grammar or pynna.CAR_GRAMMAR)
-    rows = [log_probs_of(model, clip) for clip in clips]
+    pcm = [pynna.audio.load_audio(clip, target_rate=model.sample_rate).pcm for clip in clips]
+    weights = dequantise(model.path) if arguments.client else None
+    if weights:
+        network = weights.network()
+        rows = [network.run(windows(part, weights.features)) for part in pcm]
+    else:
+        rows = [log_probs_of(model, part) for part in pcm]
     found, missing = searches(model, arguments.beam, lm, grammar)
     texts = {name: [search(part) for part in rows] for name, search in found.items()}
-    seconds = dict.fromkeys(found, float("inf"))
+    frames = sum(map(len, rows))
+    runs: dict[str, Run] = {
+        name: (frames, lambda search=search: [search(part) for part in rows]) for name, search in found.items()}
+    if weights:
+        for beam, words in itertools.product(arguments.beam, (None, lm) if lm else (None,)):
+            name = f"DeepSpeech 0.5.1, beam {beam}" + (", language model" if words else "")
+            texts[name], runs[name] = _client_run(_client(arguments.client, weights, beam, words), pcm, rows)
+    seconds = dict.fromkeys(runs, float("inf"))
     for _ in range(arguments.rounds):
-        for name, search in found.items():
+        for name, (n, call) in runs.items():
             start = time.perf_counter()
-            for part in rows:
-                search(part)
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
+            call()
+            seconds[name] = min(seconds[name], (time.perf_counter() - start) / n)
     truth = _truth(arguments, clips) or texts[f"pynna, beam {max(arguments.beam)}"]
     _report(arguments, model, rows, texts, seconds, truth, missing)
     return 0
+
+
+def _client(library: Path, weights: Weights, beam: int, lm: LanguageModel | None) -> Client:
+    """The client with this network, from files that it reads at once."""
+    with tempfile.TemporaryDirectory() as name:
+        graph, alphabet = Path(name) / "output_graph.pb", Path(name) / "alphabet.txt"
+        export_graph(weights, graph)
+        alphabet.write_text("".join(f"{label}\n" for label in weights.alphabet), "utf-8")
+        client = Client(library, graph, alphabet, beam=beam, n_features=weights.features.n_coefficients,
+                        n_context=weights.n_context)
+        if lm:
+            client.use(lm, alphabet)
+    return client
+
+
+def _client_run(client: Client, pcm: list[Array], rows: list[Array]) -> tuple[list[str], Run]:
+    """The client's texts, and how to run its search alone."""
+    texts = [client(part, 16000).text.strip() for part in pcm]
+    streams = [ClientStream(client, part, 16000) for part in pcm]
+    decoded = sum((len(part) - CLIENTS_CONTEXT) // CLIENTS_BATCH * CLIENTS_BATCH for part in rows)
+    return texts, (decoded, lambda: [stream.decode() for stream in streams])
 
 
 def _truth(arguments: argparse.Namespace, clips: Sequence[Path]) -> list[str]:
@@ -180,17 +222,17 @@ def _truth(arguments: argparse.Namespace, clips: Sequence[Path]) -> list[str]:
 
 def _report(arguments: argparse.Namespace, model: pynna.Model, rows: list[Array], texts: dict[str, list[str]],
             seconds: dict[str, float], truth: list[str], missing: list[str]) -> None:
-    frames = sum(map(len, rows))
     table = Table("search", "us a frame", "% of a core, live", "CER", "WER", "same text as ours")
     values = []
     for name, heard in texts.items():
-        one = seconds[name] / frames
-        same = texts.get("pynna" + name[name.index(","):], heard)
+        one = seconds[name]
+        same = texts["pynna" + name[name.index(","):]]
         cer, wer = _rates(truth, heard)
         share = 100 * one / model.seconds_per_step
         agree = sum(a == b for a, b in zip(heard, same, strict=True))
         table.add(name, f"{1e6 * one:.1f}", f"{share:.3f}", f"{cer:.2f}", f"{wer:.2f}", f"{agree} of {len(heard)}")
         values.append({"search": name, "seconds_a_frame": one, "cer": cer, "wer": wer, "same": agree})
+    frames = sum(map(len, rows))
     emit(arguments, {"frames": frames, "recordings": len(rows), "searches": values, "left_out": missing}, table,
          f"{len(rows)} recordings, {frames} frames", *(f"left out: {text}" for text in missing))
 

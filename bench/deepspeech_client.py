@@ -97,6 +97,23 @@ class Client:
         return heard
 
 
+class ClientStream:
+    """A stream of the client: it collects what the network says, and decodes all of it whenever it is asked."""
+
+    def __init__(self, client: Client, pcm: Array, rate: int) -> None:
+        self._library = client._library
+        self._library.DS_IntermediateDecode.restype = ctypes.c_void_p
+        self._library.DS_FreeString.argtypes = [ctypes.c_void_p]
+        self._state = ctypes.c_void_p()
+        pcm = np.ascontiguousarray(pcm, np.int16)
+        self._library.DS_SetupStream(client._state, 0, rate, ctypes.byref(self._state))
+        self._library.DS_FeedAudioContent(self._state, ctypes.c_void_p(pcm.ctypes.data), len(pcm))
+
+    def decode(self) -> None:
+        """Its search over all frames so far, and nothing else."""
+        self._library.DS_FreeString(self._library.DS_IntermediateDecode(self._state))
+
+
 # ---- one recording -------------------------------------------------------------------------------
 
 @dataclass(frozen=True)

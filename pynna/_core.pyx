@@ -906,7 +906,7 @@ cdef class GraphDecoder(Decoder):
         self._keep(log_probs, n_frames)
         return 0
 
-    cdef void _keep(self, const float *log_probs, int32_t n_frames):
+    cdef void _keep(self, const float *log_probs, int32_t n_frames) noexcept:
         cdef Py_ssize_t room = self._kept_rows.shape[0], i
         for i in range(max(0, n_frames - room), n_frames):
             memcpy(&self._kept_rows[(self._n_fed + i) % room, 0], log_probs + i * self.n_labels,
@@ -916,7 +916,9 @@ cdef class GraphDecoder(Decoder):
     def kept(self):
         """(first frame, float32 [n, n_labels]): the last `keep_frames` frames that were fed."""
         n, room = self._n_fed, len(self._kept)
-        return max(0, n - room), np.roll(self._kept, -n % room if n < room else -(n % room), axis=0)[:n] if room else self._kept
+        if n <= room:
+            return 0, self._kept[:n].copy()
+        return n - room, np.roll(self._kept, -(n % room), axis=0) if room else self._kept
 
     def hypotheses(self, int n):
         """The n best [(score, labels after the committed ones, whether it is a whole sentence)], best first: after

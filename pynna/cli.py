@@ -477,6 +477,7 @@ def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
 def _grammar(args: argparse.Namespace) -> int:
     import random
     import time
+    from dataclasses import asdict
 
     import pynna
 
@@ -496,19 +497,12 @@ def _grammar(args: argparse.Namespace) -> int:
     }  # fmt: skip
     if args.sample:
         rng = random.Random()
-        told["sample"] = [_as_dict(grammar.sample(rng)) for _ in range(args.sample)]
+        told["sample"] = [asdict(grammar.sample(rng)) for _ in range(args.sample)]
     match = grammar.parse(args.parse) if args.parse is not None else None
     if args.parse is not None:
-        told["parse"] = _as_dict(match) if match else None
+        told["parse"] = asdict(match) if match else None
     print(_json(told) if args.json else _grammar_text(told, args))
     return OK if args.parse is None or match else FAILED
-
-
-def _as_dict(item: Any) -> dict[str, Any]:
-    """A dataclass as a dict."""
-    from dataclasses import asdict
-
-    return asdict(item)
 
 
 def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,7 @@ class LanguageModel:
         self.path, self.alpha, self.beta, self.unknown_score = Path(path), alpha, beta, unknown_score
         self._model = _load(self.path)
         self.vocabulary = Vocabulary(_words(self.path, self._model) if vocabulary is None else vocabulary)
+        self._asker = _Asker(self._model, self.vocabulary.words, alpha, beta, unknown_score is not None)
 
     @property
     def order(self) -> int:
@@ -134,21 +136,23 @@ class LanguageModel:
             The labels can spell no word of the vocabulary.
         """
         return _core.Words(
-            len(labels), space, vocabulary=self.vocabulary.tree(labels), score=_Asker(self).ask,
+            len(labels), space, vocabulary=self.vocabulary.tree(labels), score=self._asker.ask,
             most=max(0.0, self.beta), outside=-math.inf if self.unknown_score is None else self.unknown_score,
             unfinished=self.alpha * OUTSIDE_LOG10)
 
 
 class _Asker:
-    """A stream's questions to a language model, answered from memory where they were asked lately.
+    """Questions of all streams to a language model, answered from memory where they were asked lately.
 
     Contexts are numbered as they come up. Of those that were not asked for since as many new ones as are kept came up,
-    nothing is remembered but that there was one: a stream of any length takes the same memory."""
+    nothing is remembered but that there was one: streams of any length take the same memory."""
 
-    def __init__(self, lm: LanguageModel) -> None:
+    def __init__(self, model: Any, words: Sequence[str], alpha: float, beta: float, unknown: bool) -> None:
         import kenlm
 
-        self._lm, self._model, self._new_state = lm, lm._model, kenlm.State
+        self._model, self._words, self._unknown = model, words, unknown
+        self._weight, self._beta = alpha * math.log(10.0), beta
+        self._new_state, self._lock = kenlm.State, threading.Lock()
         start = kenlm.State()
         self._model.BeginSentenceWrite(start)
         self._numbers: dict[Any, int] = {start: 0}
@@ -162,21 +166,22 @@ class _Asker:
         """(nats, the context then) of a word after a context."""
         answer = self._answers.get((context, word))
         if answer is None:
-            answer = self._answers[context, word] = self._score(context, word)
-            if len(self._answers) > 8 * _CONTEXTS:
-                self._answers = {}
+            with self._lock:
+                answer = self._answers[context, word] = self._score(context, word)
+                if len(self._answers) > 8 * _CONTEXTS:
+                    self._answers = {}
         return answer
 
     def _score(self, context: int, word: int) -> tuple[float, int]:
-        if word < 0 and self._lm.unknown_score is None:
-            return self._lm.beta, 0  # half a word at the end, which costs `unfinished`
+        if word < 0 and not self._unknown:
+            return self._beta, 0  # half a word at the end, which costs `unfinished`
         state = self._states.get(context)
         if state is None:
             state = self._states[context] = self._old_states.get(context, self._start)
         after = self._new_state()
-        text = self._lm.vocabulary.words[word] if word >= 0 else "<unk>"
+        text = self._words[word] if word >= 0 else "<unk>"
         log10 = self._model.BaseScore(state, text, after)
-        return self._lm.alpha * math.log(10.0) * log10 + self._lm.beta, self._number(after)
+        return self._weight * log10 + self._beta, self._number(after)
 
     def _number(self, state: Any) -> int:
         number = self._numbers.get(state)

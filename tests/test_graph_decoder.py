@@ -233,3 +233,16 @@ def test_wrong_input_is_told_and_nothing_is_lost():
     assert decoder.tails(1) == decode(graph, rows, margin=30.0).tails(1)
     with pytest.raises(PynnaError):
         decoder.feed(rows)
+
+
+@pytest.mark.parametrize("room", [0, 1, 4, 100])
+@pytest.mark.parametrize("chunk", [1, 3, 10])
+def test_the_last_frames_are_kept(room, chunk):
+    rows = np.log(np.random.default_rng(0).dirichlet(np.ones(N_LABELS), 10)).astype(np.float32)
+    decoder = _core.GraphDecoder(trie([(0, 1)]), BLANK, keep_frames=room)
+    for i in range(0, len(rows), chunk):
+        decoder.feed(rows[i : i + chunk])
+        n = min(i + chunk, len(rows))
+        first, kept = decoder.kept()
+        assert first == max(0, n - room)
+        np.testing.assert_array_equal(kept, rows[first:n])
