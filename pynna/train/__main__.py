@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
-    p.add_argument("--init", type=Path, help="a .nna file to start from where there is no checkpoint")
+    p.add_argument("--init", type=Path, help="a .nna file, as wide or narrower, to start from")
     p.set_defaults(run=_fit)
 
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")

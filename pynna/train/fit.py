@@ -198,7 +198,7 @@ def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float
 
 
 def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
-    """Give `net` the weights of a mapped model of its width; returns the model's label priors.
+    """Give `net` the weights of a mapped model, of its width or narrower; returns the model's label priors.
 
     Raises
     ------
@@ -206,10 +206,10 @@ def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
         A model of another shape.
     """
     weights = dequantise(model)
-    if (weights.n_cell, weights.n_context) != (net.width, net.context):
+    if weights.n_cell > net.width or weights.n_context != net.context:
         raise ValueError(
-            f"{model} has {weights.n_cell} cells and a context of {weights.n_context} frames; the configuration says "
-            f"{net.width} and {net.context}"
+            f"{model} has {weights.n_cell} cells and a context of {weights.n_context} frames; the configuration has "
+            f"{net.width} and {net.context}; as many cells or more, and the same context, are right"
         )
     net.take({name: torch.from_numpy(value.copy()) for name, value in weights.arrays.items()}, weights.forget_bias)
     priors = weights.label_priors

@@ -107,11 +107,16 @@ class Network(nn.Module):
         return {name: value.float() for name, value in out.items()}
 
     def take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
-        """Load exported variables; the inverse of `arrays`, for a network with its own normalisation."""
+        """Load exported variables; the inverse of `arrays`, for a network with its own normalisation.
+
+        They may be of a narrower network: the units beyond it keep their random inputs and nothing listens to them yet,
+        so that the network says the same (Chen, Goodfellow, Shlens: "Net2Net", 2016, in its simplest form).
+        """
         with torch.no_grad():
             self._take(arrays, forget_bias)
 
     def _take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
+        narrow = arrays["layer_1/bias"].shape[0]
         steps = 2 * self.context + 1
         mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
         for layer in DENSE:
@@ -120,8 +125,17 @@ class Network(nn.Module):
             if layer == 1:
                 bias = bias + mean @ weights
                 weights = weights * std[:, None]
-            self.weights[str(layer)].copy_(weights)
-            self.bias[str(layer)].copy_(bias)
-        self.kernel.copy_(arrays["lstm_fused_cell/kernel"])
-        self.gate_bias.copy_(arrays["lstm_fused_cell/bias"])
-        self.gate_bias[2 * self.width : 3 * self.width] += forget_bias - self.forget_bias
+            rows, columns = torch.arange(weights.shape[0]), torch.arange(weights.shape[1])
+            _place(self.weights[str(layer)], weights, rows, columns)
+            self.bias[str(layer)][columns] = bias.float()
+        inputs = torch.cat([torch.arange(narrow), self.width + torch.arange(narrow)])  # x, then h
+        gates = (torch.arange(4)[:, None] * self.width + torch.arange(narrow)).reshape(-1)
+        _place(self.kernel, arrays["lstm_fused_cell/kernel"], inputs, gates)
+        self.gate_bias[gates] = arrays["lstm_fused_cell/bias"]
+        self.gate_bias[gates[2 * narrow : 3 * narrow]] += forget_bias - self.forget_bias
+
+
+def _place(target: Tensor, source: Tensor, rows: Tensor, columns: Tensor) -> None:
+    """Weights [inputs, outputs] into a matrix that may be larger; its further inputs count nothing in these outputs."""
+    target[:, columns] = 0.0
+    target[rows[:, None], columns] = source.to(target.dtype)

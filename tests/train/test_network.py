@@ -35,6 +35,17 @@ def net() -> Any:
     return net.eval()
 
 
+@pytest.mark.parametrize("width", [48, 64])
+def test_a_wider_network_begins_as_the_narrow_one(net: Any, width: int) -> None:
+    torch.manual_seed(4)
+    wide = Network(width, torch.randn(26) * 10, torch.rand(26) * 8 + 2, forget_bias=0.5).eval()
+    wide.take(net.arrays(), net.forget_bias)
+    batch = torch.from_numpy(_features(30))[:, None]
+    with torch.no_grad():
+        np.testing.assert_allclose(wide(batch), net(batch), atol=2e-4)
+    assert (wide.kernel[:, : wide.width] != 0).float().mean() > 0.5
+
+
 def _saved(net: Any) -> dict[str, Any]:
     return {
         "width": net.width, "net": net.state_dict(), "ema": [p.detach() for p in net.parameters()],
