@@ -180,10 +180,17 @@ class Evaluation:
 
     # ---- the peers ----------------------------------------------------------------------
 
-    def peer(self, name: str, which: str, clips: Sequence[Clip], hear: Callable[[Pcm], str]) -> list[str]:
-        """A peer's transcripts, kept: they never change."""
+    def peer(self, name: str, which: str, clips: Sequence[Clip],
+             make: Callable[[], Callable[[Pcm], str]] | None) -> list[str] | None:
+        """A peer's transcripts, kept: they never change. None if it has not listened, and is not to or not there."""
         path = self.config.folder("evaluation") / f"{name}-{which}.json"
         if not path.exists():
+            if make is None:
+                return None
+            try:
+                hear = make()
+            except ImportError:
+                return None
             heard = [hear(clip.pcm) for clip in tqdm(clips, desc=f"{name}, {which}")]
             path.write_text(json.dumps(heard))
         heard = json.loads(path.read_text())
@@ -191,8 +198,9 @@ class Evaluation:
             raise ValueError(f"{path} is of {len(heard)} clips, not {len(clips)}; delete it")
         return list(heard)
 
-    def peers(self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool) -> dict[str, float]:
-        """Percent rightly understood by each peer that is installed."""
+    def peers(self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool,
+              listen: bool = False) -> dict[str, float]:
+        """Percent rightly understood by each peer that has listened; `listen`: those that have not do now."""
         found = {}
         said = [judge.means(clip.text) for clip in clips]
 
@@ -200,20 +208,15 @@ class Evaluation:
             pairs = zip(said, heard, strict=True)
             return 100 * sum(s is not None and s == judge.means(h) for s, h in pairs) / len(clips)
 
-        try:
-            sphinx = peers.Sphinx(judge.grammar)
-            found["pocketsphinx 5, same grammar"] = right(self.peer("pocketsphinx", which, clips, sphinx))
-        except ImportError:
-            pass
-        if moonshine:
-            try:
-                heard = self.peer("moonshine", which, clips, peers.moonshine)
-                found["Moonshine tiny"] = right(heard)
-                known = sorted({clip.text for clip in clips})
-                nearest = [(get_close_matches(h, known, 1, 0.6) or [""])[0] for h in heard]
-                found["Moonshine tiny, nearest of the test's sentences"] = right(nearest)
-            except ImportError:
-                pass
+        sphinx = self.peer("pocketsphinx", which, clips, (lambda: peers.Sphinx(judge.grammar)) if listen else None)
+        if sphinx is not None:
+            found["pocketsphinx 5, same grammar"] = right(sphinx)
+        heard = self.peer("moonshine", which, clips, peers.Moonshine if listen else None) if moonshine else None
+        if heard is not None:
+            found["Moonshine tiny"] = right(heard)
+            known = sorted({clip.text for clip in clips})
+            nearest = [(get_close_matches(h, known, 1, 0.6) or [""])[0] for h in heard]
+            found["Moonshine tiny, nearest of the test's sentences"] = right(nearest)
         return found
 
 
@@ -400,9 +403,9 @@ def hear_peers(config: Config, model: Path, noise: list[Path]) -> None:
     """Let the peers listen, so that a report finds their transcripts."""
     e = Evaluation(config, model, None, noise)
     for snr in CONDITIONS:
-        e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in FLOAT_CONDITIONS)
+        e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in FLOAT_CONDITIONS, True)
         if e.phrases:
-            e.peers(f"real-{title(snr)}", e.noisy(e.real, snr), e.phrases, snr is None)
+            e.peers(f"real-{title(snr)}", e.noisy(e.real, snr), e.phrases, snr is None, True)
 
 
 def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path], output: Path | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import random
 from pathlib import Path
 from typing import Any
 
@@ -68,21 +66,18 @@ class Sphinx:
         return " ".join(hypothesis.hypstr.split()) if hypothesis else ""
 
 
-@functools.lru_cache(maxsize=1)
-def _moonshine() -> Any:
-    from moonshine_voice import ModelArch, Transcriber
-    from moonshine_voice.utils import get_assets_path
+class Moonshine:
+    """Moonshine tiny, which knows no grammar."""
 
-    return Transcriber(str(Path(get_assets_path()) / "tiny-en"), model_arch=ModelArch.TINY)
+    def __init__(self) -> None:
+        from moonshine_voice import ModelArch, Transcriber
+        from moonshine_voice.utils import get_assets_path
 
+        self.transcriber = Transcriber(str(Path(get_assets_path()) / "tiny-en"), model_arch=ModelArch.TINY)
 
-def moonshine(pcm: Pcm) -> str:
-    """Moonshine tiny's transcript, normalised."""
-    padded = np.concatenate([np.zeros(4000, np.int16), pcm, np.zeros(8000, np.int16)])
-    transcript = _moonshine().transcribe_without_streaming((padded / 32768.0).astype(np.float32).tolist(), 16000)
-    return " ".join(normalise(" ".join(line.text for line in transcript.lines)).split())
-
-
-def sample(items: list[Any], n: int, seed: int) -> list[Any]:
-    """At most n of them, always the same."""
-    return items if len(items) <= n else random.Random(seed).sample(items, n)
+    def __call__(self, pcm: Pcm) -> str:
+        """Its transcript, normalised."""
+        padded = np.concatenate([np.zeros(4000, np.int16), pcm, np.zeros(8000, np.int16)])
+        samples = (padded / 32768.0).astype(np.float32).tolist()
+        transcript = self.transcriber.transcribe_without_streaming(samples, 16000)
+        return " ".join(normalise(" ".join(line.text for line in transcript.lines)).split())
