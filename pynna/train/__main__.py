@@ -61,6 +61,12 @@ def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
     calibrate(config, args.model, args.noise, args.corpus)
 
 
+def _merge(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .merge import merge_files
+
+    merge_files(config, args.sources, args.noise, args.output)
+
+
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
     from .recordings import make
 
@@ -94,13 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
-    p.add_argument("--init", type=Path, help="a .nna file, as wide or narrower, to start from")
+    p.add_argument("--init", type=Path, help="a .nna or .npz file, as wide or narrower, to start from")
     p.set_defaults(run=_fit)
 
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")
     p.add_argument("--checkpoint", type=Path, help="default: the last")
     p.add_argument("-o", "--output", type=Path, help="default: WORK/export/weights.npz")
     p.set_defaults(run=_export)
+
+    p = commands.add_parser("merge", help="two networks side by side in one, to start a wider one from")
+    p.add_argument("sources", type=Path, nargs=2, metavar="MODEL", help=".nna or .npz files")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
+    p.set_defaults(run=_merge)
 
     p = commands.add_parser("evaluate", help="accuracy on voices and people never trained on, beside other engines")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")

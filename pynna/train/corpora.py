@@ -85,7 +85,7 @@ def degrade(pcm: Pcm, rng: random.Random) -> Pcm:
     return np.asarray(np.clip(x, -1, 1) * rng.uniform(6000, 32000), np.int16)
 
 
-def _load_clips(path: Path) -> list[tuple[Pcm, str, str]]:
+def load_clips(path: Path) -> list[tuple[Pcm, str, str]]:
     with np.load(path) as shard:
         pcm, offsets = shard["pcm"], shard["offsets"]
         return [
@@ -98,14 +98,14 @@ def _synthetic(config: Config, clips_path: Path) -> None:
     rng, share = random.Random(clips_path.stem), config["features"]["degraded"]
     clips = [
         (degrade(pcm, rng) if rng.random() < share else pcm, text, voice)
-        for pcm, text, voice in _load_clips(clips_path)
+        for pcm, text, voice in load_clips(clips_path)
     ]
     save_features(config.folder("features"), clips_path.stem, clips)
 
 
 def _babble(config: Config, clips_path: Path) -> None:
     """People who talk at once, as a noise: stretches of 12 s of two to eight voices."""
-    rng, clips = random.Random(1), [clip for clip, _, _ in _load_clips(clips_path)]
+    rng, clips = random.Random(1), [clip for clip, _, _ in load_clips(clips_path)]
     parts = []
     for _ in range(40):
         total = np.zeros(12 * engines.RATE, np.float32)

@@ -23,6 +23,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from tqdm import tqdm
 
+from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 
 from .augment import Sounds, augment
@@ -198,14 +199,14 @@ def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float
 
 
 def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
-    """Give `net` the weights of a mapped model, of its width or narrower; returns the model's label priors.
+    """Give `net` the weights of a .nna or .npz file, of its width or narrower; returns the label priors of it.
 
     Raises
     ------
     ValueError
         A model of another shape.
     """
-    weights = dequantise(model)
+    weights = dequantise(model) if model.suffix == ".nna" else load_weights(model)
     if weights.n_cell > net.width or weights.n_context != net.context:
         raise ValueError(
             f"{model} has {weights.n_cell} cells and a context of {weights.n_context} frames; the configuration has "
