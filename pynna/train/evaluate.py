@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -127,7 +128,8 @@ class Judge:
 
 def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
     """Results of the mapped model, as a user gets them."""
-    return [model.transcribe(clip.pcm, grammar=grammar, beam_width=beam_width) for clip in clips]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda clip: model.transcribe(clip.pcm, grammar=grammar, beam_width=beam_width), clips))
 
 
 def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
