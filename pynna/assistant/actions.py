@@ -1,0 +1,707 @@
+"""What each intent does to the car, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from pynna.assistant.car import SEATS, STATIONS, TIRES, TRACKS, VIEWS, WINDOWS, ZONES, Car
+from pynna.assistant.drive import Drive
+
+Answer: TypeAlias = tuple[Car, str]
+Action: TypeAlias = "Callable[[Scene], Answer]"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an action may look at: the car as it is, the drive, the command's slots and words, the clock."""
+
+    car: Car
+    drive: Drive
+    slots: Mapping[str, Any]
+    text: str
+    now: datetime
+
+    @property
+    def small(self) -> bool:
+        """Whether only a bit of a change is asked for."""
+        return any(word in self.text.split() for word in ("bit", "little"))
+
+    @property
+    def on(self) -> bool:
+        """Whether something is to be on: so it is unless "off" is said."""
+        return self.slots.get("state", "on") != "off"
+
+    @property
+    def switched(self) -> str:
+        """That, in a word."""
+        return "on" if self.on else "off"
+
+
+ACTIONS: dict[str, Action] = {}
+"""By the intent's name."""
+
+_PAIRS = (("VolumeUp", "VolumeDown"), ("TemperatureUp", "TemperatureDown"), ("ZoomIn", "ZoomOut"),
+          ("MediaNext", "MediaPrevious"), ("RadioNext", "RadioPrevious"))
+
+OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+"""The actions that `More` repeats, and what `Less` does after each."""
+
+
+def _on(*intents: str) -> Callable[[Action], Action]:
+    def note(action: Action) -> Action:
+        ACTIONS.update(dict.fromkeys(intents, action))
+        return action
+
+    return note
+
+
+def distance(km: float, car: Car) -> str:
+    """A distance in the driver's units."""
+    far, unit = (km / 1.609344, "miles") if car.units == "imperial" else (km, "kilometers")
+    return f"{far:.1f} {unit}" if far < 10 else f"{far:.0f} {unit}"
+
+
+def pace(km_h: float, car: Car) -> str:
+    """A speed in the driver's units."""
+    imperial = car.units == "imperial"
+    return f"{km_h / 1.609344:.0f} miles per hour" if imperial else f"{km_h:.0f} kilometers per hour"
+
+
+def warmth(celsius: float, car: Car) -> str:
+    """A temperature in the driver's degrees."""
+    value = celsius * 9 / 5 + 32 if car.degrees == "fahrenheit" else celsius
+    return f"{value:.1f}".removesuffix(".0") + " degrees"
+
+
+def clock(when: datetime) -> str:
+    """The time of day."""
+    return f"{when:%H:%M}"
+
+
+# ---- sound -----------------------------------------------------------------------------------
+
+
+def _volume(scene: Scene, level: float) -> Answer:
+    car = scene.car.changed(volume=round(level), muted=False)
+    return car, f"Volume {car.volume} percent"
+
+
+@_on("VolumeUp")
+def _volume_up(scene: Scene) -> Answer:
+    return _volume(scene, scene.car.volume + scene.slots.get("amount", 5 if scene.small else 10))
+
+
+@_on("VolumeDown")
+def _volume_down(scene: Scene) -> Answer:
+    return _volume(scene, scene.car.volume - scene.slots.get("amount", 5 if scene.small else 10))
+
+
+@_on("VolumeSet")
+def _volume_set(scene: Scene) -> Answer:
+    return _volume(scene, scene.slots["level"])
+
+
+@_on("Mute")
+def _mute(scene: Scene) -> Answer:
+    return scene.car.changed(muted=True), "Muted"
+
+
+@_on("Unmute")
+def _unmute(scene: Scene) -> Answer:
+    return scene.car.changed(muted=False), f"Volume {scene.car.volume} percent"
+
+
+# ---- media -----------------------------------------------------------------------------------
+
+
+def playing(car: Car) -> str:
+    """What is on."""
+    if not car.playing:
+        return "Nothing is playing"
+    if car.source == "radio":
+        return f"{car.station.capitalize()}, {car.frequency:.1f}"
+    return TRACKS[car.track % len(TRACKS)] + (f", {car.genre}" if car.genre else "")
+
+
+def _play(car: Car, **values: Any) -> Answer:
+    car = car.changed(view="media", playing=True, **values)
+    return car, playing(car)
+
+
+@_on("MediaPlay")
+def _media_play(scene: Scene) -> Answer:
+    car, genre = scene.car, scene.slots.get("genre")
+    if "radio" in scene.text.split():
+        return _play(car, source="radio", station=f"{genre} radio")
+    if genre:
+        return _play(car, source="usb", genre=genre, track=sum(map(ord, genre)) % len(TRACKS))
+    return _play(car, source=car.source if scene.text == "play" and car.source != "radio" else "usb")
+
+
+@_on("MediaPause")
+def _media_pause(scene: Scene) -> Answer:
+    return scene.car.changed(playing=False), "Paused"
+
+
+@_on("MediaNext")
+def _media_next(scene: Scene) -> Answer:
+    return _tune(scene.car, 1) if scene.car.source == "radio" else _play(scene.car, track=scene.car.track + 1)
+
+
+@_on("MediaPrevious")
+def _media_previous(scene: Scene) -> Answer:
+    car = scene.car
+    return _tune(car, -1) if car.source == "radio" else _play(car, track=(car.track - 1) % len(TRACKS))
+
+
+@_on("MediaRepeat")
+def _media_repeat(scene: Scene) -> Answer:
+    return scene.car.changed(view="media", repeat=not scene.car.repeat), (
+        "No longer repeating" if scene.car.repeat else "Repeating")
+
+
+@_on("MediaShuffle")
+def _media_shuffle(scene: Scene) -> Answer:
+    return scene.car.changed(view="media", shuffle=scene.on), f"Shuffle {scene.switched}"
+
+
+@_on("MediaInfo")
+def _media_info(scene: Scene) -> Answer:
+    return scene.car.changed(view="media"), playing(scene.car)
+
+
+@_on("RadioOn")
+def _radio_on(scene: Scene) -> Answer:
+    return _play(scene.car, source="radio")
+
+
+@_on("RadioOff")
+def _radio_off(scene: Scene) -> Answer:
+    return scene.car.changed(playing=False), "Radio off"
+
+
+def _frequency(station: str) -> float:
+    return round(88 + sum(map(ord, station)) % 200 / 10, 1)
+
+
+def _tune(car: Car, step: int) -> Answer:
+    at = STATIONS.index(car.station) if car.station in STATIONS else 0
+    station = STATIONS[(at + step) % len(STATIONS)]
+    return _play(car, source="radio", station=station, frequency=_frequency(station))
+
+
+@_on("RadioTune")
+def _radio_tune(scene: Scene) -> Answer:
+    slots = scene.slots
+    if "frequency" in slots:
+        return _play(scene.car, source="radio", station="f m", frequency=float(slots["frequency"]))
+    station = slots["station"]
+    return _play(scene.car, source="radio", station=station, frequency=_frequency(station))
+
+
+@_on("RadioNext")
+def _radio_next(scene: Scene) -> Answer:
+    return _tune(scene.car, 1)
+
+
+@_on("RadioPrevious")
+def _radio_previous(scene: Scene) -> Answer:
+    return _tune(scene.car, -1)
+
+
+@_on("SourceSet")
+def _source_set(scene: Scene) -> Answer:
+    return _play(scene.car, source=scene.slots["source"])[0], f"Switched to {scene.slots['source']}"
+
+
+# ---- battery, charging, trip -----------------------------------------------------------------
+
+
+@_on("BatteryStatus")
+def _battery_status(scene: Scene) -> Answer:
+    reach = distance(scene.drive.range, scene.car)
+    return scene.car.changed(view="battery"), f"{scene.drive.battery:.0f} percent, enough for {reach}"
+
+
+@_on("RangeStatus")
+def _range_status(scene: Scene) -> Answer:
+    return scene.car.changed(view="battery"), f"{distance(scene.drive.range, scene.car)} to go"
+
+
+def _charging_time(scene: Scene) -> timedelta:
+    return timedelta(hours=scene.drive.charging_hours(scene.car.charge_limit))
+
+
+@_on("ChargingStart")
+def _charging_start(scene: Scene) -> Answer:
+    if scene.drive.moving:
+        return scene.car.changed(view="battery"), "I can charge when we are parked"
+    car = scene.car.changed(view="battery", charging=True)
+    return car, f"Charging to {car.charge_limit} percent, until {clock(scene.now + _charging_time(scene))}"
+
+
+@_on("ChargingStop")
+def _charging_stop(scene: Scene) -> Answer:
+    was = scene.car.charging
+    return scene.car.changed(view="battery", charging=False), "Charging stopped" if was else "We are not charging"
+
+
+@_on("ChargingLimit")
+def _charging_limit(scene: Scene) -> Answer:
+    car = scene.car.changed(view="battery", charge_limit=scene.slots["level"])
+    return car, f"Charging up to {car.charge_limit} percent"
+
+
+@_on("ChargingStatus")
+def _charging_status(scene: Scene) -> Answer:
+    minutes = _charging_time(scene).total_seconds() / 60
+    return scene.car.changed(view="battery"), (
+        f"{minutes:.0f} minutes to {scene.car.charge_limit} percent" if minutes >= 1 else "The battery is full enough")
+
+
+@_on("TripShow")
+def _trip_show(scene: Scene) -> Answer:
+    driven = distance(scene.drive.trip(scene.car), scene.car)
+    return scene.car.changed(view="trip"), f"{driven} on this trip"
+
+
+@_on("TripReset")
+def _trip_reset(scene: Scene) -> Answer:
+    return scene.car.changed(view="trip", trip_start=scene.drive.odometer), "Trip reset"
+
+
+@_on("ConsumptionShow")
+def _consumption_show(scene: Scene) -> Answer:
+    used = scene.drive.consumption
+    told = f"{used * 1.609344:.1f} kilowatt hours per 100 miles" if scene.car.units == "imperial" else (
+        f"{used:.1f} kilowatt hours per 100 kilometers")
+    return scene.car.changed(view="trip"), told
+
+
+# ---- navigation ------------------------------------------------------------------------------
+
+
+@_on("NavigationShow")
+def _navigation_show(scene: Scene) -> Answer:
+    return scene.car.changed(view="navigation"), "Here is the map"
+
+
+@_on("NavigationStop")
+def _navigation_stop(scene: Scene) -> Answer:
+    was = scene.car.destination
+    return scene.car.changed(destination="", avoid=""), "Guidance ended" if was else "There is no route"
+
+
+def _route(scene: Scene, place: str) -> Answer:
+    km, minutes = scene.drive.way_to(place)
+    car = scene.car.changed(view="navigation", destination=place, zoom=scene.car.zoom)
+    there = clock(scene.now + timedelta(minutes=minutes))
+    return car, f"To {place}: {distance(km, car)}, there at {there}"
+
+
+@_on("RouteTo")
+def _route_to(scene: Scene) -> Answer:
+    return _route(scene, scene.slots["place"])
+
+
+@_on("ChargingStationFind")
+def _charging_station(scene: Scene) -> Answer:
+    return _route(scene, "the nearest charging station")
+
+
+@_on("ParkingFind")
+def _parking(scene: Scene) -> Answer:
+    return _route(scene, "the nearest parking garage")
+
+
+@_on("ArrivalTime")
+def _arrival(scene: Scene) -> Answer:
+    car = scene.car.changed(view="navigation")
+    if not car.destination:
+        return car, "No destination is set"
+    km, minutes = scene.drive.remaining
+    return car, f"{distance(km, car)}, there at {clock(scene.now + timedelta(minutes=minutes))}"
+
+
+@_on("TrafficShow")
+def _traffic(scene: Scene) -> Answer:
+    avoided = scene.slots.get("avoid", "")
+    car = scene.car.changed(view="navigation", traffic=True, avoid=avoided or scene.car.avoid)
+    return car, f"Avoiding {avoided}" if avoided else "Traffic is light"
+
+
+@_on("PositionTell")
+def _position(scene: Scene) -> Answer:
+    return scene.car.changed(view="navigation"), scene.drive.address
+
+
+@_on("TurnAdd")
+def _turn(scene: Scene) -> Answer:
+    turned = scene.drive.turn(scene.slots["side"])
+    car = scene.car.changed(view="navigation", destination="")
+    return car, f"Turning {scene.slots['side']}" if turned else f"No street goes {scene.slots['side']} there"
+
+
+@_on("ZoomIn")
+def _zoom_in(scene: Scene) -> Answer:
+    return scene.car.changed(view="navigation", zoom=scene.car.zoom + 1), "Zooming in"
+
+
+@_on("ZoomOut")
+def _zoom_out(scene: Scene) -> Answer:
+    return scene.car.changed(view="navigation", zoom=scene.car.zoom - 1), "Zooming out"
+
+
+# ---- phone -----------------------------------------------------------------------------------
+
+
+def _call(car: Car, contact: str) -> Answer:
+    if not contact:
+        return car.changed(view="phone"), "Nobody was called yet"
+    return car.changed(view="phone", call=contact, last_call=contact, ringing=False), f"Calling {contact}"
+
+
+@_on("Call")
+def _call_contact(scene: Scene) -> Answer:
+    return _call(scene.car, scene.slots["contact"])
+
+
+@_on("CallRedial")
+def _redial(scene: Scene) -> Answer:
+    return _call(scene.car, scene.car.last_call)
+
+
+@_on("CallAnswer")
+def _answer(scene: Scene) -> Answer:
+    if not scene.car.ringing:
+        return scene.car.changed(view="phone"), "Nobody is calling"
+    return _call(scene.car, scene.car.last_call)[0], "Call accepted"
+
+
+@_on("CallEnd")
+def _hang_up(scene: Scene) -> Answer:
+    was = scene.car.call or scene.car.ringing
+    return scene.car.changed(view="phone", call="", ringing=False), "Call ended" if was else "There is no call"
+
+
+@_on("ContactsShow")
+def _contacts(scene: Scene) -> Answer:
+    return scene.car.changed(view="phone"), "Here are your contacts"
+
+
+@_on("MessageRead")
+def _messages(scene: Scene) -> Answer:
+    return scene.car.changed(view="phone"), "There are no new messages"
+
+
+@_on("MessageSend")
+def _message(scene: Scene) -> Answer:
+    return scene.car.changed(view="phone"), f"I told {scene.slots['contact']} that you are on the way"
+
+
+# ---- climate ---------------------------------------------------------------------------------
+
+
+def _zones(slots: Mapping[str, Any]) -> tuple[str, ...]:
+    zone = slots.get("zone", "cabin")
+    return {"cabin": ZONES, "front": ("driver", "passenger")}.get(zone, (zone,))
+
+
+def _temperature(scene: Scene, change: float | None) -> Answer:
+    car, zones = scene.car, _zones(scene.slots)
+    wished = {z: float(scene.slots["temperature"]) if change is None else car.temperature[z] + change for z in zones}
+    car = car.changed(view="climate", climate=True, temperature=wished)
+    where = scene.slots.get("zone", "cabin")
+    return car, f"{where.capitalize()} {warmth(car.temperature[zones[0]], car)}"
+
+
+@_on("TemperatureSet")
+def _temperature_set(scene: Scene) -> Answer:
+    return _temperature(scene, None)
+
+
+@_on("TemperatureUp")
+def _temperature_up(scene: Scene) -> Answer:
+    return _temperature(scene, scene.slots.get("amount", 0.5 if scene.small else 1.0))
+
+
+@_on("TemperatureDown")
+def _temperature_down(scene: Scene) -> Answer:
+    return _temperature(scene, -scene.slots.get("amount", 0.5 if scene.small else 1.0))
+
+
+@_on("TemperatureTell")
+def _temperature_tell(scene: Scene) -> Answer:
+    inside, outside = (warmth(t, scene.car) for t in (scene.car.temperature["driver"], scene.drive.outside))
+    return scene.car.changed(view="climate"), f"{inside} inside, {outside} outside"
+
+
+@_on("AirConditioning")
+def _air_conditioning(scene: Scene) -> Answer:
+    return scene.car.changed(view="climate", climate=scene.on), f"Climate {scene.switched}"
+
+
+@_on("FanSpeed")
+def _fan(scene: Scene) -> Answer:
+    level = scene.slots["level"]
+    level = {"low": 2, "medium": 5, "high": 8, "maximum": 9}.get(level, level)
+    car = scene.car.changed(view="climate", climate=True, fan=int(level))
+    return car, f"Fan {car.fan}"
+
+
+@_on("Defrost")
+def _defrost(scene: Scene) -> Answer:
+    place = "rear" if scene.slots.get("window_place") == "rear" else "front"
+    panes = scene.car.defrost | {place} if scene.on else scene.car.defrost - {place}
+    return scene.car.changed(view="climate", defrost=frozenset(panes)), f"{place.capitalize()} defroster {scene.switched}"
+
+
+@_on("SeatHeating")
+def _seat_heating(scene: Scene) -> Answer:
+    seats = _seats(scene.slots)
+    car = scene.car.changed(view="climate", seat_heating=dict.fromkeys(seats, scene.on))
+    return car, f"{' and '.join(seats).capitalize()} seat heating {scene.switched}"
+
+
+def _seats(slots: Mapping[str, Any]) -> tuple[str, ...]:
+    seat = {"left": "driver", "right": "passenger"}.get(slots.get("seat", "driver"), slots.get("seat", "driver"))
+    return ("driver", "passenger") if seat == "front" else (seat if seat in SEATS else "driver",)
+
+
+@_on("SteeringWheelHeating")
+def _wheel_heating(scene: Scene) -> Answer:
+    return scene.car.changed(view="climate", wheel_heating=scene.on), f"Steering wheel heating {scene.switched}"
+
+
+# ---- body ------------------------------------------------------------------------------------
+
+
+@_on("SeatMove")
+def _seat_move(scene: Scene) -> Answer:
+    (seat, *_), way = _seats(scene.slots), scene.slots["direction"]
+    axis, by = {"up": ("height", 5), "down": ("height", -5), "forward": ("seat", 5)}.get(way, ("seat", -5))
+    place = f"{seat} {axis}"
+    return scene.car.changed(view="body", seats={place: scene.car.seats[place] + by}), f"{seat.capitalize()} seat {way}"
+
+
+def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
+    place = slots.get("window_place")
+    if place is None:
+        return WINDOWS if "windows" in text.split() else WINDOWS[:1]
+    if place in ("driver", "passenger"):
+        return ("front left",) if place == "driver" else ("front right",)
+    chosen = tuple(name for name in WINDOWS if place in name.split())
+    return chosen if place in ("front", "rear") or "windows" in text.split() else chosen[:1]
+
+
+def _move_windows(scene: Scene, level: int, done: str) -> Answer:
+    names = _windows(scene.slots, scene.text)
+    car = scene.car.changed(view="body", windows=dict.fromkeys(names, level))
+    which = "all windows" if names == WINDOWS else " and ".join(names) + (" window" if len(names) == 1 else " windows")
+    return car, f"{done} {which}"
+
+
+@_on("WindowOpen")
+def _window_open(scene: Scene) -> Answer:
+    return _move_windows(scene, scene.slots.get("level", 100), "Opening")
+
+
+@_on("WindowClose")
+def _window_close(scene: Scene) -> Answer:
+    return _move_windows(scene, 0, "Closing")
+
+
+@_on("SunroofOpen")
+def _sunroof_open(scene: Scene) -> Answer:
+    return scene.car.changed(view="body", sunroof=True), "Opening the sunroof"
+
+
+@_on("SunroofClose")
+def _sunroof_close(scene: Scene) -> Answer:
+    return scene.car.changed(view="body", sunroof=False), "Closing the sunroof"
+
+
+@_on("TrunkOpen")
+def _trunk_open(scene: Scene) -> Answer:
+    if scene.drive.moving:
+        return scene.car.changed(view="body"), "The trunk stays closed while we drive"
+    return scene.car.changed(view="body", trunk=True), "Opening the trunk"
+
+
+@_on("TrunkClose")
+def _trunk_close(scene: Scene) -> Answer:
+    return scene.car.changed(view="body", trunk=False), "Closing the trunk"
+
+
+@_on("LightsSet")
+def _lights(scene: Scene) -> Answer:
+    light = scene.slots["light"]
+    return scene.car.changed(lights={light: scene.on}), f"{light.capitalize()} {scene.switched}"
+
+
+@_on("WipersSet")
+def _wipers(scene: Scene) -> Answer:
+    change = scene.slots.get("change")
+    if change == "wash":
+        return scene.car.changed(wipers=True, wiper_speed=2), "Washing the windshield"
+    if change:
+        car = scene.car.changed(wipers=True, wiper_speed=scene.car.wiper_speed + (1 if change == "faster" else -1))
+        return car, f"Wipers {change}"
+    return scene.car.changed(wipers=scene.on), f"Wipers {scene.switched}"
+
+
+@_on("DoorsLock")
+def _lock(scene: Scene) -> Answer:
+    return scene.car.changed(view="body", locked=True), "Doors locked"
+
+
+@_on("DoorsUnlock")
+def _unlock(scene: Scene) -> Answer:
+    return scene.car.changed(view="body", locked=False), "Doors unlocked"
+
+
+@_on("DoorsStatus")
+def _doors(scene: Scene) -> Answer:
+    car = scene.car.changed(view="body")
+    return car, f"Doors {'locked' if car.locked else 'unlocked'}, trunk {'open' if car.trunk else 'closed'}"
+
+
+@_on("MirrorsFold")
+def _mirrors(scene: Scene) -> Answer:
+    state = {"fold": "folded", "unfold": "unfolded"}.get(scene.slots.get("change", ""), "adjusted")
+    return scene.car.changed(view="body", mirrors=state), f"Mirrors {state}"
+
+
+@_on("TirePressure")
+def _tires(scene: Scene) -> Answer:
+    low, high = min(TIRES), max(TIRES)
+    if scene.car.units == "imperial":
+        return scene.car.changed(view="body"), f"{low * 14.504:.0f} to {high * 14.504:.0f} p s i"
+    return scene.car.changed(view="body"), f"{low} to {high} bar"
+
+
+@_on("OilLevel")
+def _oil(scene: Scene) -> Answer:
+    return scene.car.changed(view="body"), "An electric motor needs none"
+
+
+# ---- driving ---------------------------------------------------------------------------------
+
+
+@_on("EngineStart")
+def _start(scene: Scene) -> Answer:
+    return scene.car.changed(engine=True, charging=False), "Ready to drive"
+
+
+@_on("EngineStop")
+def _stop(scene: Scene) -> Answer:
+    return scene.car.changed(engine=False, cruise=None), "Stopping" if scene.drive.moving else "Off"
+
+
+@_on("LaneAssist")
+def _lane_assist(scene: Scene) -> Answer:
+    return scene.car.changed(lane_assist=scene.on), f"Lane assist {scene.switched}"
+
+
+@_on("CruiseSet")
+def _cruise(scene: Scene) -> Answer:
+    speed = scene.slots.get("speed")
+    if speed is None:
+        speed = scene.drive.speed
+    elif "miles" in scene.text.split() or ("kilometers" not in scene.text.split() and scene.car.units == "imperial"):
+        speed = speed * 1.609344
+    car = scene.car.changed(cruise=round(speed))
+    return car, f"Cruise control at {pace(car.cruise or 0, car)}"
+
+
+@_on("CruiseOff")
+def _cruise_off(scene: Scene) -> Answer:
+    return scene.car.changed(cruise=None), "Cruise control off"
+
+
+@_on("ModeSet")
+def _mode(scene: Scene) -> Answer:
+    mode = {"economy": "eco", "normal": "comfort"}.get(scene.slots["mode"], scene.slots["mode"])
+    return scene.car.changed(mode=mode), f"{mode.capitalize()} mode"
+
+
+@_on("CameraShow")
+def _camera(scene: Scene) -> Answer:
+    side = "front" if scene.slots.get("camera") == "front" else "rear"
+    return scene.car.changed(view="camera", camera=side), f"Here is the {side} camera"
+
+
+# ---- the assistant itself --------------------------------------------------------------------
+
+
+@_on("TimeTell")
+def _time(scene: Scene) -> Answer:
+    return scene.car, f"It is {clock(scene.now)}"
+
+
+@_on("DateTell")
+def _date(scene: Scene) -> Answer:
+    return scene.car, f"{scene.now:%A, %B} {scene.now.day}"
+
+
+@_on("WeatherTell")
+def _weather(scene: Scene) -> Answer:
+    return scene.car, f"{warmth(scene.drive.outside, scene.car)} outside; I have no forecast without a network"
+
+
+@_on("SpeedTell")
+def _speed(scene: Scene) -> Answer:
+    if "limit" in scene.text.split():
+        return scene.car, f"The limit is {pace(scene.drive.limit, scene.car)}"
+    return scene.car, pace(scene.drive.speed, scene.car)
+
+
+@_on("BrightnessSet")
+def _brightness(scene: Scene) -> Answer:
+    step = {"up": 15, "down": -15}.get(scene.slots.get("direction", ""), 0)
+    car = scene.car.changed(brightness=scene.slots.get("level", scene.car.brightness + step))
+    return car, f"Brightness {car.brightness} percent"
+
+
+@_on("UnitsSet")
+def _units(scene: Scene) -> Answer:
+    units = scene.slots["units"]
+    name = "degrees" if units in ("celsius", "fahrenheit") else "units"
+    return scene.car.changed(**{name: units}), f"Using {units}" + (" units" if name == "units" else "")
+
+
+@_on("NightMode")
+def _night(scene: Scene) -> Answer:
+    night = (scene.slots.get("theme", "night") == "night") == scene.on
+    return scene.car.changed(night=night), "Night display" if night else "Day display"
+
+
+@_on("ViewShow")
+def _view(scene: Scene) -> Answer:
+    view = scene.slots.get("view", "home")
+    return scene.car.changed(view=view if view in VIEWS else "home"), f"Here is {view}"
+
+
+@_on("TimerSet")
+def _timer(scene: Scene) -> Answer:
+    minutes = scene.slots["minutes"]
+    return scene.car.changed(timer=scene.now + timedelta(minutes=minutes)), (
+        f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(scene.now + timedelta(minutes=minutes))}")
+
+
+@_on("Reminder")
+def _reminder(scene: Scene) -> Answer:
+    return scene.car.changed(reminder=scene.slots["task"]), f"I will remind you to {scene.slots['task']}"
+
+
+@_on("Help")
+def _help(scene: Scene) -> Answer:
+    return scene.car.changed(view="help"), "You can say: increase the volume, check battery levels, display navigation"
+
+
+@_on("Cancel")
+def _cancel(scene: Scene) -> Answer:
+    return scene.car.changed(view="home"), "All right"
