@@ -1,4 +1,4 @@
-"""The command ``pynna``: transcribe recordings, check sentence files, map models, tell about build and model."""
+"""The command ``pynna``: the car's assistant, listening, recordings to text, sentence files, mapping, build and model."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ exit codes:
 _MAIN_EPILOG = (
     """\
 examples:
+  pynna assistant --demo                       a car that is spoken to, in the browser
+  pynna listen                                 what the microphone hears
   pynna transcribe clip.wav                    what was said
   pynna transcribe --grammar car.yaml clip.wav what was meant, of the sentences in a file
   pynna grammar car.yaml                       check a sentence file
@@ -117,6 +119,47 @@ KenLM: pip install 'pynna[lm]'.
     + _EXIT_CODES
 )
 
+_ASSISTANT_EPILOG = (
+    """\
+examples:
+  pynna assistant --demo                       a drive with the recordings that ship
+  pynna assistant                              click the microphone and speak
+  pynna assistant --microphone --speak         this machine's microphone; answers spoken by espeak-ng
+  pynna assistant --host 0.0.0.0 --token "$(openssl rand -hex 16)" --certificate c.pem --key k.pem
+
+Only this machine reaches the page, unless --host says otherwise: then a token and TLS files are needed. It needs
+aiohttp: pip install 'pynna[assistant]'; --microphone needs sounddevice: pip install 'pynna[mic]'.
+
+"""
+    + _EXIT_CODES
+)
+
+_LISTEN_EPILOG = (
+    """\
+examples:
+  pynna listen
+  pynna listen --grammar car.yaml              what is meant; "car" stands for the sentences that ship
+  pynna listen --json | jq -r .text
+
+Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'. Without one, pipe it in:
+  arecord -f S16_LE -r 16000 | pynna listen -
+
+"""
+    + _EXIT_CODES
+)
+
+_SERVE_EPILOG = (
+    """\
+examples:
+  pynna serve --wyoming tcp://127.0.0.1:10300
+  pynna serve --wyoming tcp://0.0.0.0:10300 --zeroconf --grammar home.yaml
+
+Speech to text for Home Assistant, by the Wyoming protocol. It needs wyoming: pip install 'pynna[assistant]'.
+
+"""
+    + _EXIT_CODES
+)
+
 _INFO_EPILOG = (
     """\
 examples:
@@ -174,7 +217,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_assistant(commands)
+    _add_listen(commands)
     _add_transcribe(commands)
+    _add_serve(commands)
     _add_grammar(commands)
     _add_lm(commands)
     _add_map(commands)
@@ -294,6 +340,60 @@ def _add_info(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _add_assistant(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "assistant",
+        _assistant,
+        help="a car that is spoken to: its digital cluster in the browser",
+        description="Serves a digital cluster with a microphone, and opens it in the browser.",
+        epilog=_ASSISTANT_EPILOG,
+    )
+    parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--demo", action="store_true", help="the recordings that ship speak a drive")
+    parser.add_argument("--microphone", action="store_true", help="listen to this machine's microphone")
+    parser.add_argument("--device", metavar="D", help="its number or a part of its name")
+    parser.add_argument("--speak", action="store_true", help="speak the answers with espeak-ng")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument("--port", type=_at_least(0, 65535), default=8642, help="0: any free one (default: 8642)")
+    parser.add_argument("--token", help="what a browser must know, 16 characters or more")
+    parser.add_argument("--certificate", metavar="PEM", help="TLS certificate")
+    parser.add_argument("--key", metavar="PEM", help="its key")
+    parser.add_argument("--channels", type=_at_least(1, 256), default=16, help="microphones at once (default: 16)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
+
+
+def _add_listen(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "listen",
+        _listen,
+        help="what the microphone hears",
+        description="Prints what is said into the microphone, an utterance a line.",
+        epilog=_LISTEN_EPILOG,
+    )
+    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="raw int16 from standard input")
+    parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--grammar", metavar="FILE", help='the sentences that may be said; "car": those that ship')
+    parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
+    parser.add_argument("--json", action="store_true", help="every event as a JSON object")
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add_command(
+        commands,
+        "serve",
+        _serve,
+        help="speech to text for Home Assistant (Wyoming)",
+        description="Serves speech to text to others.",
+        epilog=_SERVE_EPILOG,
+    )
+    parser.add_argument("--wyoming", required=True, metavar="URI", help="where: tcp://HOST:PORT or unix://PATH")
+    parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--grammar", metavar="FILE", help='the sentences that may be said; "car": those that ship')
+    parser.add_argument("--zeroconf", action="store_true", help="let Home Assistant find it in the local network")
+
+
 def _at_least(least: int, most: int) -> Callable[[str], int]:
     """An argparse type: an int from least to most."""
 
@@ -330,6 +430,88 @@ def _boost(text: str) -> tuple[str, float]:
     if not word.strip() or not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not WORD=NATS, such as tesla=6")
     return word, value
+
+
+# ---- live ----------------------------------------------------------------------------------------
+
+
+def _assistant(args: argparse.Namespace) -> int:
+    import asyncio
+
+    import pynna
+
+    try:
+        from pynna.assistant import run
+        from pynna.assistant.server import Server, check_access, is_loopback
+    except ModuleNotFoundError as error:
+        raise ImportError(f"the assistant needs {error.name}: pip install 'pynna[assistant]'") from None
+
+    context = check_access(args.host, args.token, args.certificate, args.key)
+    open_to_all = not is_loopback(args.host)
+    hosts = () if open_to_all else ("localhost", "127.0.0.1", "::1", args.host)
+    server = Server(pynna.load(args.model), channels=args.channels, token=args.token, hosts=hosts)
+    if args.demo:
+        server.helpers.append(run.demonstration(server, run.demo_recordings()))
+    if args.microphone:
+        server.helpers.append(run.local_microphone(server, _device(args.device)))
+    if args.speak:
+        server.spoken = run.voice()
+
+    def ready(address: str) -> None:
+        print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
+        print("Say or type “increase the volume”. Ctrl-C ends.", file=sys.stderr)
+
+    asyncio.run(run.serve(server, args.host, args.port, context=context, token=args.token,
+                          browser=not args.no_browser and not open_to_all, ready=ready))
+    return OK
+
+
+def _listen(args: argparse.Namespace) -> int:
+    import pynna
+    from pynna.microphone import chunks
+
+    model = pynna.load(args.model)
+    listener = model.listen(**({"grammar": _sentences(args.grammar)} if args.grammar else {}))
+    if args.source == STDIN:
+        size = 2 * model.sample_rate // 50
+        source: Iterator[bytes] = iter(lambda: sys.stdin.buffer.read(size), b"")
+    else:
+        source = chunks(model.sample_rate, _device(args.device))
+        print("listening; Ctrl-C ends", file=sys.stderr)
+    for event in listener.listen(source):
+        if args.json:
+            print(_json(event.as_dict()), flush=True)
+        elif isinstance(event, pynna.Final) and (event.result.text or args.grammar):
+            print(event.result.text + _meaning(event.result), flush=True)
+    return OK
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import asyncio
+
+    import pynna
+
+    try:
+        from pynna.assistant.wyoming import serve
+    except ModuleNotFoundError as error:
+        raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
+
+    grammar = _sentences(args.grammar) if args.grammar else None
+    asyncio.run(serve(pynna.load(args.model), args.wyoming, grammar=grammar, zeroconf=args.zeroconf,
+                      ready=lambda uri: print(uri, flush=True)))
+    return OK
+
+
+def _sentences(path: str) -> Grammar:
+    """A sentence file; "car" is the one that ships."""
+    from pynna import CAR_GRAMMAR
+
+    return _read_grammar(os.fspath(CAR_GRAMMAR) if path == "car" else path)
+
+
+def _device(text: str | None) -> int | str | None:
+    """A device as PortAudio takes it: a number, or a part of the name."""
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 # ---- transcribe ----------------------------------------------------------------------------------

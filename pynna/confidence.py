@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log")
-BIAS = 3.326
-WEIGHTS = (-0.236, -0.487, 2.403, 0.715)
+BIAS = 4.325
+WEIGHTS = (-0.365, -0.302, 2.728, 0.371)
 DEFAULT_THRESHOLD = 0.5
 """Confidence from which a sentence is accepted."""
 

@@ -129,14 +129,23 @@ class Listener:
             self._decoder.hot_words = boosts
         self.options = options
 
+    @property
+    def lag(self) -> float:
+        """Seconds of audio that were fed and are not heard yet: they wait for the group's step."""
+        return self.stream.duration - self._time(self._endpointer.frame)
+
     def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
         """Takes audio as `Stream.feed` does, and tells what has happened.
 
         In a group nothing happens before the group's step; `poll` tells it then.
         """
+        self.take(pcm)
+        return self.poll()
+
+    def take(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
+        """Takes audio as `feed` does, and leaves it to `poll` to tell what has happened."""
         self._measure(samples(pcm))
         self.stream.feed(pcm)
-        return self.poll()
 
     def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
         """Events of a whole stream of chunks, the end included."""

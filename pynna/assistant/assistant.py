@@ -94,7 +94,7 @@ class Assistant:
             before = self.car
             try:
                 reply = self._act(intent, slots, text)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 self.car = before
                 raise ArgumentError(f"intent {intent!r} cannot be done with slots {slots}: {error}") from None
             names = [name for name in Car.__dataclass_fields__ if getattr(before, name) != getattr(self.car, name)]

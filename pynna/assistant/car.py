@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -36,6 +37,9 @@ TRACKS = ("Harbour Lights", "Long Way North", "Paper Kites", "The Quiet Mile", "
           "Glass Rivers", "Slow Train Home")
 TIRES = (2.4, 2.4, 2.5, 2.3)
 """Pressures in bar: front left, front right, rear left, rear right."""
+
+
+_OPTIONAL = ("cruise", "timer")  # None: off
 
 
 def _each(names: tuple[str, ...], value: Any) -> Any:
@@ -99,14 +103,16 @@ class Car:
 
         Raises
         ------
-        TypeError
-            No such setting.
+        TypeError, ValueError
+            No such setting, no such entry, a value that it cannot have.
         """
         for name, value in values.items():
             if isinstance(value, dict):
-                values[name] = MappingProxyType({**getattr(self, name),
-                                                 **{key: _bounded(name, item) for key, item in value.items()}})
-            else:
+                entries = getattr(self, name)
+                if unknown := set(value) - set(entries):
+                    raise ValueError(f"{name} has no {sorted(unknown)}; it has {sorted(entries)}")
+                values[name] = MappingProxyType({**entries, **{key: _bounded(name, v) for key, v in value.items()}})
+            elif not (value is None and name in _OPTIONAL):
                 values[name] = _bounded(name, value)
         return replace(self, **values)
 
@@ -126,7 +132,9 @@ class Car:
 
 
 def _bounded(name: str, value: Any) -> Any:
-    if name not in BOUNDS or value is None:
+    if name not in BOUNDS:
         return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}; a number is right")
     least, most = BOUNDS[name]
     return type(value)(min(max(value, least), most))

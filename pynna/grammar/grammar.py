@@ -322,6 +322,15 @@ class Grammar:
             if text:
                 return Sentence(text, template.intent, slots)
 
+    def examples(self) -> dict[str, str]:
+        """A sentence of each intent, the shortest of a few; always the same ones."""
+        rng = random.Random(0)
+        found: dict[str, list[str]] = {}
+        for template in self._templates:
+            texts = (template.expression.sample(rng, {}) for _ in range(4))
+            found.setdefault(template.intent, []).extend(" ".join(text.split()) for text in texts)
+        return {intent: min(filter(None, texts), key=len, default="") for intent, texts in found.items()}
+
     def sentences(self, limit: int = 1000) -> Iterator[str]:
         """The first sentences in the order of the alphabet, at most `limit`; free speech as "..."."""
         letters = " abcdefghijklmnopqrstuvwxyz'"

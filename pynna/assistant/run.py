@@ -1,0 +1,127 @@
+"""Running the assistant: the server with a browser, a demonstration, a local microphone, a voice."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import webbrowser
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from aiohttp import web
+
+import pynna
+from pynna.assistant.engine import Microphone
+from pynna.assistant.server import Server
+from pynna.audio import read
+from pynna.errors import AudioError
+from pynna.microphone import CHUNK, open_microphone
+
+Pcm = npt.NDArray[np.int16]
+
+_FIRST = ("increase_the_volume", "check_battery_levels", "display_navigation")
+
+_PAUSE = 1.8  # seconds between two commands of a demonstration
+
+
+def demo_recordings() -> list[Path]:
+    """The recordings that ship, the best known commands first."""
+    folder = Path(pynna.__file__).parent / "recordings"
+    rest = (path.stem for path in sorted(folder.glob("*.flac")))
+    return [folder / f"{name}.flac" for name in dict.fromkeys((*_FIRST, *rest))]
+
+
+def demonstration(server: Server, recordings: Iterable[Path], *, repeat: bool = True) -> Callable[[], Awaitable[None]]:
+    """A driver who speaks the recordings, in real time: work for `Server.helpers`."""
+    rate = server.model.sample_rate
+    clips = [read(path, target_rate=rate).pcm for path in recordings]
+    if not clips:
+        raise AudioError("a demonstration needs at least one recording")
+
+    async def work() -> None:
+        microphone = server.open_microphone("driver")
+        pause = np.zeros(round(rate * _PAUSE), np.int16)
+        await _play(server, microphone, pause)
+        while True:
+            for clip in clips:
+                await _play(server, microphone, clip)
+                await _play(server, microphone, pause)
+            if not repeat:
+                return
+
+    return work
+
+
+async def _play(server: Server, microphone: Microphone, pcm: Pcm) -> None:
+    size = round(server.model.sample_rate * CHUNK)
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for i, start in enumerate(range(0, len(pcm), size)):
+        chunk = pcm[start : start + size]
+        await microphone.feed(chunk.tobytes())
+        if i % 5 == 0:
+            server.tell_level(microphone.name, chunk)
+        due += CHUNK
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+def local_microphone(server: Server, device: int | str | None = None) -> Callable[[], Awaitable[None]]:
+    """This machine's microphone: work for `Server.helpers`."""
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        microphone = server.open_microphone("driver")
+        with open_microphone(lambda data: loop.call_soon_threadsafe(waiting.put_nowait, data),  # type: ignore[arg-type]
+                             server.model.sample_rate, device):
+            while True:
+                data = await waiting.get()
+                await microphone.feed(data)
+                server.tell_level(microphone.name, np.frombuffer(data, np.int16))
+
+    return work
+
+
+def voice() -> Callable[[str], Awaitable[None]]:
+    """Says replies with espeak-ng, one after the other.
+
+    Raises
+    ------
+    AudioError
+        espeak-ng is not installed.
+    """
+    program = shutil.which("espeak-ng")
+    if program is None:
+        raise AudioError("--speak needs espeak-ng (Debian: espeak-ng)")
+    one = asyncio.Lock()
+
+    async def say(text: str) -> None:
+        async with one:
+            process = await asyncio.create_subprocess_exec(program, "-v", "en", "--", text,
+                                                           stderr=asyncio.subprocess.DEVNULL)
+            await process.wait()
+
+    return say
+
+
+async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext | None = None, browser: bool = False,
+                token: str | None = None, ready: Callable[[str], None] | None = None) -> None:
+    """Serves until cancelled; `ready` is told the page's address."""
+    runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, ssl_context=context)
+        await site.start()
+        bound = runner.addresses[0][1]
+        shown = f"[{host}]" if ":" in host else host
+        address = f"{'https' if context else 'http'}://{shown}:{bound}/"
+        if ready is not None:
+            ready(address)
+        if browser:
+            await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,368 @@
+"""The cluster's server: pages and their microphones, one car."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hmac
+import ipaddress
+import json
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiohttp import WSMsgType, web
+from prometheus_client import generate_latest
+
+from pynna.assistant.assistant import Assistant, Outcome
+from pynna.assistant.engine import Engine, Microphone, latency
+from pynna.endpoint import EndpointRules
+from pynna.errors import ArgumentError, PynnaError
+from pynna.grammar import Grammar
+from pynna.listener import Event, Final, Partial, SpeechStart
+from pynna.model import Model
+
+PORT = 8642
+MAX_MESSAGE = 32 << 10  # bytes: a second of audio
+MAX_SESSIONS = 64
+MESSAGES_A_SECOND = 20  # of text, by a client
+QUEUE = 256  # messages that a slow reader may leave waiting
+
+RULES = EndpointRules(silence_after_complete=0.26, silence_after=0.6)
+"""A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
+
+_PAGE = resources.files("pynna.assistant") / "page"
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_log = logging.getLogger("pynna.assistant")
+
+
+class _Session:
+    """A connected page: what is to be sent to it, and its microphone if it has opened one."""
+
+    def __init__(self, socket: web.WebSocketResponse, name: str) -> None:
+        self.socket, self.name = socket, name
+        self.microphone: Microphone | None = None
+        self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
+
+    def allowed(self) -> bool:
+        """Whether another text message is within the rate."""
+        now = time.monotonic()
+        self._allowance = min(MESSAGES_A_SECOND, self._allowance + (now - self._asked) * MESSAGES_A_SECOND)
+        self._asked = now
+        self._allowance -= 1
+        return self._allowance >= 0
+
+    async def write(self) -> None:
+        """Sends what is queued, for as long as the connection lasts."""
+        while True:
+            await self.socket.send_str(await self.queue.get())
+
+
+class Server:
+    """One car with its pages and microphones; `application` is the aiohttp application that serves it.
+
+    Parameters
+    ----------
+    model : Model
+    grammar : Grammar
+        The sentences; the car's unless given.
+    channels : int
+        Microphones at once.
+    token : str, optional
+        What clients must know: as ``?token=`` or as a bearer.
+    hosts : tuple of str
+        The names that a browser may know this server by, against rebound names; empty: any, which a token protects.
+    """
+
+    def __init__(self, model: Model, grammar: Grammar | None = None, *, channels: int = 16, token: str | None = None,
+                 hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")) -> None:
+        from pynna import CAR_GRAMMAR
+
+        self.grammar = grammar or Grammar.from_yaml(CAR_GRAMMAR)
+        self.grammar.graph(model.labels)  # compiled now, not in the first command
+        self.model = model
+        self.assistant = Assistant(self.grammar)
+        self.engine = Engine(model, channels=channels)
+        self.metrics = self.engine.metrics
+        self.spoken: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
+        self._token, self._hosts = token, hosts
+        self._sessions: set[_Session] = set()
+        self._names = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.helpers: list[Callable[[], Awaitable[None]]] = []  # that run as long as the server: a demonstration
+        self.application = web.Application(middlewares=[self._guard], client_max_size=MAX_MESSAGE)
+        self.application.add_routes([
+            web.get("/", functools.partial(self._file, "index.html")),
+            web.get("/page/{name}", self._file_of_page),
+            web.get("/map", self._map), web.get("/sentences", self._sentences),
+            web.get("/ws", self._connect),
+            web.get("/health", self._health), web.get("/metrics", self._tell_metrics),
+        ])
+        self.application.cleanup_ctx.append(self._run)
+
+    # ---- who may come in ----
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        host = _host(request.headers.get("Host", ""))
+        if self._hosts and host not in self._hosts:
+            return self._refuse(403, "host", f"this server is not known as {host!r}")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
+            return self._refuse(403, "origin", f"pages of {origin} may not use this server")
+        if self._token is not None and not request.path.startswith("/page/") and not self._knows_token(request):
+            return self._refuse(401, "token", "the token is missing or wrong: open /?token=...")
+        response: web.StreamResponse = await handler(request)
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+        return response
+
+    def _knows_token(self, request: web.Request) -> bool:
+        assert self._token is not None
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.query.get("token", "")
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _refuse(self, status: int, reason: str, text: str) -> web.Response:
+        self.metrics.refused.labels(reason).inc()
+        return web.Response(status=status, text=text + "\n")
+
+    # ---- pages ----
+
+    async def _file(self, name: str, request: web.Request) -> web.Response:
+        file = _PAGE / name
+        kind = _TYPES.get(Path(name).suffix)
+        if kind is None or "/" in name or not file.is_file():
+            raise web.HTTPNotFound(text=f"there is no {name}\n")
+        return web.Response(body=file.read_bytes(), content_type=kind, charset="utf-8")
+
+    async def _file_of_page(self, request: web.Request) -> web.Response:
+        return await self._file(request.match_info["name"], request)
+
+    async def _map(self, request: web.Request) -> web.Response:
+        return web.json_response(self.assistant.drive.city.as_dict())
+
+    async def _sentences(self, request: web.Request) -> web.Response:
+        """An example of each intent."""
+        return web.json_response(self.grammar.examples())
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok", "model": self.model.name, "sessions": len(self._sessions),
+                                  "microphones": len(self.engine.microphones), "channels": self.engine.channels})
+
+    async def _tell_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self.metrics.registry), content_type="text/plain", charset="utf-8")
+
+    # ---- sessions ----
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        if len(self._sessions) >= MAX_SESSIONS:
+            return self._refuse(503, "sessions", f"all {MAX_SESSIONS} places are taken; try again later")
+        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0)
+        self._names += 1
+        session = _Session(socket, f"page {self._names}")
+        self._sessions.add(session)  # before anything is waited for, so that the bound holds
+        self.metrics.sessions.set(len(self._sessions))
+        writer: asyncio.Task[None] | None = None
+        try:
+            await socket.prepare(request)
+            self._send(session, {"type": "hello", "name": session.name, "model": self.model.name,
+                                 "rate": self.model.sample_rate, **self.assistant.as_dict()})
+            writer = asyncio.create_task(session.write())
+            await self._read(session)
+        finally:
+            self._sessions.discard(session)
+            self.metrics.sessions.set(len(self._sessions))
+            if session.microphone is not None:
+                self.engine.leave(session.microphone)
+            if writer is not None:
+                writer.cancel()
+        return socket
+
+    async def _read(self, session: _Session) -> None:
+        async for message in session.socket:
+            try:
+                if message.type is WSMsgType.BINARY:
+                    await self._audio(session, message.data)
+                elif message.type is WSMsgType.TEXT:
+                    self._command(session, message.data)
+            except (PynnaError, ValueError, RecursionError) as error:
+                self.metrics.refused.labels("message").inc()
+                self._send(session, {"type": "error", "text": str(error)})
+            if not session.socket.closed and session not in self._sessions:
+                break
+
+    async def _audio(self, session: _Session, data: bytes) -> None:
+        if session.microphone is None:
+            raise ArgumentError('audio came before {"type": "microphone", "on": true}')
+        await session.microphone.feed(data)
+
+    def _command(self, session: _Session, text: str) -> None:
+        if not session.allowed():
+            raise ArgumentError(f"more than {MESSAGES_A_SECOND} messages a second; this one was dropped")
+        message = json.loads(text)
+        if not isinstance(message, dict):
+            raise ArgumentError("a message is an object with a type")
+        kind = message.get("type")
+        if kind == "microphone":
+            self._switch_microphone(session, bool(message.get("on")))
+        elif kind == "command" and isinstance(message.get("text"), str):
+            self._done(self.assistant.read(message["text"][:200]), session.name)
+        elif kind == "act" and isinstance(message.get("intent"), str) and isinstance(message.get("slots", {}), dict):
+            self._done(self.assistant.act(message["intent"], message.get("slots", {})), session.name)
+        else:
+            raise ArgumentError("a message's type is microphone (on), command (text) or act (intent, slots)")
+
+    def _switch_microphone(self, session: _Session, on: bool) -> None:
+        if on and session.microphone is None:
+            session.microphone = self.open_microphone(session.name)
+        elif not on and session.microphone is not None:
+            self.engine.leave(session.microphone)
+            session.microphone = None
+        self._send(session, {"type": "microphone", "on": session.microphone is not None})
+
+    # ---- what is heard and done ----
+
+    def open_microphone(self, name: str) -> Microphone:
+        """A microphone whose commands the car obeys. Raises StateError where all are taken."""
+        return self.engine.join(name, self._heard, RULES, grammar=self.grammar)
+
+    def _heard(self, microphone: Microphone, event: Event) -> None:
+        name = microphone.name
+        if isinstance(event, SpeechStart):
+            self.broadcast({"type": "words", "from": name, "text": ""})
+        elif isinstance(event, Partial):
+            self.broadcast({"type": "words", "from": name, "text": event.result.text})
+        elif isinstance(event, Final):
+            self.metrics.latency.observe(latency(event))
+            result: Any = event.result
+            self._done(self.assistant.hear(result), name, result.confidence)
+
+    def _done(self, outcome: Outcome, name: str, confidence: float | None = None) -> None:
+        self.metrics.commands.labels(str(outcome.understood).lower()).inc()
+        self.broadcast({"type": "done", "from": name, "confidence": confidence, **outcome.as_dict()})
+        if outcome.understood:
+            self.broadcast({"type": "state", **self.assistant.as_dict()})
+        self._say(outcome.reply)
+
+    def _say(self, reply: str) -> None:
+        if self.spoken is not None and reply:
+            task = asyncio.ensure_future(self.spoken(reply))
+            self._tasks.add(task)  # type: ignore[arg-type]
+            task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]
+
+    def tell_level(self, name: str, pcm: np.ndarray[Any, Any]) -> None:
+        """How loud a microphone is that is not the page's own, 0 to 1."""
+        power = float(np.mean(np.square(pcm, dtype=np.float64))) if len(pcm) else 0.0
+        self.broadcast({"type": "level", "from": name, "level": min(1.0, (power ** 0.5) / 6000)})
+
+    def broadcast(self, message: dict[str, Any]) -> None:
+        """To all pages."""
+        if self._sessions:
+            text = json.dumps(message)
+            for session in tuple(self._sessions):
+                self._queue(session, text)
+
+    def _send(self, session: _Session, message: dict[str, Any]) -> None:
+        self._queue(session, json.dumps(message))
+
+    def _queue(self, session: _Session, text: str) -> None:
+        try:
+            session.queue.put_nowait(text)
+        except asyncio.QueueFull:  # it reads too slowly: it may come again
+            self.metrics.refused.labels("slow").inc()
+            self._sessions.discard(session)
+            if session.socket._req is not None and session.socket._req.transport is not None:
+                session.socket._req.transport.abort()
+
+    # ---- running ----
+
+    async def _run(self, application: web.Application) -> AsyncIterator[None]:
+        running = [asyncio.create_task(_for_ever(work))
+                   for work in (self.engine.run, self._go_on, *self.helpers)]
+        yield
+        for task in running:
+            task.cancel()
+        for session in tuple(self._sessions):
+            with contextlib.suppress(Exception):
+                await session.socket.close(code=1001, message=b"the server stops")
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        """Ten times a second the drive goes on and the pages see it."""
+        period = 0.1
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(period)
+            now = time.monotonic()
+            reply = self.assistant.tick(min(1.0, now - last))
+            last = now
+            self.broadcast({"type": "drive", "drive": self.assistant.as_dict()["drive"], "way": self._way()})
+            if reply:
+                self._done(Outcome("", None, reply=reply, understood=True), "car")
+
+    def _way(self) -> list[int]:
+        return self.assistant.drive.way if self.assistant.car.destination else []
+
+
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        _log.exception("the server's work failed")
+        raise
+
+
+def _host(header: str) -> str:
+    """A Host header without its port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.rpartition(":")[0] if ":" in header else header
+
+
+def check_access(host: str, token: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    """What a server at an address needs: nothing on the loopback; a token and TLS files beyond it.
+
+    Raises
+    ------
+    ArgumentError
+        One of them is missing, or a file cannot be used.
+    """
+    if (certificate is None) != (key is None):
+        raise ArgumentError("--certificate and --key belong together")
+    context = None
+    if certificate is not None and key is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(certificate, key)
+        except (OSError, ssl.SSLError) as error:
+            raise ArgumentError(f"{certificate} and {key} are no certificate and its key: {error}") from None
+    if not is_loopback(host):
+        if not token or len(token) < 16:
+            raise ArgumentError(f"{host} can be reached from outside: give --token with 16 characters or more")
+        if context is None:
+            raise ArgumentError(f"{host} can be reached from outside: give --certificate and --key")
+    return context
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

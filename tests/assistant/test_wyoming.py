@@ -1,0 +1,134 @@
+"""The Wyoming server, with the protocol's own client as its peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.error import Error
+from wyoming.event import Event
+from wyoming.info import Describe, Info
+from wyoming.ping import Ping, Pong
+
+import pynna
+from pynna.assistant import run
+from pynna.assistant.wyoming import serve
+from pynna.audio import read
+
+
+@contextlib.asynccontextmanager
+async def _connected(grammar=None):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    ready = asyncio.Event()
+    running = asyncio.create_task(serve(pynna.load(), f"tcp://127.0.0.1:{port}", grammar=grammar,
+                                        ready=lambda _: ready.set()))
+    await asyncio.wait_for(ready.wait(), 10)
+    try:
+        async with AsyncTcpClient("127.0.0.1", port) as client:
+            yield client
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def _next(client: AsyncTcpClient) -> Event:
+    event = await asyncio.wait_for(client.read_event(), 10)
+    assert event is not None
+    return event
+
+
+async def _say(client: AsyncTcpClient, path, rate: int = 16000, width: int = 2, channels: int = 1) -> list[Event]:
+    audio = read(path, target_rate=rate)
+    pcm = audio.pcm.repeat(channels)
+    data = pcm.tobytes() if width == 2 else (pcm.astype("<i4") << 16).tobytes()
+    await client.write_event(Transcribe(language="en").event())
+    await client.write_event(AudioStart(rate=rate, width=width, channels=channels).event())
+    size = rate // 10 * width * channels
+    for at in range(0, len(data), size):
+        await client.write_event(AudioChunk(rate=rate, width=width, channels=channels,
+                                            audio=data[at : at + size]).event())
+    await client.write_event(AudioStop().event())
+    events = [await _next(client)]
+    while not TranscriptStop.is_type(events[-1].type):
+        events.append(await _next(client))
+    return events
+
+
+def _text(events: list[Event]) -> str:
+    return next(Transcript.from_event(event).text for event in events if Transcript.is_type(event.type))
+
+
+def test_it_describes_itself_and_answers_pings():
+    async def scenario():
+        async with _connected() as client:
+            await client.write_event(Describe().event())
+            info = Info.from_event(await _next(client))
+            assert info.asr[0].name == "pynna"
+            assert info.asr[0].models[0].languages == ["en"]
+            assert info.asr[0].supports_transcript_streaming
+            await client.write_event(Ping(text="hello").event())
+            assert Pong.from_event(await _next(client)).text == "hello"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("form", [{}, {"rate": 48000, "channels": 2}, {"rate": 22050}, {"width": 4}])
+def test_audio_of_any_form_becomes_the_grammars_sentence(form):
+    async def scenario():
+        async with _connected(pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+            assert _text(await _say(client, run.demo_recordings()[0], **form)) == "increase the volume"
+
+    asyncio.run(scenario())
+
+
+def test_streaming_chunks_put_together_are_the_transcript():
+    async def scenario():
+        async with _connected() as client:
+            for path in run.demo_recordings()[:3]:  # several requests on a connection
+                events = await _say(client, path)
+                assert TranscriptStart.is_type(events[0].type)
+                chunks = [TranscriptChunk.from_event(e).text for e in events if TranscriptChunk.is_type(e.type)]
+                assert "".join(chunks) == _text(events) == pynna.load().transcribe(path).text
+
+    asyncio.run(scenario())
+
+
+def test_speech_outside_of_the_grammar_is_an_empty_transcript():
+    async def scenario():
+        async with _connected(pynna.Grammar.from_sentences(["xylophone quartet"])) as client:
+            assert _text(await _say(client, run.demo_recordings()[1])) == ""
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("events", [
+    [AudioStop().event()],
+    [AudioStart(rate=16000, width=2, channels=1).event(),
+     AudioChunk(rate=16000, width=2, channels=1, audio=b"odd").event()],
+    [Event(type="audio-chunk", data={}, payload=b"12")],
+])
+def test_what_is_wrong_is_told_as_an_error(events):
+    async def scenario():
+        async with _connected() as client:
+            for event in events:
+                await client.write_event(event)
+            answer = await _next(client)
+            while TranscriptStart.is_type(answer.type):
+                answer = await _next(client)
+            assert Error.is_type(answer.type)
+            assert Error.from_event(answer).text.startswith(events[-1].type)
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_address_is_named():
+    with pytest.raises(pynna.ArgumentError, match="nowhere"):
+        asyncio.run(serve(pynna.load(), "nowhere"))
