@@ -1,4 +1,4 @@
-"""The command ``pynna``: the car's assistant, listening, recordings to text, sentence files, mapping, build and model."""
+"""The command ``pynna``: the assistant, listening, recordings to text, sentence files, mapping, build and model."""
 
 from __future__ import annotations
 
@@ -457,6 +457,8 @@ def _assistant(args: argparse.Namespace) -> int:
     if args.speak:
         server.spoken = run.voice()
 
+    server.told = lambda outcome: print(outcome, flush=True)
+
     def ready(address: str) -> None:
         print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
         print("Say or type “increase the volume”. Ctrl-C ends.", file=sys.stderr)
@@ -471,7 +473,7 @@ def _listen(args: argparse.Namespace) -> int:
     from pynna.microphone import chunks
 
     model = pynna.load(args.model)
-    listener = model.listen(**({"grammar": _sentences(args.grammar)} if args.grammar else {}))
+    listener = model.listen(grammar=_sentences(args.grammar)) if args.grammar else model.listen()
     if args.source == STDIN:
         size = 2 * model.sample_rate // 50
         source: Iterator[bytes] = iter(lambda: sys.stdin.buffer.read(size), b"")

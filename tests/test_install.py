@@ -79,16 +79,26 @@ def clean_env() -> dict[str, str]:
 
 def test_the_readme_has_two_commands_that_install_run_and_test() -> None:
     first, second = readme_commands()
-    assert "pip install . && .venv/bin/pynna transcribe pynna/recordings/increase_the_volume.flac" in first
+    assert "pip install '.[assistant]' && .venv/bin/pynna assistant --demo" in first
     assert "pip install '.[test]' && .venv/bin/pytest" in second
 
 
-def test_the_readmes_first_command_hears_the_words_in_a_clean_environment(clean_environment: Path) -> None:
+def test_the_readmes_first_command_understands_a_command_in_a_clean_environment(clean_environment: Path) -> None:
     command = readme_commands()[0].rpartition("&&")[2].split()
-    assert command[0] == ".venv/bin/pynna"
+    assert command == [".venv/bin/pynna", "assistant", "--demo"]
     folder = clean_environment.parent  # not the source tree, so that only what was installed is found
+    program = [clean_environment / "bin/pynna", *command[1:], "--port", "0", "--no-browser"]
+    with subprocess.Popen(program, cwd=folder, env=clean_env(), stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("http://127.0.0.1:")
+        assert running.stdout.readline() == "increase the volume -> Volume 50 percent\n"
+        running.terminate()
+
+
+def test_the_installed_package_hears_a_recording(clean_environment: Path) -> None:
     site = clean_environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    words = run(clean_environment / "bin/pynna", *command[1:-1], site / command[-1], cwd=folder, env=clean_env())
+    recording = site / "pynna/recordings/increase_the_volume.flac"
+    words = run(clean_environment / "bin/pynna", "transcribe", recording, cwd=clean_environment.parent, env=clean_env())
     assert words == "increase the volume\n"
 
 
@@ -108,7 +118,7 @@ def test_one_version_everywhere(clean_environment: Path) -> None:
 def test_the_wheel_holds_what_is_needed_to_run_and_no_sources_of_the_extension(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for needed in ("pynna/py.typed", "pynna/recordings/increase_the_volume.flac"):
+    for needed in ("pynna/py.typed", "pynna/recordings/increase_the_volume.flac", "pynna/assistant/page/index.html"):
         assert needed in names
     assert any(re.fullmatch(r"pynna/models/.*\.nna", name) for name in names)
     assert any(re.fullmatch(r"pynna/models/.*\.md", name) for name in names)

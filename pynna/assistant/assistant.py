@@ -50,6 +50,9 @@ class Outcome:
         """As JSON can hold it."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        return f"{self.text} -> {self.reply}" if self.text else self.reply
+
 
 class Assistant:
     """A car, its drive, and what was said before.

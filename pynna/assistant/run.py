@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import ssl
+import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -34,8 +36,11 @@ def demo_recordings() -> list[Path]:
     return [folder / f"{name}.flac" for name in dict.fromkeys((*_FIRST, *rest))]
 
 
-def demonstration(server: Server, recordings: Iterable[Path], *, repeat: bool = True) -> Callable[[], Awaitable[None]]:
-    """A driver who speaks the recordings, in real time: work for `Server.helpers`."""
+def demonstration(server: Server, recordings: Iterable[Path]) -> Callable[[], Awaitable[None]]:
+    """A driver who speaks the recordings, in real time, for as long as a page looks on: work for `Server.helpers`.
+
+    Where none has ever come, as on a machine without a screen, the server ends after the last recording.
+    """
     rate = server.model.sample_rate
     clips = [read(path, target_rate=rate).pcm for path in recordings]
     if not clips:
@@ -49,7 +54,8 @@ def demonstration(server: Server, recordings: Iterable[Path], *, repeat: bool = 
             for clip in clips:
                 await _play(server, microphone, clip)
                 await _play(server, microphone, pause)
-            if not repeat:
+            if not server.visited:
+                server.over.set()
                 return
 
     return work
@@ -107,6 +113,11 @@ def voice() -> Callable[[str], Awaitable[None]]:
     return say
 
 
+def has_screen() -> bool:
+    """Whether a browser can be opened: Linux without a display would open one in the terminal."""
+    return sys.platform != "linux" or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
 async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext | None = None, browser: bool = False,
                 token: str | None = None, ready: Callable[[str], None] | None = None) -> None:
     """Serves until cancelled; `ready` is told the page's address."""
@@ -120,8 +131,8 @@ async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext
         address = f"{'https' if context else 'http'}://{shown}:{bound}/"
         if ready is not None:
             ready(address)
-        if browser:
+        if browser and has_screen():
             await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
-        await asyncio.Event().wait()
+        await server.over.wait()
     finally:
         await runner.cleanup()

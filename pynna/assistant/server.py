@@ -99,6 +99,8 @@ class Server:
         self.engine = Engine(model, channels=channels)
         self.metrics = self.engine.metrics
         self.spoken: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
+        self.told: Callable[[Outcome], None] | None = None  # is told what was done
+        self.over = asyncio.Event()  # set by a helper that ends it all
         self._token, self._hosts = token, hosts
         self._sessions: set[_Session] = set()
         self._names = 0
@@ -172,7 +174,7 @@ class Server:
         if len(self._sessions) >= MAX_SESSIONS:
             return self._refuse(503, "sessions", f"all {MAX_SESSIONS} places are taken; try again later")
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0)
-        self._names += 1
+        self._names += 1  # of all that ever came
         session = _Session(socket, f"page {self._names}")
         self._sessions.add(session)  # before anything is waited for, so that the bound holds
         self.metrics.sessions.set(len(self._sessions))
@@ -256,6 +258,8 @@ class Server:
         self.broadcast({"type": "done", "from": name, "confidence": confidence, **outcome.as_dict()})
         if outcome.understood:
             self.broadcast({"type": "state", **self.assistant.as_dict()})
+        if self.told is not None:
+            self.told(outcome)
         self._say(outcome.reply)
 
     def _say(self, reply: str) -> None:
@@ -275,6 +279,11 @@ class Server:
             text = json.dumps(message)
             for session in tuple(self._sessions):
                 self._queue(session, text)
+
+    @property
+    def visited(self) -> bool:
+        """Whether a page has ever been connected."""
+        return self._names > 0
 
     def _send(self, session: _Session, message: dict[str, Any]) -> None:
         self._queue(session, json.dumps(message))

@@ -226,7 +226,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     def cell(value: object) -> str:
         return f"{value:.1f}" if isinstance(value, float) else str(value)
 
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    title_row = "| " + " | ".join(head) + " |"  # a head may be of several columns
+    lines = [title_row, "|---" * (title_row.count("|") - 1) + "|"]
     return [*lines, *("| " + " | ".join(map(cell, row)) + " |" for row in rows), ""]
 
 
@@ -243,7 +244,7 @@ class Report:
     def bar(self, test: str, figure: float, bar: float, most: bool = False) -> None:
         """A bar beside what was measured."""
         reached = figure <= bar if most else figure >= bar
-        self.bars.append((test, f"{'at most ' if most else ''}{bar:g} %", figure, reached))
+        self.bars.append((test, f"{'at most ' if most else ''}{round(bar, 1):g} %", figure, reached))
 
     def car(self) -> None:
         """Car sentences with the sentence file."""

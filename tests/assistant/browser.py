@@ -81,7 +81,9 @@ class Browser:
                         mobile=False)
 
     async def open(self, url: str) -> None:
+        """Goes to an address, until its scripts have run."""
         await self.call("Page.navigate", url=url)
+        await self.until("location.protocol != 'about:' && document.readyState == 'complete'")
 
     async def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression."""

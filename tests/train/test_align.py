@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,6 @@ def test_pieces_say_what_their_texts_say() -> None:
     assert len(pieces) > 6
     assert {word for _, piece in pieces for word in piece.split()} == set(text.split())
     model = pynna.load()
-    heard = [model.transcribe(pcm).text == piece for pcm, piece in pieces if len(piece.split()) > 1]
-    assert np.mean(heard) > 0.7
+    like = [SequenceMatcher(None, model.transcribe(pcm).text, piece).ratio() for pcm, piece in pieces]
+    assert np.mean(like) > 0.85
     assert cut(whole[:1600], text, random.Random(1), passes=1) == []

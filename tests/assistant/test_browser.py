@@ -1,0 +1,150 @@
+"""The cluster in a real browser, with recordings as its microphone."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+
+import numpy as np
+import pytest
+import soundfile
+from assistant.browser import CHROMIUM, Browser
+from assistant.served import served
+
+from pynna.assistant import run
+from pynna.audio import read
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+RATE = 48000
+OVERLAY = "!document.querySelector('#volume').hidden"
+
+
+@pytest.fixture
+def profile(tmp_path):
+    return tmp_path / "profile"
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Three commands with pauses, as a browser's microphone would give them."""
+    clips = [read(path, target_rate=RATE).pcm for path in run.demo_recordings()[:3]]
+    pause = np.zeros(RATE * 3 // 2, np.int16)
+    path = tmp_path / "driver.wav"
+    soundfile.write(path, np.concatenate([pause, *(part for clip in clips for part in (clip, pause))]), RATE)
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _connected(browser: Browser) -> None:
+    await browser.until("document.querySelector('#lost').hidden")
+    await browser.until("document.querySelector('#battery').innerText != '--'")
+
+
+def _type(text: str) -> str:
+    return f"document.querySelector('#command').value = '{text}'; document.querySelector('#typed').requestSubmit()"
+
+
+def test_three_commands_through_the_browsers_microphone(profile, recording):
+    async def scenario():
+        async with served() as (server, url), Browser(profile, recording=recording) as browser:
+            await browser.open(url)
+            await _connected(browser)
+            await browser.ask("document.querySelector('#microphone').click()")
+            await browser.until("document.body.dataset.intent == 'VolumeUp'")
+            await browser.until(OVERLAY, 2)
+            assert await browser.ask("document.querySelector('#volume b').innerText") == "50"
+            assert server.assistant.car.volume == 50
+            assert await browser.ask("document.querySelector('#words').innerText") == "increase the volume"
+            await browser.until("document.body.dataset.intent == 'BatteryStatus'")
+            await browser.until("document.querySelector('main').dataset.view == 'battery'")
+            await browser.until("document.body.dataset.intent == 'NavigationShow'")
+            assert await browser.ask("document.querySelector('#reply').innerText") == "Here is the map"
+            assert browser.complaints == []
+
+    asyncio.run(scenario())
+
+
+def test_everything_can_be_clicked(profile):
+    async def scenario():
+        async with served() as (server, url), Browser(profile) as browser:
+            await browser.open(url)
+            await _connected(browser)
+            views = await browser.ask("[...document.querySelectorAll('#views button')].map(b => b.dataset.view)")
+            assert set(views) >= {"home", "navigation", "media", "climate", "battery", "phone", "body", "settings"}
+            for view in views:
+                await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
+                await browser.until(f"document.querySelector('main').dataset.view == '{view}'", 5)
+                n = await browser.ask("document.querySelectorAll('main .buttons button').length")
+                for i in range(min(n, 12)):  # the view that a button leads to may be another
+                    await browser.ask(f"document.querySelectorAll('main .buttons button')[{i}]?.click()")
+                    await asyncio.sleep(0.06)
+                    await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
+                    await asyncio.sleep(0.06)
+            assert browser.complaints == []
+            assert server.metrics.refused.labels("message")._value.get() == 0
+
+    asyncio.run(scenario())
+
+
+def test_it_connects_again_after_the_server_restarts(profile):
+    port = _free_port()
+
+    async def scenario():
+        async with Browser(profile) as browser:
+            async with served(port) as (_, url):
+                await browser.open(url)
+                await _connected(browser)
+            await browser.until("!document.querySelector('#lost').hidden")
+            async with served(port) as (server, _):
+                await browser.until("document.querySelector('#lost').hidden")
+                await browser.ask(_type("set the volume to twenty"))
+                await browser.until(OVERLAY)
+                assert server.assistant.car.volume == 20
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("theme", ["day", "night"])
+def test_it_is_drawn_at_any_size(profile, theme):
+    async def scenario():
+        from PIL import Image
+
+        async with served() as (_, url), Browser(profile) as browser:
+            await browser.open(url)
+            await _connected(browser)
+            await browser.ask(_type(f"{theme} mode"))
+            await browser.until(f"document.body.className == '{theme}'")
+            for width, height in ((1280, 480), (1920, 720), (480, 800)):
+                await browser.resize(width, height)
+                await asyncio.sleep(0.5)
+                pixels = np.asarray(Image.open(io.BytesIO(await browser.picture())).convert("RGB"))
+                assert pixels.shape == (height, width, 3)
+                assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 200
+                assert (pixels.mean() > 128) == (theme == "day")
+                clipped = await browser.ask(
+                    "[...document.querySelectorAll('footer, header, .dial')].filter(e => { const r ="
+                    " e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.bottom > innerHeight + 1 })"
+                    ".map(e => e.tagName)")
+                assert clipped == []
+            assert browser.complaints == []
+
+    asyncio.run(scenario())
+
+
+def test_the_demonstration_is_understood_within_ten_seconds(profile):
+    async def scenario():
+        recordings = run.demo_recordings()[:1]
+        async with (served(helpers=[lambda server: run.demonstration(server, recordings)]) as (_, url),
+                    Browser(profile) as browser):
+            await browser.open(url)
+            await browser.until("document.body.dataset.intent == 'VolumeUp'", 10)
+            await browser.until(OVERLAY, 2)
+
+    asyncio.run(scenario())
