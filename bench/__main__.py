@@ -13,6 +13,7 @@ COMMANDS = {
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
+    "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }
 

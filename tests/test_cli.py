@@ -230,6 +230,26 @@ def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
     assert_one_line_error(run("transcribe", "--vocabulary", tmp_path / "none.txt", RECORDING), "none.txt")
 
 
+def test_listening_to_standard_input() -> None:
+    pcm = soundfile.read(RECORDING, dtype="int16")[0].tobytes() + bytes(32000)
+    heard = run("listen", "-", input=pcm * 2)
+    assert (heard.returncode, heard.stdout.decode()) == (0, f"{WORDS}\n{WORDS}\n")
+    meant = run("listen", "--grammar", "car", "-", input=pcm)
+    assert meant.stdout.decode().startswith(f"{WORDS}  [VolumeUp")
+    events = [json.loads(line) for line in run("listen", "--json", "-", input=pcm).stdout.splitlines()]
+    assert [event["event"] for event in (events[0], events[-1])] == ["start", "final"]
+    assert {event["event"] for event in events[1:-1]} == {"partial"}
+
+
+@pytest.mark.parametrize(("options", "named"), [
+    (["--host", "0.0.0.0"], "--token"),
+    (["--certificate", "none.pem", "--key", "none.pem"], "none.pem"),
+    (["--model", "none.nna"], "none.nna"),
+])
+def test_an_assistant_that_cannot_start_says_why(options: list[str], named: str) -> None:
+    assert_one_line_error(run("assistant", "--no-browser", "--port", "0", *options), named)
+
+
 def test_a_language_model_of_ones_own(tmp_path: Path) -> None:
     text, arpa = tmp_path / "text.txt", tmp_path / "own.arpa"
     text.write_text("Decrease the volume!\nThe volume, 2 times.\n")

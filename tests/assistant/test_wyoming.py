@@ -22,12 +22,12 @@ from pynna.audio import read
 
 
 @contextlib.asynccontextmanager
-async def _connected(grammar=None):
+async def _connected(grammar=None, zeroconf=False):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ready = asyncio.Event()
-    running = asyncio.create_task(serve(pynna.load(), f"tcp://127.0.0.1:{port}", grammar=grammar,
+    running = asyncio.create_task(serve(pynna.load(), f"tcp://127.0.0.1:{port}", grammar=grammar, zeroconf=zeroconf,
                                         ready=lambda _: ready.set()))
     await asyncio.wait_for(ready.wait(), 10)
     try:
@@ -132,3 +132,28 @@ def test_what_is_wrong_is_told_as_an_error(events):
 def test_a_wrong_address_is_named():
     with pytest.raises(pynna.ArgumentError, match="nowhere"):
         asyncio.run(serve(pynna.load(), "nowhere"))
+
+
+def test_it_is_found_in_the_local_network():
+    from zeroconf import ServiceStateChange
+    from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
+
+    async def scenario():
+        try:
+            network = AsyncZeroconf()
+        except OSError as error:
+            pytest.skip(f"this machine's network does no multicast: {error}")
+        found: asyncio.Queue[str] = asyncio.Queue()
+
+        def note(name: str, state_change: ServiceStateChange, **_: object) -> None:
+            found.put_nowait(name)
+
+        browser = AsyncServiceBrowser(network.zeroconf, "_wyoming._tcp.local.", handlers=[note])
+        async with _connected(zeroconf=True):
+            async with asyncio.timeout(15):
+                while not (await found.get()).startswith("pynna-"):
+                    pass
+        await browser.async_cancel()
+        await network.async_close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,129 @@
+"""The assistant's server under load: many microphones at once, in real time, for minutes.
+
+Each connection speaks the recordings that ship, with pauses, as a browser would: 20 ms frames. The server is a process
+of its own; its processor time and memory are the operating system's figures (Linux), its late steps its own.
+"""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from pynna.assistant.run import demo_recordings
+from pynna.audio import read
+
+FRAME = 640  # bytes of 20 ms
+PAUSE = 1.5  # seconds between two commands
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--connections", type=int, default=16, help="microphones at once (16)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long (10)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the soak; 1 if a step was late or a command was not understood."""
+    command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0",
+               "--channels", str(arguments.connections)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            found = asyncio.run(_soak(url, server.pid, server.stdout, arguments))
+        finally:
+            server.terminate()
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for name, value in found.items():
+            print(f"{name:32} {value}")
+    return int(found["late steps"] > 0 or found["understood"] < found["utterances"])
+
+
+async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    seconds = 60 * arguments.minutes
+    threading.Thread(target=lambda: [None for _ in told], daemon=True).start()  # what it prints is not needed
+    async with aiohttp.ClientSession(url) as client:
+        sockets = [await client.ws_connect("/ws") for _ in range(arguments.connections)]
+        heard: Counter[bool] = Counter()
+        for socket in sockets:
+            await socket.send_json({"type": "microphone", "on": True})
+        tasks = [asyncio.create_task(_listen(socket, heard if i == 0 else Counter()))
+                 for i, socket in enumerate(sockets)]
+        speaking = [asyncio.create_task(_speak(socket, i)) for i, socket in enumerate(sockets)]
+        await asyncio.sleep(min(20.0, seconds / 4))  # until every buffer has its size
+        before, cpu, begun = _memory(pid), _cpu(pid), asyncio.get_running_loop().time()
+        await asyncio.sleep(seconds)
+        share = (_cpu(pid) - cpu) / (asyncio.get_running_loop().time() - begun)
+        after = _memory(pid)
+        async with client.get("/metrics") as answer:
+            metrics = await answer.text()
+        for task in (*speaking, *tasks):
+            task.cancel()
+        for socket in sockets:
+            await socket.close()
+    return {
+        "connections": arguments.connections, "seconds": round(seconds),
+        "share of one core, %": round(100 * share, 1),
+        "late steps": _metric(metrics, "pynna_late_steps_total"), "steps": _metric(metrics, "pynna_steps_total"),
+        "utterances": sum(heard.values()), "understood": heard[True],
+        "memory before and after, MiB": [round(before, 1), round(after, 1)],
+        "latency, share of commands below": _quantiles(metrics, "pynna_latency_seconds"),
+        "turn, share below": _quantiles(metrics, "pynna_turn_seconds"),
+    }
+
+
+async def _speak(socket: aiohttp.ClientWebSocketResponse, i: int) -> None:
+    pause = np.zeros(round(16000 * PAUSE), np.int16)
+    clips = [read(path).pcm for path in demo_recordings()]
+    loop = asyncio.get_running_loop()
+    due = loop.time() + 0.02 * i / 16
+    while True:
+        for k in range(len(clips)):
+            pcm = np.concatenate([clips[(i + k) % len(clips)], pause]).tobytes()
+            for at in range(0, len(pcm), FRAME):
+                await socket.send_bytes(pcm[at : at + FRAME])
+                due += 0.02
+                await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: Counter[bool]) -> None:
+    async for message in socket:
+        if '"type": "done"' in message.data[:40]:
+            heard[json.loads(message.data)["understood"]] += 1
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory(pid: int) -> float:
+    """MiB resident."""
+    match = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert match is not None
+    return int(match[1]) / 1024
+
+
+def _metric(text: str, name: str) -> int:
+    match = re.search(rf"^{name} (\S+)", text, re.MULTILINE)
+    return round(float(match[1])) if match else 0
+
+
+def _quantiles(text: str, name: str) -> dict[str, float]:
+    rows = re.findall(rf'^{name}_bucket{{le="([^"]+)"}} (\S+)', text, re.MULTILINE)
+    total = max(1.0, float(rows[-1][1]))
+    return {f"{bound} s": round(float(n) / total, 4) for bound, n in rows if float(n) > 0}
