@@ -9,10 +9,20 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
+
 static int has_avx2(void)
 {
     return __builtin_cpu_supports("avx2");
 }
+
+#if PN_HAS_AVXVNNI
+static int has_avxvnni(void) /* not every compiler that has the instructions knows their name at run time */
+{
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
 
 static int has_avx512vnni(void)
 {
@@ -30,6 +40,15 @@ static int has_dot_product(void)
     return 1; /* every 64-bit processor of Apple's computers */
 #endif
 }
+
+static int has_i8mm(void)
+{
+#if defined(__linux__) && defined(HWCAP2_I8MM)
+    return has_dot_product() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+#else
+    return 0;
+#endif
+}
 #endif
 
 static int always(void)
@@ -45,11 +64,15 @@ static const struct {
     {&pn_kernels_ref, always},
 #if defined(__x86_64__)
     {&pn_kernels_avx2, has_avx2},
+#if PN_HAS_AVXVNNI
+    {&pn_kernels_avxvnni, has_avxvnni},
+#endif
     {&pn_kernels_avx512vnni, has_avx512vnni},
 #elif defined(__aarch64__)
     {&pn_kernels_neon, always},
 #if PN_HAS_NEON_DOT
     {&pn_kernels_neon_dot, has_dot_product},
+    {&pn_kernels_neon_i8mm, has_i8mm},
 #endif
 #endif
 };

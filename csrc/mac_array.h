@@ -5,6 +5,8 @@
 
 #include "model.h"
 
+#include <string.h>
+
 /* Where a cell block's four gates come from and where its cells go. A tile is int32 [4 gates][n_columns][16]. */
 typedef struct {
     const int32_t *acc_x, *acc_h;           /* tiles */
@@ -37,17 +39,36 @@ typedef struct {
     void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u);
 } pn_kernels;
 
+/* What stands around the MAC array, shared by the instruction sets of a family: declarations. */
+#define PN_AROUND(family)                                                                                  \
+    void family##_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias, \
+                             const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);   \
+    void family##_lstm(const pn_lstm_tile *tile);                                                          \
+    void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u);
+
 extern const pn_kernels pn_kernels_ref;
 #if defined(__x86_64__)
-extern const pn_kernels pn_kernels_avx2, pn_kernels_avx512vnni;
+/* Compilers that know AVX-VNNI: gcc 11, clang 12. */
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define PN_HAS_AVXVNNI 1
+#else
+#define PN_HAS_AVXVNNI 0
+#endif
+extern const pn_kernels pn_kernels_avx2, pn_kernels_avxvnni, pn_kernels_avx512vnni;
+PN_AROUND(pn_avx2)
 #elif defined(__aarch64__)
-/* Before version 16, clang had the dot product's intrinsics only where the whole file was compiled for them. */
+/* Before version 16, clang had the intrinsics of the dot product and of i8mm only where the whole file was compiled for
+ * them. */
 #if !defined(__clang__) || __clang_major__ >= 16
 #define PN_HAS_NEON_DOT 1
 #else
 #define PN_HAS_NEON_DOT 0
 #endif
-extern const pn_kernels pn_kernels_neon, pn_kernels_neon_dot;
+extern const pn_kernels pn_kernels_neon, pn_kernels_neon_dot, pn_kernels_neon_i8mm;
+PN_AROUND(pn_neon)
+/* The dot product's MAC array, which i8mm uses for a single column. */
+void pn_neon_dot_mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
+                     const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
 #endif
 
 /* The kernels of that name (NULL: PYNNA_ISA, or the fastest); NULL where there are none that this processor runs. */
@@ -58,6 +79,14 @@ const pn_kernels *pn_kernels_find(const char *name);
 #else
 #define PN_INLINE static inline
 #endif
+
+/* Four activations, at any address. */
+PN_INLINE int32_t pn_load_group(const uint8_t *u)
+{
+    int32_t v;
+    memcpy(&v, u, sizeof v);
+    return v;
+}
 
 /* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even, without a call to libm. */
 PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u)

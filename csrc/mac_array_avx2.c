@@ -5,18 +5,9 @@
 #include "mac_array.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #define TARGET __attribute__((target("avx2")))
 #define TILE TARGET __attribute__((always_inline)) static inline
-
-/* Four activations, at any address. */
-TILE int32_t load_group(const uint8_t *u)
-{
-    int32_t v;
-    memcpy(&v, u, sizeof v);
-    return v;
-}
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
@@ -38,7 +29,7 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
         }
 #pragma GCC unroll 4
         for (int j = 0; j < NC; j++) {
-            __m256i v = _mm256_set1_epi32(load_group(u + (size_t)j * u_stride));
+            __m256i v = _mm256_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
             __m256i v_even = _mm256_and_si256(v, low_bytes), v_odd = _mm256_srli_epi16(v, 8);
 #pragma GCC unroll 2
             for (int i = 0; i < 2; i++) {
@@ -98,8 +89,8 @@ TILE __m256i pack16(__m256i low, __m256i high)
     return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
 }
 
-TARGET static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
-                              const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+TARGET void pn_avx2_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                               const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
 {
     const __m256i half = _mm256_set1_epi64x((int64_t)1 << (shift - 1));
     const __m128i count = _mm_cvtsi32_si128(shift);
@@ -180,7 +171,7 @@ TILE __m128i new_hidden(__m256i y, int multiplier, int shift)
     return _mm_packus_epi16(_mm256_castsi256_si128(h), _mm256_extracti128_si256(h, 1));
 }
 
-TARGET static void lstm(const pn_lstm_tile *t)
+TARGET void pn_avx2_lstm(const pn_lstm_tile *t)
 {
     const pn_cubics s = pn_load_cubics(pn_sigmoid_coefficients), th = pn_load_cubics(pn_tanh_coefficients);
     const __m256i half = _mm256_set1_epi64x((int64_t)1 << (t->shift - 1));
@@ -197,12 +188,12 @@ TARGET static void lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
 {
     pn_quantise_loop(x, gain, n, u);
 }
 
-const pn_kernels pn_kernels_avx2 = {"avx2", mac, requantise, lstm, quantise};
+const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise};
 #else
 typedef int pn_no_avx2;
 #endif

@@ -4,18 +4,9 @@
 #include "mac_array.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define TILE TARGET __attribute__((always_inline)) static inline
-
-/* Four activations, at any address. */
-TILE int32_t load_group(const uint8_t *u)
-{
-    int32_t v;
-    memcpy(&v, u, sizeof v);
-    return v;
-}
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
@@ -36,7 +27,7 @@ TILE void tile(const int NB, const int NC, const int8_t *weights, size_t block_b
             w[b] = _mm512_loadu_si512(weights + (size_t)b * block_bytes);
 #pragma GCC unroll 6
         for (int j = 0; j < NC; j++) {
-            __m512i v = _mm512_set1_epi32(load_group(u + (size_t)j * u_stride));
+            __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
 #pragma GCC unroll 4
             for (int b = 0; b < NB; b++)
                 sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
@@ -60,11 +51,11 @@ TARGET static void one_column(const int8_t *weights, int32_t n_blocks, int32_t n
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++) {
                 _mm_prefetch((const char *)weights + 64 * i + 2048, _MM_HINT_T0);
-                sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi32(load_group(u + 4 * (g + i))),
+                sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi32(pn_load_group(u + 4 * (g + i))),
                                              _mm512_loadu_si512(weights + 64 * i));
             }
         for (; g < n_groups; g++, weights += 64)
-            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_set1_epi32(load_group(u + 4 * g)), _mm512_loadu_si512(weights));
+            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_set1_epi32(pn_load_group(u + 4 * g)), _mm512_loadu_si512(weights));
         _mm512_storeu_si512(acc, _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3])));
     }
 }

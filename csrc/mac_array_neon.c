@@ -1,11 +1,11 @@
-/* ARM: NEON for every 64-bit core (Cortex-A53, A72), and the dot product instruction of later ones (A55, A76). Both
- * multiply signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on top. */
+/* ARM: NEON of every 64-bit core (Cortex-A53, A72), and what stands around the MAC array for all of ARM's instruction
+ * sets. It multiplies signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on
+ * top. */
 #if defined(__aarch64__)
 #include "activation.h"
 #include "mac_array.h"
 
 #include <arm_neon.h>
-#include <string.h>
 
 #define TILE __attribute__((always_inline)) static inline
 
@@ -14,9 +14,7 @@
 /* Four activations less 128, twice. */
 TILE int8x8_t load_group(const uint8_t *u)
 {
-    uint32_t v;
-    memcpy(&v, u, sizeof v);
-    return vreinterpret_s8_u32(vdup_n_u32(v ^ 0x80808080u));
+    return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
 /* acc[j] += rows 4i to 4i + 3 by one or two groups. Two products of at most 127 * 128 each still fit in int16. */
@@ -84,61 +82,6 @@ static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks,
     }
 }
 
-/* ---- the MAC array, dot product ------------------------------------------------------------------------------- */
-
-#if PN_HAS_NEON_DOT
-#define DOT __attribute__((target("arch=armv8.2-a+dotprod")))
-
-/* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
-DOT __attribute__((always_inline)) static inline void dot_tile(const int NC, const int8_t *w, const int32_t *row_sum,
-                                                               int32_t n_groups, const uint8_t *u, size_t u_stride,
-                                                               int32_t *out)
-{
-    int32x4_t acc[4][4];
-#pragma GCC unroll 4
-    for (int j = 0; j < NC; j++)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            acc[j][i] = vshlq_n_s32(vld1q_s32(row_sum + 4 * i), 7);
-    for (int32_t g = 0; g < n_groups; g++, w += 64, u += 4) {
-        int8x16_t rows[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            rows[i] = vld1q_s8(w + 16 * i);
-#pragma GCC unroll 4
-        for (int j = 0; j < NC; j++) {
-            int8x8_t v = load_group(u + (size_t)j * u_stride);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
-        }
-    }
-#pragma GCC unroll 4
-    for (int j = 0; j < NC; j++)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
-}
-
-DOT static void dot_mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-                        const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
-{
-    int32_t parts = pn_divide_up(n_columns, 4);
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK)
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
-            const uint8_t *v = u + (size_t)j * u_stride;
-            switch (nc) {
-            case 1: dot_tile(1, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 2: dot_tile(2, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 3: dot_tile(3, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 4: dot_tile(4, weights, row_sum, n_groups, v, u_stride, acc); break;
-            }
-            acc += nc * PN_BLOCK;
-        }
-}
-#endif
-
 /* ---- around it ------------------------------------------------------------------------------------------------ */
 
 /* Two pairs of 64-bit values, shifted right with rounding; each result fits in 32 bits. */
@@ -147,8 +90,8 @@ TILE int32x4_t shift_and_narrow(int64x2_t low, int64x2_t high, int64x2_t right)
     return vcombine_s32(vmovn_s64(vrshlq_s64(low, right)), vmovn_s64(vrshlq_s64(high, right)));
 }
 
-static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
-                       const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+void pn_neon_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                        const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
 {
     const int64x2_t right = vdupq_n_s64(-shift);
     for (int32_t b = 0; b < n_blocks; b++, bias += PN_BLOCK, multiplier += PN_BLOCK, out += PN_BLOCK)
@@ -256,7 +199,7 @@ TILE void eight_cells(const pn_lstm_tile *t, const cubics *s, const cubics *th, 
     vst1_u8(t->h + (size_t)j * t->h_stride + first, vqmovun_s16(vaddq_s16(h, vdupq_n_s16(128))));
 }
 
-static void lstm(const pn_lstm_tile *t)
+void pn_neon_lstm(const pn_lstm_tile *t)
 {
     const cubics s = load_cubics(pn_sigmoid_coefficients), th = load_cubics(pn_tanh_coefficients);
     const int64x2_t right = vdupq_n_s64(-t->shift);
@@ -265,15 +208,12 @@ static void lstm(const pn_lstm_tile *t)
             eight_cells(t, &s, &th, j, first, right);
 }
 
-static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
 {
     pn_quantise_loop(x, gain, n, u);
 }
 
-const pn_kernels pn_kernels_neon = {"neon", mac, requantise, lstm, quantise};
-#if PN_HAS_NEON_DOT
-const pn_kernels pn_kernels_neon_dot = {"neondot", dot_mac, requantise, lstm, quantise};
-#endif
+const pn_kernels pn_kernels_neon = {"neon", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};
 #else
 typedef int pn_no_neon;
 #endif

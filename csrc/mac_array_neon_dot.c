@@ -1,0 +1,67 @@
+/* ARM's dot product instruction (Cortex-A55, A76 and later), signed by signed as in mac_array_neon.c. */
+#include "mac_array.h"
+#if defined(__aarch64__) && PN_HAS_NEON_DOT
+
+#include <arm_neon.h>
+
+#define DOT __attribute__((target("arch=armv8.2-a+dotprod")))
+#define TILE DOT __attribute__((always_inline)) static inline
+
+/* Four activations less 128, twice. */
+TILE int8x8_t load_group(const uint8_t *u)
+{
+    return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
+}
+
+/* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
+TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
+               size_t u_stride, int32_t *out)
+{
+    int32x4_t acc[4][4];
+#pragma GCC unroll 4
+    for (int j = 0; j < NC; j++)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            acc[j][i] = vshlq_n_s32(vld1q_s32(row_sum + 4 * i), 7);
+    for (int32_t g = 0; g < n_groups; g++, w += 64, u += 4) {
+        int8x16_t rows[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            rows[i] = vld1q_s8(w + 16 * i);
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++) {
+            int8x8_t v = load_group(u + (size_t)j * u_stride);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
+        }
+    }
+#pragma GCC unroll 4
+    for (int j = 0; j < NC; j++)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
+}
+
+DOT void pn_neon_dot_mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
+                         const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+{
+    int32_t parts = pn_divide_up(n_columns, 4);
+    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK)
+        for (int32_t p = 0; p < parts; p++) {
+            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
+            const uint8_t *v = u + (size_t)j * u_stride;
+            switch (nc) {
+            case 1: tile(1, weights, row_sum, n_groups, v, u_stride, acc); break;
+            case 2: tile(2, weights, row_sum, n_groups, v, u_stride, acc); break;
+            case 3: tile(3, weights, row_sum, n_groups, v, u_stride, acc); break;
+            case 4: tile(4, weights, row_sum, n_groups, v, u_stride, acc); break;
+            }
+            acc += nc * PN_BLOCK;
+        }
+}
+
+const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};
+#else
+typedef int pn_no_neon_dot;
+#endif

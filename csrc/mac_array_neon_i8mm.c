@@ -1,0 +1,85 @@
+/* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2 rows
+ * by 8 weights, unsigned by signed. */
+#include "mac_array.h"
+#if defined(__aarch64__) && PN_HAS_NEON_DOT
+
+#include <arm_neon.h>
+
+#define TARGET __attribute__((target("arch=armv8.2-a+dotprod+i8mm")))
+#define TILE TARGET __attribute__((always_inline)) static inline
+
+/* Eight activations of a column, or the last four and zeros. */
+TILE uint8x8_t load_pair(const uint8_t *u, const int two)
+{
+    return two ? vld1_u8(u) : vreinterpret_u8_u32(vset_lane_u32((uint32_t)pn_load_group(u), vdup_n_u32(0), 0));
+}
+
+/* Two groups (8 weights a row; or one and zeros) of 16 rows, by NP pairs of columns. */
+TILE void two_groups(const int NP, int32x4_t acc[3][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
+{
+    uint8x16_t v[3];
+#pragma GCC unroll 3
+    for (int p = 0; p < NP; p++, u += 2 * u_stride)
+        v[p] = vcombine_u8(load_pair(u, two), load_pair(u + u_stride, two));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) { /* four rows: their first four weights, and their next four */
+        int32x4_t a = vreinterpretq_s32_s8(vld1q_s8(w + 16 * i));
+        int32x4_t b = two ? vreinterpretq_s32_s8(vld1q_s8(w + 64 + 16 * i)) : vdupq_n_s32(0);
+        int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(a, b)), high = vreinterpretq_s8_s32(vzip2q_s32(a, b));
+#pragma GCC unroll 3
+        for (int p = 0; p < NP; p++) {
+            acc[p][2 * i] = vusmmlaq_s32(acc[p][2 * i], v[p], low);
+            acc[p][2 * i + 1] = vusmmlaq_s32(acc[p][2 * i + 1], v[p], high);
+        }
+    }
+}
+
+/* One block of 16 rows by NP pairs of columns; a sum holds 2 columns by 2 rows. */
+TILE void tile(const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
+{
+    int32x4_t acc[3][8];
+#pragma GCC unroll 3
+    for (int p = 0; p < NP; p++)
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++)
+            acc[p][i] = vdupq_n_s32(0);
+    for (; n_groups >= 2; n_groups -= 2, w += 128, u += 8)
+        two_groups(NP, acc, w, u, u_stride, 1);
+    if (n_groups)
+        two_groups(NP, acc, w, u, u_stride, 0);
+#pragma GCC unroll 3
+    for (int p = 0; p < NP; p++, out += 2 * PN_BLOCK)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+            int32x4_t a = acc[p][2 * i], b = acc[p][2 * i + 1];
+            vst1q_s32(out + 4 * i, vcombine_s32(vget_low_s32(a), vget_low_s32(b)));
+            vst1q_s32(out + PN_BLOCK + 4 * i, vcombine_s32(vget_high_s32(a), vget_high_s32(b)));
+        }
+}
+
+TARGET static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
+                       const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+{
+    const int32_t pairs = n_columns / 2, parts = pn_divide_up(pairs, 3);
+    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK) {
+        for (int32_t p = 0; p < parts; p++) {
+            int32_t first = p * pairs / parts, np = (p + 1) * pairs / parts - first;
+            const uint8_t *v = u + 2 * (size_t)first * u_stride;
+            switch (np) {
+            case 1: tile(1, weights, n_groups, v, u_stride, acc); break;
+            case 2: tile(2, weights, n_groups, v, u_stride, acc); break;
+            case 3: tile(3, weights, n_groups, v, u_stride, acc); break;
+            }
+            acc += 2 * np * PN_BLOCK;
+        }
+        if (n_columns & 1) {
+            pn_neon_dot_mac(weights, row_sum, 1, n_groups, u + (size_t)(n_columns - 1) * u_stride, u_stride, 1, acc);
+            acc += PN_BLOCK;
+        }
+    }
+}
+
+const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};
+#else
+typedef int pn_no_neon_i8mm;
+#endif
