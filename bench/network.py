@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import peers
 from bench.core import Core, MappedModel, Pools
 from bench.measure import Case, LimitCases, Limits, interleave
 from bench.models import mapped_random, speech_features
+from bench.peers import Peer
 from bench.report import Table, emit, machine_line
 from pynna.reference import MfccConfig
 
@@ -110,8 +112,9 @@ def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> l
 
 
 def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], channels: Sequence[int],
-            steps: Sequence[int], seconds: float) -> tuple[list[Figure], Limits, int]:
-    """Everything in one run, interleaved, the limits too; figures, limits, rounds."""
+            steps: Sequence[int], seconds: float, others: dict[Peer, Case] | None = None,
+            ) -> tuple[list[Figure], Limits, int]:
+    """Everything in one run, interleaved, the limits and `others` too; figures, limits, rounds."""
     core, g = model.core, model.geometry
     config = MfccConfig(g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel, g.mel_lower_hz, g.mel_upper_hz)
     features = speech_features(32 * max(channels) + max(steps) + 2 * g.n_context + 1, config)
@@ -120,7 +123,7 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     cases = {s: Case((s,), StepCall(model, pools, s, features), s.steps) for s in settings}
     limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
     try:
-        rounds = interleave([*limits.cases, *cases.values()], seconds=seconds)
+        rounds = interleave([*limits.cases, *cases.values(), *(others or {}).values()], seconds=seconds)
     finally:
         pools.stop()
     measured = limits.result()
@@ -143,6 +146,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--isa", nargs="+", help="instruction sets; unless given all that this processor runs but ref, "
                                                  "which is there to define the bits")
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
+    parser.add_argument("--peers", nargs="*", choices=sorted(peers.PEERS),
+                        help="other runtimes beside; without a name all that are installed")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 16], help="a call, 1 to 16 (1 16)")
 
 
@@ -164,17 +169,27 @@ def run(arguments: argparse.Namespace) -> int:
     available = model.core.instruction_sets()
     isas = arguments.isa or [isa for isa in available if isa != "ref"] or available
     threads = sorted(set(arguments.threads))
-    found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds)
+    names, left_out = peers.installed() if arguments.peers == [] else (arguments.peers or [], [])
+    others = peers.cases(model, names, threads, arguments.channels, arguments.steps)
+    found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds,
+                                    others)
     table = Table("isa", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s", "of bytes",
                   "of limit")
     for f in found:
         s = f.setting
         table.add(s.isa, str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}", f"{f.median_ms:.3f}",
                   f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes), percent(f.of_limit))
+    for peer, case in others.items():
+        ours = min(f.ms for f in found if (f.setting.threads, f.setting.channels, f.setting.steps)
+                   == (peer.threads, peer.channels, peer.steps))
+        table.add(peer.name, str(peer.threads), str(peer.channels), str(peer.steps), f"{1e3 * case.best:.3f}",
+                  f"{1e3 * case.median:.3f}", "", "", "", "", f"{1e3 * case.best / ours:.2f} x ours")
     published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
     values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
-              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found]}
-    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(),
+              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found],
+              "peers": [asdict(peer) | {"ms": 1e3 * case.best, "median_ms": 1e3 * case.median}
+                        for peer, case in others.items()]}
+    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(), *left_out,
          f"the accelerator's published step of 1 to 16 channels: {published}", table, NOTE)
     return 0
 
