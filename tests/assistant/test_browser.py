@@ -71,6 +71,26 @@ def test_three_commands_through_the_browsers_microphone(profile, recording):
     asyncio.run(scenario())
 
 
+def test_a_microphone_that_is_clicked_before_the_page_is_connected_is_heard(profile, recording):
+    refused = """let n = 0; const Real = WebSocket;
+        window.WebSocket = class extends Real { constructor(url) { super(n++ < 4 ? url.replace('/ws', '/no') : url) } };
+        window.WebSocket.OPEN = Real.OPEN"""
+
+    async def scenario():
+        async with served() as (server, url), Browser(profile, recording=recording) as browser:
+            await browser.call("Page.addScriptToEvaluateOnNewDocument", source=refused)
+            await browser.open(url)
+            await browser.ask("document.querySelector('#microphone').click()")
+            assert not server.visited
+            await browser.until("document.querySelector('#microphone').ariaPressed == 'true'")
+            assert len(server.engine.microphones) == 1
+            await browser.ask("document.querySelector('#microphone').click()")
+            await browser.until("document.querySelector('#microphone').ariaPressed == 'false'")
+            assert not server.engine.microphones
+
+    asyncio.run(scenario())
+
+
 def test_everything_can_be_clicked(profile):
     async def scenario():
         async with served() as (server, url), Browser(profile) as browser:

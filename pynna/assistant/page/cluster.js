@@ -15,6 +15,8 @@ let me = "";
 let rate = 16000;
 let examples = {};
 let microphone = null;
+let listening = false; // whether the microphone is wanted
+let heard = false; // whether the server takes its audio
 let wait = 250;
 
 // ---- words and units ----
@@ -167,7 +169,7 @@ const TOLD = {
     $("lost").hidden = true;
     Object.assign(shown, { x: drive.x, y: drive.y, heading: drive.heading });
     showCar();
-    if (microphone) send({ type: "microphone", on: true });
+    if (listening) send({ type: "microphone", on: true });
   },
   state(message) {
     ({ car, drive } = message);
@@ -197,7 +199,8 @@ const TOLD = {
     showLevel(message.level);
   },
   microphone(message) {
-    $("microphone").setAttribute("aria-pressed", message.on);
+    heard = message.on;
+    $("microphone").setAttribute("aria-pressed", heard);
   },
   error(message) {
     $("reply").className = "missed";
@@ -222,6 +225,7 @@ function connect() {
     }
   };
   socket.onclose = () => {
+    heard = false;
     $("lost").hidden = false;
     setTimeout(connect, wait);
     wait = Math.min(4000, wait * 1.6);
@@ -251,25 +255,32 @@ async function openMicrophone() {
   frames.port.onmessage = ({ data }) => {
     loudest = Math.max(loudest * 0.85, data.level * 5);
     showLevel(Math.min(1, loudest));
-    if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 64000) socket.send(data.pcm);
+    if (heard && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 64000) socket.send(data.pcm);
   };
   source.connect(frames);
   await context.resume();
   return { close() { for (const track of stream.getTracks()) track.stop(); context.close(); showLevel(0); } };
 }
 
+function listen(on) {
+  listening = on;
+  send({ type: "microphone", on }); // a connection that is still to come is told in its hello
+}
+
 $("microphone").onclick = async () => {
-  if (microphone) {
-    microphone.close();
+  if (listening) {
+    listen(false);
+    microphone?.close();
     microphone = null;
-    send({ type: "microphone", on: false });
     return;
   }
+  listen(true);
   try {
-    send({ type: "microphone", on: true });
-    microphone = await openMicrophone();
+    const opened = await openMicrophone();
+    if (listening) microphone = opened;
+    else opened.close(); // clicked again meanwhile
   } catch (error) {
-    send({ type: "microphone", on: false });
+    listen(false);
     TOLD.error({ text: navigator.mediaDevices ? `The microphone: ${error.message}` : "A microphone needs https, or localhost" });
   }
 };
