@@ -73,14 +73,14 @@ class Timeout:
 Event: TypeAlias = SpeechStart | Partial | Final | Timeout
 
 
-class _Collecting:
-    """In a decoder's place: what the network says is kept for the listener."""
+class Collecting:
+    """In a decoder's place: what the network says is kept as it is."""
 
     def __init__(self, n_labels: int) -> None:
         self.core = _core.Collector(n_labels)
 
     def result(self) -> Result:
-        raise NotImplementedError("a listener's stream has no result")
+        raise NotImplementedError("a stream that collects has no result")
 
     def finish(self) -> Result:
         return None  # type: ignore[return-value]
@@ -102,7 +102,7 @@ class Listener:
 
     def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
         self.model, self.options, self.rules = model, options, rules
-        self._collecting = _Collecting(len(model.labels))
+        self._collecting = Collecting(len(model.labels))
         self.stream = Stream(model, options, group, self._collecting)
         self.stream.after_step = self._after_step  # after each: an end is acted on before the next, whatever the chunks
         self._events: list[Event] = []

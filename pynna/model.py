@@ -18,7 +18,7 @@ from pynna.audio import AudioPath, load_audio
 from pynna.decoder import DecoderOptions
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
-from pynna.listener import Listener
+from pynna.listener import Collecting, Listener
 from pynna.results import Result
 from pynna.stream import Group, Stream
 
@@ -284,6 +284,30 @@ class Model:
         stream = self.stream(**options)
         stream.feed(load_audio(x, rate, target_rate=self.sample_rate).pcm)
         return stream.finish()
+
+    def log_probs(self, x: AudioPath | npt.ArrayLike, rate: int | None = None) -> npt.NDArray[np.float32]:
+        """What the network says of a recording, for a search of one's own.
+
+        Parameters
+        ----------
+        x, rate
+            As for ``transcribe``.
+
+        Returns
+        -------
+        float32 [n_frames, n_labels]
+            Natural logarithms of the labels' probabilities, the blank last; a frame is ``seconds_per_step``.
+
+        Raises
+        ------
+        AudioError
+            A file or an array that is no audio; the message says why.
+        """
+        collecting = Collecting(len(self.labels))
+        stream = Stream(self, DecoderOptions(), decoder=collecting)
+        stream.feed(load_audio(x, rate, target_rate=self.sample_rate).pcm)
+        stream.finish()
+        return np.concatenate(collecting.core.take())
 
 
 def _state(name: str, value: npt.ArrayLike | None, dtype: type[np.integer[Any]], shape: tuple[int, int]) -> Any:

@@ -8,19 +8,16 @@ import random
 import numpy as np
 import numpy.typing as npt
 
-from pynna.mapping.dequantise import dequantise
-from pynna.mapping.weights import Weights
-from pynna.model import DEFAULT_MODEL
-from pynna.reference import windows
+from pynna.model import Model, load
 
 Pcm = npt.NDArray[np.int16]
 F32 = npt.NDArray[np.float32]
 
 
 @functools.lru_cache(maxsize=1)
-def aligner() -> Weights:
+def aligner() -> Model:
     """The network that aligns: the one that ships."""
-    return dequantise(DEFAULT_MODEL)
+    return load(threads=1)
 
 
 def align(log_probs: F32, labels: list[int], blank: int) -> tuple[list[int], float]:
@@ -82,23 +79,23 @@ def cut(pcm: Pcm, text: str, rng: random.Random, passes: int, longest: float = 5
     worst : float
         Pieces whose labels have a lower mean log-probability are left out: the text may not be what was said.
     """
-    weights = aligner()
-    blank = len(weights.alphabet)
-    labels = [weights.alphabet.index(c) for c in text]
-    log_probs = weights.network().run(windows(pcm, weights.features))
+    model = aligner()
+    blank = len(model.labels) - 1
+    labels = [model.labels.index(c) for c in text]
+    log_probs = model.log_probs(pcm)
     frames, _ = align(log_probs, labels, blank)
     if not frames:
         return []
     words = text.split(" ")
     firsts = np.cumsum([0] + [len(w) + 1 for w in words])
-    step, pieces = weights.features.step, []
+    step, pieces = model.geometry["step"], []
     gaps = [(frames[first - 2], frames[first]) for first in firsts[1:-1]]
     edges = [0, *(_quietest(pcm, step, *gap) for gap in gaps), len(pcm)]
     for _ in range(passes):
         first = 0
         while first < len(words):
             last = min(len(words), first + rng.randint(2, 9))
-            while last > first + 1 and (edges[last] - edges[first]) > longest * weights.features.sample_rate:
+            while last > first + 1 and (edges[last] - edges[first]) > longest * model.sample_rate:
                 last -= 1
             span = range(firsts[first], firsts[last] - 1)
             score = np.mean([log_probs[frames[i], labels[i]] for i in span])

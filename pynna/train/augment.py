@@ -5,6 +5,7 @@ All of it acts on [frames, 257] amplitudes, so a clip costs a few passes over a 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .features import BINS, HZ_PER_BIN, dct_matrix, mel, mel_matrix
+from .features import BINS, HZ_PER_BIN, dct_matrix, mel, mel_filters, mel_matrix
 
 F32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.float32)
 LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
-WARPS = np.linspace(0.84, 1.19, 36)
+N_WARPS = 400
+POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
 
 
 @dataclass
@@ -41,10 +43,56 @@ class Sounds:
         return cls(noises, rooms)
 
 
-def tempo(x: F32, rate: float) -> F32:
-    """Time axis stretched: `rate` times as fast, by interpolation between frames."""
+@functools.lru_cache(maxsize=1)
+def _cosines() -> F32:
+    """Twice the cosine of angles drawn evenly."""
+    return 2 * np.cos(2 * np.pi * np.random.default_rng(1).random(POOL, np.float32))
+
+
+@functools.lru_cache(maxsize=1)
+def _rayleigh() -> F32:
+    """Amplitudes of noise of unit power."""
+    return np.sqrt(np.random.default_rng(2).standard_exponential(POOL, np.float32))
+
+
+def _stretch(pool: F32, rng: Rng, n: int) -> F32:
+    """Random numbers [n, 257] out of a pool; not to be written to."""
+    start = int(rng.integers(0, len(pool)))
+    if start + n * BINS <= len(pool):
+        return pool[start : start + n * BINS].reshape(n, BINS)
+    return np.take(pool, np.arange(start, start + n * BINS), mode="wrap").reshape(n, BINS)
+
+
+@functools.lru_cache(maxsize=2)
+def filters(upper: float) -> list[F32]:
+    """Mel filters of as many voices: the vocal tract's length, and each formant's place within it a little.
+
+    The frequency axis is stretched by 0.84 to 1.19 in all, and by a smooth curve of a few per cent around that; above
+    80 % of the band it bends back to the band's end.
+    """
+    rng, made = np.random.default_rng(3), []
+    f = HZ_PER_BIN * np.arange(BINS)
+    points = np.array([0.0, 0.07, 0.2, 0.4, 0.6, 0.8, 1.0]) * f[-1]
+    for warp in np.linspace(0.84, 1.19, N_WARPS):
+        curve = np.interp(f, points, np.exp(rng.normal(0, 0.035, len(points)) * (rng.random() < 0.7)))
+        heard = f * warp * curve
+        knee = int(0.8 * BINS / max(1.0, heard[int(0.8 * BINS)] / (0.8 * f[-1])))
+        heard[knee:] = np.interp(f[knee:], [f[knee], f[-1]], [min(heard[knee], 0.97 * f[-1]), f[-1]])
+        made.append(mel_filters(np.clip(np.maximum.accumulate(heard), 0, f[-1]), upper=upper))
+    return made
+
+
+def tempo(x: F32, rate: float, unevenness: float = 0.0, rng: Rng | None = None) -> F32:
+    """Time axis stretched: `rate` times as fast, by interpolation between frames.
+
+    With `unevenness` the rate is another every few tenths of a second, by about that share; the length stays the same.
+    """
     n = max(2, int(len(x) / rate))
     at = np.linspace(0, len(x) - 1, n, dtype=np.float32)
+    if rng is not None and unevenness > 0 and n > 16:
+        steps = np.exp(rng.normal(0, unevenness, 2 + n // 8))
+        places = np.cumsum(np.interp(np.arange(n), np.linspace(0, n - 1, len(steps)), steps))
+        at = ((places - places[0]) * ((len(x) - 1) / (places[-1] - places[0]))).astype(np.float32)
     left = np.minimum(at.astype(np.int64), len(x) - 2)
     share = (at - left)[:, None]
     return x[left] * (1 - share) + x[left + 1] * share
@@ -87,10 +135,9 @@ def reverberate(x: F32, response: F32) -> F32:
 def made_noise(rng: Rng, n: int) -> F32:
     """Synthesised noise [n, 257]: Rayleigh amplitudes under a random slope, as of engine, tyres and wind."""
     f = np.maximum(HZ_PER_BIN * np.arange(BINS), 31.0)
-    shape = (f / 300.0) ** (-rng.uniform(0.0, 1.6)) * equaliser(rng, 3.0)
+    shape = (f / 300.0) ** (-rng.uniform(0.0, 2.0)) * equaliser(rng, 3.0)
     swell = np.exp(rng.normal(0, 0.25) * np.sin(np.arange(n) * rng.uniform(0.005, 0.12) + rng.uniform(0, 6)))
-    rayleigh = np.sqrt(rng.standard_exponential((n, BINS), np.float32))
-    return (rayleigh * shape[None] * swell[:, None]).astype(np.float32)
+    return np.asarray(_stretch(_rayleigh(), rng, n) * shape[None].astype(np.float32) * swell[:, None].astype(np.float32))
 
 
 def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
@@ -105,9 +152,17 @@ def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
 
 def add(x: F32, noise: F32, rng: Rng) -> F32:
     """Magnitude of the sum of two sounds whose phases are independent."""
-    cross = rng.random(x.shape, np.float32)
-    np.cos(cross * np.float32(2 * np.pi), out=cross)
-    return np.sqrt(np.maximum(x * x + noise * noise + 2 * x * noise * cross, 0))
+    out = x * _stretch(_cosines(), rng, len(x))
+    out += noise
+    out *= noise
+    out += x * x
+    return np.asarray(np.sqrt(np.maximum(out, 0, out=out), out=out))
+
+
+def contrast(logs: F32, rng: Rng) -> F32:
+    """Peaks and valleys of the spectra deeper or flatter, as between kinds of voices: the mean spectrum stays."""
+    mean = logs.mean(axis=1, keepdims=True)
+    return np.asarray(mean + (logs - mean) * np.float32(np.exp(rng.normal(0, 0.12))), np.float32)
 
 
 def level_of(x: F32) -> float:
@@ -140,9 +195,9 @@ def augment(
     """
     x = magnitude.astype(np.float32)
     if rate != 1.0:
-        x = tempo(x, rate)
+        x = tempo(x, rate, 0.18 if rng.random() < hard else 0.0, rng)
     # The vocal tract's length and the channel tell voices apart: they vary more often than the surroundings do.
-    on = rng.random(5) < np.array([1.5, 1.0, 1.0, 1.7, 1.0]) * hard
+    on = rng.random(6) < np.array([1.5, 1.0, 1.2, 1.5, 1.0, 0.6]) * hard
     if hard > 0 and rng.random() < 0.35:  # speech that begins and ends with the recording
         x = cut(x, rng)
     if on[0]:
@@ -153,16 +208,18 @@ def augment(
     x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
     loudness = max(level_of(x), 1e-5)
     x *= np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
-    if on[2] and rng.random() < 0.8:
+    if on[2] and rng.random() < 0.85:
         recorded = rng.random() < 0.6 and sounds.noises
         noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
-        snr = rng.triangular(-3, 14, 50)
+        snr = rng.triangular(-4, 10, 45)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -1.5)
-        x = add(x, np.sqrt(rng.standard_exponential(x.shape, np.float32)) * np.float32(floor), rng)
-    warp = float(WARPS[rng.integers(len(WARPS))]) if on[3] else 1.0
-    logs = np.log(np.maximum(x @ mel_matrix(upper=upper, warp=warp), 1e-12))
+        x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
+    matrix = filters(upper)[rng.integers(N_WARPS)] if on[3] else mel_matrix(upper=upper)
+    logs = np.log(np.maximum(x @ matrix, 1e-12))
+    if on[5]:
+        logs = contrast(logs, rng)
     if on[4] and rng.random() < 0.35:
         logs = mask(logs, rng)
     return np.asarray(logs @ dct_matrix(), np.float32)

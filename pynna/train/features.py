@@ -34,31 +34,35 @@ def mel(frequency: Any) -> Any:
     return 1127.0 * np.log1p(np.asarray(frequency, np.float64) / 700.0)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def mel_matrix(lower: float = 20.0, upper: float = 8000.0, channels: int = 40, warp: float = 1.0) -> F32:
     """Matrix [257, channels] from amplitudes to mel channels; `warp` stretches the frequency axis (vocal tract length).
 
     The warp is linear up to 80 % of the band and bends to keep the band's end in place.
     """
-    low, high = float(mel(lower)), float(mel(upper))
-    spacing = (high - low) / (channels + 1)
-    centres = low + spacing * np.arange(1, channels + 2)
-    matrix = np.zeros((BINS, channels), np.float64)
     frequencies = HZ_PER_BIN * np.arange(BINS)
     if warp != 1.0:
         knee = 0.8 * 8000.0 / max(warp, 1.0)
         above = warp * knee + (frequencies - knee) * (8000.0 - warp * knee) / (8000.0 - knee)
         frequencies = np.where(frequencies < knee, warp * frequencies, above)
-    for i in range(int(1.5 + lower / HZ_PER_BIN), min(int(upper / HZ_PER_BIN), BINS - 1) + 1):
-        f = float(mel(frequencies[i]))
-        channel = min(int(np.searchsorted(centres, f, side="left")), channels) - 1  # the last centre below f, or -1
-        below = centres[channel] if channel >= 0 else low
-        weight = (centres[channel + 1] - f) / (centres[channel + 1] - below)
-        if channel >= 0:
-            matrix[i, channel] += weight
-        if channel + 1 < channels:
-            matrix[i, channel + 1] += 1.0 - weight
-    return matrix.astype(np.float32)
+    return mel_filters(frequencies, lower, upper, channels)
+
+
+def mel_filters(
+    frequencies: npt.NDArray[np.float64], lower: float = 20.0, upper: float = 8000.0, channels: int = 40
+) -> F32:
+    """The matrix for bins that are heard at `frequencies` [257] Hz, instead of at multiples of 31.25 Hz."""
+    low, high = float(mel(lower)), float(mel(upper))
+    spacing = (high - low) / (channels + 1)
+    centres = low + spacing * np.arange(channels + 2)  # of the channels, the band's edges before and behind them
+    bins = np.arange(int(1.5 + lower / HZ_PER_BIN), min(int(upper / HZ_PER_BIN), BINS - 1) + 1)
+    f = mel(frequencies[bins])
+    above = np.clip(np.searchsorted(centres, f, side="left"), 1, channels + 1)  # the first centre not below f
+    weight = (centres[above] - f) / spacing  # what goes to the channel below f; the rest to the one above
+    matrix = np.zeros((BINS, channels + 2))
+    matrix[bins, above - 1] = weight
+    matrix[bins, above] = 1.0 - weight
+    return matrix[:, 1:-1].astype(np.float32)
 
 
 @functools.lru_cache(maxsize=4)
