@@ -111,6 +111,13 @@ def equaliser(rng: Rng, spread: float) -> F32:
     return np.asarray(10 ** (gain / 20), np.float32)
 
 
+def fundamental(rng: Rng) -> F32:
+    """Gain of each bin as of a voice, or a microphone too near, of which hardly more than the fundamental is loud."""
+    f = HZ_PER_BIN * np.arange(BINS)
+    bump = rng.uniform(4, 18) * np.exp(-(((f - rng.uniform(80, 250)) / rng.uniform(60, 150)) ** 2))
+    return np.asarray(10 ** (bump / 20), np.float32)
+
+
 def room(rng: Rng, measured: list[F32]) -> F32:
     """Energy of a room's response at steps of a frame, the direct sound's as 1."""
     if measured and rng.random() < 0.25:
@@ -202,6 +209,8 @@ def augment(
         x = cut(x, rng)
     if on[0]:
         x *= equaliser(rng, 3.5)
+        if rng.random() < 0.15:
+            x *= fundamental(rng)
     if on[1] and rng.random() < 0.4:
         x = reverberate(x, room(rng, sounds.rooms))
     lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
