@@ -1,4 +1,5 @@
-"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate | evaluate``.
+"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
+evaluate | ablate | merge | recordings``.
 """
 
 from __future__ import annotations
@@ -59,6 +60,12 @@ def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .calibrate import calibrate
 
     calibrate(config, args.model, args.noise, args.corpus)
+
+
+def _ablate(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .ablate import ablate
+
+    ablate(config, args.model, args.minutes, args.threads, args.noise, args.output)
 
 
 def _merge(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -127,6 +134,14 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
     p.set_defaults(run=_calibrate)
+
+    p = commands.add_parser("ablate", help="what each augmentation is worth: short trainings without it")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file to train on from (default: ours)")
+    p.add_argument("--minutes", type=float, default=4.0, help="of each training")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
+    p.set_defaults(run=_ablate)
 
     p = commands.add_parser("recordings", help="make the recordings that ship with the package")
     p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")

@@ -6,6 +6,7 @@ All of it acts on [frames, 257] amplitudes, so a clip costs a few passes over a 
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ Rng = np.random.Generator
 MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.float32)
 LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 N_WARPS = 400
+CHANCES = {
+    "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.0, "voice": 1.5,
+    "contrast": 0.6, "masks": 0.35,
+}  # fmt: skip
+"""What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than the
+surroundings do."""
 POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
 
 
@@ -144,7 +151,7 @@ def made_noise(rng: Rng, n: int) -> F32:
     f = np.maximum(HZ_PER_BIN * np.arange(BINS), 31.0)
     shape = (f / 300.0) ** (-rng.uniform(0.0, 2.0)) * equaliser(rng, 3.0)
     swell = np.exp(rng.normal(0, 0.25) * np.sin(np.arange(n) * rng.uniform(0.005, 0.12) + rng.uniform(0, 6)))
-    return np.asarray(_stretch(_rayleigh(), rng, n) * shape[None].astype(np.float32) * swell[:, None].astype(np.float32))
+    return _stretch(_rayleigh(), rng, n) * shape.astype(np.float32) * swell[:, None].astype(np.float32)
 
 
 def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
@@ -194,30 +201,44 @@ def augment(
     hard: float,
     upper: float = 8000.0,
     pad: int = 10,
+    without: Collection[str] = (),
 ) -> F32:
     """MFCC [frames, 26] of a clip, changed at random.
 
-    `hard`, from 0 (clean, but for level and floor) to 1, is the chance of most changes; `pad` frames of silence at most
-    are added on each side.
+    Parameters
+    ----------
+    magnitude : float16 [frames, 257]
+    rate : float
+        Of the tempo.
+    rng, sounds
+        Chance, and the noises and rooms to draw from.
+    hard : float
+        From 0 (clean, but for level and floor) to 1: the `CHANCES` are multiplied by it.
+    upper : float
+        The mel bands' upper edge, Hz.
+    pad : int
+        Frames of silence that are added on each side, at most.
+    without : names of `CHANCES`
+        What is left out, to measure what it is worth.
     """
+    drawn = rng.random(len(CHANCES))
+    on = {name for name, u in zip(CHANCES, drawn, strict=True) if u < hard * CHANCES[name] and name not in without}
     x = magnitude.astype(np.float32)
     if rate != 1.0:
-        x = tempo(x, rate, 0.18 if rng.random() < hard else 0.0, rng)
-    # The vocal tract's length and the channel tell voices apart: they vary more often than the surroundings do.
-    on = rng.random(6) < np.array([1.5, 1.0, 1.2, 1.5, 1.0, 0.6]) * hard
-    if hard > 0 and rng.random() < 0.35:  # speech that begins and ends with the recording
+        x = tempo(x, rate, 0.18 if "uneven tempo" in on else 0.0, rng)
+    if "cut" in on:  # speech that begins and ends with the recording
         x = cut(x, rng)
-    if on[0]:
+    if "equaliser" in on:
         x *= equaliser(rng, 3.5)
-        if rng.random() < 0.15:
-            x *= fundamental(rng)
-    if on[1] and rng.random() < 0.4:
+    if "fundamental" in on:
+        x *= fundamental(rng)
+    if "room" in on:
         x = reverberate(x, room(rng, sounds.rooms))
     lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
     x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
     loudness = max(level_of(x), 1e-5)
     x *= np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
-    if on[2] and rng.random() < 0.85:
+    if "noise" in on:
         recorded = rng.random() < 0.6 and sounds.noises
         noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
         snr = rng.triangular(-4, 10, 45)
@@ -225,11 +246,11 @@ def augment(
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -1.5)
         x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
-    matrix = filters(upper)[rng.integers(N_WARPS)] if on[3] else mel_matrix(upper=upper)
+    matrix = filters(upper)[rng.integers(N_WARPS)] if "voice" in on else mel_matrix(upper=upper)
     logs = np.log(np.maximum(x @ matrix, 1e-12))
-    if on[5]:
+    if "contrast" in on:
         logs = contrast(logs, rng)
-    if on[4] and rng.random() < 0.35:
+    if "masks" in on:
         logs = mask(logs, rng)
     return np.asarray(logs @ dct_matrix(), np.float32)
 

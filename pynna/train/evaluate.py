@@ -222,7 +222,9 @@ class Evaluation:
         return found
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table, an empty one behind it."""
+
     def cell(value: object) -> str:
         return f"{value:.1f}" if isinstance(value, float) else str(value)
 
@@ -275,10 +277,10 @@ class Report:
             if others:
                 best = others.get("pocketsphinx 5, same grammar", 0.0)
                 self.bar(f"car sentences, {title(snr)}: above pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
-        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
+        self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", "greedy's errors repaired", *PEERS], rows)
         voices = sorted({clip.source for clip in e.car_clips})
-        self.lines += _table(["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
+        self.lines += table(["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
                              [[v, *(f"{s.of(v).right(t):.1f} | {s.of(v).wrong(t):.1f}" for _, s in by_voice)]
                               for v in voices])
 
@@ -306,7 +308,7 @@ class Report:
             if others:
                 best = others.get("pocketsphinx 5, same grammar", 0.0)
                 self.bar(f"real people, {title(snr)}: better than pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
-        self.lines += _table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
+        self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", *corpora, *PEERS], rows)
 
     def outside(self) -> None:
@@ -331,7 +333,7 @@ class Report:
         rows.append(["**all speech**", len(speech.items), speech.wrong(t)])
         self.lines += ["## False acceptances: what is not in the car's sentence file", "",
                        f"Percent of the clips that are accepted as some command at the default threshold, {t:g}.", "",
-                       *_table(["what", "clips", "accepted"], rows)]
+                       *table(["what", "clips", "accepted"], rows)]
         self.bar("false acceptance of speech outside the sentence file", speech.wrong(t), 3, True)
         self.curve["speech outside the file"] = speech
 
@@ -349,7 +351,7 @@ class Report:
             for clip, result in zip(clips, hear_int8(self.e.model, clips, None, 64), strict=True):
                 beam.add(clip.text, str(result))
             rows.append([name, "int8, beam 64", beam.cells()])
-        self.lines += [*lines, *_table(["clips of", "decoding", "clips | CER | WER | right"], rows)]
+        self.lines += [*lines, *table(["clips of", "decoding", "clips | CER | WER | right"], rows)]
         worst = max((abs(v.right(self.threshold) - f.right(self.threshold)) for _, _, _, v, f in self.int8_rows if f),
                     default=0.0)
         worst = max([worst, *(abs(s.cer - f.cer) for _, s, f, _, _ in self.int8_rows if f)])
@@ -362,7 +364,7 @@ class Report:
         rows = [[f"{t:g}", outside.wrong(t), *(self.curve[name].right(t) for name in names)] for t in THRESHOLDS]
         self.lines += ["## The threshold", "", "Percent accepted falsely of the speech outside the file, and rightly "
                        "of the rest, by threshold (`threshold=` of a stream).", "",
-                       *_table(["threshold", "falsely", *names], rows)]
+                       *table(["threshold", "falsely", *names], rows)]
 
     def write(self) -> str:
         """The whole report."""
@@ -374,7 +376,7 @@ class Report:
                 f"threshold {self.threshold:g}. Voices and people of the tests are in no training; noise is added to "
                 "the samples: recorded for every other clip (recordings that training has heard too), else synthesised."
                 + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
-                *_table(["test", "bar", "measured", "reached"],
+                *table(["test", "bar", "measured", "reached"],
                         [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
         return "\n".join(head + self.lines).rstrip() + "\n"
 

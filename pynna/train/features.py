@@ -49,7 +49,7 @@ def mel_matrix(lower: float = 20.0, upper: float = 8000.0, channels: int = 40, w
 
 
 def mel_filters(
-    frequencies: npt.NDArray[np.float64], lower: float = 20.0, upper: float = 8000.0, channels: int = 40
+    frequencies: npt.NDArray[Any], lower: float = 20.0, upper: float = 8000.0, channels: int = 40
 ) -> F32:
     """The matrix for bins that are heard at `frequencies` [257] Hz, instead of at multiples of 31.25 Hz."""
     low, high = float(mel(lower)), float(mel(upper))

@@ -164,7 +164,8 @@ class Batches:
         self.position += 1
         upper = self.config["features"]["mel_upper"]
         pad = 60 if rng.random() < 0.07 else 10  # long silences for a whole batch, or all would be padded for one
-        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper, pad) for c, r in items]
+        without = self.config["fit"].get("without", ())
+        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper, pad, without) for c, r in items]
         lengths = torch.tensor([len(c) for c in clips])
         features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
         for i, clip in enumerate(clips):

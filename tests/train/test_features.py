@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pynna.train.augment import Sounds, augment, reverberate, tempo
+from pynna.train.augment import CHANCES, Sounds, augment, filters, reverberate, tempo
 from pynna.train.features import mel_matrix, mfcc, n_frames, spectrum, windows
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mfcc.npz"
@@ -51,6 +51,40 @@ def test_augmentation_repeats_for_the_same_seed_and_stays_finite() -> None:
         assert np.array_equal(first, second)
         assert np.isfinite(first).all()
         assert first.shape[1] == 26
+
+
+@pytest.mark.parametrize("name", CHANCES)
+def test_what_is_left_out_changes_nothing_and_what_is_not_does(name: str) -> None:
+    magnitude = np.abs(np.random.default_rng(0).normal(size=(60, 257))).astype(np.float16)
+    sounds = Sounds([magnitude], [np.array([1.0, 0.3], np.float32)])
+    others = [other for other in CHANCES if other != name]
+
+    def differs(without: list[str]) -> bool:
+        def frames(seed: int, hard: float) -> np.ndarray:
+            return augment(magnitude, 1.1, np.random.default_rng(seed), sounds, hard, without=without)
+
+        return any(not np.array_equal(frames(seed, 0.0), frames(seed, 1.0)) for seed in range(30))
+
+    assert not differs([*CHANCES])
+    assert differs(others)
+
+
+def test_every_voice_hears_the_whole_band_in_order() -> None:
+    for matrix in filters(8000.0)[::25]:
+        heard = matrix @ np.arange(40) / np.maximum(matrix.sum(axis=1), 1e-9)
+        inner = heard[12:240]
+        assert (np.diff(inner) > -1e-3).all()
+        assert inner[0] < 9
+        assert inner[-1] > 34
+        assert (matrix >= 0).all()
+
+
+def test_uneven_tempo_keeps_the_length_and_the_order() -> None:
+    x = np.linspace(0, 1, 100, dtype=np.float32)[:, None] * np.ones((1, 257), np.float32)
+    uneven = tempo(x, 1.25, 0.3, np.random.default_rng(3))
+    assert uneven.shape == (80, 257)
+    assert (np.diff(uneven[:, 0]) >= 0).all()
+    assert not np.allclose(uneven, tempo(x, 1.25), atol=1e-3)
 
 
 def test_tempo_changes_the_number_of_frames_alone() -> None:

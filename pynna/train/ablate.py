@@ -1,0 +1,65 @@
+"""What each augmentation is worth: a model trained on for some minutes without it, beside one that kept all of them."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from pynna.mapping.npz import import_npz
+
+from .augment import CHANCES
+from .config import Config
+from .evaluate import Evaluation, Score, hear_float, table, title
+from .fit import Options, fit
+
+CONDITIONS: tuple[float | None, ...] = (None, 10.0)
+RATES = {"learning_rate": 6e-4, "final_rate": 3e-5, "hold_share": 0.3}
+
+
+def variant(config: Config, without: list[str], minutes: float) -> Config:
+    """The configuration of one short training, its checkpoints in a folder of their own, on the same features."""
+    fit_settings = {**config["fit"], **RATES, "minutes": minutes, "without": without}
+    work = config.folder("ablation") / ("-".join(without).replace(" ", "_") or "all")
+    work.mkdir(exist_ok=True)
+    if not (work / "features").exists():
+        (work / "features").symlink_to(config.folder("features").resolve())
+    return Config({**config.settings, "fit": fit_settings}, work)
+
+
+def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
+    """Character error rates in percent, greedy: car sentences and real people, in each condition."""
+    network, rates = import_npz(weights), []
+    for clips in (evaluation.car_clips, evaluation.real):
+        for snr in CONDITIONS:
+            score = Score()
+            for clip, text in zip(clips, hear_float(network, evaluation.noisy(clips, snr), None), strict=True):
+                score.add(clip.text, str(text))
+            rates.append(score.cer)
+    return rates
+
+
+def ablate(config: Config, model: Path, minutes: float, threads: int, noise: list[Path], output: Path | None) -> None:
+    """Train on from `model` without each augmentation in turn; print the table, and write it to `output`."""
+    evaluation = Evaluation(config, model, None, noise)
+    rows: list[tuple[str, list[float]]] = []
+    for without in ([], *([name] for name in CHANCES)):
+        settings = variant(config, without, minutes)
+        weights = settings.folder("export") / "weights.npz"
+        if not weights.exists():
+            fit(settings, Options(threads=threads, init=model))
+        rows.append((f"without {without[0]}" if without else "all", error_rates(evaluation, weights)))
+        print(rows[-1], flush=True)
+    heads = [f"{what}, {title(snr)}" for what in ("car sentences", "real people") for snr in CONDITIONS]
+    kept = rows[0][1]
+    cells = [[name, *(f"{rate:.1f} ({rate - base:+.1f})" for rate, base in zip(rates, kept, strict=True))]
+             for name, rates in rows]
+    text = "\n".join([
+        "# What each augmentation is worth", "",
+        f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
+        f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. Character "
+        "error rates without a grammar, percent, and the difference to keeping all of them, on the clips of "
+        "`accuracy.md`. A difference below about half a point is chance.", "",
+        *table(["training", *heads], cells)])
+    print(text)
+    if output:
+        output.write_text(text.rstrip() + "\n", encoding="utf-8")
