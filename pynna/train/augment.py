@@ -26,8 +26,8 @@ CHANCES = {
     "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.0, "voice": 1.5,
     "contrast": 0.6, "masks": 0.35,
 }  # fmt: skip
-"""What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than the
-surroundings do."""
+"""What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
+the surroundings do."""
 POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
 
 
