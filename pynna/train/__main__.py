@@ -38,7 +38,7 @@ def _features(args: argparse.Namespace, config: configuration.Config) -> None:
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
     from .fit import Options, fit
 
-    fit(config, Options(args.until, args.threads, args.fresh, args.init))
+    fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device))
 
 
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("fit", help="train, or go on training from the last checkpoint")
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--threads", type=int, default=2, help="processes, each with a core; on CUDA they share the device")
+    p.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is some")
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     p.add_argument("--init", type=Path, help="a .nna or .npz file, as wide or narrower, to start from")
     p.set_defaults(run=_fit)

@@ -1,4 +1,7 @@
-"""Training: data-parallel processes of one thread each, checkpoints, exact resume, exports on the way."""
+"""Training: data-parallel processes of one thread each, checkpoints, exact resume, exports on the way.
+
+Where there is a CUDA device, the processes share it: each still augments on a processor core of its own.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +41,14 @@ POOL = 4000  # utterances drawn at a time, sorted by length within
 
 @dataclass(frozen=True)
 class Options:
-    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over, and from which model."""
+    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over, from which model, and where
+    (``cpu``, ``cuda``; None: on CUDA if there is some)."""
 
     until: str | None = None
     threads: int = 2
     fresh: bool = False
     init: Path | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,13 +239,15 @@ class Trainer:
             network["width"], mean, std, config["features"]["context"], relu_clip=network["relu_clip"],
             forget_bias=network["forget_bias"], dropout=self.settings["dropout"],
         )  # fmt: skip
+        self.priors = torch.full((29,), 1 / 29.0)
+        if args.init:
+            self.priors = torch.from_numpy(start_from(self.net, args.init))
+        self.device = _device(args.device, rank)
+        self.net.to(self.device)
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
         )
-        self.priors = torch.full((29,), 1 / 29.0)
-        if args.init:
-            self.priors = torch.from_numpy(start_from(self.net, args.init))
         self.ema = [p.detach().clone() for p in self.parameters]
         self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, -1.0
         self.loss, self.progress = float("nan"), 0.0
@@ -256,10 +263,10 @@ class Trainer:
         torch.manual_seed(1000 * config["seed"] + rank + self.step)  # dropout differs between processes
 
     def _restore(self) -> None:
-        saved = torch.load(self.checkpoint, weights_only=False)
+        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=False)
         self.net.load_state_dict(saved["net"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.ema = saved["ema"]
+        self.ema = [average.to(self.device) for average in saved["ema"]]
         self.priors = saved["priors"]
         self.step, self.seconds, self.audio_seconds = saved["step"], saved["seconds"], saved["audio_seconds"]
         self.hard_since, self.loss = saved["hard_since"], saved["loss"]
@@ -272,7 +279,8 @@ class Trainer:
         if self.rank:
             return
         saved = {
-            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "ema": self.ema,
+            "net": {name: value.cpu() for name, value in self.net.state_dict().items()},
+            "optimizer": self.optimizer.state_dict(), "ema": [average.cpu() for average in self.ema],
             "priors": self.priors, "step": self.step, "seconds": self.seconds, "audio_seconds": self.audio_seconds,
             "hard_since": self.hard_since, "loss": self.loss, "batches": states, "width": self.net.width,
         }  # fmt: skip
@@ -290,10 +298,12 @@ class Trainer:
     def train_step(self) -> None:
         """One batch and one update, in this process alone; `synchronise` brings the processes together."""
         features, lengths, labels, counts = self.batches.next(self.sounds, self._hard())
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = self.net(features)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.net(features.to(self.device))
         log_p = functional.log_softmax(logits.float(), dim=2)
-        nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
+        nll = functional.ctc_loss(
+            log_p, labels.to(self.device), lengths, counts, BLANK, reduction="none", zero_infinity=True
+        )
         (nll.sum() / counts.sum()).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
         if torch.isfinite(norm):
@@ -302,8 +312,8 @@ class Trainer:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            valid = torch.arange(len(features))[:, None] < lengths[None]
-            prior = log_p.detach()[valid].exp().sum(dim=0)
+            valid = (torch.arange(len(features))[:, None] < lengths[None]).to(self.device)
+            prior = log_p.detach()[valid].exp().sum(dim=0).cpu()
         counted = torch.tensor([float(nll.detach().sum()), float(counts.sum()), float(lengths.sum()), 1.0])
         self.counted += torch.cat([counted, prior])
         self.step += 1
@@ -315,7 +325,7 @@ class Trainer:
             state = self.optimizer.state[p]
             tensors += [state["exp_avg"], state["exp_avg_sq"]]
         clock = torch.tensor([self.progress, self.seconds, float(self.step)]) if self.rank == 0 else torch.zeros(3)
-        flat = torch.cat([t.detach().reshape(-1) for t in tensors] + [self.counted, clock])
+        flat = torch.cat([t.detach().reshape(-1).cpu() for t in tensors] + [self.counted, clock])
         dist.all_reduce(flat)
         position = 0
         with torch.no_grad():
@@ -382,6 +392,15 @@ class Trainer:
         bar.close()
 
 
+def _device(wanted: str | None, rank: int) -> torch.device:
+    """Where process `rank` computes."""
+    if (wanted or "cuda") == "cuda" and torch.cuda.is_available():
+        return torch.device("cuda", rank % torch.cuda.device_count())
+    if wanted not in (None, "cpu"):
+        raise ValueError(f"device {wanted!r} is not to be had here; cpu, or cuda where there is one")
+    return torch.device("cpu")
+
+
 def _until(text: str | None, seconds: float) -> float:
     """The end as a Unix time: HH:MM UTC today, or `seconds` from now."""
     if text is None:
@@ -402,7 +421,14 @@ def _process(rank: int, world: int, config: Config, args: Options, port: int) ->
 
 
 def fit(config: Config, args: Options) -> None:
-    """Train with one process a thread."""
+    """Train with one process a thread.
+
+    Raises
+    ------
+    ValueError
+        A device that is not there.
+    """
+    _device(args.device, 0)
     world = args.threads
     data = Data(config.folder("features"), config["network"]["alphabet"])
     data.refresh()

@@ -55,14 +55,14 @@ class Network(nn.Module):
             return x
         x = functional.hardtanh(x, 0.0, self.relu_clip)
         if self.training and self.dropout > 0:  # one mask for all time steps: as good, and far cheaper to draw
-            keep = (torch.rand(1, x.shape[1], x.shape[2]) >= self.dropout).to(x.dtype)
+            keep = (torch.rand(1, x.shape[1], x.shape[2], device=x.device) >= self.dropout).to(x.dtype)
             x = x * (keep / (1 - self.dropout))
         return x
 
     def _lstm(self, x: Tensor) -> Tensor:
         """LSTM over x [time, batch, width] from a zero state."""
         w = self.width
-        if x.dtype == torch.bfloat16 and lstm_cpu.available(w):
+        if x.device.type == "cpu" and x.dtype == torch.bfloat16 and lstm_cpu.available(w):
             forget = torch.zeros(4, w)
             forget[2] = self.forget_bias
             return lstm_cpu.lstm(x, self.kernel, self.gate_bias + forget.reshape(-1))
@@ -72,7 +72,7 @@ class Network(nn.Module):
         bias = self.gate_bias.view(4, w)[order].clone()
         bias[1] = bias[1] + self.forget_bias
         bias = bias.reshape(-1)
-        state = torch.zeros(1, x.shape[1], w, dtype=x.dtype)
+        state = torch.zeros(1, x.shape[1], w, dtype=x.dtype, device=x.device)
         tensors = [kernel[:w].t().contiguous(), kernel[w:].t().contiguous(), bias, torch.zeros_like(bias)]
         if x.dtype != tensors[0].dtype:
             tensors = [t.to(x.dtype) for t in tensors]
@@ -83,8 +83,8 @@ class Network(nn.Module):
         """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
         x = functional.pad(features, (0, 0, 0, 0, self.context, self.context))
         x = (x - self.mean) / self.std
-        if torch.is_autocast_enabled("cpu"):
-            x = x.to(torch.get_autocast_dtype("cpu"))
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
         steps = 2 * self.context + 1
         x = x.unfold(0, steps, 1).transpose(2, 3).reshape(features.shape[0], features.shape[1], -1)
         for layer in (1, 2, 3):

@@ -146,3 +146,9 @@ def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.
     fit(small, Options(threads=1))
     second = torch.load(small.work / "checkpoints" / "last.pt", weights_only=False)
     assert second["step"] > first["step"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_named(small: configuration.Config) -> None:
+    with pytest.raises(ValueError, match="device 'cuda' is not to be had here"):
+        fit(small, Options(threads=1, device="cuda"))
