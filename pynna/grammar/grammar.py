@@ -388,8 +388,11 @@ def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at
         raise GrammarError(f"{at}intent {name!r} has no `data:` with `sentences:`")
     for block in blocks:
         sentences = block.get("sentences") if isinstance(block, Mapping) else None
-        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
+        if not isinstance(sentences, list) or not sentences:
             raise GrammarError(f"{at}intent {name!r}: `sentences:` must be a list of sentence templates")
+        wrong = [sentence for sentence in sentences if not isinstance(sentence, str)]
+        if wrong:
+            raise GrammarError(f"{at}intent {name!r}: {wrong[0]!r} among its `sentences:` is no text; in quotes it is one")
         slots = block.get("slots") or {}
         if not isinstance(slots, Mapping):
             raise GrammarError(f"{at}intent {name!r}: `slots:` must hold names and values")
@@ -401,20 +404,21 @@ def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at
                 _section(block, "expansion_rules", scope.file),
                 scope,
             )
-        reply = _reply(responses.get(name), block.get("response"))
+        reply = _reply(responses.get(name), block.get("response"), f"{at}intent {name!r}")
         for sentence in sentences:
-            expression = inner.expression(sentence)
+            expression = inner.sentence(sentence)
             yield Template(name, expression, {str(k): _value_of(v) for k, v in slots.items()}, reply)
 
 
-def _reply(of_intent: Any, key: Any) -> str:
+def _reply(of_intent: Any, key: Any, what: str) -> str:
     """The reply's text: by its key, the intent's default, or the key itself as a text."""
     if isinstance(of_intent, Mapping):
-        found = of_intent.get(key if key is not None else "default")
-        return str(found if found is not None else key or "")
-    if key is not None:
-        return str(key)
-    return str(of_intent or "")
+        found = of_intent.get(key if key is not None else "default", key)
+    else:
+        found = of_intent if key is None else key
+    if isinstance(found, (list, Mapping)):
+        raise GrammarError(f"{what}: its reply must be a text, not {found!r}")
+    return "" if found is None else str(found)
 
 
 def _fill(reply: str, slots: Mapping[str, Any]) -> str:
