@@ -448,6 +448,46 @@ int pynna_graph_save(const pynna_graph *graph, void *block, size_t size);
  * PYNNA_ERR_ARGUMENT: null or not aligned; PYNNA_ERR_FILE_FOREIGN, _SHORT, _VALUE: not a block, cut short, damaged. */
 int pynna_graph_open(const void *block, size_t size, pynna_graph *graph);
 
+/* ---- graph_build.c: graphs put together from their ends to their beginnings --------------------------------------- */
+
+/* Makes minimal deterministic automata. A state stands for the texts that may follow it; one that was made before is
+ * given again. A block of memory with pointers into itself: it must not be moved. */
+typedef struct pynna_builder pynna_builder;
+
+/* Bytes for a builder of max_states states, 16 to 2^26, those made on the way included; 0 if it is out of range. What is
+ * not used is never touched. */
+size_t pynna_builder_size(int32_t max_states);
+
+/* `space`: the label between words, -1 for none: spaces in a row are one then, and none ends a text.
+ * PYNNA_ERR_ARGUMENT: null, or out of range; PYNNA_ERR_MEMORY. */
+int pynna_builder_init(void *memory, size_t size, int32_t max_states, int32_t space, pynna_builder **out);
+
+/* All that follow give a state in *out. PYNNA_ERR_ARGUMENT: null, no state, a count or a label out of range;
+ * PYNNA_ERR_FULL: it takes more than max_states states, twice as many arcs, or a text of 65,536 labels; the builder is of
+ * no use any more. */
+
+/* Where a text has ended. */
+int pynna_builder_end(pynna_builder *builder, int32_t *out);
+
+/* These labels one after the other (PYNNA_ANY: free speech), then what follows `then`. */
+int pynna_builder_before(pynna_builder *builder, const int32_t *labels, int32_t n, int32_t then, int32_t *out);
+
+/* One of n_texts texts, then what follows `then`. Text t is labels[ends[t - 1]] .. labels[ends[t] - 1]; they are sorted,
+ * by any order of the labels, and none begins or ends with a space. */
+int pynna_builder_texts(pynna_builder *builder, const int32_t *labels, const int32_t *ends, int32_t n_texts, int32_t then,
+                        int32_t *out);
+
+/* What follows any of n states; quicker for many at a time than one by one. */
+int pynna_builder_union(pynna_builder *builder, const int32_t *states, int32_t n, int32_t *out);
+
+/* What follows a state, without a space in front. */
+int pynna_builder_strip(pynna_builder *builder, int32_t state, int32_t *out);
+
+/* The automaton of a state, which becomes the last of *n_states; arcs lead to states of lower numbers. With first_arc NULL
+ * it only counts. The arrays are those of a pynna_graph. PYNNA_ERR_ARGUMENT. */
+int pynna_builder_graph(pynna_builder *builder, int32_t start, int32_t *n_states, int32_t *n_arcs, int32_t *first_arc,
+                        int32_t *arc_label, int32_t *arc_next, uint8_t *is_final);
+
 /* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------- */
 
 /* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and

@@ -163,10 +163,22 @@ cdef extern from "pynna.h" nogil:
         const int32_t *arc_label
         const int32_t *arc_next
         const uint8_t *is_final
+    int PYNNA_ERR_FULL
     const char *pynna_graph_error(const pynna_graph *)
     size_t pynna_graph_bytes(const pynna_graph *)
     int pynna_graph_save(const pynna_graph *, void *, size_t)
     int pynna_graph_open(const void *, size_t, pynna_graph *)
+    ctypedef struct pynna_builder:
+        pass
+    size_t pynna_builder_size(int32_t)
+    int pynna_builder_init(void *, size_t, int32_t, int32_t, pynna_builder **)
+    int pynna_builder_end(pynna_builder *, int32_t *)
+    int pynna_builder_before(pynna_builder *, const int32_t *, int32_t, int32_t, int32_t *)
+    int pynna_builder_texts(pynna_builder *, const int32_t *, const int32_t *, int32_t, int32_t, int32_t *)
+    int pynna_builder_union(pynna_builder *, const int32_t *, int32_t, int32_t *)
+    int pynna_builder_strip(pynna_builder *, int32_t, int32_t *)
+    int pynna_builder_graph(pynna_builder *, int32_t, int32_t *, int32_t *, int32_t *, int32_t *, int32_t *, uint8_t *)
+
     ctypedef struct pynna_search_config:
         int32_t n_labels, blank, n_best, max_active, n_records
         double margin, any_cost, any_entry
@@ -841,6 +853,74 @@ cdef class Graph:
     def n_bytes(self):
         """Bytes in memory."""
         return self._block.shape[0]
+
+
+cdef class GraphBuilder:
+    """Minimal deterministic automata, put together from their ends: each method gives a state, which stands for what may
+    follow it. `space` is the label between words, -1 for none. Raises StateError when `max_states` are not enough."""
+
+    cdef void *_memory
+    cdef pynna_builder *_state
+
+    def __cinit__(self, int max_states, int space):
+        cdef size_t size = pynna_builder_size(max_states)
+        if size == 0:
+            raise ArgumentError(f"max_states is {max_states}; 16 to 67108864 is right")
+        if posix_memalign(&self._memory, 64, size) != 0:  # not zeroed: what is not used stays untouched
+            raise MemoryError(f"{size} bytes could not be allocated")
+        check(pynna_builder_init(self._memory, size, max_states, space, &self._state), "graph")
+
+    def __dealloc__(self):
+        free(self._memory)
+
+    cdef int _check(self, int status) except -1:
+        if status == PYNNA_ERR_FULL:
+            raise StateError("graph: it takes more states than there is room for")
+        return check(status, "graph")
+
+    def end(self):
+        """Where a text has ended."""
+        cdef int32_t made
+        self._check(pynna_builder_end(self._state, &made))
+        return made
+
+    def before(self, const int32_t[::1] labels, int then):
+        """These labels, one after the other, then what follows `then`."""
+        cdef int32_t made, n = <int32_t> labels.shape[0]
+        self._check(pynna_builder_before(self._state, &labels[0] if n else NULL, n, then, &made))
+        return made
+
+    def texts(self, const int32_t[::1] labels, const int32_t[::1] ends, int then):
+        """One of some sorted texts, then what follows `then`; text t is labels[ends[t - 1] : ends[t]]."""
+        cdef int32_t made, n = <int32_t> ends.shape[0]
+        if n == 0 or ends[n - 1] != labels.shape[0]:
+            raise ArgumentError("graph: the last of the texts must end with the labels")
+        self._check(pynna_builder_texts(self._state, &labels[0] if labels.shape[0] else NULL, &ends[0], n, then, &made))
+        return made
+
+    def union(self, const int32_t[::1] states):
+        """What follows any of the states."""
+        cdef int32_t made, n = <int32_t> states.shape[0]
+        self._check(pynna_builder_union(self._state, &states[0] if n else NULL, n, &made))
+        return made
+
+    def strip(self, int state):
+        """What follows the state, without a space in front."""
+        cdef int32_t made
+        self._check(pynna_builder_strip(self._state, state, &made))
+        return made
+
+    def arrays(self, int start):
+        """The automaton of a state, which is the last of its states: first_arc, arc_label, arc_next, is_final."""
+        cdef int32_t n_states, n_arcs
+        self._check(pynna_builder_graph(self._state, start, &n_states, &n_arcs, NULL, NULL, NULL, NULL))
+        arrays = (np.empty(n_states + 1, np.int32), np.empty(n_arcs, np.int32), np.empty(n_arcs, np.int32),
+                  np.empty(n_states, np.uint8))
+        cdef int32_t[::1] first = arrays[0], labels = arrays[1], following = arrays[2]
+        cdef uint8_t[::1] final = arrays[3]
+        self._check(pynna_builder_graph(self._state, start, &n_states, &n_arcs, &first[0],
+                                        &labels[0] if n_arcs else NULL, &following[0] if n_arcs else NULL, &final[0]))
+        return arrays
 
 
 cdef class GraphDecoder(Decoder):

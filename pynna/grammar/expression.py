@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pynna.errors import GrammarError
 from pynna.results import FREE
 
 Slots = dict[str, Any]
 Found = tuple[int, Slots]
-"""Where a match ends, and the slots that it has filled."""
+"""Where a match ends, and the slots that it has filled. An expression tells each end once, of the first way there."""
 
 
 def is_free(character: str) -> bool:
@@ -53,14 +54,17 @@ class Sequence:
         return "".join(item.sample(rng, slots) for item in self.items)
 
     def match(self, text: str, at: int) -> Iterator[Found]:
-        yield from self._match(text, at, 0)
+        yield from self._match(text, at, 0, set())
 
-    def _match(self, text: str, at: int, i: int) -> Iterator[Found]:
+    def _match(self, text: str, at: int, i: int, seen: set[tuple[int, int]]) -> Iterator[Found]:
+        if (i, at) in seen:  # whatever follows was found on the first way here
+            return
+        seen.add((i, at))
         if i == len(self.items):
             yield at, {}
             return
         for end, slots in self.items[i].match(text, at):
-            for last, more in self._match(text, end, i + 1):
+            for last, more in self._match(text, end, i + 1, seen):
                 yield last, {**slots, **more}
 
 
@@ -74,8 +78,12 @@ class Alternative:
         return rng.choice(self.items).sample(rng, slots)
 
     def match(self, text: str, at: int) -> Iterator[Found]:
+        seen = set()
         for item in self.items:
-            yield from item.match(text, at)
+            for end, slots in item.match(text, at):
+                if end not in seen:
+                    seen.add(end)
+                    yield end, slots
 
 
 class ValueList:
@@ -147,6 +155,48 @@ class Wildcard:
 
 
 Expression = Text | Sequence | Alternative | Slot | Wildcard
+
+
+MAX_LETTERS, MAX_DEPTH = 10_000, 200
+"""Of a sentence: more than ten minutes of speech, and parts within parts."""
+
+Extent = tuple[int, int, int]
+"""Letters of the shortest sentence and of the longest one, and how deep the parts are nested."""
+
+
+def check(expression: Expression, known: dict[int, Extent], what: str) -> None:
+    """Raises GrammarError about `what` if its sentences may be empty, or are longer or nested deeper than is possible.
+
+    `known` remembers what was found of the parts, by their ids; they must live as long as it does."""
+    try:
+        shortest, longest, depth = _extent(expression, known)
+    except RecursionError:
+        shortest, longest, depth = 1, 1, MAX_DEPTH + 1
+    if shortest == 0:
+        raise GrammarError(f"{what} may be empty: all of its parts are optional")
+    if longest > MAX_LETTERS:
+        raise GrammarError(f"{what} may have more than {MAX_LETTERS:,} letters")
+    if depth > MAX_DEPTH:
+        raise GrammarError(f"{what}: its parts are nested too deeply")
+
+
+def _extent(expression: Expression | ValueList, known: dict[int, Extent]) -> Extent:
+    if isinstance(expression, Text):
+        letters = len(expression.text.strip())
+        return letters, max(letters, len(expression.text)), 0
+    if isinstance(expression, Slot):
+        return _extent(expression.values, known)
+    if isinstance(expression, Wildcard):
+        return 1, 1, 0
+    if id(expression) not in known:
+        is_list = isinstance(expression, ValueList)
+        parts = [form for form, _ in expression.values] if is_list else expression.items  # type: ignore[union-attr]
+        shortest, longest, depths = zip(*(_extent(part, known) for part in parts or [Text("")]), strict=True)
+        depth = max(depths) + 1
+        one_after_the_other = isinstance(expression, Sequence)
+        known[id(expression)] = ((sum(shortest), sum(longest), depth) if one_after_the_other
+                                 else (min(shortest), max(longest), depth))
+    return known[id(expression)]
 
 
 def has_wildcard(expression: Expression) -> bool:

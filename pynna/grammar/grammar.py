@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pynna import _core
-from pynna.errors import GrammarError
+from pynna.errors import GrammarError, StateError
 
 from . import jsgf, yaml_file
 from .automaton import Automaton, Builder
@@ -21,6 +22,9 @@ from .spoken import normalise
 
 CAR_GRAMMAR = Path(__file__).parent / "data" / "car.yaml"
 """The sentence file of a car's assistant; an example to start from."""
+
+FEW_STATES, MAX_STATES = 1 << 16, 2_000_000
+"""Room for a grammar's states while it is put together: at first, and at most."""
 
 __all__ = ["CAR_GRAMMAR", "Grammar", "Match", "Sentence"]
 
@@ -244,7 +248,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            A letter that the labels lack, or more than a million states.
+            A letter that the labels lack, or more than two million states on the way to the automaton.
         """
         key = tuple(labels)
         if key not in self._automata:
@@ -260,25 +264,29 @@ class Grammar:
         return self._graphs[key]
 
     def _compile(self, labels: tuple[str, ...]) -> Automaton:
-        builder = Builder({text: i for i, text in enumerate(labels) if text})
-        any_then = builder.free(builder.end)
-        end = builder.union(builder.end, any_then) if self._filler[1] else builder.end
-        start = -1
-        for template in self._templates:
-            state = builder.build(template.expression, end)
-            start = state if start < 0 else builder.union(start, state)
-        start = self._before_sentences(builder, start)
-        automaton = builder.automaton(start)
+        alphabet = {text: i for i, text in enumerate(labels) if text}
+        for max_states in (FEW_STATES, MAX_STATES):
+            with contextlib.suppress(StateError):  # no room for it: again, with more
+                automaton = self._build(Builder(alphabet, max_states))
+                break
+        else:
+            raise GrammarError(
+                f"{self._file or 'the grammar'}: it takes more than {MAX_STATES:,} states to put it together; split it, "
+                "or make its lists shorter: fewer lists at the beginnings of sentences help most"
+            )
         if automaton.is_final[automaton.start]:
             raise GrammarError(f"{self._file}: a sentence may be empty: all of its parts are optional")
         return automaton
 
-    def _before_sentences(self, builder: Builder, start: int) -> int:
-        with_wake = start
-        for i, word in enumerate(self._wake_words):
-            state = builder.text(word + " ", start)
-            with_wake = state if i == 0 and self._wake_word_required else builder.union(with_wake, state)
-        return builder.union(with_wake, builder.free(with_wake)) if self._filler[0] else with_wake
+    def _build(self, builder: Builder) -> Automaton:
+        end = builder.end
+        if self._filler[1]:
+            end = builder.union((end, builder.free(end)))
+        start = builder.union(builder.build(template.expression, end) for template in self._templates)
+        if self._wake_words:
+            with_wake = [builder.text(word + " ", start) for word in self._wake_words]
+            start = builder.union(with_wake if self._wake_word_required else [*with_wake, start])
+        return builder.automaton(builder.union((start, builder.free(start))) if self._filler[0] else start)
 
     # ---- what it does ----------------------------------------------------------------------------------------------
 
@@ -380,8 +388,11 @@ def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at
         raise GrammarError(f"{at}intent {name!r} has no `data:` with `sentences:`")
     for block in blocks:
         sentences = block.get("sentences") if isinstance(block, Mapping) else None
-        if not isinstance(sentences, list) or not sentences or not all(isinstance(s, str) for s in sentences):
+        if not isinstance(sentences, list) or not sentences:
             raise GrammarError(f"{at}intent {name!r}: `sentences:` must be a list of sentence templates")
+        wrong = [sentence for sentence in sentences if not isinstance(sentence, str)]
+        if wrong:
+            raise GrammarError(f"{at}intent {name!r}: {wrong[0]!r} among its `sentences:` is no text; in quotes it is one")
         slots = block.get("slots") or {}
         if not isinstance(slots, Mapping):
             raise GrammarError(f"{at}intent {name!r}: `slots:` must hold names and values")
@@ -393,20 +404,21 @@ def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at
                 _section(block, "expansion_rules", scope.file),
                 scope,
             )
-        reply = _reply(responses.get(name), block.get("response"))
+        reply = _reply(responses.get(name), block.get("response"), f"{at}intent {name!r}")
         for sentence in sentences:
-            expression = inner.expression(sentence)
+            expression = inner.sentence(sentence)
             yield Template(name, expression, {str(k): _value_of(v) for k, v in slots.items()}, reply)
 
 
-def _reply(of_intent: Any, key: Any) -> str:
+def _reply(of_intent: Any, key: Any, what: str) -> str:
     """The reply's text: by its key, the intent's default, or the key itself as a text."""
     if isinstance(of_intent, Mapping):
-        found = of_intent.get(key if key is not None else "default")
-        return str(found if found is not None else key or "")
-    if key is not None:
-        return str(key)
-    return str(of_intent or "")
+        found = of_intent.get(key if key is not None else "default", key)
+    else:
+        found = of_intent if key is None else key
+    if isinstance(found, (list, Mapping)):
+        raise GrammarError(f"{what}: its reply must be a text, not {found!r}")
+    return "" if found is None else str(found)
 
 
 def _fill(reply: str, slots: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pynna.errors import GrammarError
 
-from .expression import Alternative, Expression, Sequence, Slot, Text, ValueList
+from .expression import Alternative, Expression, Extent, Sequence, Slot, Text, ValueList, check
 from .spoken import normalise
 
 MOST_REPEATS = 4
@@ -67,6 +67,7 @@ class _Parser:
         self.bodies: dict[str, int] = {}
         self.made: dict[str, Expression] = {}
         self.open: list[str] = []
+        self.extents: dict[int, Extent] = {}
 
     def _peek(self) -> _Token:
         if self.at < len(self.tokens):
@@ -103,6 +104,8 @@ class _Parser:
             token = self._next() if is_public else token
             if token.kind != "rule":
                 raise self._fail(token, "a rule's <name>")
+            if token.text in self.bodies:
+                raise GrammarError(f"{self.file}:{token.line}: the rule {token.text} is there twice")
             self._expect("=")
             self.bodies[token.text] = self.at
             if is_public:
@@ -113,7 +116,16 @@ class _Parser:
             self._next()
         if not public:
             raise GrammarError(f"{self.file}: there is no public rule")
-        return [(name[1:-1], self._rule(_Token("rule", name, 0))) for name in public]
+        return [(name[1:-1], self._public(name)) for name in public]
+
+    def _public(self, name: str) -> Expression:
+        what = f"{self.file}:{self.tokens[self.bodies[name] - 1].line}: the rule {name}"
+        try:
+            expression = self._rule(_Token("rule", name, 0))
+        except RecursionError:
+            raise GrammarError(f"{what}: its parts are nested too deeply") from None
+        check(expression, self.extents, what)
+        return expression
 
     def _rule(self, token: _Token) -> Expression:
         name = token.text

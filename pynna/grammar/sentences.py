@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,13 +13,14 @@ from hassil.parser import ParseError
 
 from pynna.errors import GrammarError
 
-from .expression import Alternative, Expression, Sequence, Slot, Text, ValueList, Wildcard
+from .expression import Alternative, Expression, Extent, Sequence, Slot, Text, ValueList, Wildcard, check
 from .spoken import normalise, number_words
 
 WILDCARD = object()
 """In place of a list's values: free speech."""
 
-MAX_RANGE = 100_000
+MAX_RANGE, MAX_PERMUTED = 100_000, 5
+_TEMPLATE = re.compile(r"[(\[{<|\\]")
 _FRACTIONS: dict[str | None, tuple[float, ...]] = {
     None: (), "halves": (0.5,), "tenths": tuple(i / 10 for i in range(1, 10)),
 }  # fmt: skip
@@ -30,14 +32,20 @@ def where(text: Any, file: str) -> str:
     return f"{file}:{line}: " if line else f"{file}: " if file else ""
 
 
+def short(text: Any) -> str:
+    """A text in quotes, as a message can tell it."""
+    text = str(text)
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
 def parse(template: str, file: str) -> parsed.Expression:
     """A template's parse tree."""
     try:
         return parse_sentence(str(template)).expression
-    except (ParseError, HassilError, AssertionError, ValueError, IndexError) as error:
+    except (ParseError, HassilError, AssertionError, ValueError, IndexError, RecursionError):
         raise GrammarError(
-            f"{where(template, file)}{str(template)!r} is no sentence template: {error}; brackets come in "
-            "pairs: (one|other), [optional], {list}, <rule>"
+            f"{where(template, file)}{short(template)} is no sentence template; brackets come in pairs, with something "
+            "in them: (one|other), [optional], {list}, <rule>"
         ) from None
 
 
@@ -52,6 +60,18 @@ class Scope:
         self._made_lists: dict[str, ValueList | object] = {}
         self._made_rules: dict[str, Expression] = {}
         self._open: list[str] = []
+        self._open_lists: list[str] = []
+        self._extents: dict[int, Extent] = {}
+
+    def sentence(self, template: str) -> Expression:
+        """The expression of a sentence's template, its length checked."""
+        what = f"{where(template, self.file)}{short(template)}"
+        try:
+            expression = self.expression(template)
+        except RecursionError:
+            raise GrammarError(f"{what}: its parts are nested too deeply") from None
+        check(expression, self._extents, what)
+        return expression
 
     def expression(self, template: str) -> Expression:
         """The expression of a template."""
@@ -67,6 +87,11 @@ class Scope:
         assert isinstance(item, parsed.Group)
         items = tuple(self._convert(i, source) for i in item.items)
         if isinstance(item, parsed.Permutation):
+            if len(items) > MAX_PERMUTED:
+                raise GrammarError(
+                    f"{where(source, self.file)}{short(source)} has a permutation of {len(items)} parts; at most "
+                    f"{MAX_PERMUTED} are possible"
+                )
             return _permutation(items)
         if isinstance(item, parsed.Alternative):
             return Alternative(items)
@@ -87,12 +112,18 @@ class Scope:
         if name not in self.lists:
             if self.outer is None:
                 raise GrammarError(
-                    f"{where(source, self.file)}{str(source)!r} names the list {{{name}}}, which is not there"
+                    f"{where(source, self.file)}{short(source)} names the list {{{name}}}, which is not there"
                     f"; there {_are(self.lists, 'list')}"
                 )
             return self.outer.values(name, source)
+        if name in self._open_lists:
+            raise GrammarError(f"{where(source, self.file)}the list {name!r} contains itself")
         if name not in self._made_lists:
-            self._made_lists[name] = self._list(name, self.lists[name])
+            self._open_lists.append(name)
+            try:
+                self._made_lists[name] = self._list(name, self.lists[name])
+            finally:
+                self._open_lists.pop()
         return self._made_lists[name]
 
     def _list(self, name: str, spec: Any) -> ValueList | object:
@@ -104,34 +135,39 @@ class Scope:
         values = spec.get("values") if isinstance(spec, Mapping) else spec
         if not isinstance(values, Iterable) or isinstance(values, (str, Mapping)):
             raise GrammarError(f"{at}list {name!r} needs `values:`, `range:` or `wildcard: true`")
-        made: list[tuple[Expression, Any]] = []
-        for value in values:
-            spoken, out = (
-                (value.get("in"), value.get("out", value.get("in"))) if isinstance(value, Mapping) else (value, value)
-            )
-            if spoken is None or isinstance(spoken, (list, Mapping)):
-                raise GrammarError(
-                    f"{where(spoken, self.file) if spoken else at}list {name!r}: a value is a text, or "
-                    f"`in:` a text and `out:` what it stands for, not {value!r}"
-                )
-            made.append((_plain(self._template(spoken)), _out(out)))
+        made = [self._value(value, name, at) for value in values]
         if not made:
             raise GrammarError(f"{at}list {name!r} is empty")
         return ValueList(made)
 
-    def _template(self, spoken: Any) -> Expression:
-        if isinstance(spoken, (int, float)) and not isinstance(spoken, bool):
+    def _value(self, value: Any, name: str, at: str) -> tuple[Expression, Any]:
+        """A spoken form, and what it stands for."""
+        if isinstance(value, str):
+            return self._spoken(value, name, at), str(value)
+        if not isinstance(value, Mapping):
+            return self._spoken(value, name, at), value
+        spoken = value.get("in")
+        return self._spoken(spoken, name, at), _out(value.get("out", spoken))
+
+    def _spoken(self, spoken: Any, name: str, at: str) -> Expression:
+        if isinstance(spoken, str):
+            if _TEMPLATE.search(spoken):
+                return _plain(self.expression(spoken))
+            text = normalise(spoken).strip()
+            if text:
+                return Text(text, where(spoken, self.file))
+        elif isinstance(spoken, (int, float)) and not isinstance(spoken, bool):
             return Alternative(tuple(Text(words) for words in number_words(spoken)))
-        text = str(spoken)
-        if not set(text) & set("([{<|\\"):
-            return Text(normalise(text).strip(), where(spoken, self.file))
-        return self.expression(spoken)
+        raise GrammarError(
+            f"{where(spoken, self.file) if hasattr(spoken, 'line') else at}list {name!r}: a value is a text with letters, "
+            f"or `in:` a text and `out:` what it stands for, not {spoken!r}"
+        )
 
     def _rule(self, name: str, source: str) -> Expression:
         if name not in self.rules:
             if self.outer is None:
                 raise GrammarError(
-                    f"{where(source, self.file)}{str(source)!r} names the rule <{name}>, which is not there; "
+                    f"{where(source, self.file)}{short(source)} names the rule <{name}>, which is not there; "
                     f"there {_are(self.rules, 'rule')}"
                 )
             return self.outer._rule(name, source)
@@ -141,6 +177,9 @@ class Scope:
                 f"{where(self.rules[name], self.file)}the rule <{name}> contains itself: {chain}; its "
                 "sentences would never end"
             )
+        if not isinstance(self.rules[name], (str, int, float)):
+            at = where(next(key for key in self.rules if key == name), self.file)
+            raise GrammarError(f"{at}the rule <{name}> must be a sentence template, not {short(self.rules[name])}")
         if name not in self._made_rules:
             self._open.append(name)
             try:
@@ -154,10 +193,9 @@ def number_list(spec: Any, at: str) -> ValueList:
     """The numbers of a range, each as it is spoken."""
     if not isinstance(spec, Mapping) or not {"from", "to"} <= set(spec):
         raise GrammarError(f"{at}a range needs `from:` and `to:`, and may have `step:` and `fractions:`")
-    try:
-        first, last, step = (int(spec.get(key, 1)) for key in ("from", "to", "step"))
-    except (TypeError, ValueError):
-        raise GrammarError(f"{at}the range's from, to and step must be whole numbers") from None
+    first, last, step = (spec.get(key, 1) for key in ("from", "to", "step"))
+    if not all(type(number) is int for number in (first, last, step)):
+        raise GrammarError(f"{at}the range's from, to and step must be whole numbers, not {first!r}, {last!r}, {step!r}")
     if step < 1 or last < first or (last - first) // step > MAX_RANGE:
         raise GrammarError(
             f"{at}the range from {first} to {last} in steps of {step} is empty or of more than {MAX_RANGE:,} numbers"
@@ -166,6 +204,8 @@ def number_list(spec: Any, at: str) -> ValueList:
     if fractions not in _FRACTIONS:
         raise GrammarError(f"{at}fractions are {fractions!r}; halves or tenths are right")
     scale = spec.get("multiplier", 1)
+    if type(scale) not in (int, float):
+        raise GrammarError(f"{at}the range's multiplier is {scale!r}; a number is right")
     values: list[tuple[Expression, Any]] = []
     for whole in range(first, last + 1, step):
         for number in (whole, *(whole + fraction for fraction in _FRACTIONS[fractions] if whole < last)):
@@ -174,8 +214,6 @@ def number_list(spec: Any, at: str) -> ValueList:
 
 
 def _permutation(items: tuple[Expression, ...]) -> Expression:
-    if len(items) > 5:
-        raise GrammarError(f"a permutation of {len(items)} parts; at most 5 are possible")
     if len(items) < 2:
         return items[0]
     return Alternative(

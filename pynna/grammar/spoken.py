@@ -9,6 +9,7 @@ import unicodedata
 from unicode_rbnf import RbnfEngine
 
 _SIGNS = {"&": " and ", "%": " percent ", "+": " plus ", "@": " at ", "°": " degrees ", "’": "'"}
+_PLAIN = re.compile(r" ?[a-z']+(?: [a-z']+)* ?")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -35,6 +36,8 @@ def normalise(text: str) -> str:
     >>> normalise("Café  No. 21, please!")
     'cafe no twenty one please '
     """
+    if _PLAIN.fullmatch(text):
+        return text
     for sign, word in _SIGNS.items():
         text = text.replace(sign, word)
     text = _NUMBER.sub(

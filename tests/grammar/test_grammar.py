@@ -253,6 +253,10 @@ def test_jsgf():
         ("#JSGF V1.0;\npublic <a> = b", "the end of the file"),
         ("#JSGF V1.0;\npublic <a> = {x} b;", "is needed"),
         ('#JSGF V1.0;\npublic <a> = "b;', "not closed"),
+        ("#JSGF V1.0;\npublic <a> = b;\n<a> = c;", ":3: the rule <a> is there twice"),
+        ("#JSGF V1.0;\n\npublic <a> = [b];", ":3: the rule <a> may be empty"),
+        ("#JSGF V1.0;\npublic <a> = " + "(" * 5000 + "b" + ")" * 5000 + ";", ":2: the rule <a>: its parts are nested too deeply"),
+        ("#JSGF V1.0;\npublic <a> = " + "(" * 9 + "b" + ")*" * 9 + " c;", ":2: the rule <a> may have more than 10,000 letters"),
     ],
 )
 def test_wrong_jsgf_is_told(text, message):
@@ -293,8 +297,34 @@ HEAD = "intents:\n  A:\n    data:\n      - sentences:\n"
         (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 3, to: 1}}\n", "from 3 to 1"),
         (HEAD + "          - go {l}\nlists:\n  l: {range: {to: 1}}\n", "needs `from:` and `to:`"),
         (HEAD + "          - go {l}\nlists:\n  l: {range: {from: a, to: 1}}\n", "whole numbers"),
-        (HEAD + "          - go {l}\nlists:\n  l: {values: [{out: 3}]}\n", "`in:` a text"),
-        (HEAD + "          - (a;b;c;d;e;f) go\n", "permutation"),
+        (HEAD + "          - go {l}\nlists:\n  l: {values: [{out: 3}]}\n", "`in:` a text and `out:`"),
+        (HEAD + "          - (a;b;c;d;e;f) go\n", ":5: '(a;b;c;d;e;f) go' has a permutation of 6 parts"),
+        (HEAD + "          - go\n          - '[go] [on]'\n", ":6: '[go] [on]' may be empty"),
+        (HEAD + "          - '!!!'\n", ":5: '!!!' may be empty"),
+        (HEAD + "          - 5\n", "intent 'A': 5 among its `sentences:` is no text"),
+        (HEAD + "          - go {l}\nlists:\n  l:\n    values:\n      - '[up] {l}'\n", ":9: the list 'l' contains itself"),
+        (HEAD + "          - go {l}\nlists:\n  l:\n    values:\n      - up\n      - '?!'\n", ":10: list 'l': a value is a text with letters"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 0.5, to: 3}}\n", ":7: the range's from, to and step must be whole"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 0, to: 3, multiplier: x}}\n", ":7: the range's multiplier is 'x'"),
+        (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 0, to: 3, fractions: thirds}}\n", "fractions are 'thirds'"),
+        (HEAD + "          - go <r>\nexpansion_rules:\n  r: [a, b]\n", ":7: the rule <r> must be a sentence template"),
+        (HEAD + "          - go\nresponses: {A: [b]}\n", ":2: intent 'A': its reply must be a text"),
+        (HEAD + "          - <r30>\nexpansion_rules:\n  r0: a\n"
+         + "".join(f"  r{i}: <r{i - 1}> <r{i - 1}>\n" for i in range(1, 31)), ":5: '<r30>' may have more than 10,000 letters"),
+        (HEAD + f"          - {'a' * 10001}\n", "may have more than 10,000 letters"),
+        (HEAD + f"          - '{'[' * 300}a{']' * 300} b'\n", ":5: '[[["),
+        (HEAD + "          - " + "(" * 50000 + "\n", "no sentence template"),
+        ("a: " + "[" * 50000, ":1: nested more than 100 deep"),
+        ("a: 1\nb: 2\na: 3\n", ":3: the key 'a' is there twice"),
+        ("a: *b\n", ":1: there is no anchor &b before *b"),
+        ("a: &a [*a]\n", ":1: there is no anchor &a before *a"),
+        ("a: 1\n---\nb: 1\n", ":2: a second document"),
+        ("? [a]\n: b\n", ":1: a key must be"),
+        ("a: !x [b]\n", ":1: the tag !x"),
+        ("a: !!int b\n", ":1: 'b' is not what its tag"),
+        ("<<: b\n", "`<<` takes a mapping"),
+        ("a: b\nc: \x01\n", ":2: no YAML: "),
+        ("intents:\n\tA: 1\n", ":2: no YAML: "),
     ],
 )
 def test_wrong_files_are_told_with_line_and_word(text, message):
@@ -306,20 +336,45 @@ def test_letters_that_the_alphabet_lacks_are_told():
     g = Grammar.from_yaml(io.StringIO(HEAD + "          - stop\n          - go to 東京 now\n"))
     with pytest.raises(GrammarError, match=r":6: '東京': the model's alphabet has no '東'"):
         g.automaton(LABELS)
+    g = Grammar.from_yaml(io.StringIO(HEAD + "          - to {l}\nlists:\n  l:\n    values:\n      - home\n      - la 東 ab\n"))
+    with pytest.raises(GrammarError, match=r":10: '東': the model's alphabet has no '東'"):
+        g.automaton(LABELS)
+    with pytest.raises(GrammarError, match=r"'東': the model's alphabet has no '東'"):
+        grammar("go").with_wake_words(["hey 東"]).automaton(LABELS)
 
 
-def test_sentences_that_may_be_empty_are_refused():
-    with pytest.raises(GrammarError, match="may be empty"):
-        grammar("[go]").automaton(LABELS)
+def test_yaml_is_read_as_people_mean_it():
+    text = """
+intents:
+  Turn: &turn
+    data:
+      - sentences: ["turn it {state}", !!str 7]
+        slots: {a: on, b: true, c: 2.5, d: ~, e: 0x1f}
+  Again:
+    <<: *turn
+  Off: {<<: [*turn], sentences: [stop]}
+lists: {state: {values: [on, off, no, y]}}
+"""
+    g = Grammar.from_yaml(io.StringIO(text))
+    assert g.parse("turn it no").slots == {"state": "no", "a": "on", "b": True, "c": 2.5, "d": None, "e": 31}
+    assert (g.intents, g.lists) == (("Turn", "Again", "Off"), {"state": ["on", "off", "no", "y"]})
+    assert {"turn it off", "turn it y", "seven"} == accepted(g) - {"turn it on", "turn it no"}
+
+
+def test_what_could_be_read_in_many_ways_is_read_at_once():
+    g = grammar(" ".join(["[a]"] * 30) + " b {x} {y} {z}", lists={name: {"wildcard": True} for name in "xyz"})
+    assert g.parse("a " * 25 + "c") is None
+    assert g.parse("a " * 30 + "b " + "c " * 30).slots["x"] == "c"
 
 
 def test_a_grammar_without_bounds_is_refused(monkeypatch):
-    from pynna.grammar import automaton
-
-    monkeypatch.setattr(automaton.Builder.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr("pynna.grammar.grammar.FEW_STATES", 1000)
+    monkeypatch.setattr("pynna.grammar.grammar.MAX_STATES", 2000)
     names = [f"x{'abcdefghij'[i % 10]}{i}" for i in range(300)]
+    g = grammar("set {n} {n}", lists={"n": names})
+    assert 500 < g.automaton(LABELS).n_states < 1000  # too many for the first room, and few enough for the next
     with pytest.raises(GrammarError, match="more than 2,000 states"):
-        grammar(*(f"set {{n}} {{n}} {'abcdefghijk'[i]}" for i in range(11)), lists={"n": names}).automaton(LABELS)
+        grammar(*(f"set {'abcdefghijk'[i]} {{n}} {'abcdefghijk'[i]}" for i in range(11)), lists={"n": names}).automaton(LABELS)
 
 
 def test_no_file_is_told(tmp_path):
@@ -366,6 +421,26 @@ def test_two_hundred_templates_with_lists_of_a_thousand_stay_small():
     assert graph.n_bytes < 20e6
     assert g.automaton(LABELS).n_sentences() == 100 * 1000 * 4 + 100 * 1000
     assert g.parse(f"callers to {names[500]} now").slots == {"other": names[500]}
+
+
+def names(n, seed):
+    rng = random.Random(seed)
+    syllables = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+    made = set()
+    while len(made) < n:
+        made.add(" ".join("".join(rng.choices(syllables, k=rng.randint(2, 5))) for _ in range(rng.randint(1, 2))))
+    return sorted(made)
+
+
+@pytest.mark.parametrize("template", ["{name} WORD [now]", "{name} WORD {other}", "({name};WORD) {other}",
+                                      "[please] [can you] (WORD|be) [the] {other} [(and|or) {name}] [please]"])
+def test_lists_may_stand_anywhere(template):
+    words = names(60, 1)
+    lists = {"name": names(300, 2), "other": names(300, 3)}
+    g = grammar(*(template.replace("WORD", word) for word in words), lists=lists)
+    assert g.graph(LABELS).n_bytes < 2e6
+    for seed in range(20):
+        assert accepts(g.automaton(LABELS), g.sample(random.Random(seed)).text)
 
 
 def test_the_package_shows_it():
