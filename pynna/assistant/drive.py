@@ -47,6 +47,7 @@ class Drive:
         self.way = [self.city.middle, self.city.neighbours[self.city.middle][0]]
         self._along = 0.0  # metres since way[0]
         self.destination = ""
+        self._end = self.way[1]  # the crossing of the destination
         self._energy = 0.0  # kWh since the start
         self._start = self.odometer
 
@@ -111,7 +112,7 @@ class Drive:
 
     def way_to(self, place: str) -> tuple[float, float]:
         """To a place: km and minutes."""
-        return self._measure([self.way[0], *self.city.route(self.way[1], self.city.find(place))])
+        return self._measure([self.way[0], *self.city.route(self.way[1], self.city.find(place, self.way[1]))])
 
     def turn(self, side: str) -> bool:
         """Turns left or right at the next crossing, if a street goes there."""
@@ -121,7 +122,7 @@ class Drive:
             turn = math.atan2(*(self.city.nodes[n] - self.city.nodes[b])[::-1]) - ahead
             turn = (turn + math.pi) % (2 * math.pi) - math.pi
             if n != a and abs(turn) > 0.5 and (turn > 0) == (side == "left"):
-                self.way, self.destination = [a, b, n], ""
+                self.way = [a, b, n, *(self.city.route(n, self._end)[1:] if self.destination else ())]
                 return True
         return False
 
@@ -136,7 +137,8 @@ class Drive:
             return
         self.destination = place
         if place:
-            self.way = [self.way[0], *self.city.route(self.way[1], self.city.find(place))]
+            self._end = self.city.find(place, self.way[1])
+            self.way = [self.way[0], *self.city.route(self.way[1], self._end)]
         else:
             self.way = self.way[:2]
 
