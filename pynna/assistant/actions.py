@@ -551,6 +551,8 @@ def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
     place = slots.get("window_place")
     if place is None:
         return WINDOWS if "windows" in text.split() else WINDOWS[:1]
+    if place == "all" or place in WINDOWS:  # as it is clicked
+        return WINDOWS if place == "all" else (place,)
     if place in ("driver", "passenger"):
         return ("front left",) if place == "driver" else ("front right",)
     chosen = tuple(name for name in WINDOWS if place in name.split())

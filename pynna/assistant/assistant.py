@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pynna.assistant.actions import ACTIONS, PASSING, Scene, further, named
+from pynna.assistant.actions import ACTIONS, PASSING, Scene, further, named, playing
 from pynna.assistant.car import BOUNDS, Car
 from pynna.assistant.drive import Drive
 from pynna.errors import ArgumentError, GrammarError
@@ -174,7 +174,7 @@ class Assistant:
     def as_dict(self) -> dict[str, Any]:
         """Car and drive as JSON can hold them."""
         with self._lock:
-            return {"car": self.car.as_dict(), "drive": self.drive.as_dict(self.car)}
+            return {"car": self.car.as_dict(), "drive": self.drive.as_dict(self.car), "playing": playing(self.car)}
 
 
 def _changes(before: Car, after: Car) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from aiohttp import WSMsgType, web
 from prometheus_client import generate_latest
 
 from pynna.assistant.assistant import Assistant, Outcome
+from pynna.assistant.car import TIRES
 from pynna.assistant.engine import Engine, Microphone
+from pynna.assistant.examples import EXAMPLES
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
@@ -204,8 +206,12 @@ class Server:
         return web.json_response(self.assistant.drive.city.as_dict())
 
     async def _sentences(self, request: web.Request) -> web.Response:
-        """An example of each intent."""
-        return web.json_response(self.assistant.grammar.examples())
+        """Examples of what can be said, by family, and the values of the lists."""
+        grammar = self.assistant.grammar
+        examples = {family: [text for text in texts if grammar.parse(text)] for family, texts in EXAMPLES.items()}
+        if not any(examples.values()):  # another sentence file
+            examples = {"": list(grammar.examples().values())}
+        return web.json_response({"examples": examples, "lists": grammar.lists})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "model": self.model.name, "sessions": len(self._sessions),
@@ -230,7 +236,7 @@ class Server:
                 door.keep()
             await socket.prepare(request)
             self._send(session, {"type": "hello", "name": session.name, "model": self.model.name,
-                                 "rate": self.model.sample_rate, **self.assistant.as_dict()})
+                                 "rate": self.model.sample_rate, "tires": TIRES, **self.assistant.as_dict()})
             writer = asyncio.create_task(session.write())
             await self._read(session)
         finally:

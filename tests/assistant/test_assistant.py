@@ -16,6 +16,7 @@ from pynna.assistant import Assistant, Car, Drive
 from pynna.assistant.actions import ACTIONS
 from pynna.assistant.car import BOUNDS, VIEWS
 from pynna.assistant.city import City
+from pynna.assistant.examples import EXAMPLES
 
 GRAMMAR = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
 NOON = datetime(2024, 5, 6, 12, 0)
@@ -310,3 +311,12 @@ def test_a_reminder_is_told_on_arrival(assistant):
 ])
 def test_replies(assistant, command, reply):
     assert assistant.read(command).reply == reply
+
+
+def test_the_examples_show_each_intent():
+    intents = {}
+    for sentence in (sentence for family in EXAMPLES.values() for sentence in family):
+        match = GRAMMAR.parse(sentence)
+        assert match is not None, sentence
+        intents[match.intent] = sentence
+    assert set(intents) == set(GRAMMAR.intents)
