@@ -14,6 +14,7 @@ COMMANDS = {
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
+    "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }
 

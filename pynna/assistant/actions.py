@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from pynna.assistant.car import SEATS, STATIONS, TIRES, TRACKS, VIEWS, WINDOWS, ZONES, Car
+from pynna.assistant.car import BOUNDS, SEATS, STATIONS, TIRES, TRACKS, VIEWS, WINDOWS, ZONES, Car
 from pynna.assistant.drive import Drive
 
 Answer: TypeAlias = tuple[Car, str]
@@ -46,8 +46,35 @@ ACTIONS: dict[str, Action] = {}
 _PAIRS = (("VolumeUp", "VolumeDown"), ("TemperatureUp", "TemperatureDown"), ("ZoomIn", "ZoomOut"),
           ("MediaNext", "MediaPrevious"), ("RadioNext", "RadioPrevious"))
 
-OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
-"""The actions that `More` repeats, and what `Less` does after each."""
+_OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+
+_SLOT_PAIRS = (("up", "down"), ("forward", "back"), ("forward", "backward"), ("faster", "slower"))
+
+_OPPOSITE_SLOT = {a: b for pair in reversed(_SLOT_PAIRS) for a, b in (pair, pair[::-1])}
+
+_STEPS = {"ChargingLimit": 5, "CruiseSet": 5, "FanSpeed": 1, "WindowOpen": 25, "BrightnessSet": 10}
+
+PASSING = frozenset(("Help", "TimeTell", "DateTell", "WeatherTell", "SpeedTell", "Repeat"))
+"""Questions in between, after which `More` still knows what was meant."""
+
+
+def further(intent: str, slots: Mapping[str, Any], more: bool) -> tuple[str, dict[str, Any]] | None:
+    """What "more" or "less" means after a command: an intent and its slots, or None where it means nothing."""
+    if intent in _OPPOSITE:
+        return (intent if more else _OPPOSITE[intent]), dict(slots)
+    if intent in ("VolumeSet", "TemperatureSet"):
+        zone = {name: value for name, value in slots.items() if name == "zone"}
+        return intent.replace("Set", "Up" if more else "Down"), zone
+    if intent == "WindowClose":
+        return further("WindowOpen", slots, not more)
+    if intent in _STEPS:
+        at = {name: value for name, value in slots.items() if name == "window_place"}
+        less = slots.get("direction") == "down"  # of the brightness
+        return intent, {**at, "change": _STEPS[intent] * (1 if more != less else -1)}
+    for name in ("direction", "change"):
+        if slots.get(name) in _OPPOSITE_SLOT:
+            return intent, {**slots, name: slots[name] if more else _OPPOSITE_SLOT[slots[name]]}
+    return None
 
 
 def _on(*intents: str) -> Callable[[Action], Action]:
@@ -74,6 +101,21 @@ def warmth(celsius: float, car: Car) -> str:
     """A temperature in the driver's degrees."""
     value = celsius * 9 / 5 + 32 if car.degrees == "fahrenheit" else celsius
     return f"{value:.1f}".removesuffix(".0") + " degrees"
+
+
+def celsius(degrees: float, car: Car, *, apart: bool = False) -> float:
+    """A temperature, or how far two are apart, that is told in the driver's degrees."""
+    return (degrees - (0 if apart else 32)) * 5 / 9 if car.degrees == "fahrenheit" else float(degrees)
+
+
+_COMMON = ("home", "work", "school", "mom", "mum", "dad", "roadside assistance", "usb", "bluetooth", "phone", "radio")
+
+
+def named(name: str) -> str:
+    """A place, a contact or a source as it is written: Anna, Victoria Road, but "the airport"."""
+    if name in _COMMON or name.startswith(("the ", "my ")):
+        return {"usb": "USB", "bluetooth": "Bluetooth"}.get(name, name)
+    return name.title()
 
 
 def clock(when: datetime) -> str:
@@ -122,7 +164,7 @@ def playing(car: Car) -> str:
     if not car.playing:
         return "Nothing is playing"
     if car.source == "radio":
-        return f"{car.station.capitalize()}, {car.frequency:.1f}"
+        return f"{car.station.capitalize()}, {car.frequency:.1f}" if car.station else f"{car.frequency:.1f} FM"
     return TRACKS[car.track % len(TRACKS)] + (f", {car.genre}" if car.genre else "")
 
 
@@ -138,7 +180,8 @@ def _media_play(scene: Scene) -> Answer:
         return _play(car, source="radio", station=f"{genre} radio")
     if genre:
         return _play(car, source="usb", genre=genre, track=sum(map(ord, genre)) % len(TRACKS))
-    return _play(car, source=car.source if scene.text == "play" and car.source != "radio" else "usb")
+    tracks = {"music", "song", "track", "playlist", "podcast", "audiobook"} & set(scene.text.split())
+    return _play(car, source="usb" if tracks and car.source == "radio" else car.source)
 
 
 @_on("MediaPause")
@@ -197,7 +240,7 @@ def _tune(car: Car, step: int) -> Answer:
 def _radio_tune(scene: Scene) -> Answer:
     slots = scene.slots
     if "frequency" in slots:
-        return _play(scene.car, source="radio", station="f m", frequency=float(slots["frequency"]))
+        return _play(scene.car, source="radio", station="", frequency=float(slots["frequency"]))
     station = slots["station"]
     return _play(scene.car, source="radio", station=station, frequency=_frequency(station))
 
@@ -214,7 +257,7 @@ def _radio_previous(scene: Scene) -> Answer:
 
 @_on("SourceSet")
 def _source_set(scene: Scene) -> Answer:
-    return _play(scene.car, source=scene.slots["source"])[0], f"Switched to {scene.slots['source']}"
+    return _play(scene.car, source=scene.slots["source"])[0], f"Switched to {named(scene.slots['source'])}"
 
 
 # ---- battery, charging, trip -----------------------------------------------------------------
@@ -251,7 +294,8 @@ def _charging_stop(scene: Scene) -> Answer:
 
 @_on("ChargingLimit")
 def _charging_limit(scene: Scene) -> Answer:
-    car = scene.car.changed(view="battery", charge_limit=scene.slots["level"])
+    level = scene.car.charge_limit + scene.slots["change"] if "change" in scene.slots else scene.slots["level"]
+    car = scene.car.changed(view="battery", charge_limit=level)
     return car, f"Charging up to {car.charge_limit} percent"
 
 
@@ -299,7 +343,7 @@ def _route(scene: Scene, place: str) -> Answer:
     km, minutes = scene.drive.way_to(place)
     car = scene.car.changed(view="navigation", destination=place, zoom=scene.car.zoom)
     there = clock(scene.now + timedelta(minutes=minutes))
-    return car, f"To {place}: {distance(km, car)}, there at {there}"
+    return car, f"To {named(place)}: {distance(km, car)}, there at {there}"
 
 
 @_on("RouteTo")
@@ -341,18 +385,22 @@ def _position(scene: Scene) -> Answer:
 @_on("TurnAdd")
 def _turn(scene: Scene) -> Answer:
     turned = scene.drive.turn(scene.slots["side"])
-    car = scene.car.changed(view="navigation", destination="")
+    car = scene.car.changed(view="navigation")
     return car, f"Turning {scene.slots['side']}" if turned else f"No street goes {scene.slots['side']} there"
+
+
+def _zoom(car: Car, by: int) -> Car:
+    return car.changed(view="navigation", zoom=car.zoom + by)
 
 
 @_on("ZoomIn")
 def _zoom_in(scene: Scene) -> Answer:
-    return scene.car.changed(view="navigation", zoom=scene.car.zoom + 1), "Zooming in"
+    return _zoom(scene.car, 1), "Zooming in" if scene.car.zoom < BOUNDS["zoom"][1] else "That is as near as it gets"
 
 
 @_on("ZoomOut")
 def _zoom_out(scene: Scene) -> Answer:
-    return scene.car.changed(view="navigation", zoom=scene.car.zoom - 1), "Zooming out"
+    return _zoom(scene.car, -1), "Zooming out" if scene.car.zoom > BOUNDS["zoom"][0] else "That is all of the map"
 
 
 # ---- phone -----------------------------------------------------------------------------------
@@ -361,7 +409,7 @@ def _zoom_out(scene: Scene) -> Answer:
 def _call(car: Car, contact: str) -> Answer:
     if not contact:
         return car.changed(view="phone"), "Nobody was called yet"
-    return car.changed(view="phone", call=contact, last_call=contact, ringing=False), f"Calling {contact}"
+    return car.changed(view="phone", call=contact, last_call=contact, ringing=False), f"Calling {named(contact)}"
 
 
 @_on("Call")
@@ -399,7 +447,8 @@ def _messages(scene: Scene) -> Answer:
 
 @_on("MessageSend")
 def _message(scene: Scene) -> Answer:
-    return scene.car.changed(view="phone"), f"I told {scene.slots['contact']} that you are on the way"
+    contact = scene.slots["contact"]
+    return scene.car.changed(view="phone", told=contact), f"I tell {named(contact)} that you are on the way"
 
 
 # ---- climate ---------------------------------------------------------------------------------
@@ -412,10 +461,20 @@ def _zones(slots: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _temperature(scene: Scene, change: float | None) -> Answer:
     car, zones = scene.car, _zones(scene.slots)
-    wished = {z: float(scene.slots["temperature"]) if change is None else car.temperature[z] + change for z in zones}
+    if change is None:
+        wished = dict.fromkeys(zones, celsius(scene.slots["temperature"], car))
+    else:
+        by = celsius(change, car, apart=True)
+        wished = {zone: round(car.temperature[zone] + by, 2) for zone in zones}
     car = car.changed(view="climate", climate=True, temperature=wished)
     where = scene.slots.get("zone", "cabin")
-    return car, f"{where.capitalize()} {warmth(car.temperature[zones[0]], car)}"
+    least, most = (warmth(pick(car.temperature[zone] for zone in zones), car) for pick in (min, max))
+    told = most if least == most else f"{least.removesuffix(' degrees')} to {most}"
+    return car, f"{where.capitalize()} {told}"
+
+
+def _amount(scene: Scene) -> float:
+    return float(scene.slots.get("amount", 0.5 if scene.small else 1.0))
 
 
 @_on("TemperatureSet")
@@ -425,12 +484,12 @@ def _temperature_set(scene: Scene) -> Answer:
 
 @_on("TemperatureUp")
 def _temperature_up(scene: Scene) -> Answer:
-    return _temperature(scene, scene.slots.get("amount", 0.5 if scene.small else 1.0))
+    return _temperature(scene, _amount(scene))
 
 
 @_on("TemperatureDown")
 def _temperature_down(scene: Scene) -> Answer:
-    return _temperature(scene, -scene.slots.get("amount", 0.5 if scene.small else 1.0))
+    return _temperature(scene, -_amount(scene))
 
 
 @_on("TemperatureTell")
@@ -446,7 +505,7 @@ def _air_conditioning(scene: Scene) -> Answer:
 
 @_on("FanSpeed")
 def _fan(scene: Scene) -> Answer:
-    level = scene.slots["level"]
+    level = scene.car.fan + scene.slots["change"] if "change" in scene.slots else scene.slots["level"]
     level = {"low": 2, "medium": 5, "high": 8, "maximum": 9}.get(level, level)
     car = scene.car.changed(view="climate", climate=True, fan=int(level))
     return car, f"Fan {car.fan}"
@@ -492,6 +551,8 @@ def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
     place = slots.get("window_place")
     if place is None:
         return WINDOWS if "windows" in text.split() else WINDOWS[:1]
+    if place == "all" or place in WINDOWS:  # as it is clicked
+        return WINDOWS if place == "all" else (place,)
     if place in ("driver", "passenger"):
         return ("front left",) if place == "driver" else ("front right",)
     chosen = tuple(name for name in WINDOWS if place in name.split())
@@ -501,13 +562,17 @@ def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
 def _move_windows(scene: Scene, level: int, done: str) -> Answer:
     names = _windows(scene.slots, scene.text)
     car = scene.car.changed(view="body", windows=dict.fromkeys(names, level))
-    which = "all windows" if names == WINDOWS else " and ".join(names) + (" window" if len(names) == 1 else " windows")
+    which = "all windows" if names == WINDOWS else "the " + " and ".join(names) + " window" + "s" * (len(names) > 1)
     return car, f"{done} {which}"
 
 
 @_on("WindowOpen")
 def _window_open(scene: Scene) -> Answer:
-    return _move_windows(scene, scene.slots.get("level", 100), "Opening")
+    if "change" not in scene.slots:
+        return _move_windows(scene, scene.slots.get("level", 100), "Opening")
+    by = scene.slots["change"]
+    level = scene.car.windows[_windows(scene.slots, scene.text)[0]] + by
+    return _move_windows(scene, level, "Opening" if by > 0 else "Closing")
 
 
 @_on("WindowClose")
@@ -580,7 +645,7 @@ def _mirrors(scene: Scene) -> Answer:
 def _tires(scene: Scene) -> Answer:
     low, high = min(TIRES), max(TIRES)
     if scene.car.units == "imperial":
-        return scene.car.changed(view="body"), f"{low * 14.504:.0f} to {high * 14.504:.0f} p s i"
+        return scene.car.changed(view="body"), f"{low * 14.504:.0f} to {high * 14.504:.0f} PSI"
     return scene.car.changed(view="body"), f"{low} to {high} bar"
 
 
@@ -610,7 +675,10 @@ def _lane_assist(scene: Scene) -> Answer:
 @_on("CruiseSet")
 def _cruise(scene: Scene) -> Answer:
     speed = scene.slots.get("speed")
-    if speed is None:
+    if "change" in scene.slots:
+        step = scene.slots["change"] * (1.609344 if scene.car.units == "imperial" else 1.0)
+        speed = (scene.car.cruise or scene.drive.speed) + step
+    elif speed is None:
         speed = scene.drive.speed
     elif "miles" in scene.text.split() or ("kilometers" not in scene.text.split() and scene.car.units == "imperial"):
         speed = speed * 1.609344
@@ -662,7 +730,7 @@ def _speed(scene: Scene) -> Answer:
 
 @_on("BrightnessSet")
 def _brightness(scene: Scene) -> Answer:
-    step = {"up": 15, "down": -15}.get(scene.slots.get("direction", ""), 0)
+    step = scene.slots.get("change", {"up": 15, "down": -15}.get(scene.slots.get("direction", ""), 0))
     car = scene.car.changed(brightness=scene.slots.get("level", scene.car.brightness + step))
     return car, f"Brightness {car.brightness} percent"
 
@@ -693,9 +761,17 @@ def _timer(scene: Scene) -> Answer:
         f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(scene.now + timedelta(minutes=minutes))}")
 
 
+@_on("TimerCancel")
+def _timer_cancel(scene: Scene) -> Answer:
+    return scene.car.changed(timer=None), "There is no timer" if scene.car.timer is None else "Timer cancelled"
+
+
 @_on("Reminder")
 def _reminder(scene: Scene) -> Answer:
-    return scene.car.changed(reminder=scene.slots["task"]), f"I will remind you to {scene.slots['task']}"
+    task = scene.slots["task"]
+    if not isinstance(task, str):
+        raise ValueError(f"task is {task!r}; words are right")
+    return scene.car.changed(reminder=task[:80]), f"When we arrive I remind you to {task[:80]}"
 
 
 @_on("Help")

@@ -70,6 +70,7 @@ class Car:
     zoom: int = 3
     call: str = ""  # whom the driver talks with
     ringing: bool = False
+    told: str = ""  # who was sent a message, and calls back
     last_call: str = ""
     temperature: MappingProxyType[str, float] = _each(ZONES, 21.0)
     climate: bool = True

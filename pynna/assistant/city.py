@@ -17,6 +17,8 @@ BLOCK = 180.0
 AVENUE = 4
 """Every so many streets is an avenue, which is faster."""
 
+_BRANCHES = 24  # of a kind of place, such as charging stations
+
 _SPEEDS = {"street": 50.0, "avenue": 70.0}
 
 
@@ -74,10 +76,13 @@ class City:
         """km/h that is allowed there."""
         return _SPEEDS[self.streets[a, b]]
 
-    def find(self, place: str) -> int:
-        """Where a place is: always the same crossing for a name."""
+    def find(self, place: str, here: int | None = None) -> int:
+        """Where a place is: always the same crossing for a name; of "the nearest ..." the one that is, from `here`."""
         reached = [n for n in self.neighbours if np.isfinite(self._from_middle[n])]
-        return random.Random("place " + place).choice(reached)
+        rng = random.Random("place " + place)
+        if here is None or not place.startswith("the nearest "):
+            return rng.choice(reached)
+        return min((n for n in rng.sample(reached, _BRANCHES) if n != here), key=lambda n: self.length(here, n))
 
     @property
     def middle(self) -> int:

@@ -47,6 +47,7 @@ class Drive:
         self.way = [self.city.middle, self.city.neighbours[self.city.middle][0]]
         self._along = 0.0  # metres since way[0]
         self.destination = ""
+        self._end = self.way[1]  # the crossing of the destination
         self._energy = 0.0  # kWh since the start
         self._start = self.odometer
 
@@ -81,6 +82,25 @@ class Drive:
             return 0.0, 0.0
         return self._measure(self.way)
 
+    @property
+    def next_turn(self) -> tuple[str, float]:
+        """What comes next on a route, and in how many metres: "left", "right", "arrive"; "" without a route."""
+        if not self.destination:
+            return "", 0.0
+        metres = self.city.length(*self.way[:2]) - self._along
+        for a, b, c in zip(self.way, self.way[1:], self.way[2:], strict=False):
+            turn = self._angle(a, b, c)
+            if abs(turn) > 0.5:
+                return "left" if turn > 0 else "right", metres
+            metres += self.city.length(b, c)
+        return "arrive", metres
+
+    def _angle(self, a: int, b: int, c: int) -> float:
+        """How far one turns at b on the way from a to c, radians, left above 0."""
+        ahead, then = self.city.nodes[b] - self.city.nodes[a], self.city.nodes[c] - self.city.nodes[b]
+        turn = math.atan2(then[1], then[0]) - math.atan2(ahead[1], ahead[0])
+        return (turn + math.pi) % (2 * math.pi) - math.pi
+
     def _measure(self, way: list[int]) -> tuple[float, float]:
         pairs = list(pairwise(way))
         metres = sum(self.city.length(a, b) for a, b in pairs) - self._along
@@ -111,17 +131,15 @@ class Drive:
 
     def way_to(self, place: str) -> tuple[float, float]:
         """To a place: km and minutes."""
-        return self._measure([self.way[0], *self.city.route(self.way[1], self.city.find(place))])
+        return self._measure([self.way[0], *self.city.route(self.way[1], self.city.find(place, self.way[1]))])
 
     def turn(self, side: str) -> bool:
         """Turns left or right at the next crossing, if a street goes there."""
         a, b = self.way[:2]
-        ahead = math.atan2(*(self.city.nodes[b] - self.city.nodes[a])[::-1])
         for n in self.city.neighbours[b]:
-            turn = math.atan2(*(self.city.nodes[n] - self.city.nodes[b])[::-1]) - ahead
-            turn = (turn + math.pi) % (2 * math.pi) - math.pi
+            turn = self._angle(a, b, n)
             if n != a and abs(turn) > 0.5 and (turn > 0) == (side == "left"):
-                self.way, self.destination = [a, b, n], ""
+                self.way = [a, b, n, *(self.city.route(n, self._end)[1:] if self.destination else ())]
                 return True
         return False
 
@@ -136,7 +154,8 @@ class Drive:
             return
         self.destination = place
         if place:
-            self.way = [self.way[0], *self.city.route(self.way[1], self.city.find(place))]
+            self._end = self.city.find(place, self.way[1])
+            self.way = [self.way[0], *self.city.route(self.way[1], self._end)]
         else:
             self.way = self.way[:2]
 
@@ -185,11 +204,7 @@ class Drive:
 
     def _straight(self) -> bool:
         self._look_ahead()
-        if len(self.way) < 3:
-            return True
-        a, b, c = (self.city.nodes[n] for n in self.way[:3])
-        turn = math.atan2(c[1] - b[1], c[0] - b[0]) - math.atan2(b[1] - a[1], b[0] - a[0])
-        return abs((turn + math.pi) % (2 * math.pi) - math.pi) < 0.6
+        return len(self.way) < 3 or abs(self._angle(*self.way[:3])) < 0.6
 
     def _look_ahead(self) -> None:
         """Without a destination the next crossing is chosen by chance, straight on most of the time."""
@@ -213,6 +228,7 @@ class Drive:
     def as_dict(self, car: Car) -> dict[str, Any]:
         """As the page shows it; speed km/h, power kW, range and remaining km, minutes."""
         distance, minutes = self.remaining
+        turn, metres = self.next_turn
         x, y = self.position
         parked = not car.engine and self.speed < 0.5
         return {
@@ -222,5 +238,5 @@ class Drive:
             "consumption": round(self.consumption, 1),
             "limit": self.limit, "gear": "P" if parked else "D",
             "x": round(x, 2), "y": round(y, 2), "heading": round(self.heading, 4),
-            "remaining": round(distance, 2), "minutes": round(minutes, 1), "arrived": self.arrived,
+            "remaining": round(distance, 2), "minutes": round(minutes, 1), "turn": turn, "turn_in": round(metres),
         }

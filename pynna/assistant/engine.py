@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pynna.endpoint import EndpointRules
 from pynna.errors import StateError
-from pynna.listener import Event, Final
+from pynna.listener import Event
 from pynna.model import Model
 from pynna.stream import Group
 
@@ -20,6 +22,8 @@ CATCH_UP = 4
 
 BACKLOG = 1.0
 """Seconds of audio that may wait; who sends more has to wait, too."""
+
+_REMEMBERED = 500  # chunks of a microphone whose times are known: 10 s of 20 ms each
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0)
 
@@ -37,8 +41,21 @@ class Metrics:
         self.turn = Histogram("pynna_turn_seconds", "Work of a 20 ms turn", buckets=_BUCKETS, **make)
         self.latency = Histogram("pynna_latency_seconds", "From the end of a command to its action",
                                  buckets=_BUCKETS, **make)
+        self._recent: deque[float] = deque(maxlen=1000)
+        quantiles = Gauge("pynna_latency_recent_seconds", "The same: quantiles of the last thousand commands",
+                          ["quantile"], **make)
+        for q in (0.5, 0.95, 0.99):
+            quantiles.labels(q).set_function(functools.partial(self._quantile, q))
         self.commands = Counter("pynna_commands", "Utterances", ["understood"], **make)
         self.refused = Counter("pynna_refused", "Connections and messages that were refused", ["reason"], **make)
+
+    def observe_latency(self, seconds: float) -> None:
+        """Notes how long a command took from its end to its action."""
+        self.latency.observe(seconds)
+        self._recent.append(seconds)
+
+    def _quantile(self, q: float) -> float:
+        return sorted(self._recent)[int(q * len(self._recent))] if self._recent else 0.0
 
 
 class Microphone:
@@ -49,6 +66,7 @@ class Microphone:
         self.name, self.group, self.heard = name, group, heard
         self.listener = group.listen(rules, **options)
         self._room = asyncio.Event()
+        self._came: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)  # seconds of audio so far, and when
 
     async def feed(self, pcm: bytes) -> None:
         """Takes int16 samples, little-endian, at the model's rate; waits while too much audio does.
@@ -59,9 +77,15 @@ class Microphone:
             Half a sample.
         """
         self.listener.take(pcm)
+        self._came.append((self.listener.stream.duration, time.monotonic()))
         while self.listener.lag > BACKLOG:
             self._room.clear()
             await self._room.wait()
+
+    def since(self, at: float) -> float:
+        """Seconds that have gone by since the audio of a time, in seconds of the stream, came in."""
+        now = time.monotonic()
+        return now - next((when for duration, when in self._came if duration >= at), now)
 
     def turn(self) -> None:
         """Tells what was heard."""
@@ -137,8 +161,3 @@ class Engine:
                 self.metrics.late.inc()
                 due = done
             await asyncio.sleep(max(0.0, due - done))
-
-
-def latency(event: Final) -> float:
-    """Seconds from the last letter of an utterance to its result."""
-    return event.time - event.end

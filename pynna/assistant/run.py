@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import ssl
@@ -17,7 +18,7 @@ from aiohttp import web
 
 import pynna
 from pynna.assistant.engine import Microphone
-from pynna.assistant.server import Server
+from pynna.assistant.server import Door, Server
 from pynna.audio import read
 from pynna.errors import AudioError
 from pynna.microphone import CHUNK, open_microphone
@@ -25,6 +26,9 @@ from pynna.microphone import CHUNK, open_microphone
 Pcm = npt.NDArray[np.int16]
 
 _FIRST = ("increase_the_volume", "check_battery_levels", "display_navigation")
+
+_WAITING = 250  # chunks of the local microphone: 5 s
+_ECHO = 0.3  # seconds that a room goes on to sound after a reply
 
 _PAUSE = 1.8  # seconds between two commands of a demonstration
 
@@ -75,18 +79,30 @@ async def _play(server: Server, microphone: Microphone, pcm: Pcm) -> None:
 
 
 def local_microphone(server: Server, device: int | str | None = None) -> Callable[[], Awaitable[None]]:
-    """This machine's microphone: work for `Server.helpers`."""
+    """This machine's microphone: work for `Server.helpers`. While replies are spoken it hears nothing, or it would
+    hear them."""
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        waiting: asyncio.Queue[bytes] = asyncio.Queue(_WAITING)
         microphone = server.open_microphone("driver")
-        with open_microphone(lambda data: loop.call_soon_threadsafe(waiting.put_nowait, data),  # type: ignore[arg-type]
-                             server.model.sample_rate, device):
-            while True:
+
+        def put(data: bytes) -> None:  # in the event loop
+            if not waiting.full():  # else the machine is too slow
+                waiting.put_nowait(data)
+
+        deaf_until = 0.0
+        def heard(data: bytes) -> None:
+            loop.call_soon_threadsafe(put, data)
+
+        with open_microphone(heard, server.model.sample_rate, device):
+            for i in itertools.count():
                 data = await waiting.get()
+                deaf_until = loop.time() + _ECHO if server.speaking else deaf_until
+                data = bytes(len(data)) if loop.time() < deaf_until else data
                 await microphone.feed(data)
-                server.tell_level(microphone.name, np.frombuffer(data, np.int16))
+                if i % 5 == 0:
+                    server.tell_level(microphone.name, np.frombuffer(data, np.int16))
 
     return work
 
@@ -123,10 +139,14 @@ async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext
     """Serves until cancelled; `ready` is told the page's address."""
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
+    assert runner.server is not None
+    handler = runner.server
+    listening: asyncio.Server | None = None
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=context)
-        await site.start()
-        bound = runner.addresses[0][1]
+        listening = await asyncio.get_running_loop().create_server(
+            lambda: Door(handler(), server.doors), host, port, ssl=context, backlog=128,
+            ssl_handshake_timeout=5.0 if context else None)
+        bound = listening.sockets[0].getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         address = f"{'https' if context else 'http'}://{shown}:{bound}/"
         if ready is not None:
@@ -135,4 +155,6 @@ async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext
             await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
         await server.over.wait()
     finally:
+        if listening is not None:
+            listening.close()
         await runner.cleanup()

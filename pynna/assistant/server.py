@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hmac
 import ipaddress
 import json
 import logging
 import ssl
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from aiohttp import WSMsgType, web
 from prometheus_client import generate_latest
 
 from pynna.assistant.assistant import Assistant, Outcome
-from pynna.assistant.engine import Engine, Microphone, latency
+from pynna.assistant.car import TIRES
+from pynna.assistant.engine import Engine, Microphone
+from pynna.assistant.examples import EXAMPLES
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
@@ -31,12 +34,16 @@ from pynna.model import Model
 PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio
 MAX_SESSIONS = 64
+MAX_CONNECTIONS = 128  # without a session, at once: then the oldest is dropped
+LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is dropped
 MESSAGES_A_SECOND = 20  # of text, by a client
 QUEUE = 256  # messages that a slow reader may leave waiting
 
 RULES = EndpointRules(silence_after_complete=0.26, silence_after=0.6)
 """A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
 
+_NEARLY = 0.2  # confidence below which "I didn't get that" is shown, and not said: others may be talking
+_REPLIES = 3  # that may wait to be said; more are only shown
 _PAGE = resources.files("pynna.assistant") / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _HEADERS = {
@@ -52,8 +59,8 @@ _log = logging.getLogger("pynna.assistant")
 class _Session:
     """A connected page: what is to be sent to it, and its microphone if it has opened one."""
 
-    def __init__(self, socket: web.WebSocketResponse, name: str) -> None:
-        self.socket, self.name = socket, name
+    def __init__(self, socket: web.WebSocketResponse, name: str, transport: asyncio.Transport | None) -> None:
+        self.socket, self.name, self.transport = socket, name, transport
         self.microphone: Microphone | None = None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
@@ -68,8 +75,51 @@ class _Session:
 
     async def write(self) -> None:
         """Sends what is queued, for as long as the connection lasts."""
-        while True:
-            await self.socket.send_str(await self.queue.get())
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self.socket.send_str(await self.queue.get())
+
+
+class Door(asyncio.Protocol):
+    """Stands before aiohttp's protocol, so that idle and slow connections are bounded in number and time."""
+
+    def __init__(self, protocol: asyncio.Protocol, doors: OrderedDict[Door, None]) -> None:
+        self._protocol, self._doors = protocol, doors
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._doors[self] = None
+        self._timer = asyncio.get_running_loop().call_later(LONGEST_REQUEST, transport.abort)
+        self._protocol.connection_made(transport)
+        if len(self._doors) > MAX_CONNECTIONS:
+            oldest, _ = self._doors.popitem(last=False)
+            assert oldest._transport is not None
+            oldest._transport.abort()
+
+    def keep(self) -> None:
+        """The connection has become a session, which is counted elsewhere and may last."""
+        self._doors.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.keep()
+        self._protocol.connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
 
 class Server:
@@ -92,24 +142,26 @@ class Server:
                  hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")) -> None:
         from pynna import CAR_GRAMMAR
 
-        self.grammar = grammar or Grammar.from_yaml(CAR_GRAMMAR)
-        self.grammar.graph(model.labels)  # compiled now, not in the first command
         self.model = model
-        self.assistant = Assistant(self.grammar)
+        self.assistant = Assistant(grammar or Grammar.from_yaml(CAR_GRAMMAR))
+        for each in self.assistant.grammars.values():
+            each.graph(model.labels)  # compiled now, not in the first command
         self.engine = Engine(model, channels=channels)
         self.metrics = self.engine.metrics
         self.spoken: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
+        self.speaking = 0  # replies that are being said, or wait for it
         self.told: Callable[[Outcome], None] | None = None  # is told what was done
         self.over = asyncio.Event()  # set by a helper that ends it all
         self._token, self._hosts = token, hosts
+        self._files = {file.name: file.read_bytes() for file in _PAGE.iterdir() if Path(file.name).suffix in _TYPES}
+        self.doors: OrderedDict[Door, None] = OrderedDict()
         self._sessions: set[_Session] = set()
         self._names = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.helpers: list[Callable[[], Awaitable[None]]] = []  # that run as long as the server: a demonstration
         self.application = web.Application(middlewares=[self._guard], client_max_size=MAX_MESSAGE)
         self.application.add_routes([
-            web.get("/", functools.partial(self._file, "index.html")),
-            web.get("/page/{name}", self._file_of_page),
+            web.get("/", self._file), web.get("/page/{name}", self._file),
             web.get("/map", self._map), web.get("/sentences", self._sentences),
             web.get("/ws", self._connect),
             web.get("/health", self._health), web.get("/metrics", self._tell_metrics),
@@ -144,22 +196,22 @@ class Server:
 
     # ---- pages ----
 
-    async def _file(self, name: str, request: web.Request) -> web.Response:
-        file = _PAGE / name
-        kind = _TYPES.get(Path(name).suffix)
-        if kind is None or "/" in name or not file.is_file():
-            raise web.HTTPNotFound(text=f"there is no {name}\n")
-        return web.Response(body=file.read_bytes(), content_type=kind, charset="utf-8")
-
-    async def _file_of_page(self, request: web.Request) -> web.Response:
-        return await self._file(request.match_info["name"], request)
+    async def _file(self, request: web.Request) -> web.Response:
+        name = request.match_info.get("name", "index.html")
+        if name not in self._files:
+            raise web.HTTPNotFound(text="there is no such page\n")
+        return web.Response(body=self._files[name], content_type=_TYPES[Path(name).suffix], charset="utf-8")
 
     async def _map(self, request: web.Request) -> web.Response:
         return web.json_response(self.assistant.drive.city.as_dict())
 
     async def _sentences(self, request: web.Request) -> web.Response:
-        """An example of each intent."""
-        return web.json_response(self.grammar.examples())
+        """Examples of what can be said, by family, and the values of the lists."""
+        grammar = self.assistant.grammar
+        examples = {family: [text for text in texts if grammar.parse(text)] for family, texts in EXAMPLES.items()}
+        if not any(examples.values()):  # another sentence file
+            examples = {"": list(grammar.examples().values())}
+        return web.json_response({"examples": examples, "lists": grammar.lists})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "model": self.model.name, "sessions": len(self._sessions),
@@ -175,14 +227,16 @@ class Server:
             return self._refuse(503, "sessions", f"all {MAX_SESSIONS} places are taken; try again later")
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0)
         self._names += 1  # of all that ever came
-        session = _Session(socket, f"page {self._names}")
+        session = _Session(socket, f"page {self._names}", request.transport)
         self._sessions.add(session)  # before anything is waited for, so that the bound holds
         self.metrics.sessions.set(len(self._sessions))
         writer: asyncio.Task[None] | None = None
         try:
+            if request.transport is not None and isinstance(door := request.transport.get_protocol(), Door):
+                door.keep()
             await socket.prepare(request)
             self._send(session, {"type": "hello", "name": session.name, "model": self.model.name,
-                                 "rate": self.model.sample_rate, **self.assistant.as_dict()})
+                                 "rate": self.model.sample_rate, "tires": TIRES, **self.assistant.as_dict()})
             writer = asyncio.create_task(session.write())
             await self._read(session)
         finally:
@@ -240,7 +294,7 @@ class Server:
 
     def open_microphone(self, name: str) -> Microphone:
         """A microphone whose commands the car obeys. Raises StateError where all are taken."""
-        return self.engine.join(name, self._heard, RULES, grammar=self.grammar)
+        return self.engine.join(name, self._heard, RULES, grammar=self.assistant.grammar)
 
     def _heard(self, microphone: Microphone, event: Event) -> None:
         name = microphone.name
@@ -249,24 +303,37 @@ class Server:
         elif isinstance(event, Partial):
             self.broadcast({"type": "words", "from": name, "text": event.result.text})
         elif isinstance(event, Final):
-            self.metrics.latency.observe(latency(event))
             result: Any = event.result
             self._done(self.assistant.hear(result), name, result.confidence)
+            self.metrics.observe_latency(microphone.since(event.end))
 
     def _done(self, outcome: Outcome, name: str, confidence: float | None = None) -> None:
-        self.metrics.commands.labels(str(outcome.understood).lower()).inc()
+        if outcome.text or outcome.intent:
+            self.metrics.commands.labels(str(outcome.understood).lower()).inc()
         self.broadcast({"type": "done", "from": name, "confidence": confidence, **outcome.as_dict()})
         if outcome.understood:
             self.broadcast({"type": "state", **self.assistant.as_dict()})
+        if "degrees" in outcome.changed:  # other numbers are said now
+            for microphone in self.engine.microphones:
+                listener = microphone.listener
+                listener.options = replace(listener.options, grammar=self.assistant.grammar)
         if self.told is not None:
             self.told(outcome)
-        self._say(outcome.reply)
+        if outcome.understood or confidence is None or confidence > _NEARLY:
+            self._say(outcome.reply)
 
     def _say(self, reply: str) -> None:
-        if self.spoken is not None and reply:
-            task = asyncio.ensure_future(self.spoken(reply))
-            self._tasks.add(task)  # type: ignore[arg-type]
-            task.add_done_callback(self._tasks.discard)  # type: ignore[arg-type]
+        if self.spoken is not None and reply and self.speaking < _REPLIES:
+            self.speaking += 1
+            task = asyncio.create_task(self._speak(self.spoken(reply)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _speak(self, spoken: Awaitable[None]) -> None:
+        try:
+            await spoken
+        finally:
+            self.speaking -= 1
 
     def tell_level(self, name: str, pcm: np.ndarray[Any, Any]) -> None:
         """How loud a microphone is that is not the page's own, 0 to 1."""
@@ -294,8 +361,8 @@ class Server:
         except asyncio.QueueFull:  # it reads too slowly: it may come again
             self.metrics.refused.labels("slow").inc()
             self._sessions.discard(session)
-            if session.socket._req is not None and session.socket._req.transport is not None:
-                session.socket._req.transport.abort()
+            if session.transport is not None:
+                session.transport.abort()
 
     # ---- running ----
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
+from urllib.parse import urlparse
 
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
@@ -26,6 +27,11 @@ from pynna.stream import Stream
 LONGEST = 120.0
 """Seconds of audio in one request."""
 
+MAX_CONNECTIONS = 32
+MAX_PAYLOAD = 4 << 20  # bytes of one event
+IDLE = 300.0  # seconds without an event, or without a reader for an answer, after which a connection ends
+_RATES, _WIDTHS, _CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
+
 _log = logging.getLogger("pynna.wyoming")
 
 
@@ -40,12 +46,29 @@ def info(model: Model) -> Info:
     return Info(asr=[program])
 
 
+class _Reader:
+    """A StreamReader that takes no event larger than is right; ValueError ends a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.feed_eof = reader.feed_eof
+
+    async def readline(self) -> bytes:
+        return await asyncio.wait_for(self._reader.readline(), IDLE)
+
+    async def readexactly(self, n: int) -> bytes:
+        if not isinstance(n, int) or n > MAX_PAYLOAD:
+            raise ValueError(f"an event of {n} bytes; at most {MAX_PAYLOAD} are right")
+        return await asyncio.wait_for(self._reader.readexactly(n), IDLE)
+
+
 class Handler(AsyncEventHandler):
     """One connection: describe, ping, and audio that becomes text, partial texts while it comes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, model: Model,
-                 grammar: Grammar | None = None) -> None:
-        super().__init__(reader, writer)
+                 grammar: Grammar | None = None, others: set[Handler] | None = None) -> None:
+        super().__init__(_Reader(reader), writer)  # type: ignore[arg-type]
+        self._others = set() if others is None else others
         self._model = model
         self._options = {} if grammar is None else {"grammar": grammar}
         self._stream: Stream | None = None
@@ -53,11 +76,31 @@ class Handler(AsyncEventHandler):
         self._told = ""
         self._over = False
 
+    async def run(self) -> None:
+        """Answers events until the client has gone, or does what it may not."""
+        try:
+            if len(self._others) >= MAX_CONNECTIONS:
+                await self.write_event(Error(text=f"all {MAX_CONNECTIONS} connections are taken", code="busy").event())
+                self.writer.close()
+                return
+            self._others.add(self)
+            await super().run()
+        except (OSError, EOFError, asyncio.TimeoutError, ArithmeticError, LookupError, AttributeError, TypeError,
+                RecursionError) as error:  # what the protocol's reader makes of a broken event
+            _log.debug("a connection ends: %r", error)
+        finally:
+            self._others.discard(self)
+            self.writer.close()
+
+    async def write_event(self, event: Event) -> None:
+        """Sends an event; a client that reads nothing for long is given up."""
+        await asyncio.wait_for(super().write_event(event), IDLE)
+
     async def handle_event(self, event: Event) -> bool:
         """Answers an event; False ends the connection."""
         try:
             return await self._handle(event)
-        except (PynnaError, ValueError, KeyError, TypeError) as error:
+        except (PynnaError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             await self.write_event(Error(text=f"{event.type}: {error}", code=type(error).__name__).event())
             return False
 
@@ -89,6 +132,9 @@ class Handler(AsyncEventHandler):
         assert self._stream is not None
         if self._stream.duration > LONGEST:
             raise ValueError(f"more than {LONGEST:.0f} seconds of audio in a request; send audio-stop before")
+        if chunk.rate not in _RATES or chunk.width not in _WIDTHS or chunk.channels not in _CHANNELS:
+            raise ValueError(f"audio of {chunk.rate} Hz, {chunk.width} bytes, {chunk.channels} channels; "
+                             "4000 to 192000 Hz, 1, 2 or 4 bytes, 1 to 8 channels are right")
         pcm = self._converter.convert(chunk).audio
         await asyncio.to_thread(self._stream.feed, pcm)
         if not self._options:  # a text that only grows: a grammar's may still change
@@ -111,6 +157,13 @@ class Handler(AsyncEventHandler):
         await self.write_event(TranscriptStop().event())
 
 
+def is_reachable(uri: str) -> bool:
+    """Whether other machines reach an address."""
+    found = urlparse(uri)
+    return found.scheme == "tcp" and found.hostname not in (None, "localhost", "::1") and (
+        not str(found.hostname).startswith("127."))
+
+
 async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroconf: bool = False,
                 ready: Callable[[str], None] | None = None) -> None:
     """Serves until cancelled.
@@ -127,15 +180,17 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
     Raises
     ------
     ArgumentError
-        Not such an address.
+        Not such an address, or one that is to be announced and that others cannot reach.
     """
+    if zeroconf and not is_reachable(uri):
+        raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
     if grammar is not None:
         grammar.graph(model.labels)
     try:
         server = AsyncServer.from_uri(uri)
     except ValueError as error:
         raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
-    await server.start(functools.partial(Handler, model=model, grammar=grammar))
+    await server.start(functools.partial(Handler, model=model, grammar=grammar, others=set()))
     try:
         if zeroconf and isinstance(server, AsyncTcpServer):
             from wyoming.zeroconf import HomeAssistantZeroconf

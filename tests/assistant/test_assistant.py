@@ -16,6 +16,7 @@ from pynna.assistant import Assistant, Car, Drive
 from pynna.assistant.actions import ACTIONS
 from pynna.assistant.car import BOUNDS, VIEWS
 from pynna.assistant.city import City
+from pynna.assistant.examples import EXAMPLES
 
 GRAMMAR = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
 NOON = datetime(2024, 5, 6, 12, 0)
@@ -101,6 +102,21 @@ def test_any_commands_keep_the_car_in_bounds_and_can_be_undone(seed, n):
     (["next station"], "station", "rock radio"),
     (["avoid tolls"], "avoid", "tolls"),
     (["set a timer for five minutes"], "timer", NOON + timedelta(minutes=5)),
+    (["set a timer for one minute", "cancel the timer"], "timer", None),
+    (["increase the volume by thirty percent", "a bit more"], "volume", 75),
+    (["set the volume to twenty", "what time is it", "a bit more please"], "volume", 25),
+    (["set cruise control to ninety", "a bit more"], "cruise", 95),
+    (["set the charge limit to ninety percent", "less"], "charge_limit", 85),
+    (["set the fan to five", "a bit less"], "fan", 4),
+    (["open the window fifty percent", "more"], "windows", {"front left": 75}),
+    (["close the window", "a bit less"], "windows", {"front left": 25}),
+    (["make the screen darker", "more"], "brightness", 55),
+    (["move my seat back", "more", "less"], "seats", {"driver seat": 45}),
+    (["wipers faster", "more", "less"], "wiper_speed", 2),
+    (["call mom", "a bit more"], "volume", 40),
+    (["turn off the radio", "resume"], "source", "radio"),
+    (["next"], "station", "rock radio"),
+    (["tune to one hundred one point five"], "frequency", 101.5),
 ])
 def test_commands(assistant, commands, name, value):
     for command in commands:
@@ -141,7 +157,14 @@ def test_replies_are_in_the_drivers_units(assistant):
     assistant.read("switch to miles")
     assert assistant.read("remaining range").reply.endswith("miles to go")
     assistant.read("switch to fahrenheit")
-    assert assistant.read("set the temperature to twenty degrees").reply == "Cabin 68 degrees"
+    assert assistant.read("set the temperature to seventy degrees").reply == "Cabin 70 degrees"
+    assert assistant.car.temperature["driver"] == pytest.approx(21.11, abs=0.01)
+    assert assistant.read("increase the temperature by two degrees").reply == "Cabin 72 degrees"
+    assert not assistant.read("set the temperature to twenty degrees").understood
+    assistant.read("use celsius")
+    assert assistant.read("set the temperature to twenty degrees").reply == "Cabin 20 degrees"
+    assert assistant.read("set the driver temperature to nineteen").reply == "Driver 19 degrees"
+    assert assistant.read("make it warmer").reply == "Cabin 20 to 21 degrees"
 
 
 def test_repeat_says_the_last_reply_again(assistant):
@@ -223,3 +246,77 @@ def test_the_same_seed_is_the_same_drive():
         for _ in range(500):
             drive.tick(0.1, Car())
     assert one.as_dict(Car()) == other.as_dict(Car())
+
+
+def test_undo_tells_what_is_undone_and_leaves_what_has_happened_since():
+    now = [NOON]
+    assistant = Assistant(GRAMMAR, now=lambda: now[0])
+    assistant.read("increase the volume")
+    assistant.read("set a timer for five minutes")
+    assistant.read("mute")
+    now[0] += timedelta(minutes=6)
+    assert assistant.tick(0.1) == "The timer has run out"
+    assert assistant.read("undo").reply == "Undone: mute"
+    assert (assistant.car.muted, assistant.car.timer) == (False, None)
+    assistant.act("LightsSet", {"light": "headlights"})
+    assert assistant.act("Undo").reply == "Undone: lights set"
+
+
+def test_a_route_is_known_at_once_and_a_turn_keeps_it(assistant):
+    assistant.read("take me to the airport")
+    told = assistant.read("when will we arrive").reply
+    assert not told.startswith("0.0")
+    assistant.read("turn left at the next corner")
+    assert assistant.car.destination == "the airport"
+    assert assistant.drive.way[-1] == assistant.drive.city.find("the airport")
+    assistant.read("undo")
+    assert assistant.drive.destination == ""
+
+
+def test_the_nearest_charging_station_is_near(assistant):
+    assistant.read("find the nearest charging station")
+    assert 0 < assistant.drive.remaining[0] < 1.6
+    way = assistant.drive.way
+    assistant.tick(0.1)
+    assert assistant.drive.way[-1] == way[-1]
+
+
+def test_who_was_sent_a_message_calls_back(assistant):
+    assert assistant.read("text anna").reply == "I tell Anna that you are on the way"
+    said = [assistant.tick(1.0) for _ in range(15)]
+    assert "Anna is calling" in said
+    assert assistant.car.ringing
+    assert assistant.read("answer the call").reply == "Call accepted"
+    assert (assistant.car.call, assistant.car.ringing) == ("anna", False)
+    assert not any(assistant.tick(1.0) for _ in range(15))
+
+
+def test_a_reminder_is_told_on_arrival(assistant):
+    assistant.read("remind me to buy milk")
+    assistant.read("find the nearest charging station")
+    said = ""
+    while not said and assistant.drive.odometer < 12500:
+        said = assistant.tick(0.2)
+    assert said == "You have arrived: the nearest charging station. Remember to buy milk"
+    assert assistant.car.reminder == ""
+
+
+@pytest.mark.parametrize(("command", "reply"), [
+    ("tune to one hundred one point five", "101.5 FM"),
+    ("switch to bluetooth", "Switched to Bluetooth"),
+    ("call john smith", "Calling John Smith"),
+    ("call the doctor", "Calling the doctor"),
+    ("open the left window", "Opening the front left window"),
+    ("more", "More of what?"),
+])
+def test_replies(assistant, command, reply):
+    assert assistant.read(command).reply == reply
+
+
+def test_the_examples_show_each_intent():
+    intents = {}
+    for sentence in (sentence for family in EXAMPLES.values() for sentence in family):
+        match = GRAMMAR.parse(sentence)
+        assert match is not None, sentence
+        intents[match.intent] = sentence
+    assert set(intents) == set(GRAMMAR.intents)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+import sys
 
 import pytest
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
@@ -17,7 +19,7 @@ from wyoming.ping import Ping, Pong
 
 import pynna
 from pynna.assistant import run
-from pynna.assistant.wyoming import serve
+from pynna.assistant.wyoming import MAX_CONNECTIONS, serve
 from pynna.audio import read
 
 
@@ -27,7 +29,8 @@ async def _connected(grammar=None, zeroconf=False):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     ready = asyncio.Event()
-    running = asyncio.create_task(serve(pynna.load(), f"tcp://127.0.0.1:{port}", grammar=grammar, zeroconf=zeroconf,
+    host = "0.0.0.0" if zeroconf else "127.0.0.1"
+    running = asyncio.create_task(serve(pynna.load(), f"tcp://{host}:{port}", grammar=grammar, zeroconf=zeroconf,
                                         ready=lambda _: ready.set()))
     await asyncio.wait_for(ready.wait(), 10)
     try:
@@ -114,6 +117,10 @@ def test_speech_outside_of_the_grammar_is_an_empty_transcript():
     [AudioStart(rate=16000, width=2, channels=1).event(),
      AudioChunk(rate=16000, width=2, channels=1, audio=b"odd").event()],
     [Event(type="audio-chunk", data={}, payload=b"12")],
+    [AudioChunk(rate=1, width=2, channels=1, audio=bytes(2000)).event()],
+    [AudioChunk(rate=0, width=2, channels=1, audio=bytes(2000)).event()],
+    [AudioChunk(rate=16000, width=3, channels=1, audio=bytes(2001)).event()],
+    [AudioChunk(rate=16000, width=2, channels=0, audio=bytes(2000)).event()],
 ])
 def test_what_is_wrong_is_told_as_an_error(events):
     async def scenario():
@@ -129,9 +136,53 @@ def test_what_is_wrong_is_told_as_an_error(events):
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("data", [
+    b"\x00\xff garbage\n", b"[]\n", b"{}\n", b"[" * 60000 + b"\n", b"x" * 100000,
+    b'{"type": "audio-chunk", "payload_length": 99999999999}\n' + bytes(1000),
+    b'{"type": "audio-chunk", "data_length": "x"}\n', b'{"type": "ping", "data": [1]}\n',
+    b'{"type": "audio-chunk", "payload_length": 100}\n',
+])
+def test_a_broken_event_ends_its_connection_only(data):
+    async def scenario():
+        async with _connected() as client:
+            host, port = client.host, client.port
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(data)
+            writer.write_eof()
+            assert b"transcript" not in await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            await client.write_event(Ping(text="well").event())
+            assert Pong.from_event(await _next(client)).text == "well"
+
+    asyncio.run(scenario())
+
+
+def test_more_connections_than_there_are_places_are_told_so_and_leave_nothing_behind():
+    async def scenario():
+        async with _connected() as client:
+            before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+            peers = [AsyncTcpClient(client.host, client.port) for _ in range(MAX_CONNECTIONS + 8)]
+            for peer in peers:
+                await peer.connect()
+                await peer.write_event(Ping(text="x").event())
+            answers = [(await _next(peer)).type for peer in peers]
+            assert answers.count("error") == 9  # one place was taken
+            for peer in peers:
+                await peer.disconnect()
+            async with asyncio.timeout(5):
+                while sys.platform == "linux" and len(os.listdir("/proc/self/fd")) > before:
+                    await asyncio.sleep(0.02)
+            await client.write_event(Ping(text="well").event())
+            assert Pong.from_event(await _next(client)).text == "well"
+
+    asyncio.run(scenario())
+
+
 def test_a_wrong_address_is_named():
     with pytest.raises(pynna.ArgumentError, match="nowhere"):
         asyncio.run(serve(pynna.load(), "nowhere"))
+    with pytest.raises(pynna.ArgumentError, match="0.0.0.0"):
+        asyncio.run(serve(pynna.load(), "tcp://127.0.0.1:10300", zeroconf=True))
 
 
 def test_it_is_found_in_the_local_network():

@@ -1,217 +1,186 @@
-// The cluster: what the server tells is shown, what is said, typed or clicked is sent.
+// The cluster: what the server tells is shown; what is said, typed or clicked is sent.
 
-import { Scene } from "/page/scene.js";
+import { icon } from "/page/icons.js";
+import { N_LEVELS, radiusOf, Scene } from "/page/scene.js";
+import * as views from "/page/views.js";
 
 const $ = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token");
 const query = token ? `?token=${encodeURIComponent(token)}` : "";
-const scene = new Scene($("scene"));
 const shown = { speed: 0, power: 0, x: 0, y: 0, heading: 0, zoom: 3 }; // what is drawn, which follows what is
-let car = null;
-let drive = null;
+const state = { car: null, drive: null, playing: "", tires: [], examples: {}, lists: {} };
 let city = null;
-let socket = null;
-let me = "";
-let rate = 16000;
-let examples = {};
-let microphone = null;
-let listening = false; // whether the microphone is wanted
-let heard = false; // whether the server takes its audio
-let wait = 250;
 
-// ---- words and units ----
+// ---- what is shown ----
 
-const imperial = () => car.units === "imperial";
-const speed = (v) => Math.round(imperial() ? v / 1.609344 : v);
-const far = (km) => { const d = imperial() ? km / 1.609344 : km; return `${d < 10 ? d.toFixed(1) : Math.round(d)} ${imperial() ? "mi" : "km"}`; };
-const warm = (c) => `${(car.degrees === "fahrenheit" ? (c * 9) / 5 + 32 : c).toFixed(1).replace(".0", "")}°`;
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-const clock = (minutes = 0) => new Date(Date.now() + minutes * 60000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-
-function element(name, content = "", attributes = {}) {
-  const made = document.createElement(name);
-  Object.assign(made, attributes);
-  if (Array.isArray(content)) made.append(...content.filter(Boolean));
-  else made.textContent = content;
-  return made;
+function put(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
 }
-const rows = (pairs) => element("div", pairs.flatMap(([a, b]) => [element("span", a), element("span", b)]), { className: "panel rows" });
-const button = (text, intent, slots = {}, on = false) => element("button", text, { className: on ? "on" : "", onclick: () => send({ type: "act", intent, slots }) });
-const buttons = (...all) => element("div", all, { className: "buttons" });
-const bar = (share) => { const made = element("div", [element("div")], { className: "bar" }); made.firstChild.style.width = `${share}%`; return made; };
-const onOff = (on) => (on ? "on" : "off");
-const toggle = (text, intent, slots, on) => button(text, intent, { ...slots, state: on ? "off" : "on" }, on);
 
-// ---- the views ----
-
-const VIEWS = {
-  home: () => [car.destination ? guidance() : null],
-  navigation: () => [guidance(), buttons(button("+", "ZoomIn"), button("−", "ZoomOut"), button("Home", "RouteTo", { place: "home" }), button("Work", "RouteTo", { place: "work" }),
-    button("Charger", "ChargingStationFind"), car.destination && button("End", "NavigationStop"))],
-  media: () => [element("h1", car.source === "radio" ? capital(car.station) : TRACKS[car.track % TRACKS.length]),
-    rows([["Source", capital(car.source)], car.source === "radio" ? ["Frequency", `${car.frequency.toFixed(1)} MHz`] : ["Genre", capital(car.genre || "all")],
-      ["Playing", onOff(car.playing)], ["Shuffle", onOff(car.shuffle)]]),
-    buttons(button("⏮", "MediaPrevious"), car.playing ? button("⏸", "MediaPause") : button("▶", "MediaPlay"), button("⏭", "MediaNext"), toggle("Shuffle", "MediaShuffle", {}, car.shuffle),
-      button("Radio", "RadioOn", {}, car.source === "radio"), button("Bluetooth", "SourceSet", { source: "bluetooth" }, car.source === "bluetooth"))],
-  climate: () => [rows(Object.entries(car.temperature).map(([zone, t]) => [capital(zone), warm(t)]).concat([["Fan", car.climate ? car.fan : "off"], ["Outside", warm(drive.outside)]])),
-    buttons(button("Cooler", "TemperatureDown"), button("Warmer", "TemperatureUp"), toggle("Climate", "AirConditioning", {}, car.climate), button("Fan −", "FanSpeed", { level: Math.max(0, car.fan - 1) }), button("Fan +", "FanSpeed", { level: Math.min(9, car.fan + 1) })),
-    buttons(...Object.entries(car.seat_heating).map(([seat, on]) => toggle(`${capital(seat)} seat`, "SeatHeating", { seat }, on)), toggle("Wheel", "SteeringWheelHeating", {}, car.wheel_heating),
-      ...["front", "rear"].map((p) => toggle(`Defrost ${p}`, "Defrost", { window_place: p }, car.defrost.includes(p))))],
-  battery: () => [element("h1", `${Math.round(drive.battery)} % · ${far(drive.range)}`), bar(drive.battery),
-    rows([["Charging", onOff(car.charging)], ["Limit", `${car.charge_limit} %`], ["Power", `${Math.round(drive.power)} kW`], ["Consumption", consumption()]]),
-    buttons(car.charging ? button("Stop charging", "ChargingStop") : button("Charge", "ChargingStart"), button("Limit −", "ChargingLimit", { level: car.charge_limit - 5 }), button("Limit +", "ChargingLimit", { level: car.charge_limit + 5 }), button("Find a charger", "ChargingStationFind"))],
-  phone: () => [element("h1", car.call ? `Talking with ${car.call}` : "Phone"), car.call ? buttons(button("Hang up", "CallEnd", {}, true)) : null,
-    buttons(...["home", "mom", "work", "anna", "david", "sarah", "the doctor", "roadside assistance"].map((contact) => button(capital(contact), "Call", { contact })))],
-  body: () => [rows([["Doors", car.locked ? "locked" : "unlocked"], ["Trunk", car.trunk ? "open" : "closed"], ["Sunroof", car.sunroof ? "open" : "closed"],
-      ["Windows", Object.entries(car.windows).filter(([, v]) => v).map(([k, v]) => `${k} ${v} %`).join(", ") || "closed"], ["Tires", "2.4 · 2.4 · 2.5 · 2.3 bar"], ["Mirrors", car.mirrors]]),
-    buttons(car.locked ? button("Unlock", "DoorsUnlock") : button("Lock", "DoorsLock"), car.sunroof ? button("Close roof", "SunroofClose") : button("Open roof", "SunroofOpen"),
-      button("Open windows", "WindowOpen", { window_place: "front" }), button("Close windows", "WindowClose", { window_place: "front" })),
-    buttons(...Object.entries(car.lights).map(([light, on]) => toggle(capital(light), "LightsSet", { light }, on)), toggle("Wipers", "WipersSet", {}, car.wipers))],
-  camera: () => [element("h1", `${capital(car.camera)} camera`), element("div", "No camera is connected to this computer", { className: "panel" })],
-  settings: () => [rows([["Brightness", `${car.brightness} %`], ["Units", car.units], ["Driving mode", car.mode], ["Cruise control", car.cruise ? `${speed(car.cruise)}` : "off"], ["Lane assist", onOff(car.lane_assist)]]),
-    buttons(...["eco", "comfort", "sport", "snow"].map((mode) => button(capital(mode), "ModeSet", { mode }, car.mode === mode))),
-    buttons(button("Day", "NightMode", { theme: "day" }, !car.night), button("Night", "NightMode", { theme: "night" }, car.night), button("km", "UnitsSet", { units: "metric" }, !imperial()), button("miles", "UnitsSet", { units: "imperial" }, imperial()),
-      button("Darker", "BrightnessSet", { direction: "down" }), button("Brighter", "BrightnessSet", { direction: "up" }), toggle("Lane assist", "LaneAssist", {}, car.lane_assist)),
-    buttons(car.cruise ? button("Cruise off", "CruiseOff") : button("Cruise on", "CruiseSet"), car.engine ? button("Motor off", "EngineStop") : button("Motor on", "EngineStart"), button("Undo", "Undo"))],
-  trip: () => [rows([["Trip", far(drive.trip)], ["Odometer", far(drive.odometer)], ["Consumption", consumption()], ["Speed limit", speed(drive.limit)]]), buttons(button("Reset", "TripReset"))],
-  help: () => [element("h1", "You can say"), element("div", Object.values(examples).map((text) => element("button", text, { onclick: () => send({ type: "command", text }) })), { className: "panel buttons" })],
+const LAMPS = { // each: whether it is on, its icon, its colour
+  hazard: (car) => [car.lights["hazard lights"], "hazard lights", "warn"],
+  unlocked: (car) => [!car.locked, "unlocked", "warn"],
+  "trunk open": (car) => [car.trunk, "trunk", "warn"],
+  "window open": (car) => [Object.values(car.windows).some(Boolean), "window", "warn"],
+  "sunroof open": (car) => [car.sunroof, "sunroof", "warn"],
+  muted: (car) => [car.muted, "muted", "warn"],
+  headlights: (car) => [car.lights.headlights, "headlights", "good"],
+  "high beam": (car) => [car.lights["high beam"], "high beam", "cold"],
+  "fog lights": (car) => [car.lights["fog lights"], "fog lights", "good"],
+  "parking lights": (car) => [car.lights["parking lights"], "parking lights", "good"],
+  "interior lights": (car) => [car.lights["interior lights"], "interior lights", "good"],
+  wipers: (car) => [car.wipers, "wipers", "good"],
+  "front defroster": (car) => [car.defrost.includes("front"), "front defrost", "warn"],
+  "rear defroster": (car) => [car.defrost.includes("rear"), "rear defrost", "warn"],
+  "seat heating": (car) => [Object.values(car.seat_heating).some(Boolean), "seat", "warn"],
+  "steering wheel heating": (car) => [car.wheel_heating, "wheel", "warn"],
+  "lane assist": (car) => [car.lane_assist, "lane", "good"],
+  charging: (car) => [car.charging, "charging", "good"],
+  call: (car) => [car.call || car.ringing, "phone", "good"],
+  reminder: (car) => [car.reminder, "reminder", "cold"],
 };
-const TRACKS = ["Harbour Lights", "Long Way North", "Paper Kites", "The Quiet Mile", "Amber Road", "Second Sunrise", "Glass Rivers", "Slow Train Home"];
-const ICONS = { // each in a square of 24
-  home: "M4 11l8-7 8 7v9h-5v-6h-6v6H4z", navigation: "M12 3l7 18-7-4-7 4z", media: "M9 18V6l10-2v12M9 18a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0Zm10-2a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0Z",
-  climate: "M10 14V5a2 2 0 1 1 4 0v9a4 4 0 1 1-4 0Z", battery: "M3 8h15v9H3zM21 11v3M6 11v3M10 11v3", phone: "M6 3l3 5-2 2c1 3 4 6 7 7l2-2 5 3c0 2-2 3-4 3C10 20 4 14 3 7c0-2 1-4 3-4Z",
-  body: "M3 14l2-1 2-5h9l3 5 2 1v4H3zM7 18v2M17 18v2", settings: "M4 7h9M17 7h3M4 17h3M11 17h9M13 5v4M7 15v4", trip: "M5 20c6 0 2-8 8-8s3-8 6-8", help: "M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 18v.1",
-};
-const NEEDS_MAP = ["home", "navigation"];
-const consumption = () => imperial() ? `${(drive.consumption * 1.609344).toFixed(1)} kWh/100 mi` : `${drive.consumption.toFixed(1)} kWh/100 km`;
-const guidance = () => element("div", car.destination ? `${capital(car.destination)} · ${far(drive.remaining)} · ${clock(drive.minutes)}` : "No destination", { className: "panel", id: "guidance" });
-
-function showView() {
-  const view = $("view");
-  view.className = NEEDS_MAP.includes(car.view) ? "map" : "";
-  view.dataset.view = car.view;
-  view.replaceChildren(...VIEWS[car.view]().filter(Boolean));
-  for (const icon of $("views").children) icon.classList.toggle("on", icon.dataset.view === car.view);
-}
 
 function showCar() {
+  const { car } = state;
   document.body.className = car.night ? "night" : "day";
-  document.body.style.filter = `brightness(${0.6 + 0.4 * (car.brightness / 100)})`;
-  $("speed-unit").textContent = imperial() ? "mph" : "km/h";
-  const tell = [];
-  const lamp = (on, text, warn = false) => on && tell.push(element("span", text, { className: warn ? "warn" : "" }));
-  for (const [name, on] of Object.entries(car.lights)) lamp(on, name, name === "hazard lights");
-  lamp(car.cruise, `cruise ${car.cruise && speed(car.cruise)}`);
-  lamp(car.wipers, "wipers");
-  lamp(car.muted, "muted", true);
-  lamp(!car.locked, "unlocked", true);
-  lamp(Object.values(car.windows).some(Boolean), "window open");
-  lamp(car.sunroof, "sunroof open");
-  lamp(car.trunk, "trunk open", true);
-  lamp(car.charging, "charging");
-  lamp(car.defrost.length, "defrost");
-  lamp(car.timer, `timer ${(car.timer || "").slice(11, 16)}`);
-  lamp(car.mode !== "comfort", car.mode);
-  $("telltales").replaceChildren(...tell);
+  $("dim").style.opacity = 0.6 * (1 - car.brightness / 100) * (car.brightness < 80);
+  put("speed-unit", views.imperial() ? "mph" : "km/h");
+  const lamps = Object.entries(LAMPS).map(([name, lamp]) => [name, ...lamp(car)]).filter(([, on]) => on);
+  const lamp = (name, className, ...content) => views.h("span", { className, title: name, role: "img", ariaLabel: name }, ...content);
+  $("telltales").replaceChildren(...lamps.map(([name, , drawn, className]) => lamp(name, className, icon(drawn))),
+    ...[car.cruise && lamp("cruise control", "good", icon("cruise"), String(views.speed(car.cruise))),
+      car.timer && lamp("timer", "cold", icon("timer"), car.timer.slice(11, 16)),
+      car.mode !== "comfort" && lamp("driving mode", "cold", car.mode)].filter(Boolean));
   labels();
-  showView();
+  views.show($("view"));
+  for (const tab of $("views").children) tab.ariaPressed = tab.dataset.view === car.view;
   showDrive();
 }
 
 function showDrive() {
-  $("clock").textContent = clock();
-  $("outside").textContent = warm(drive.outside);
-  $("gear").textContent = drive.gear;
-  $("battery").textContent = Math.round(drive.battery);
-  $("range").textContent = far(drive.range);
-  if ($("guidance")) $("guidance").replaceWith(guidance());
+  const { car, drive } = state;
+  put("clock", views.clock());
+  put("outside", views.warm(drive.outside));
+  for (const gear of $("gear").children) gear.className = gear.textContent === drive.gear ? "on" : "";
+  put("limit", String(views.speed(drive.limit)));
+  put("battery", String(Math.round(drive.battery)));
+  put("range", views.far(drive.range));
+  put("power", `${Math.round(drive.power)} kW`);
+  $("cell").firstElementChild.style.width = `${drive.battery}%`;
+  $("cell").className = car.charging ? "charging" : drive.battery < 15 ? "warn" : "";
+  views.refresh();
 }
 
 // The scales' numbers, where the shader draws the ticks.
 function label(dial, texts) {
   for (const old of dial.querySelectorAll("em")) old.remove();
-  const { width, height } = dial.getBoundingClientRect();
-  const radius = Math.min(width, height) * 0.485 * 0.65;
+  const rect = dial.getBoundingClientRect();
+  const radius = radiusOf(rect);
+  dial.style.setProperty("--radius", `${radius}px`);
   texts.forEach((text, i) => {
+    if (text === "") return;
     const angle = (i / (texts.length - 1)) * 4.712 - 2.36;
-    const made = element("em", text);
-    made.style.left = `${width / 2 + radius * Math.sin(angle)}px`;
-    made.style.top = `${height / 2 - radius * Math.cos(angle)}px`;
+    const made = views.h("em", {}, String(text));
+    made.style.left = `${rect.width / 2 + radius * 0.66 * Math.sin(angle)}px`;
+    made.style.top = `${rect.height / 2 - radius * 0.66 * Math.cos(angle)}px`;
     dial.append(made);
   });
 }
-const fullScale = () => (imperial() ? 120 : 180);
+const fullScale = () => (views.imperial() ? 120 : 180);
+let labelled = "";
 function labels() {
-  if (!car) return;
+  if (!state.car) return;
+  const key = `${innerWidth} ${innerHeight} ${views.imperial()}`;
+  if (key === labelled) return;
+  labelled = key;
+  measure();
   label($("left"), Array.from({ length: fullScale() / 20 + 1 }, (_, i) => 20 * i));
   label($("right"), Array.from({ length: 11 }, (_, i) => 20 * i - 60).map((kw) => (kw % 40 ? "" : kw)));
 }
-addEventListener("resize", labels);
 
+// What changed is shown large for a moment.
+const OVERLAYS = {
+  volume: (car) => [car.muted ? "muted" : "loud", car.muted ? "Muted" : "Volume", car.muted ? 0 : car.volume],
+  brightness: (car) => ["sun", "Brightness", car.brightness],
+};
 let hide = 0;
-function showVolume() {
+function overlay(name) {
+  const [drawn, title, value] = OVERLAYS[name](state.car);
+  const bar = views.h("div", { className: "bar" }, views.h("div"));
+  bar.firstChild.style.width = `${value}%`;
+  $("volume").replaceChildren(icon(drawn), views.h("span", {}, title), bar, views.h("b", {}, String(value)));
   $("volume").hidden = false;
-  $("volume-name").textContent = car.muted ? "Muted" : "Volume";
-  $("volume").querySelector(".bar div").style.width = `${car.muted ? 0 : car.volume}%`;
-  $("volume").querySelector("b").textContent = car.muted ? "0" : car.volume;
   clearTimeout(hide);
   hide = setTimeout(() => ($("volume").hidden = true), 2500);
+}
+function overlayOf(message) {
+  if (/^(Volume|Mute$|Unmute$)/.test(message.intent ?? "") || message.changed.some((name) => name === "volume" || name === "muted")) return "volume";
+  return message.changed.includes("brightness") ? "brightness" : "";
 }
 
 // ---- the server ----
 
+let socket = null;
+let rate = 16000;
+let wait = 250;
+let due = ""; // the overlay that the next state shows
+let listening = false; // whether the microphone is wanted
+let heard = false; // whether the server takes its audio
+
+function take(message) {
+  for (const name in state) if (name in message) state[name] = message[name];
+  views.know(state, send);
+}
+
 const TOLD = {
   hello(message) {
-    ({ car, drive } = message);
-    me = message.name;
+    take(message);
     rate = message.rate;
     wait = 250;
     $("lost").hidden = true;
-    Object.assign(shown, { x: drive.x, y: drive.y, heading: drive.heading });
+    Object.assign(shown, { x: message.drive.x, y: message.drive.y, heading: message.drive.heading });
+    arrive(message.drive);
     showCar();
     if (listening) send({ type: "microphone", on: true });
   },
   state(message) {
-    ({ car, drive } = message);
+    take(message);
     showCar();
+    if (due) overlay(due);
+    due = "";
   },
   drive(message) {
-    if (!car) return;
-    drive = message.drive;
-    if (city) scene.setRoute(message.way.length ? [[drive.x, drive.y], ...message.way.slice(1).map((n) => city.nodes[n])] : []);
+    if (!state.car) return;
+    take(message);
+    arrive(message.drive);
+    const points = message.way.slice(1).map((n) => city?.nodes[n]).filter(Boolean);
+    scene?.setRoute(points.length ? [[message.drive.x, message.drive.y], ...points] : []);
     showDrive();
-    if (["battery", "trip"].includes(car.view) && !$("view").matches(":active")) showView();
   },
   words(message) {
-    $("words").className = "live";
-    $("words").textContent = message.text || "…";
-    $("reply").textContent = "";
+    $("speech").className = "live";
+    put("words", message.text || "…");
+    put("reply", "");
   },
   done(message) {
-    $("words").className = "";
-    $("words").textContent = message.text;
-    $("reply").className = message.understood ? "" : "missed";
-    $("reply").textContent = message.reply;
+    $("speech").className = message.understood ? "understood" : "missed";
+    put("words", message.text);
+    put("reply", message.reply);
     document.body.dataset.intent = message.intent || "";
-    if (message.changed.some((name) => name === "volume" || name === "muted") || /^Volume|^Mute|^Unmute/.test(message.intent || "")) queueMicrotask(() => (volumeDue = true));
+    due = overlayOf(message);
   },
   level(message) {
     showLevel(message.level);
   },
   microphone(message) {
     heard = message.on;
-    $("microphone").setAttribute("aria-pressed", heard);
+    $("microphone").ariaPressed = heard;
   },
   error(message) {
-    $("reply").className = "missed";
-    $("reply").textContent = message.text;
+    $("speech").className = "missed";
+    put("reply", message.text);
   },
 };
-let volumeDue = false;
-
-function showLevel(level) {
-  $("level").firstElementChild.style.height = `${Math.min(100, 130 * Math.sqrt(level))}%`;
-}
 
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws${query}`);
@@ -219,13 +188,10 @@ function connect() {
   socket.onmessage = (event) => {
     const message = JSON.parse(event.data);
     TOLD[message.type]?.(message);
-    if (message.type === "state" && volumeDue) {
-      volumeDue = false;
-      showVolume();
-    }
   };
   socket.onclose = () => {
     heard = false;
+    $("microphone").ariaPressed = false;
     $("lost").hidden = false;
     setTimeout(connect, wait);
     wait = Math.min(4000, wait * 1.6);
@@ -238,8 +204,17 @@ function send(message) {
 
 // ---- the microphone ----
 
+let microphone = null;
+const levels = new Float32Array(N_LEVELS);
+let level = 0;
+
+function showLevel(now) {
+  level = Math.max(level * 0.7, Math.min(1, 1.3 * Math.sqrt(now)));
+}
+
 async function openMicrophone() {
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true } });
+  const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true };
+  const stream = await navigator.mediaDevices.getUserMedia({ audio });
   let context;
   let source;
   try {
@@ -251,15 +226,13 @@ async function openMicrophone() {
   }
   await context.audioWorklet.addModule("/page/microphone-worklet.js");
   const frames = new AudioWorkletNode(context, "frames", { numberOfOutputs: 0, processorOptions: { rate } });
-  let loudest = 0;
   frames.port.onmessage = ({ data }) => {
-    loudest = Math.max(loudest * 0.85, data.level * 5);
-    showLevel(Math.min(1, loudest));
+    showLevel(data.level * 4);
     if (heard && socket.readyState === WebSocket.OPEN && socket.bufferedAmount < 64000) socket.send(data.pcm);
   };
   source.connect(frames);
   await context.resume();
-  return { close() { for (const track of stream.getTracks()) track.stop(); context.close(); showLevel(0); } };
+  return { close() { for (const track of stream.getTracks()) track.stop(); context.close(); } };
 }
 
 function listen(on) {
@@ -294,39 +267,84 @@ $("typed").onsubmit = (event) => {
 
 // ---- drawing ----
 
-let last = performance.now();
-function frame(now) {
-  const seconds = Math.min(0.1, (now - last) / 1000);
-  last = now;
-  if (car && drive) {
-    const follow = (name, to, quick) => (shown[name] += (to - shown[name]) * (1 - Math.exp(-seconds * quick)));
-    follow("speed", drive.speed, 6);
-    follow("power", drive.power, 6);
-    follow("x", drive.x, 7);
-    follow("y", drive.y, 7);
-    follow("zoom", car.zoom, 5);
-    const turn = ((drive.heading - shown.heading + Math.PI * 3) % (Math.PI * 2)) - Math.PI;
-    shown.heading += turn * (1 - Math.exp(-seconds * 3));
-    const told = String(speed(shown.speed));
-    if ($("speed").textContent !== told) $("speed").textContent = told;
-    const scale = imperial() ? 1.609344 : 1;
-    scene.draw({ ...shown, speed: shown.speed / scale, limit: drive.limit / scale, top: fullScale(), night: car.night,
-      map: NEEDS_MAP.includes(car.view) ? $("view").getBoundingClientRect() : null,
-      left: $("left").getBoundingClientRect(), right: $("right").getBoundingClientRect() });
-  }
-  requestAnimationFrame(frame);
+let places = null; // where the dials, the view and the level are
+function measure() {
+  const rect = (id) => $(id).getBoundingClientRect();
+  const [view, footer] = [rect("view"), document.querySelector("footer").getBoundingClientRect()];
+  const whole = { left: 0, top: 0, width: innerWidth, height: footer.top };
+  const map = innerHeight > innerWidth ? { view, around: view } // else the map lies under the dials, too
+    : { view: { ...whole, left: view.left, width: view.width }, around: whole };
+  places = { left: rect("left"), right: rect("right"), level: rect("level"), map };
+}
+addEventListener("resize", labels);
+
+// The car goes on evenly between two messages of the server.
+let from = { x: 0, y: 0, at: 0 };
+function arrive(drive) {
+  from = { x: shown.x, y: shown.y, at: performance.now(), jump: Math.hypot(drive.x - shown.x, drive.y - shown.y) > 60 };
 }
 
-for (const [name, path] of Object.entries(ICONS)) {
-  const icon = element("button", "", { title: capital(name), onclick: () => send({ type: "act", intent: name === "help" ? "Help" : name === "navigation" ? "NavigationShow" : "ViewShow", slots: { view: name } }) });
-  icon.dataset.view = name;
-  icon.innerHTML = `<svg viewBox="0 0 24 24"><path d="${path}"/></svg>`;
-  $("views").append(icon);
+const scene = (() => {
+  try {
+    return new Scene($("scene"));
+  } catch (error) {
+    console.error(error.message);
+    $("words").textContent = error.message; // all the rest works
+    return null;
+  }
+})();
+
+let last = performance.now();
+let rolled = 0;
+let drawn = "";
+function frame(now) {
+  requestAnimationFrame(frame);
+  const { car, drive } = state;
+  if (!car || !scene || document.hidden) return;
+  const seconds = Math.min(0.1, (now - last) / 1000);
+  last = now;
+  const approach = (name, to, quick) => (shown[name] += (to - shown[name]) * (1 - Math.exp(-seconds * quick)));
+  approach("speed", drive.speed, 6);
+  approach("power", drive.power, 6);
+  approach("zoom", car.zoom, 5);
+  const gone = from.jump ? 1 : Math.min(1, (now - from.at) / 130);
+  shown.x = from.x + (drive.x - from.x) * gone;
+  shown.y = from.y + (drive.y - from.y) * gone;
+  const turn = ((drive.heading - shown.heading + Math.PI * 3) % (Math.PI * 2)) - Math.PI;
+  shown.heading += turn * (1 - Math.exp(-seconds * 3));
+  put("speed", String(views.speed(shown.speed)));
+  if (now - rolled > 50) { // the levels go by
+    levels.copyWithin(0, 1);
+    levels[N_LEVELS - 1] = level;
+    level *= 0.8;
+    rolled = now;
+  }
+  if (!places) measure();
+  const scale = views.imperial() ? 1.609344 : 1;
+  const map = views.ON_THE_MAP.includes(car.view) ? places.map : null;
+  const what = { ...shown, ...places, map, speed: shown.speed / scale, limit: drive.limit / scale, top: fullScale(),
+    night: car.night, levels, listening: heard };
+  const key = [what.speed.toFixed(1), what.power.toFixed(1), car.night, car.view, innerWidth, innerHeight, devicePixelRatio, heard,
+    levels.reduce((sum, v) => sum + Math.round(v * 100), 0), what.limit, map && [shown.x.toFixed(1), shown.y.toFixed(1),
+      shown.heading.toFixed(3), shown.zoom.toFixed(3), car.destination, !!city]].join();
+  if (key === drawn) return; // nothing moves
+  drawn = key;
+  scene.draw(what);
 }
-fetch(`/map${query}`).then((answer) => answer.json()).then((map) => scene.setCity((city = map)));
-fetch(`/sentences${query}`).then((answer) => answer.json()).then((all) => {
-  examples = all;
-  $("sentences").append(...Object.values(all).map((text) => element("option", "", { value: text })));
+
+$("microphone").append(icon("microphone"));
+for (const view of views.TABS) {
+  const name = view === "body" ? "Car" : views.named(view);
+  const tab = views.h("button", { title: name, ariaLabel: name, onclick: () => views.open(view)() }, icon(view));
+  tab.dataset.view = view;
+  $("views").append(tab);
+}
+const ask = (path) => fetch(path + query).then((answer) => answer.json());
+ask("/map").then((map) => scene?.setCity((city = map)));
+ask("/sentences").then((sentences) => {
+  take(sentences);
+  $("sentences").append(...Object.values(sentences.examples).flat().map((value) => views.h("option", { value })));
+  if (state.car) views.show($("view"));
 });
 connect();
 requestAnimationFrame(frame);

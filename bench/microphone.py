@@ -1,0 +1,145 @@
+"""Ten commands of ten voices through a browser's microphone: how many are done rightly.
+
+Each voice speaks all commands into a headless Chromium whose microphone is the recording; the server is a process of
+its own. A command is done rightly when the car was told the intent and the slots that the words mean, and nothing else
+was done before the next command.
+"""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+import pynna
+from pynna.train import engines
+from tests.assistant.browser import Browser
+
+VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")
+COMMANDS = (
+    "increase the volume", "check battery levels", "display navigation", "turn on the air conditioning",
+    "set the temperature to twenty one degrees", "open the window", "play some music", "call home", "lock the doors",
+    "take me to the airport",
+)
+PAUSE = 2.5  # seconds after each command
+_BEHIND = 0.4  # seconds
+LEAD = 2.0  # before the first: echo cancellation and gain control settle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--voices", nargs="+", default=VOICES, metavar="V", help=f"of {', '.join(VOICES)}")
+    parser.add_argument("--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the recordings in a folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it; 1 if fewer than 95 of 100 were done rightly."""
+    command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0"]
+    command += ["--model", arguments.model] if arguments.model else []
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for voice in arguments.voices:
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+                try:
+                    assert server.stdout is not None
+                    url = server.stdout.readline().strip()
+                    rows += asyncio.run(_voice(voice, url, arguments.keep or Path(folder)))
+                finally:
+                    server.terminate()
+            if not arguments.json:
+                _print(voice, rows[-len(COMMANDS) :])
+    right = sum(row["right"] for row in rows)
+    if arguments.json:
+        print(json.dumps({"right": right, "of": len(rows), "commands": rows}, indent=1))
+    else:
+        print(f"\n{right} of {len(rows)} rightly done")
+    return int(right < 0.95 * len(rows))
+
+
+def _print(voice: str, rows: list[dict[str, Any]]) -> None:
+    print(f"{voice:14} {sum(row['right'] for row in rows):2} of {len(rows)}", flush=True)
+    for row in rows:
+        if not row["right"]:
+            print(f"    {row['said']} -> {', '.join(row['heard']) or 'nothing'}", flush=True)
+
+
+def speak(voice: str, text: str) -> NDArray[np.int16]:
+    """16 kHz samples of a voice."""
+    engine, _, name = voice.partition(":")
+    if engine == "espeak":
+        return engines.espeak()(text, name, 155, 50)
+    if engine == "flite":
+        return engines.flite()(text, name, 1.0, 1.0)
+    return engines.pico(text, name, 100, 100) if engine == "pico" else engines.test_voice(text, voice)
+
+
+def recording(voice: str, path: Path) -> list[tuple[float, float]]:
+    """Writes a voice's commands as a WAV file for Chromium; seconds at which each begins and ends."""
+    parts, times, at = [np.zeros(round(LEAD * engines.RATE))], [], LEAD
+    for text in COMMANDS:
+        pcm = speak(voice, text) / 32768
+        loud = np.flatnonzero(np.abs(pcm) > 0.02)
+        pcm = pcm[loud[0] : loud[-1] + 1] * (0.35 / np.abs(pcm).max())
+        parts += [pcm, np.zeros(round(PAUSE * engines.RATE))]
+        times.append((at, at + len(pcm) / engines.RATE))
+        at = times[-1][1] + PAUSE
+    soundfile.write(path, resample_poly(np.concatenate(parts), 3, 1), 3 * engines.RATE, subtype="PCM_16")
+    return times
+
+
+async def _voice(voice: str, url: str, folder: Path) -> list[dict[str, Any]]:
+    path = folder / f"{voice.replace(':', '-')}.wav"
+    times = recording(voice, path)
+    done: list[tuple[float, dict[str, Any]]] = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        async with (aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as socket,
+                    Browser(Path(profile), recording=path) as browser):
+            await browser.open(url)
+            await browser.until("document.querySelector('#lost').hidden")
+            await browser.ask("document.querySelector('#microphone').click()")
+            await browser.until("document.querySelector('#microphone').ariaPressed == 'true'")
+            begun = time.monotonic()
+            listening = asyncio.create_task(_note(socket, done))
+            await asyncio.sleep(times[-1][1] + PAUSE)
+            listening.cancel()
+            assert not browser.complaints, browser.complaints
+    return [_judge(voice, text, [message for at, message in done if _belongs(at - begun, i, times)])
+            for i, text in enumerate(COMMANDS)]
+
+
+async def _note(socket: aiohttp.ClientWebSocketResponse, done: list[tuple[float, dict[str, Any]]]) -> None:
+    async for message in socket:
+        if '"type": "done"' in message.data[:40]:
+            done.append((time.monotonic(), json.loads(message.data)))
+
+
+def _belongs(at: float, i: int, times: list[tuple[float, float]]) -> bool:
+    """Whether something was done from a command's beginning to the next one's, and a bit: the browser is behind."""
+    after_first = i == 0 or times[i][0] + _BEHIND <= at
+    return after_first and (i + 1 == len(times) or at < times[i + 1][0] + _BEHIND)
+
+
+def _judge(voice: str, text: str, done: list[dict[str, Any]]) -> dict[str, Any]:
+    meant = _grammar().parse(text)
+    assert meant is not None
+    right = [(d["intent"], d["slots"]) for d in done if d["understood"]] == [(meant.intent, dict(meant.slots))]
+    heard = [f"{d['text']} ({d['confidence']:.2f}{'' if d['understood'] else ', not accepted'})" for d in done]
+    return {"voice": voice, "said": text, "right": right, "heard": heard}
+
+
+@functools.cache
+def _grammar() -> pynna.Grammar:
+    return pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
