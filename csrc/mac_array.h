@@ -7,12 +7,23 @@
 
 #include <string.h>
 
-/* Where a cell block's four gates come from and where its cells go. A tile is int32 [4 gates][n_columns][16]. */
+/* A product of weights and activations: W[16 b + r][k] and u[j][k], packed as in README.md. */
 typedef struct {
-    const int32_t *acc_x, *acc_h;           /* tiles */
+    const int8_t *weights;                  /* [n_blocks][n_groups][16][4] */
+    const int32_t *row_sum;                 /* [n_blocks * 16], for those that multiply signed by signed */
+    int32_t n_blocks, n_groups;
+    const int8_t *next;                     /* the weights that will be read after these, to be fetched meanwhile */
+    const uint8_t *u;                       /* u[j] at u + j * u_stride */
+    size_t u_stride;
+    int32_t n_columns;                      /* 1 to 16 */
+} pn_product;
+
+/* Where a cell block's four gates come from and where its cells go. */
+typedef struct {
+    const int32_t *acc_x, *acc_h;           /* [4 gates][x_columns][16] and [4 gates][n_columns][16] */
     const int32_t *bias_x, *bias_h;         /* [4][16] */
     const int32_t *multiplier_x, *multiplier_h;
-    int32_t shift, n_columns;
+    int32_t shift, n_columns, x_columns;    /* of a tile of x_columns >= n_columns, the first n_columns count */
     int32_t cell_fraction_bits, h_multiplier, h_shift;
     int16_t *c;                             /* cells of column j at c + j * c_stride, [16], in and out */
     size_t c_stride;
@@ -20,13 +31,22 @@ typedef struct {
     size_t h_stride;
 } pn_lstm_tile;
 
+/* Where column j of gate g begins in the two tiles. */
+static inline const int32_t *pn_gate_x(const pn_lstm_tile *t, int32_t g, int32_t j)
+{
+    return t->acc_x + (g * t->x_columns + j) * PN_BLOCK;
+}
+
+static inline const int32_t *pn_gate_h(const pn_lstm_tile *t, int32_t g, int32_t j)
+{
+    return t->acc_h + (g * t->n_columns + j) * PN_BLOCK;
+}
+
 typedef struct {
     const char *name;
 
-    /* acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k]; any number of blocks, 1 to 16 columns. row_sum [n_blocks *
-     * 16] is for those that multiply signed by signed. */
-    void (*mac)(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-                size_t u_stride, int32_t n_columns, int32_t *acc);
+    /* acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k]; any number of blocks. */
+    void (*mac)(const pn_product *p, int32_t *acc);
 
     /* out[j * out_stride + 16 b + r] = clamp(requantise(acc[b][j][r] + bias, multiplier, shift), 0, 255). */
     void (*requantise)(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
@@ -67,8 +87,7 @@ PN_AROUND(pn_avx2)
 extern const pn_kernels pn_kernels_neon, pn_kernels_neon_dot, pn_kernels_neon_i8mm;
 PN_AROUND(pn_neon)
 /* The dot product's MAC array, which i8mm uses for a single column. */
-void pn_neon_dot_mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-                     const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
+void pn_neon_dot_mac(const pn_product *p, int32_t *acc);
 #endif
 
 /* The kernels of that name (NULL: PYNNA_ISA, or the fastest); NULL where there are none that this processor runs. */

@@ -11,8 +11,10 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* One block (two vectors of 8 rows) by NC columns. */
-TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *acc)
+/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, a block of what lies there is fetched
+ * meanwhile. */
+TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
+               const int8_t *next, int32_t *acc)
 {
     const __m256i low_bytes = _mm256_set1_epi16(255);
     __m256i sum[4][2];
@@ -21,6 +23,8 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
         sum[j][0] = sum[j][1] = _mm256_setzero_si256();
     for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4) {
         __m256i even[2], odd[2];
+        if (next)
+            _mm_prefetch((const char *)next + 64 * (size_t)g, _MM_HINT_T0);
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++) {
             __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32 * i));
@@ -45,21 +49,21 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-TARGET static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-                       size_t u_stride, int32_t n_columns, int32_t *acc)
+TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    (void)row_sum;
-    int32_t parts = pn_divide_up(n_columns, 4);
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)n_columns * PN_BLOCK)
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
-            const uint8_t *v = u + (size_t)j * u_stride;
+    const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
+    const int8_t *weights = p->weights;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)p->n_columns * PN_BLOCK)
+        for (int32_t i = 0; i < parts; i++) {
+            int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
+            const uint8_t *v = p->u + (size_t)j * p->u_stride;
+            const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + (size_t)n_groups * 64 : p->next;
             int32_t *a = acc + (size_t)j * PN_BLOCK;
             switch (nc) {
-            case 1: tile(1, weights, n_groups, v, u_stride, a); break;
-            case 2: tile(2, weights, n_groups, v, u_stride, a); break;
-            case 3: tile(3, weights, n_groups, v, u_stride, a); break;
-            case 4: tile(4, weights, n_groups, v, u_stride, a); break;
+            case 1: tile(1, weights, n_groups, v, p->u_stride, NULL, a); break;
+            case 2: tile(2, weights, n_groups, v, p->u_stride, next, a); break;
+            case 3: tile(3, weights, n_groups, v, p->u_stride, next, a); break;
+            case 4: tile(4, weights, n_groups, v, p->u_stride, next, a); break;
             }
         }
 }
@@ -111,10 +115,11 @@ TARGET void pn_avx2_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_c
 }
 
 /* Eight rows of a gate: both halves, one rounding. */
-TILE __m256i half_gate(const pn_lstm_tile *t, size_t at, int row, __m256i half, __m128i count)
+TILE __m256i half_gate(const pn_lstm_tile *t, const int32_t *acc_x, const int32_t *acc_h, int row, __m256i half,
+                       __m128i count)
 {
-    __m256i x = _mm256_add_epi32(load32(t->acc_x + at), load32(t->bias_x + row));
-    __m256i h = _mm256_add_epi32(load32(t->acc_h + at), load32(t->bias_h + row));
+    __m256i x = _mm256_add_epi32(load32(acc_x), load32(t->bias_x + row));
+    __m256i h = _mm256_add_epi32(load32(acc_h), load32(t->bias_h + row));
     __m256i mx = load32(t->multiplier_x + row), mh = load32(t->multiplier_h + row);
     __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, mx), _mm256_mul_epi32(h, mh));
     __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(mx, 32)),
@@ -124,8 +129,9 @@ TILE __m256i half_gate(const pn_lstm_tile *t, size_t at, int row, __m256i half, 
 
 TILE __m256i gate(const pn_lstm_tile *t, int g, int32_t column, __m256i half, __m128i count)
 {
-    size_t at = (size_t)(g * t->n_columns + column) * PN_BLOCK;
-    return pack16(half_gate(t, at, g * PN_BLOCK, half, count), half_gate(t, at + 8, g * PN_BLOCK + 8, half, count));
+    const int32_t *x = pn_gate_x(t, g, column), *h = pn_gate_h(t, g, column);
+    return pack16(half_gate(t, x, h, g * PN_BLOCK, half, count),
+                  half_gate(t, x + 8, h + 8, g * PN_BLOCK + 8, half, count));
 }
 
 TILE __m256i widen(__m256i v, int high)

@@ -10,22 +10,27 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. */
-TILE void tile(const int NB, const int NC, const int8_t *weights, size_t block_bytes, int32_t n_groups,
-               const uint8_t *u, size_t u_stride, int32_t *acc, size_t acc_block)
+/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile NP
+ * cache lines a group of what comes `next` are fetched. */
+TILE void tile(const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups, const uint8_t *u,
+               size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
 {
-    __m512i sum[4][6];
+    const size_t block_bytes = (size_t)n_groups * 64;
+    __m512i sum[4][8];
 #pragma GCC unroll 4
     for (int b = 0; b < NB; b++)
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int j = 0; j < NC; j++)
             sum[b][j] = _mm512_setzero_si512();
-    for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4) {
+    for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4, next += 64 * NP) {
         __m512i w[4];
 #pragma GCC unroll 4
         for (int b = 0; b < NB; b++)
             w[b] = _mm512_loadu_si512(weights + (size_t)b * block_bytes);
-#pragma GCC unroll 6
+#pragma GCC unroll 2
+        for (int i = 0; i < NP; i++)
+            _mm_prefetch((const char *)next + 64 * i, _MM_HINT_T0);
+#pragma GCC unroll 8
         for (int j = 0; j < NC; j++) {
             __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
 #pragma GCC unroll 4
@@ -35,38 +40,56 @@ TILE void tile(const int NB, const int NC, const int8_t *weights, size_t block_b
     }
 #pragma GCC unroll 4
     for (int b = 0; b < NB; b++)
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int j = 0; j < NC; j++)
             _mm512_storeu_si512(acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, sum[b][j]);
 }
 
-/* One column: the weights are read once, in order, as fast as memory gives them; four sums hide the latency. */
-TARGET static void one_column(const int8_t *weights, int32_t n_blocks, int32_t n_groups, const uint8_t *u, int32_t *acc)
+/* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's own
+ * prefetching, which software's only hinders. */
+TILE void four_blocks(const int8_t *weights, int32_t n_groups, const uint8_t *u, int32_t *acc)
 {
-    for (int32_t b = 0; b < n_blocks; b++, acc += PN_BLOCK) {
-        __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
-                          _mm512_setzero_si512()};
-        int32_t g = 0;
-        for (; g + 4 <= n_groups; g += 4, weights += 256)
+    const size_t block_bytes = (size_t)n_groups * 64;
+    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    int32_t g = 0;
+    for (; g + 4 <= n_groups; g += 4, weights += 256, u += 16)
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) {
-                _mm_prefetch((const char *)weights + 64 * i + 2048, _MM_HINT_T0);
-                sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi32(pn_load_group(u + 4 * (g + i))),
-                                             _mm512_loadu_si512(weights + 64 * i));
-            }
-        for (; g < n_groups; g++, weights += 64)
-            sum[0] = _mm512_dpbusd_epi32(sum[0], _mm512_set1_epi32(pn_load_group(u + 4 * g)), _mm512_loadu_si512(weights));
-        _mm512_storeu_si512(acc, _mm512_add_epi32(_mm512_add_epi32(sum[0], sum[1]), _mm512_add_epi32(sum[2], sum[3])));
-    }
+        for (int i = 0; i < 4; i++) {
+            __m512i v = _mm512_set1_epi32(pn_load_group(u + 4 * i));
+#pragma GCC unroll 4
+            for (int b = 0; b < 4; b++)
+                sum[b] = _mm512_dpbusd_epi32(sum[b], v, _mm512_loadu_si512(weights + (size_t)b * block_bytes + 64 * i));
+        }
+    for (; g < n_groups; g++, weights += 64, u += 4)
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++)
+            sum[b] = _mm512_dpbusd_epi32(sum[b], _mm512_set1_epi32(pn_load_group(u)),
+                                         _mm512_loadu_si512(weights + (size_t)b * block_bytes));
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
+}
+
+TARGET static void one_column(const pn_product *p, int32_t *acc)
+{
+    const size_t block_bytes = (size_t)p->n_groups * 64;
+    int32_t b = 0;
+    for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
+        four_blocks(p->weights + (size_t)b * block_bytes, p->n_groups, p->u, acc);
+    for (; b < p->n_blocks; b++, acc += PN_BLOCK)
+        tile(1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
 }
 
 #define COLUMNS(NB, NC)                                                                                    \
     case NC:                                                                                               \
-        tile(NB, NC, weights, block_bytes, n_groups, u, u_stride, acc, acc_block);                         \
+        if (whole)                                                                                         \
+            tile(NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                        \
+        else                                                                                               \
+            tile(NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                         \
         break
 #define BLOCKS(NB)                                                                                         \
-    TARGET static void blocks_##NB(int32_t n_columns, const int8_t *weights, size_t block_bytes, int32_t n_groups,         \
-                            const uint8_t *u, size_t u_stride, int32_t *acc, size_t acc_block)             \
+    TARGET static void blocks_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, const uint8_t *u, \
+                            size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)           \
     {                                                                                                      \
         switch (n_columns) {                                                                               \
             COLUMNS(NB, 1);                                                                                \
@@ -75,30 +98,31 @@ TARGET static void one_column(const int8_t *weights, int32_t n_blocks, int32_t n
             COLUMNS(NB, 4);                                                                                \
             COLUMNS(NB, 5);                                                                                \
             COLUMNS(NB, 6);                                                                                \
+            COLUMNS(NB, 7);                                                                                \
+            COLUMNS(NB, 8);                                                                                \
         }                                                                                                  \
     }
 BLOCKS(1)
-BLOCKS(4)
+BLOCKS(2)
 
-static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-                size_t u_stride, int32_t n_columns, int32_t *acc)
+/* Two blocks at a time, which stay in the nearest caches while all columns pass; in that time the next two arrive. */
+TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    (void)row_sum;
-    size_t block_bytes = (size_t)n_groups * 64, acc_block = (size_t)n_columns * PN_BLOCK;
-    if (n_columns == 1) {
-        one_column(weights, n_blocks, n_groups, u, acc);
+    if (p->n_columns == 1) {
+        one_column(p, acc);
         return;
     }
-    int32_t parts = pn_divide_up(n_columns, 6); /* even parts: 16 columns go as 6, 5, 5 */
-    for (int32_t b = 0; b < n_blocks;) {
-        int32_t nb = n_blocks - b >= 4 ? 4 : 1;
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
-            (nb == 4 ? blocks_4 : blocks_1)(nc, weights + (size_t)b * block_bytes, block_bytes, n_groups,
-                                            u + (size_t)j * u_stride, u_stride,
-                                            acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, acc_block);
+    const size_t block_bytes = (size_t)p->n_groups * 64, acc_block = (size_t)p->n_columns * PN_BLOCK;
+    const int8_t *weights = p->weights;
+    const int32_t parts = p->n_columns > 8 ? 2 : 1; /* even parts: 16 columns go as 8 and 8 */
+    for (int32_t b = 0, nb; b < p->n_blocks; b += nb, weights += (size_t)nb * block_bytes, acc += (size_t)nb * acc_block) {
+        nb = p->n_blocks - b >= 2 ? 2 : 1;
+        const int8_t *next = b + nb < p->n_blocks ? weights + (size_t)nb * block_bytes : p->next;
+        for (int32_t i = 0; i < parts; i++, next += block_bytes) {
+            int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
+            (nb == 2 ? blocks_2 : blocks_1)(nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride,
+                                            p->u_stride, next, acc + (size_t)j * PN_BLOCK, acc_block);
         }
-        b += nb;
     }
 }
 
@@ -186,10 +210,8 @@ TARGET static void lstm(const pn_lstm_tile *t)
     for (int32_t j = 0; j < t->n_columns; j++) {
         __m256i q[4];
 #pragma GCC unroll 4
-        for (int g = 0; g < 4; g++) {
-            size_t at = (size_t)(g * t->n_columns + j) * PN_BLOCK;
-            q[g] = gate(&x[g], &h[g], t->acc_x + at, t->acc_h + at, half, count);
-        }
+        for (int g = 0; g < 4; g++)
+            q[g] = gate(&x[g], &h[g], pn_gate_x(t, g, j), pn_gate_h(t, g, j), half, count);
         __m256i i = pn_sigmoid16(&s, q[0]), g = pn_tanh16(&th, q[1]), f = pn_sigmoid16(&s, q[2]), o = pn_sigmoid16(&s, q[3]);
         __m256i *cell = (__m256i *)(void *)(t->c + (size_t)j * t->c_stride);
         __m512i ig = _mm512_sra_epi32(_mm512_add_epi32(product(i, g), ig_round), _mm_cvtsi32_si128(ig_bits));

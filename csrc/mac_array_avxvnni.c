@@ -8,8 +8,10 @@
 #define TARGET __attribute__((target("avx2,avxvnni")))
 #define TILE TARGET __attribute__((always_inline)) static inline
 
-/* One block (two vectors of 8 rows) by NC columns: 12 sums, 2 weight vectors and a broadcast fill the 16 registers. */
-TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *acc)
+/* One block (two vectors of 8 rows) by NC columns: 12 sums, 2 weight vectors and a broadcast fill the 16 registers. Where
+ * `next` is not NULL, a block of what lies there is fetched meanwhile. */
+TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
+               const int8_t *next, int32_t *acc)
 {
     __m256i sum[6][2];
 #pragma GCC unroll 6
@@ -18,6 +20,8 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
     for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4) {
         const __m256i *w = (const __m256i *)(const void *)weights;
         __m256i low = _mm256_loadu_si256(w), high = _mm256_loadu_si256(w + 1);
+        if (next)
+            _mm_prefetch((const char *)next + 64 * (size_t)g, _MM_HINT_T0);
 #pragma GCC unroll 6
         for (int j = 0; j < NC; j++) {
             __m256i v = _mm256_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
@@ -32,42 +36,61 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-/* One column: the weights are read once, in order; eight sums hide the latency. */
-TARGET static void one_column(const int8_t *weights, int32_t n_groups, const uint8_t *u, int32_t *acc)
+/* One column: the weights are read once, in four streams for the processor's own prefetching. */
+TILE void four_blocks(const int8_t *weights, int32_t n_groups, const uint8_t *u, int32_t *acc)
 {
     __m256i sum[4][2];
-    for (int i = 0; i < 4; i++)
-        sum[i][0] = sum[i][1] = _mm256_setzero_si256();
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        sum[b][0] = sum[b][1] = _mm256_setzero_si256();
+#pragma GCC unroll 2
     for (int32_t g = 0; g < n_groups; g++) {
-        const __m256i *w = (const __m256i *)(const void *)(weights + 64 * (size_t)g);
         __m256i v = _mm256_set1_epi32(pn_load_group(u + 4 * (size_t)g));
-        _mm_prefetch((const char *)w + 2048, _MM_HINT_T0);
-        sum[g & 3][0] = _mm256_dpbusd_avx_epi32(sum[g & 3][0], v, _mm256_loadu_si256(w));
-        sum[g & 3][1] = _mm256_dpbusd_avx_epi32(sum[g & 3][1], v, _mm256_loadu_si256(w + 1));
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++) {
+            const __m256i *w = (const __m256i *)(const void *)(weights + 64 * ((size_t)b * (size_t)n_groups + (size_t)g));
+            sum[b][0] = _mm256_dpbusd_avx_epi32(sum[b][0], v, _mm256_loadu_si256(w));
+            sum[b][1] = _mm256_dpbusd_avx_epi32(sum[b][1], v, _mm256_loadu_si256(w + 1));
+        }
     }
-    for (int i = 0; i < 2; i++) {
-        __m256i even = _mm256_add_epi32(sum[0][i], sum[2][i]), odd = _mm256_add_epi32(sum[1][i], sum[3][i]);
-        _mm256_storeu_si256((__m256i *)(void *)(acc + 8 * i), _mm256_add_epi32(even, odd));
-    }
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++)
+            _mm256_storeu_si256((__m256i *)(void *)(acc + b * PN_BLOCK + 8 * i), sum[b][i]);
 }
 
-TARGET static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-                       const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+TARGET static void one_column(const pn_product *p, int32_t *acc)
 {
-    (void)row_sum;
-    int32_t parts = pn_divide_up(n_columns, 6); /* even parts: 16 columns go as 5, 5, 6 */
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)n_columns * PN_BLOCK)
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
-            const uint8_t *v = u + (size_t)j * u_stride;
+    const size_t block_bytes = (size_t)p->n_groups * 64;
+    int32_t b = 0;
+    for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
+        four_blocks(p->weights + (size_t)b * block_bytes, p->n_groups, p->u, acc);
+    for (; b < p->n_blocks; b++, acc += PN_BLOCK)
+        tile(1, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, NULL, acc);
+}
+
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->n_columns == 1) {
+        one_column(p, acc);
+        return;
+    }
+    const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 6); /* even parts: 16 columns go as 5, 5, 6 */
+    const int8_t *weights = p->weights;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)p->n_columns * PN_BLOCK)
+        for (int32_t i = 0; i < parts; i++) {
+            int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
+            const uint8_t *v = p->u + (size_t)j * p->u_stride;
+            const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + (size_t)n_groups * 64 : p->next;
             int32_t *a = acc + (size_t)j * PN_BLOCK;
             switch (nc) {
-            case 1: one_column(weights, n_groups, v, a); break;
-            case 2: tile(2, weights, n_groups, v, u_stride, a); break;
-            case 3: tile(3, weights, n_groups, v, u_stride, a); break;
-            case 4: tile(4, weights, n_groups, v, u_stride, a); break;
-            case 5: tile(5, weights, n_groups, v, u_stride, a); break;
-            case 6: tile(6, weights, n_groups, v, u_stride, a); break;
+            case 1: tile(1, weights, n_groups, v, p->u_stride, next, a); break;
+            case 2: tile(2, weights, n_groups, v, p->u_stride, next, a); break;
+            case 3: tile(3, weights, n_groups, v, p->u_stride, next, a); break;
+            case 4: tile(4, weights, n_groups, v, p->u_stride, next, a); break;
+            case 5: tile(5, weights, n_groups, v, p->u_stride, next, a); break;
+            case 6: tile(6, weights, n_groups, v, p->u_stride, next, a); break;
             }
         }
 }

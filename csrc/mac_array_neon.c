@@ -68,15 +68,16 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
         }
 }
 
-static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-                size_t u_stride, int32_t n_columns, int32_t *acc)
+static void mac(const pn_product *p, int32_t *acc)
 {
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK) {
+    const int8_t *weights = p->weights;
+    const int32_t *row_sum = p->row_sum;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)p->n_groups * 64, row_sum += PN_BLOCK) {
         int32_t j = 0;
-        for (; j + 2 <= n_columns; j += 2, acc += 2 * PN_BLOCK)
-            tile(2, weights, row_sum, n_groups, u + (size_t)j * u_stride, u_stride, acc);
-        if (j < n_columns) {
-            tile(1, weights, row_sum, n_groups, u + (size_t)j * u_stride, u_stride, acc);
+        for (; j + 2 <= p->n_columns; j += 2, acc += 2 * PN_BLOCK)
+            tile(2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
+        if (j < p->n_columns) {
+            tile(1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
             acc += PN_BLOCK;
         }
     }
@@ -148,10 +149,10 @@ TILE int16x8_t hyperbolic_tangent(const cubics *a, int16x8_t x)
 }
 
 /* Four rows of a gate: both halves, one rounding. */
-TILE int16x4_t gate4(const pn_lstm_tile *t, size_t at, int row, int64x2_t right)
+TILE int16x4_t gate4(const pn_lstm_tile *t, const int32_t *acc_x, const int32_t *acc_h, int row, int64x2_t right)
 {
-    int32x4_t x = vaddq_s32(vld1q_s32(t->acc_x + at), vld1q_s32(t->bias_x + row));
-    int32x4_t h = vaddq_s32(vld1q_s32(t->acc_h + at), vld1q_s32(t->bias_h + row));
+    int32x4_t x = vaddq_s32(vld1q_s32(acc_x), vld1q_s32(t->bias_x + row));
+    int32x4_t h = vaddq_s32(vld1q_s32(acc_h), vld1q_s32(t->bias_h + row));
     int32x4_t mx = vld1q_s32(t->multiplier_x + row), mh = vld1q_s32(t->multiplier_h + row);
     int64x2_t low = vmull_s32(vget_low_s32(x), vget_low_s32(mx)), high = vmull_high_s32(x, mx);
     low = vmlal_s32(low, vget_low_s32(h), vget_low_s32(mh));
@@ -162,9 +163,9 @@ TILE int16x4_t gate4(const pn_lstm_tile *t, size_t at, int row, int64x2_t right)
 /* Eight cells' gate g. */
 TILE int16x8_t gate(const pn_lstm_tile *t, int g, int32_t column, int first, int64x2_t right)
 {
-    size_t at = (size_t)(g * t->n_columns + column) * PN_BLOCK + (size_t)first;
+    const int32_t *x = pn_gate_x(t, g, column) + first, *h = pn_gate_h(t, g, column) + first;
     int row = g * PN_BLOCK + first;
-    return vcombine_s16(gate4(t, at, row, right), gate4(t, at + 4, row + 4, right));
+    return vcombine_s16(gate4(t, x, h, row, right), gate4(t, x + 4, h + 4, row + 4, right));
 }
 
 TILE int16x8_t to_q12(int16x8_t c, int fraction_bits)

@@ -43,19 +43,20 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
             vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
 }
 
-DOT void pn_neon_dot_mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-                         const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
 {
-    int32_t parts = pn_divide_up(n_columns, 4);
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK)
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t j = p * n_columns / parts, nc = (p + 1) * n_columns / parts - j;
-            const uint8_t *v = u + (size_t)j * u_stride;
+    const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
+    const int8_t *weights = p->weights;
+    const int32_t *row_sum = p->row_sum;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK)
+        for (int32_t i = 0; i < parts; i++) {
+            int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
+            const uint8_t *v = p->u + (size_t)j * p->u_stride;
             switch (nc) {
-            case 1: tile(1, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 2: tile(2, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 3: tile(3, weights, row_sum, n_groups, v, u_stride, acc); break;
-            case 4: tile(4, weights, row_sum, n_groups, v, u_stride, acc); break;
+            case 1: tile(1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 4: tile(4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
             }
             acc += nc * PN_BLOCK;
         }

@@ -57,23 +57,35 @@ TILE void tile(const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u
         }
 }
 
-TARGET static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-                       const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+/* The last column of an odd number. */
+TARGET static void last_column(const pn_product *p, const int8_t *weights, const int32_t *row_sum, int32_t *acc)
 {
-    const int32_t pairs = n_columns / 2, parts = pn_divide_up(pairs, 3);
-    for (int32_t b = 0; b < n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK) {
-        for (int32_t p = 0; p < parts; p++) {
-            int32_t first = p * pairs / parts, np = (p + 1) * pairs / parts - first;
-            const uint8_t *v = u + 2 * (size_t)first * u_stride;
+    pn_product one = *p;
+    one.weights = weights;
+    one.row_sum = row_sum;
+    one.n_blocks = one.n_columns = 1;
+    one.u = p->u + (size_t)(p->n_columns - 1) * p->u_stride;
+    pn_neon_dot_mac(&one, acc);
+}
+
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    const int32_t n_groups = p->n_groups, pairs = p->n_columns / 2, parts = pn_divide_up(pairs, 3);
+    const int8_t *weights = p->weights;
+    const int32_t *row_sum = p->row_sum;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK) {
+        for (int32_t i = 0; i < parts; i++) {
+            int32_t first = i * pairs / parts, np = (i + 1) * pairs / parts - first;
+            const uint8_t *v = p->u + 2 * (size_t)first * p->u_stride;
             switch (np) {
-            case 1: tile(1, weights, n_groups, v, u_stride, acc); break;
-            case 2: tile(2, weights, n_groups, v, u_stride, acc); break;
-            case 3: tile(3, weights, n_groups, v, u_stride, acc); break;
+            case 1: tile(1, weights, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(2, weights, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(3, weights, n_groups, v, p->u_stride, acc); break;
             }
             acc += 2 * np * PN_BLOCK;
         }
-        if (n_columns & 1) {
-            pn_neon_dot_mac(weights, row_sum, 1, n_groups, u + (size_t)(n_columns - 1) * u_stride, u_stride, 1, acc);
+        if (p->n_columns & 1) {
+            last_column(p, weights, row_sum, acc);
             acc += PN_BLOCK;
         }
     }

@@ -2,16 +2,15 @@
 #include "activation.h"
 #include "mac_array.h"
 
-static void mac(const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups, const uint8_t *u,
-                size_t u_stride, int32_t n_columns, int32_t *acc)
+static void mac(const pn_product *p, int32_t *acc)
 {
-    (void)row_sum;
-    for (int32_t b = 0; b < n_blocks; b++)
-        for (int32_t j = 0; j < n_columns; j++, acc += PN_BLOCK) {
-            const int8_t *w = weights + (size_t)b * (size_t)n_groups * PN_BLOCK * PN_GROUP; /* [n_groups][16][4] */
-            const uint8_t *v = u + (size_t)j * u_stride;
+    const int8_t *weights = p->weights;
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)p->n_groups * PN_BLOCK * PN_GROUP)
+        for (int32_t j = 0; j < p->n_columns; j++, acc += PN_BLOCK) {
+            const int8_t *w = weights; /* [n_groups][16][4] */
+            const uint8_t *v = p->u + (size_t)j * p->u_stride;
             int32_t sum[PN_BLOCK] = {0};
-            for (int32_t g = 0; g < n_groups; g++, v += PN_GROUP, w += PN_BLOCK * PN_GROUP)
+            for (int32_t g = 0; g < p->n_groups; g++, v += PN_GROUP, w += PN_BLOCK * PN_GROUP)
                 for (int32_t r = 0; r < PN_BLOCK; r++)
                     sum[r] += w[4 * r] * v[0] + w[4 * r + 1] * v[1] + w[4 * r + 2] * v[2] + w[4 * r + 3] * v[3];
             for (int32_t r = 0; r < PN_BLOCK; r++)
@@ -52,9 +51,9 @@ static int16_t cell_to_q12(int32_t c, int32_t fraction_bits)
 
 static int16_t gate(const pn_lstm_tile *t, int32_t g, int32_t column, int32_t r)
 {
-    int32_t at = (g * t->n_columns + column) * PN_BLOCK + r, row = g * PN_BLOCK + r;
-    int64_t v = (int64_t)(t->acc_x[at] + t->bias_x[row]) * t->multiplier_x[row] +
-                (int64_t)(t->acc_h[at] + t->bias_h[row]) * t->multiplier_h[row];
+    int32_t row = g * PN_BLOCK + r;
+    int64_t v = (int64_t)(pn_gate_x(t, g, column)[r] + t->bias_x[row]) * t->multiplier_x[row] +
+                (int64_t)(pn_gate_h(t, g, column)[r] + t->bias_h[row]) * t->multiplier_h[row];
     return (int16_t)clamp((v + ((int64_t)1 << (t->shift - 1))) >> t->shift, -32768, 32767);
 }
 

@@ -18,7 +18,7 @@ struct pynna_workspace {
     uint8_t *a, *b;         /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
     uint8_t *h;             /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
     int16_t *c;             /* [16][c_stride]: cell states */
-    int32_t *gates;         /* [cell blocks][max_columns in parts of 16][4][16][16]: the input half's sums */
+    int32_t *gates;         /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
     int32_t *tiles;         /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
     double *logits;         /* [max_columns][layer 6's rows] */
     size_t stride, h_stride, c_stride;
@@ -63,7 +63,7 @@ static int32_t cell_blocks(const pynna_model *m)
 /* Lays the workspace out from `base` on (NULL to measure only) and gives its size. */
 static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_columns, unsigned char *base)
 {
-    size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns, parts = (columns + 15) / 16;
+    size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns;
     size_t cells = (size_t)cell_blocks(m);
     w->stride = row_stride(widest(m));
     w->h_stride = row_stride(m->geometry.n_cell);
@@ -74,7 +74,7 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(b, columns * w->stride);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
-    TAKE(gates, cells * parts * TILE);
+    TAKE(gates, cells * columns * UNIT * PN_BLOCK);
     TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
 #undef TAKE
@@ -127,11 +127,28 @@ static void share(int32_t n, int32_t thread, int32_t n_threads, int32_t *begin, 
     *end = (int32_t)((int64_t)n * (thread + 1) / n_threads);
 }
 
-static void mac(const step_job *job, const pn_layer *l, int32_t block, int32_t n_blocks, const uint8_t *in,
-                size_t in_stride, int32_t columns, int32_t *acc)
+static const int8_t *weights_of(const pn_layer *l, int32_t unit)
 {
-    const int8_t *weights = l->weights + (size_t)block * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
-    job->w->kernels->mac(weights, l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups, in, in_stride, columns, acc);
+    return l->weights + (size_t)unit * UNIT * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
+}
+
+/* Where a thread begins to read a layer. */
+static const int8_t *first_weights(const pn_layer *l, int32_t thread, int32_t n_threads)
+{
+    int32_t begin, end;
+    share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &begin, &end);
+    return weights_of(l, begin);
+}
+
+/* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
+static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const uint8_t *in, size_t in_stride,
+                   int32_t columns, const int8_t *next, int32_t *acc)
+{
+    int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
+    const pn_product product = {weights_of(l, unit), l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups, next,
+                                in, in_stride, columns};
+    job->w->kernels->mac(&product, acc);
+    return n_blocks;
 }
 
 static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
@@ -148,10 +165,12 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
     int32_t *acc = thread_tile(job, thread, 0);
     share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
-        int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
+        int32_t block = unit * UNIT;
+        const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
         for (int32_t j = 0; j < n; j += 16) {
             int32_t columns = n - j < 16 ? n - j : 16;
-            mac(job, l, block, n_blocks, in + (size_t)j * in_stride, in_stride, columns, acc);
+            int32_t n_blocks = mac(job, l, unit, in + (size_t)j * in_stride, in_stride, columns,
+                                   j + 16 < n ? weights_of(l, unit) : after, acc);
             w->kernels->requantise(acc, n_blocks, columns, l->bias + block * PN_BLOCK,
                                    l->multiplier + block * PN_BLOCK, l->info.shift,
                                    out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
@@ -159,18 +178,37 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
     }
 }
 
+/* Steps whose columns the input half takes together: as many as there is room for in a tile. */
+static int32_t steps_a_tile(const step_job *job)
+{
+    int32_t most = PYNNA_MAX_CHANNELS / job->n_channels;
+    return job->n_steps < most ? job->n_steps : most;
+}
+
+/* The sums that lstm_input left for a step: its columns lie in a tile of *columns. */
+static const int32_t *input_sums(const step_job *job, int32_t unit, int32_t step, int32_t *columns)
+{
+    const int32_t most = steps_a_tile(job), n = job->n_channels, first = step - step % most;
+    const size_t column = (size_t)unit * (size_t)job->w->max_columns + (size_t)first * (size_t)n;
+    *columns = n * (job->n_steps - first < most ? job->n_steps - first : most);
+    return job->w->gates + column * UNIT * PN_BLOCK + (size_t)(step - first) * (size_t)n * PN_BLOCK;
+}
+
 /* The LSTM's input half for a batch of several steps, kept until each step's turn. */
 static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LSTM_X];
-    int32_t n = job->n_channels, block, end;
-    size_t parts = (size_t)pn_divide_up(w->max_columns, 16);
-    share(cell_blocks(w->model), thread, n_threads, &block, &end);
-    for (; block < end; block++)
-        for (int32_t s = 0; s < job->n_steps; s++)
-            mac(job, l, 4 * block, 4, in + (size_t)(s * n) * w->stride, w->stride, n,
-                w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK);
+    int32_t most = steps_a_tile(job), unit, end, columns;
+    share(cell_blocks(w->model), thread, n_threads, &unit, &end);
+    for (; unit < end; unit++) {
+        const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
+        for (int32_t s = 0; s < job->n_steps; s += most) {
+            int32_t *acc = w->gates + (input_sums(job, unit, s, &columns) - w->gates);
+            mac(job, l, unit, in + (size_t)(s * job->n_channels) * w->stride, w->stride, columns,
+                s + most < job->n_steps ? weights_of(l, unit) : after, acc);
+        }
+    }
 }
 
 /* One step of the LSTM: the recurrent half (and the input half, where lstm_input has not been), gates and states. */
@@ -179,22 +217,22 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
     const pynna_workspace *w = job->w;
     const pynna_geometry *g = &w->model->geometry;
     const pn_layer *lx = &w->model->layers[PN_LSTM_X], *lh = &w->model->layers[PN_LSTM_H];
-    int32_t n = job->n_channels, block, end;
-    size_t parts = (size_t)pn_divide_up(w->max_columns, 16);
+    const int one_step = job->n_steps == 1;
+    int32_t n = job->n_channels, x_columns = n, unit, end;
     const uint8_t *h_old = w->h + (size_t)(s * n) * w->h_stride;
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
-    int32_t *acc_h = thread_tile(job, thread, 1);
-    share(cell_blocks(w->model), thread, n_threads, &block, &end);
-    for (; block < end; block++) {
-        int32_t *acc_x = thread_tile(job, thread, 0);
-        if (job->n_steps > 1)
-            acc_x = w->gates + (size_t)block * parts * TILE + (size_t)(s * n) * 4 * PN_BLOCK;
-        else
-            mac(job, lx, 4 * block, 4, in, w->stride, n, acc_x);
-        mac(job, lh, 4 * block, 4, h_old, w->h_stride, n, acc_h);
-        int32_t row = 4 * block * PN_BLOCK, cell = block * PN_BLOCK;
+    const int8_t *last_next = first_weights(s + 1 < job->n_steps ? lh : lh + 1, thread, n_threads);
+    int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
+    share(cell_blocks(w->model), thread, n_threads, &unit, &end);
+    for (; unit < end; unit++) {
+        if (one_step)
+            mac(job, lx, unit, in, w->stride, n, weights_of(lh, unit), tile_x);
+        const int32_t *acc_x = one_step ? tile_x : input_sums(job, unit, s, &x_columns);
+        mac(job, lh, unit, h_old, w->h_stride, n,
+            unit + 1 < end ? weights_of(one_step ? lx : lh, unit + 1) : last_next, acc_h);
+        int32_t row = unit * UNIT * PN_BLOCK, cell = unit * PN_BLOCK;
         pn_lstm_tile tile = {acc_x, acc_h, lx->bias + row, lh->bias + row, lx->multiplier + row, lh->multiplier + row,
-                             lx->info.shift, n, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
+                             lx->info.shift, n, x_columns, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
                              w->c + cell, w->c_stride, h_new + cell, w->h_stride};
         w->kernels->lstm(&tile);
     }
@@ -213,24 +251,33 @@ static void log_softmax(const double *z, int32_t n, float *p)
         p[i] = (float)(z[i] - max - log_sum);
 }
 
+/* A unit of layer 6's rows, for some columns from j on. */
+static void logits(const step_job *job, int32_t unit, const uint8_t *in, int32_t j, int32_t columns, const int8_t *next,
+                   int32_t *acc)
+{
+    const pynna_workspace *w = job->w;
+    const pn_layer *l = &w->model->layers[PN_LAYER_6];
+    int32_t n_blocks = mac(job, l, unit, in + (size_t)j * w->stride, w->stride, columns, next, acc);
+    for (int32_t b = unit * UNIT; b < unit * UNIT + n_blocks; b++)
+        for (int32_t i = 0; i < columns * PN_BLOCK; i++, acc++) {
+            int32_t row = b * PN_BLOCK + i % PN_BLOCK;
+            size_t at = (size_t)(j + i / PN_BLOCK) * (size_t)l->n_blocks * PN_BLOCK + (size_t)row;
+            w->logits[at] = (double)(*acc + l->bias[row]) * (double)l->logit_scale[row];
+        }
+}
+
 /* Layer 6 and the softmax; columns are shared, since a column's sum needs all of its labels. */
 static void output(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
     int32_t n_labels = w->model->geometry.n_labels, n = job->n_channels, j, end;
-    int32_t *acc = thread_tile(job, thread, 0);
     share(n * job->n_steps, thread, n_threads, &j, &end);
     for (; j < end; j += 16) {
         int32_t columns = end - j < 16 ? end - j : 16;
-        for (int32_t b = 0; b < l->n_blocks; b++) {
-            mac(job, l, b, 1, in + (size_t)j * w->stride, w->stride, columns, acc);
-            for (int32_t i = 0; i < columns * PN_BLOCK; i++) {
-                int32_t row = b * PN_BLOCK + i % PN_BLOCK;
-                size_t at = (size_t)(j + i / PN_BLOCK) * (size_t)l->n_blocks * PN_BLOCK + (size_t)row;
-                w->logits[at] = (double)(acc[i] + l->bias[row]) * (double)l->logit_scale[row];
-            }
-        }
+        for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
+            logits(job, unit, in, j, columns, first_weights(job->w->model->layers, thread, n_threads),
+                   thread_tile(job, thread, 0));
         for (int32_t k = j; k < j + columns; k++)
             log_softmax(w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, n_labels,
                         job->channels[k % n].log_probs + (size_t)(job->done + k / n) * (size_t)n_labels);

@@ -166,7 +166,7 @@ static void run_lstm(const pn_kernels *k, cells *b, int32_t fraction_bits, int32
     int32_t zeros[64] = {0}, twos[64];
     for (int i = 0; i < 64; i++)
         twos[i] = 2;
-    const pn_lstm_tile tile = {b->gates[0], zeros, zeros, zeros, twos, twos, 1, 1, fraction_bits, h_multiplier, h_shift,
+    const pn_lstm_tile tile = {b->gates[0], zeros, zeros, zeros, twos, twos, 1, 1, 1, fraction_bits, h_multiplier, h_shift,
                                b->c, 16, b->h, 16};
     k->lstm(&tile);
 }
