@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Callable
@@ -62,7 +63,8 @@ def build(cache: Path) -> Path:
         _run(["make", "-C", str(CSRC), f"BUILD={folder}", f"-j{os.cpu_count() or 1}", f"{folder}/libpynna.so"])
         # Written under another name first: a half-built one must not look finished.
         half = folder / f"driver.{os.getpid()}.so"
-        _run([os.environ.get("CC", "cc"), "-O3", "-march=native", "-fPIC", "-shared", "-pthread", "-std=gnu11", "-Wall",
+        wide = ["-march=native"] if platform.machine() == "x86_64" else []     # ARM's vectors are there without it
+        _run([os.environ.get("CC", "cc"), "-O3", *wide, "-fPIC", "-shared", "-pthread", "-std=gnu11", "-Wall",
               "-Wextra", "-Werror", f"-I{CSRC}", str(DRIVER), f"{folder}/libpynna.so", f"-Wl,-rpath,{folder}", "-o",
               str(half)])
         half.replace(folder / "driver.so")

@@ -9,6 +9,8 @@
 #include <time.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 enum { MAX_THREADS = 64, CHAINS = 12 };
@@ -188,9 +190,8 @@ int bench_read(const uint8_t *bytes, size_t size, int32_t n_threads, int32_t rep
 /* Registers only, CHAINS independent sums, so that neither memory nor latency counts. The sums have names of their own:
  * compilers keep an array in memory. The empty asm keeps them from merging what they see to be equal. */
 #define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define KEEP(v) __asm__ volatile("" : "+v"(v))
-
 #if defined(__x86_64__)
+#define KEEP(v) __asm__ volatile("" : "+v"(v))
 __attribute__((target("avx512f,avx512bw,avx512vnni"))) static void macs_avx512vnni(void *argument, int32_t thread,
                                                                                    int32_t n_threads)
 {
@@ -206,6 +207,23 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) static void macs_avx512vn
 #undef MAC
 }
 
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define HAS_AVXVNNI 1
+__attribute__((target("avx2,avxvnni"))) static void macs_avxvnni(void *argument, int32_t thread, int32_t n_threads)
+{
+    int64_t rounds = *(const int64_t *)argument;
+    __m256i u = _mm256_set1_epi8((char)(thread + 3)), w = _mm256_set1_epi8((char)n_threads);
+#define START(k) __m256i sum##k = _mm256_setzero_si256();
+#define MAC(k) sum##k = _mm256_dpbusd_avx_epi32(sum##k, u, w); KEEP(sum##k);
+    EACH(START)
+    for (int64_t i = 0; i < rounds; i++) {
+        EACH(MAC)
+    }
+#undef START
+#undef MAC
+}
+#endif
+
 /* What is exact without VNNI: 16-bit products, summed in pairs by the multiplication, then added. */
 __attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t thread, int32_t n_threads)
 {
@@ -220,6 +238,32 @@ __attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t th
 #undef START
 #undef MAC
 }
+#elif defined(__aarch64__)
+#define KEEP(v) __asm__ volatile("" : "+w"(v))
+#define LOOP(name, arch, mac)                                                          \
+    __attribute__((target(arch))) static void name(void *argument, int32_t thread, int32_t n_threads) \
+    {                                                                                                 \
+        int64_t rounds = *(const int64_t *)argument;                                                  \
+        int8x16_t u = vdupq_n_s8((int8_t)(thread + 3)), w = vdupq_n_s8((int8_t)n_threads);            \
+        EACH(START)                                                                                   \
+        for (int64_t i = 0; i < rounds; i++) {                                                        \
+            EACH(mac)                                                                                 \
+        }                                                                                             \
+    }
+#define START(k) int32x4_t sum##k = vdupq_n_s32(0);
+/* Two products of 8 bits fit into 16; then they are added up in pairs. */
+#define MAC_NEON(k)                                                                                                \
+    KEEP(u);                                                                                                       \
+    sum##k = vpadalq_s16(sum##k, vmlal_high_s8(vmull_s8(vget_low_s8(u), vget_low_s8(w)), u, w));                   \
+    KEEP(sum##k);
+#define MAC_DOT(k) sum##k = vdotq_s32(sum##k, u, w); KEEP(sum##k);
+#define MAC_I8MM(k) sum##k = vmmlaq_s32(sum##k, u, w); KEEP(sum##k);
+LOOP(macs_neon, "arch=armv8-a", MAC_NEON)
+#if !defined(__clang__) || __clang_major__ >= 16
+#define HAS_DOT 1
+LOOP(macs_dot, "arch=armv8.2-a+dotprod", MAC_DOT)
+LOOP(macs_i8mm, "arch=armv8.2-a+i8mm", MAC_I8MM)
+#endif
 #endif
 
 static const struct {
@@ -229,7 +273,16 @@ static const struct {
 } peaks[] = {
 #if defined(__x86_64__)
     {"avx512vnni", macs_avx512vnni, 64.0},
+#ifdef HAS_AVXVNNI
+    {"avxvnni", macs_avxvnni, 32.0},
+#endif
     {"avx2", macs_avx2, 16.0},
+#elif defined(__aarch64__)
+    {"neon", macs_neon, 16.0},
+#ifdef HAS_DOT
+    {"neondot", macs_dot, 16.0},
+    {"neoni8mm", macs_i8mm, 32.0},
+#endif
 #endif
     {"", NULL, 0.0},
 };

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import plot
 from bench.core import LAYERS, Core
-from bench.measure import Case, LimitCases, interleave
+from bench.measure import Case, LimitCases, Limits, interleave
 from bench.network import percent
 from bench.report import Table, emit, machine_line
 
@@ -76,6 +77,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--isa", nargs="+", help="instruction sets; all that this processor runs but ref")
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
     parser.add_argument("--seconds", type=float, default=20.0, help="to measure for (20)")
+    plot.add_argument(parser)
+
+
+@dataclass(frozen=True)
+class KernelFigure:
+    """What was measured in a setting; shares are of the limits measured in the same run."""
+
+    isa: str
+    shape: Shape
+    channels: int
+    streamed: bool
+    seconds: float
+    median_seconds: float
+    gmac_s: float
+    gb_s: float
+    of_macs: float | None
+    of_bytes: float
+
+
+def _figure(setting: Setting, case: Case, limits: Limits) -> KernelFigure:
+    s, seconds = setting, case.best
+    macs, read, peak = s.shape.size * s.channels / seconds, s.shape.size / seconds, limits.macs.get((s.isa, 1))
+    return KernelFigure(s.isa, s.shape, s.channels, s.streamed, seconds, case.median, macs / 1e9, read / 1e9,
+                        macs / peak if peak else None, read / limits.bytes[1])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,22 +111,18 @@ def run(arguments: argparse.Namespace) -> int:
     cases, limits = _cases(core, isas, shapes(arguments.width), arguments.channels)
     rounds = interleave([*limits.cases, *cases.values()], seconds=arguments.seconds, visit=0.004)
     measured = limits.result()
+    found = [_figure(setting, case, measured) for setting, case in cases.items()]
     table = Table("isa", "rows", "columns", "weights", "channels", "microseconds", "GMAC/s", "of MACs", "GB/s",
                   "of bytes")
-    rows: list[dict[str, Any]] = []
-    for s, case in cases.items():
-        macs, read = s.shape.size * s.channels / case.best, s.shape.size / case.best
-        peak = measured.macs.get((s.isa, 1))
-        share = macs / peak if peak else None
-        of_bytes = read / measured.bytes[1]
-        rows.append({**asdict(s), "seconds": case.best, "median_seconds": case.median, "gmac_s": macs / 1e9,
-                     "gb_s": read / 1e9, "of_macs": share, "of_bytes": of_bytes})
-        table.add(s.isa, str(s.shape.rows), str(s.shape.columns), "streamed" if s.streamed else "warm", str(s.channels),
-                  f"{1e6 * case.best:.1f}", f"{macs / 1e9:.0f}", percent(share), f"{read / 1e9:.1f}",
-                  percent(of_bytes) if s.streamed else "-")
-    emit(arguments, {"rounds": rounds, "limits": measured.as_dict(), "figures": rows}, machine_line(),
-         f"one thread; {rounds} rounds, interleaved, minima", *measured.lines(), table,
+    for f in found:
+        table.add(f.isa, str(f.shape.rows), str(f.shape.columns), "streamed" if f.streamed else "warm", str(f.channels),
+                  f"{1e6 * f.seconds:.1f}", f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}",
+                  percent(f.of_bytes) if f.streamed else "-")
+    emit(arguments, {"rounds": rounds, "limits": measured.as_dict(), "figures": [asdict(f) for f in found]},
+         machine_line(), f"one thread; {rounds} rounds, interleaved, minima", *measured.lines(), table,
          *(f"{s.rows} x {s.columns}: {s.layers}" for s in shapes(arguments.width)))
+    if arguments.plot:
+        plot.kernels(arguments.plot, found, measured, machine_line())
     return 0
 
 

@@ -49,19 +49,21 @@ class Case:
         return float(np.median(np.concatenate(self.seconds))) / self.units
 
 
-def interleave(cases: Sequence[Case], *, seconds: float, visit: float = 0.01) -> int:
+def interleave(cases: Sequence[Case], *, seconds: float, visit: float = 0.01, rest: float = 0.0) -> int:
     """Visits all cases in turn until `seconds` have passed, once at least; the number of rounds.
 
-    A visit repeats a case for about `visit` seconds: the first run finds the caches as the case before left them.
+    A visit repeats a case for about `visit` seconds, twice at least: the first run finds the caches as the case before
+    left them. It begins with a `rest`, in which the threads of the case before fall asleep.
     """
     repeats: dict[tuple[Any, ...], int] = {}
     for case in cases:      # a look at each, not counted
-        took = float(case.call(1)[0])
-        repeats[case.name] = min(max(math.ceil(visit / max(took, 1e-9)), 1), MOST_CALLS)
+        took = float(case.call(2).min())
+        repeats[case.name] = min(max(math.ceil(visit / max(took, 1e-9)), 2), MOST_CALLS)
     end = time.perf_counter() + seconds
     rounds = 0
     while not rounds or time.perf_counter() < end:
         for case in cases:
+            time.sleep(rest)
             case.seconds.append(case.call(repeats[case.name]))
         rounds += 1
     return rounds

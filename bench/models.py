@@ -19,23 +19,28 @@ FEATURE_SIZE = 0.05         # MFCCs are large: layer 1's weights are that much s
 LOGIT_SIZE = 6.0
 
 
-def random_weights(width: int, seed: int = 0) -> Weights:
-    """A network that says nothing: DeepSpeech's shapes, weights that keep activations in their range."""
+def random_arrays(width: int, n_inputs: int = N_INPUTS, n_labels: int = N_LABELS, seed: int = 0) -> dict[str, Array]:
+    """A network that says nothing, under DeepSpeech's names: weights that keep activations in their range."""
     rng = np.random.default_rng(seed)
 
     def normal(inputs: int, outputs: int, scale: float) -> Array:
         return rng.standard_normal((inputs, outputs), np.float32) * np.float32(scale)
 
     hidden = (width, width, 1.0)
-    shapes = {"layer_1": (N_INPUTS, width, FEATURE_SIZE), "layer_2": hidden, "layer_3": hidden, "layer_5": hidden,
-              "layer_6": (width, N_LABELS, LOGIT_SIZE)}
+    shapes = {"layer_1": (n_inputs, width, FEATURE_SIZE), "layer_2": hidden, "layer_3": hidden, "layer_5": hidden,
+              "layer_6": (width, n_labels, LOGIT_SIZE)}
     arrays: dict[str, Array] = {}
     for name, (inputs, outputs, size) in shapes.items():
         arrays[f"{name}/weights"] = normal(inputs, outputs, size * np.sqrt(2 / inputs))
         arrays[f"{name}/bias"] = normal(1, outputs, 0.1)[0]
     arrays["lstm_fused_cell/kernel"] = normal(2 * width, 4 * width, np.sqrt(0.5 / width))
     arrays["lstm_fused_cell/bias"] = normal(1, 4 * width, 0.1)[0]
-    return Weights(arrays, name=f"random, {width} wide", licence="none needed", source="bench")
+    return arrays
+
+
+def random_weights(width: int) -> Weights:
+    """The same, to be mapped."""
+    return Weights(random_arrays(width), name=f"random, {width} wide", licence="none needed", source="bench")
 
 
 def mapped_random(core: Core, width: int, cache: Path | None) -> tuple[MappedModel, float | None]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import peers
+from bench import peers, plot
 from bench.core import Core, MappedModel, Pools
 from bench.measure import Case, LimitCases, Limits, interleave
-from bench.models import mapped_random, speech_features
+from bench.models import mapped_random, random_arrays, speech_features
 from bench.peers import Peer
 from bench.report import Table, emit, machine_line
 from pynna.reference import MfccConfig
@@ -23,6 +23,7 @@ Array = NDArray[Any]
 
 ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}     # published, a step of 1 to 16 channels
 MAX_COLUMNS = 256
+REST = 0.003        # seconds before each case where there are peers: their idle threads spin for a while
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class Figure:
     of_bytes: float
 
     @property
+    def intensity(self) -> float:
+        """MACs for each byte of weights that has to be read."""
+        return self.gmac_s / self.gb_s
+
+    @property
     def of_limit(self) -> float:
         """The share of whichever limit is nearer."""
         return max(self.of_macs or 0.0, self.of_bytes)
@@ -112,7 +118,7 @@ def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> l
 
 
 def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], channels: Sequence[int],
-            steps: Sequence[int], seconds: float, others: dict[Peer, Case] | None = None,
+            steps: Sequence[int], seconds: float, others: Mapping[Peer, Sequence[Case]] | None = None,
             ) -> tuple[list[Figure], Limits, int]:
     """Everything in one run, interleaved, the limits and `others` too; figures, limits, rounds."""
     core, g = model.core, model.geometry
@@ -123,7 +129,8 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     cases = {s: Case((s,), StepCall(model, pools, s, features), s.steps) for s in settings}
     limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
     try:
-        rounds = interleave([*limits.cases, *cases.values(), *(others or {}).values()], seconds=seconds)
+        theirs = [case for forms in (others or {}).values() for case in forms]
+        rounds = interleave([*limits.cases, *cases.values(), *theirs], seconds=seconds, rest=REST if theirs else 0.0)
     finally:
         pools.stop()
     measured = limits.result()
@@ -146,9 +153,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--isa", nargs="+", help="instruction sets; unless given all that this processor runs but ref, "
                                                  "which is there to define the bits")
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
-    parser.add_argument("--peers", nargs="*", choices=sorted(peers.PEERS),
-                        help="other runtimes beside; without a name all that are installed")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 16], help="a call, 1 to 16 (1 16)")
+    parser.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="other runtimes; all that are installed")
+    parser.add_argument("--no-peers", action="store_true", help="this engine alone")
+    plot.add_argument(parser)
 
 
 def model_of(arguments: argparse.Namespace) -> tuple[MappedModel, str]:
@@ -165,33 +173,55 @@ def model_of(arguments: argparse.Namespace) -> tuple[MappedModel, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
+    from bench import compare  # which needs what stands here
+
     model, line = model_of(arguments)
     available = model.core.instruction_sets()
     isas = arguments.isa or [isa for isa in available if isa != "ref"] or available
     threads = sorted(set(arguments.threads))
-    names, left_out = peers.installed() if arguments.peers == [] else (arguments.peers or [], [])
-    others = peers.cases(model, names, threads, arguments.channels, arguments.steps)
+    names, left_out = _peers(arguments)
+    others = peers.cases(peer_arrays(model), names, threads, arguments.channels, arguments.steps)
     found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds,
                                     others)
+    compared = compare.compare(found, others)
+    published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
+    values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
+              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found], "left_out": left_out,
+              "peers": {name: peers.version(name) for name in names}, "peer_figures": compare.forms(others),
+              "comparisons": [c.as_dict() for c in compared]}
+    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(),
+         f"the accelerator's published step of 1 to 16 channels: {published}", figures_table(found), NOTE, "",
+         *left_out, *(f"{name}: {peers.version(name)}" for name in names),
+         "milliseconds a step of all channels, each engine's fastest form; bars hold for AVX-512 VNNI, 2048 wide",
+         compare.table(compared))
+    if arguments.plot:
+        plot.network(arguments.plot, model.n_weights, found, limits, compared, machine_line(), line)
+    return 0
+
+
+def _peers(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Those to measure, and lines about those that are left out."""
+    if arguments.no_peers:
+        return [], ["no peers"]
+    installed, left_out = peers.installed()
+    return [name for name in installed if name in (arguments.peers or installed)], left_out
+
+
+def peer_arrays(model: MappedModel) -> dict[str, Array]:
+    """Float weights of the model's shapes for the peers: random ones, for their time does not depend on them."""
+    g = model.geometry
+    return random_arrays(g.n_cell, (2 * g.n_context + 1) * g.n_coefficients, g.n_labels)
+
+
+def figures_table(found: Sequence[Figure]) -> Table:
+    """For people."""
     table = Table("isa", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s", "of bytes",
                   "of limit")
     for f in found:
         s = f.setting
         table.add(s.isa, str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}", f"{f.median_ms:.3f}",
                   f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes), percent(f.of_limit))
-    for peer, case in others.items():
-        ours = min(f.ms for f in found if (f.setting.threads, f.setting.channels, f.setting.steps)
-                   == (peer.threads, peer.channels, peer.steps))
-        table.add(peer.name, str(peer.threads), str(peer.channels), str(peer.steps), f"{1e3 * case.best:.3f}",
-                  f"{1e3 * case.median:.3f}", "", "", "", "", f"{1e3 * case.best / ours:.2f} x ours")
-    published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
-    values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
-              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found],
-              "peers": [asdict(peer) | {"ms": 1e3 * case.best, "median_ms": 1e3 * case.median}
-                        for peer, case in others.items()]}
-    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(), *left_out,
-         f"the accelerator's published step of 1 to 16 channels: {published}", table, NOTE)
-    return 0
+    return table
 
 
 NOTE = """GB/s: weights that have to be read over the time. The recurrent ones are read again each step and may fit in a

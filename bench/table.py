@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, dataclass
 
+from bench import plot
 from bench.network import ACCELERATOR_MS, add_model_arguments, measure, model_of
 from bench.report import Table, emit, machine_line
 
@@ -35,6 +36,7 @@ def _row(name: str, sixteen_ms: float, one_ms: float) -> Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
+    plot.add_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     model, line = model_of(arguments)
     isa = model.core.text(model.core.lib.pynna_isa_default())
     threads = sorted(set(arguments.threads))
-    found, limits, rounds = measure(model, [isa], threads, [1, CHANNELS], [1, 16], arguments.seconds)
+    found, limits, rounds = measure(model, [isa], threads, [1, 4, 8, CHANNELS], [1, 16], arguments.seconds)
     by = {(f.setting.threads, f.setting.channels, f.setting.steps): f for f in found}
     rows = published()
     for n in threads:
@@ -57,4 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
     emit(arguments, values, machine_line(), f"{line}; {isa}; {rounds} rounds, interleaved, minima", *limits.lines(),
          table,
          "A step is of 16 channels; one live channel needs 50 a second, here steps of it alone.")
+    if arguments.plot:
+        plot.table(arguments.plot, model.n_weights, found, limits, rows, machine_line(), line)
     return 0
