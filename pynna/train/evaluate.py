@@ -380,6 +380,18 @@ class Report:
                         [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
         return "\n".join(head + self.lines).rstrip() + "\n"
 
+    def summary(self) -> dict[str, object]:
+        """What a model card tells of it, after `write`."""
+        rows = [{"clips": name.rpartition(", ")[0], "condition": name.rpartition(", ")[2],
+                 "best sentence right": verdicts.right(0.0), "accepted rightly": verdicts.right(self.threshold),
+                 "character error rate, greedy": score.cer}
+                for name, score, _, verdicts, _ in self.int8_rows]
+        outside = self.curve["speech outside the file"]
+        return {"rows": rows, "n_car": len(self.e.car_clips), "n_real": len(self.e.real),
+                "n_phrases": len(self.e.phrases.grammar.intents) if self.e.phrases else 0,
+                "n_outside": len(outside.items), "falsely": outside.wrong(self.threshold),
+                "int8_float": next(figure for test, _, figure, _ in self.bars if test.startswith("int8 against float"))}
+
     def plot(self, path: Path) -> None:
         """False acceptances against right ones over the threshold, as a picture."""
         import matplotlib
@@ -420,6 +432,7 @@ def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path
     report = Report(Evaluation(config, model, weights, noise), DEFAULT_THRESHOLD)
     text = report.write()
     print(text)
+    config.folder("evaluation").joinpath("report.json").write_text(json.dumps(report.summary(), indent=1))
     if output:
         output.write_text(text, encoding="utf-8")
         report.plot(output.with_suffix(".png"))
