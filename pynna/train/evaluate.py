@@ -311,6 +311,20 @@ class Report:
         self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", *corpora, *PEERS], rows)
 
+    def elsewhere(self) -> None:
+        """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
+        e, t = self.e, self.threshold
+        judge, spoken = Judge(Grammar.from_sentences(testsets.lines("other.txt"))), testsets.other_clips(e.config)
+        rows = []
+        for snr in CONDITIONS:
+            clips = e.noisy(spoken, snr)
+            verdicts, score = e.verdicts(clips, judge)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
+        self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
+                       f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the clips; "
+                       "CER: character error rate without the grammar.", "",
+                       *table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"], rows)]
+
     def outside(self) -> None:
         """False acceptances with the car's file."""
         e, t = self.e, self.threshold
@@ -368,7 +382,7 @@ class Report:
 
     def write(self) -> str:
         """The whole report."""
-        for part in (self.car, self.people, self.outside, self.without_grammar, self.thresholds):
+        for part in (self.car, self.people, self.elsewhere, self.outside, self.without_grammar, self.thresholds):
             part()
         model = self.e.model
         head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
