@@ -320,10 +320,10 @@ class Report:
             clips = e.noisy(spoken, snr)
             verdicts, score = e.verdicts(clips, judge)
             rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
+        head = ["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"]
         self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
-                       f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the clips; "
-                       "CER: character error rate without the grammar.", "",
-                       *table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"], rows)]
+                       f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
+                       "clips; CER: character error rate without the grammar.", "", *table(head, rows)]
 
     def outside(self) -> None:
         """False acceptances with the car's file."""
