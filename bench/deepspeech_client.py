@@ -11,7 +11,7 @@ client's wheel is for CPython 3.7, but the library in it is plain C:
 
 Beside the recordings given, some are made up: silence, noise at full scale, and lengths around a frame's.
 With --lm both search with a language model: the client reads ARPA files, and makes the tree of the vocabulary itself.
-Where texts differ then, the client's is scored by this project's definition, to tell who found the better one.
+Where texts differ, both are scored over all their paths, to tell who found the better one.
 """
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Verdict:
     mapped: Heard | None
     frames_equal: bool      # windows are rows of frames, the very bits, however the audio is cut
     mfcc_error: float       # the largest, in units of what is allowed
-    client_score: float | None = None  # with a language model: of the client's text, by our definition
+    scores: tuple[float, float] | None = None  # where texts differ: the client's and ours, over all paths, and the words'
 
     @property
     def same(self) -> bool:
@@ -166,8 +166,11 @@ class Comparison:
             mapped = self.search(self.mapped(streamed))
             frames_equal, mfcc_error = self._compare_windows(pcm, streamed, x)
         client = self.client(pcm, rate)
-        score = text_score(log_probs, client.text, self.weights.alphabet, self.lm) if self.lm else None
-        return Verdict(name, len(pcm) / rate, client, reference, mapped, frames_equal, mfcc_error, score)
+        scores = None
+        if client.text != reference.text:
+            scores = (text_score(log_probs, client.text, self.weights.alphabet, self.lm),
+                      text_score(log_probs, reference.text, self.weights.alphabet, self.lm))
+        return Verdict(name, len(pcm) / rate, client, reference, mapped, frames_equal, mfcc_error, scores)
 
     def _compare_windows(self, pcm: Array, streamed: Array, x: Array) -> tuple[bool, float]:
         """Of the C core's windows: the framing to the bit, and the coefficients' largest error."""
@@ -195,7 +198,7 @@ class WordSearch:
                      best[0] - others[0][0] if others else None)
 
 
-def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: LanguageModel) -> float:
+def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: LanguageModel | None) -> float:
     """A text's natural-log probability over all its paths (Graves et al. 2006, equations 5 to 8), and its words'."""
     blank = len(alphabet)
     labels = [blank]
@@ -208,8 +211,11 @@ def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: Languag
         one = np.concatenate([[-np.inf], ways[:-1]])
         two = np.where(skip, np.concatenate([[-np.inf] * 2, ways[:-2]])[:len(ways)], -np.inf)
         ways = np.logaddexp(np.logaddexp(ways, one), two) + row[labels]
+    total = float(np.logaddexp.reduce(ways[-2:]))
+    if lm is None:
+        return total
     words = lm.words((*alphabet, ""), list(alphabet).index(" "))
-    return float(np.logaddexp.reduce(ways[-2:])) + words.score_of([list(alphabet).index(c) for c in text])
+    return total + words.score_of([list(alphabet).index(c) for c in text])
 
 
 def made_up_clips(rate: int) -> list[tuple[str, Array]]:
@@ -301,8 +307,8 @@ def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verd
                   _agreement(v.mapped, v.client), f"{abs(v.client.cost - v.reference.cost):.1e}", margin,
                   f"{times_apart(v)}",
                   f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
-    differences = [f"{v.name}\n  client    {v.client.text!r}\n  reference {v.reference.text!r}" for v in verdicts
-                   if not v.same]
+    differences = [f"{v.name}\n  client    {v.client.text!r} {v.scores[0]:.3f}\n  reference {v.reference.text!r} "
+                   f"{v.scores[1]:.3f}" for v in verdicts if v.scores]
     summary = _summary(weights, verdicts, seconds)
     emit(arguments, {"summary": summary, "clips": [v.as_dict() for v in verdicts]}, table, *differences,
          *(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()))
@@ -336,9 +342,9 @@ def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[
         "largest_mfcc_error": max(v.mfcc_error for v in verdicts),
         "seconds_taken": round(seconds, 1),
     }
-    scored = [(-v.reference.cost, v.client_score) for v in verdicts if not v.same and v.client_score is not None]
+    scored = [v.scores for v in verdicts if v.scores]
     if scored:
-        summary["differing_texts_that_score_above_the_clients"] = sum(ours >= theirs - 1e-3 for ours, theirs in scored)
+        summary["differing_texts_that_score_above_the_clients"] = sum(ours >= theirs - 1e-3 for theirs, ours in scored)
     if all(v.mapped for v in verdicts):
         edits = sum(edit_distance(v.mapped.text, v.client.text) for v in verdicts if v.mapped)
         summary["int8_same_text"] = sum(v.mapped.text == v.client.text for v in verdicts if v.mapped)
