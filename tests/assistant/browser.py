@@ -106,7 +106,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 20.0) -> Any:
+    async def until(self, expression: str, seconds: float = 40.0) -> Any:
         """Waits for an expression to become true."""
         async with asyncio.timeout(seconds):
             while not (value := await self.ask(expression)):
