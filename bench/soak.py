@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the soak; 1 if a step was late or a command was not understood."""
+    """Runs the soak; 1 if a step was late, a command was not understood, or one in twenty was acted on late."""
     command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0",
                "--channels", str(arguments.connections)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for name, value in found.items():
             print(f"{name:32} {value}")
-    return int(found["late steps"] > 0 or found["understood"] < found["utterances"])
+    late = found["end of speech to action, s"]["95%"] > 0.5
+    return int(found["late steps"] > 0 or found["understood"] < found["utterances"] or late)
 
 
 async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -58,11 +59,15 @@ async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) ->
     async with aiohttp.ClientSession(url) as client:
         sockets = [await client.ws_connect("/ws") for _ in range(arguments.connections)]
         heard: Counter[bool] = Counter()
+        ended: dict[str, float] = {}  # by microphone: when its last sample of speech was sent
+        waited: list[float] = []
+        names = [json.loads((await socket.receive()).data)["name"] for socket in sockets]
         for socket in sockets:
             await socket.send_json({"type": "microphone", "on": True})
-        tasks = [asyncio.create_task(_listen(socket, heard if i == 0 else Counter()))
-                 for i, socket in enumerate(sockets)]
-        speaking = [asyncio.create_task(_speak(socket, i)) for i, socket in enumerate(sockets)]
+        tasks = [asyncio.create_task(_listen(sockets[0], heard, ended, waited)),
+                 *(asyncio.create_task(_drain(socket)) for socket in sockets[1:])]
+        speaking = [asyncio.create_task(_speak(socket, name, i, ended))
+                    for i, (socket, name) in enumerate(zip(sockets, names, strict=True))]
         await asyncio.sleep(min(20.0, seconds / 4))  # until every buffer has its size
         before, cpu, begun = _memory(pid), _cpu(pid), asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
@@ -80,29 +85,49 @@ async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) ->
         "late steps": _metric(metrics, "pynna_late_steps_total"), "steps": _metric(metrics, "pynna_steps_total"),
         "utterances": sum(heard.values()), "understood": heard[True],
         "memory before and after, MiB": [round(before, 1), round(after, 1)],
-        "latency, share of commands below": _quantiles(metrics, "pynna_latency_seconds"),
+        "end of speech to action, s": _spread(waited),
+        "last letter to action, share below": _quantiles(metrics, "pynna_latency_seconds"),
         "turn, share below": _quantiles(metrics, "pynna_turn_seconds"),
     }
 
 
-async def _speak(socket: aiohttp.ClientWebSocketResponse, i: int) -> None:
+async def _speak(socket: aiohttp.ClientWebSocketResponse, name: str, i: int, ended: dict[str, float]) -> None:
     pause = np.zeros(round(16000 * PAUSE), np.int16)
     clips = [read(path).pcm for path in demo_recordings()]
+    ends = [2 * np.flatnonzero(np.abs(clip) > 0.02 * np.abs(clip).max())[-1] for clip in clips]
     loop = asyncio.get_running_loop()
     due = loop.time() + 0.02 * i / 16
     while True:
         for k in range(len(clips)):
-            pcm = np.concatenate([clips[(i + k) % len(clips)], pause]).tobytes()
+            n = (i + k) % len(clips)
+            pcm = np.concatenate([clips[n], pause]).tobytes()
             for at in range(0, len(pcm), FRAME):
                 await socket.send_bytes(pcm[at : at + FRAME])
+                if at <= ends[n] < at + FRAME:
+                    ended[name] = loop.time()
                 due += 0.02
                 await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: Counter[bool]) -> None:
+async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: Counter[bool], ended: dict[str, float],
+                  waited: list[float]) -> None:
     async for message in socket:
         if '"type": "done"' in message.data[:40]:
-            heard[json.loads(message.data)["understood"]] += 1
+            done = json.loads(message.data)
+            if done["from"] in ended:  # not the car's own
+                heard[done["understood"]] += 1
+                waited.append(asyncio.get_running_loop().time() - ended[done["from"]])
+
+
+async def _drain(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {"95%": float("inf")}
+    return {name: round(float(np.quantile(values, q)), 3) for name, q in (("median", 0.5), ("95%", 0.95), ("most", 1))}
 
 
 def _cpu(pid: int) -> float:

@@ -748,10 +748,14 @@ def _night(scene: Scene) -> Answer:
     return scene.car.changed(night=night), "Night display" if night else "Day display"
 
 
+_VIEWS = {"home": "is the home screen", "media": "is the music", "body": "is the car", "settings": "are the settings"}
+
+
 @_on("ViewShow")
 def _view(scene: Scene) -> Answer:
     view = scene.slots.get("view", "home")
-    return scene.car.changed(view=view if view in VIEWS else "home"), f"Here is {view}"
+    view = view if view in VIEWS else "home"
+    return scene.car.changed(view=view), f"Here {_VIEWS.get(view, f'is the {view}')}"
 
 
 @_on("TimerSet")

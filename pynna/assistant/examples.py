@@ -4,9 +4,9 @@ from types import MappingProxyType
 
 EXAMPLES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType({
     "Sound": ("increase the volume", "turn the music down", "set the volume to twenty", "mute", "unmute"),
-    "Media": ("play some jazz", "pause the music", "next song", "previous song", "repeat this song", "shuffle my playlist",
-              "what is playing", "turn on the radio", "turn off the radio", "tune to classic radio", "next station",
-              "previous station", "switch to bluetooth"),
+    "Media": ("play some jazz", "pause the music", "next song", "previous song", "repeat this song",
+              "shuffle my playlist", "what is playing", "turn on the radio", "turn off the radio",
+              "tune to classic radio", "next station", "previous station", "switch to bluetooth"),
     "Battery": ("check battery levels", "how far can we go", "start charging", "stop charging",
                 "set the charge limit to ninety percent", "how long will charging take",
                 "find the nearest charging station"),

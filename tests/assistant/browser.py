@@ -7,6 +7,7 @@ import base64
 import contextlib
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,17 @@ class Browser:
     def __init__(self, folder: Path, size: tuple[int, int] = (1280, 480), recording: Path | None = None) -> None:
         self._folder, self._size, self._recording = folder, size, recording
         self._n = 0
+        self._process: asyncio.subprocess.Process | None = None
         self.complaints: list[str] = []
 
     async def __aenter__(self) -> Browser:
+        try:
+            return await self._start()
+        except BaseException:
+            self._kill()
+            raise
+
+    async def _start(self) -> Browser:
         assert CHROMIUM is not None
         options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={self._folder}", "--no-first-run",
                    "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--hide-scrollbars", "--mute-audio",
@@ -34,7 +43,8 @@ class Browser:
             options += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
                         f"--use-file-for-fake-audio-capture={self._recording}%noloop"]
         self._process = await asyncio.create_subprocess_exec(
-            CHROMIUM, *options, "about:blank", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
+            CHROMIUM, *options, "about:blank", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True)
         assert self._process.stderr is not None
         async with asyncio.timeout(60):
             while b"DevTools listening" not in (line := await self._process.stderr.readline()):
@@ -54,10 +64,15 @@ class Browser:
     async def __aexit__(self, *_: object) -> None:
         await self._socket.close()
         await self._session.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._kill()
         await self._process.wait()
         self._drain.cancel()
+
+    def _kill(self) -> None:
+        """The browser with all its processes; its profile is a test's own."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """A command of the protocol."""
@@ -83,7 +98,7 @@ class Browser:
     async def open(self, url: str) -> None:
         """Goes to an address, until its scripts have run."""
         await self.call("Page.navigate", url=url)
-        await self.until("location.protocol != 'about:' && document.readyState == 'complete'")
+        await self.until("location.protocol != 'about:' && document.readyState == 'complete'", 60)
 
     async def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
@@ -91,7 +106,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 20.0) -> Any:
+    async def until(self, expression: str, seconds: float = 40.0) -> Any:
         """Waits for an expression to become true."""
         async with asyncio.timeout(seconds):
             while not (value := await self.ask(expression)):

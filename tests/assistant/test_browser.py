@@ -102,13 +102,44 @@ def test_everything_can_be_clicked(profile):
                 await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
                 await browser.until(f"document.querySelector('main').dataset.view == '{view}'", 5)
                 n = await browser.ask("document.querySelectorAll('main .buttons button').length")
-                for i in range(min(n, 12)):  # the view that a button leads to may be another
+                for i in range(min(n, 30)):  # the view that a button leads to may be another
                     await browser.ask(f"document.querySelectorAll('main .buttons button')[{i}]?.click()")
                     await asyncio.sleep(0.06)
                     await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
                     await asyncio.sleep(0.06)
             assert browser.complaints == []
             assert server.metrics.refused.labels("message")._value.get() == 0
+
+    asyncio.run(scenario())
+
+
+def test_lists_sliders_and_the_drawn_car_act(profile):
+    async def scenario():
+        async with served() as (server, url), Browser(profile) as browser:
+            await browser.open(url)
+            await _connected(browser)
+
+            async def use(view: str, script: str, what: str) -> None:
+                await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
+                await browser.until(f"document.querySelector('main').dataset.view == '{view}' && !!({what})")
+                await browser.ask(f"(e => {{ {script} }})({what})")
+
+            change = "e.dispatchEvent(new Event('change', {bubbles: true}))"
+            await use("media", f"e.value = 70; {change}", "document.querySelector('main input[type=range]')")
+            await browser.until(OVERLAY)
+            assert server.assistant.car.volume == 70
+            place = "document.querySelector('main option[value=\"the museum\"]')"
+            await use("navigation", f"e = e.parentNode; e.value = 'the museum'; {change}", place)
+            await browser.until("document.querySelector('.guide').innerText.includes('museum')")
+            assert server.assistant.car.destination == "the museum"
+            window = "[...document.querySelectorAll('.above path')].find(p => p.textContent.startsWith('Rear Left'))"
+            await use("body", "e.dispatchEvent(new MouseEvent('click'))", window)
+            await browser.until("!!document.querySelector('#telltales [title=\"window open\"]')")
+            assert server.assistant.car.windows["rear left"] == 100
+            await use("settings", "e.focus(); e.click()", "document.querySelector('main [title=Fahrenheit]')")
+            await browser.until("document.querySelector('#outside').innerText == '62.6°'")
+            assert await browser.ask("document.activeElement.title") == "Fahrenheit"  # where the keyboard was
+            assert browser.complaints == []
 
     asyncio.run(scenario())
 
@@ -141,7 +172,7 @@ def test_it_is_drawn_at_any_size(profile, theme):
             await _connected(browser)
             await browser.ask(_type(f"{theme} mode"))
             await browser.until(f"document.body.className == '{theme}'")
-            for width, height in ((1280, 480), (1920, 720), (480, 800)):
+            for width, height in ((1280, 480), (1920, 720), (390, 844)):
                 await browser.resize(width, height)
                 await asyncio.sleep(0.5)
                 pixels = np.asarray(Image.open(io.BytesIO(await browser.picture())).convert("RGB"))
@@ -153,6 +184,14 @@ def test_it_is_drawn_at_any_size(profile, theme):
                     " e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.bottom > innerHeight + 1 })"
                     ".map(e => e.tagName)")
                 assert clipped == []
+                views = await browser.ask("[...document.querySelectorAll('#views button')].map(b => b.dataset.view)")
+                for view in views:
+                    await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
+                    await browser.until(f"document.querySelector('main').dataset.view == '{view}'")
+                    main = "document.querySelector('main')"
+                    assert await browser.ask(f"{main}.scrollWidth <= {main}.clientWidth + 1")
+                await browser.ask("document.querySelector('#views button[data-view=home]').click()")
+                await browser.until("document.querySelector('main').dataset.view == 'home'")
             assert browser.complaints == []
 
     asyncio.run(scenario())

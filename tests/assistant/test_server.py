@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import resource
 
 import aiohttp
 import numpy as np
@@ -12,7 +14,8 @@ from assistant.served import served, until
 
 import pynna
 from pynna.assistant import run
-from pynna.assistant.server import MAX_MESSAGE, MAX_SESSIONS, check_access
+from pynna.assistant import server as server_module
+from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS, check_access
 from pynna.audio import read
 
 FRAME = 640  # bytes of 20 ms
@@ -44,7 +47,8 @@ def test_pages_health_and_metrics():
                 assert (await answer.json())["status"] == "ok"
             async with client.get("/metrics") as answer:
                 text = await answer.text()
-            for name in ("steps_total", "late_steps_total", "channels", "latency_seconds_bucket"):
+            for name in ("steps_total", "late_steps_total", "channels", "latency_seconds_bucket",
+                         'latency_recent_seconds{quantile="0.95"}'):
                 assert f"pynna_{name}" in text
 
     asyncio.run(scenario())
@@ -273,6 +277,118 @@ def test_a_slow_reader_is_dropped():
                 assert server.metrics.refused.labels("slow")._value.get() == 1
             writer.close()
             await _alive(client)
+
+    asyncio.run(scenario())
+
+
+async def _idle(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that says nothing."""
+    host, port = url.removeprefix("http://").strip("/").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+def test_thousands_of_idle_connections_shut_nobody_out_and_leave_nothing_behind():
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    n = min(2000, limit - 500)
+
+    async def scenario():
+        async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
+            await until(page, "hello")
+            tasks = len(asyncio.all_tasks())
+            peers = []
+            for _ in range(n):
+                with contextlib.suppress(ConnectionError):
+                    peers.append(await _idle(url))
+                assert len(server.doors) <= MAX_CONNECTIONS
+            await page.send_json({"type": "command", "text": "mute"})
+            assert (await until(page, "state"))["car"]["muted"]
+            await _alive(client)
+            for _, writer in peers:
+                writer.close()
+            async with asyncio.timeout(10):
+                while len(server.doors) > 1 or len(asyncio.all_tasks()) > tasks + 2:  # the client's own may idle
+                    await asyncio.sleep(0.02)
+
+    asyncio.run(scenario())
+
+
+def test_who_takes_too_long_over_a_request_is_dropped_and_sessions_are_not(monkeypatch):
+    monkeypatch.setattr(server_module, "LONGEST_REQUEST", 0.4)
+
+    async def scenario():
+        async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
+            reader, writer = await _idle(url)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: local")
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+            await asyncio.sleep(0.5)
+            assert not server.doors
+            await page.send_json({"type": "command", "text": "mute"})
+            assert (await until(page, "state"))["car"]["muted"]
+
+    asyncio.run(scenario())
+
+
+def test_microphones_that_break_off_leave_nothing_behind():
+    async def scenario():
+        noise = np.random.default_rng(1).integers(-9000, 9000, 16000).astype("<i2").tobytes()
+        async with served() as (server, url), aiohttp.ClientSession(url) as client:
+            async def once() -> None:
+                page = await client.ws_connect("/ws")
+                await page.send_json({"type": "microphone", "on": True})
+                await until(page, "microphone")
+                for at in range(0, len(noise), FRAME):
+                    await page.send_bytes(noise[at : at + FRAME])
+                page._response.connection.transport.abort()  # as if the cable were pulled
+
+            await once()
+            before = len(asyncio.all_tasks())
+            for _ in range(40):
+                await once()
+            async with asyncio.timeout(10):
+                while server.engine.microphones or server._sessions or len(asyncio.all_tasks()) > before + 1:
+                    await asyncio.sleep(0.02)
+            assert server.engine.groups == []
+            await _alive(client)
+
+    asyncio.run(scenario())
+
+
+def test_fahrenheit_is_heard_by_microphones_that_are_open():
+    async def scenario():
+        async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
+            await page.send_json({"type": "microphone", "on": True})
+            await until(page, "microphone")
+            await page.send_json({"type": "command", "text": "use fahrenheit"})
+            await until(page, "state")
+            grammar = server.engine.microphones[0].listener.options.grammar
+            assert grammar.parse("set the temperature to seventy degrees")
+            await page.send_json({"type": "act", "intent": "Undo"})
+            await until(page, "state")
+            grammar = server.engine.microphones[0].listener.options.grammar
+            assert not grammar.parse("set the temperature to seventy degrees")
+
+    asyncio.run(scenario())
+
+
+def test_what_is_said_is_bounded():
+    async def scenario():
+        said, go_on = [], asyncio.Event()
+
+        async def speak(text: str) -> None:
+            said.append(text)
+            await go_on.wait()
+
+        async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
+            server.spoken = speak
+            for _ in range(10):
+                await page.send_json({"type": "command", "text": "volume up"})
+                await until(page, "state")
+            assert (len(said), server.speaking) == (3, 3)
+            go_on.set()
+            await asyncio.sleep(0.05)
+            assert server.speaking == 0
 
     asyncio.run(scenario())
 

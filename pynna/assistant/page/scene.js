@@ -1,9 +1,10 @@
 // What WebGL 2 draws: the dials, the map, the microphone's level.
 //
 // It has to be smooth in software, too: what stands still of a dial is drawn once, into a texture; what moves is drawn
-// by narrow shapes; edges are smoothed by the shaders, not by multisampling.
+// by narrow shapes; edges are smoothed by the shaders, not by multisampling; nothing is instanced, as each instance costs
+// as much as a call there.
 
-const AROUND = 1.32; // a dial's texture reaches so far, in radii: the face, and the shade around it
+const AROUND = 1.24; // a dial's texture reaches so far, in radii: the face, and the shade around it
 const PLACE = `#version 300 es
 uniform vec2 centre, radius; // in clip space
 const float START = 2.36, SPAN = 4.712; // a scale: from lower left clockwise to lower right
@@ -46,9 +47,16 @@ void main() {
   colour = vec4(c.rgb * c.a, c.a);
 }`];
 
+const ROUND = 40; // corners of what is taken of the texture
 const BLIT = [`${PLACE}
+uniform float reach;
 out vec2 at;
-void main() { vec2 p = ${CORNERS}; at = p * 0.5 + 0.5; gl_Position = place(p * ${AROUND}); }`,
+void main() {
+  float angle = float(gl_VertexID) * ${(2 * Math.PI) / ROUND};
+  vec2 p = vec2(cos(angle), sin(angle)) * reach;
+  at = p * ${0.5 / AROUND} + 0.5;
+  gl_Position = place(p);
+}`,
 `#version 300 es
 precision highp float;
 in vec2 at;
@@ -135,8 +143,9 @@ void main() {
   vec2 along = ends.zw - ends.xy;
   float size = length(along);
   along = size > 0.01 ? along / size : vec2(1, 0);
-  float side = float(gl_VertexID & 1) * 2.0 - 1.0;
-  bool last = gl_VertexID > 1;
+  int corner = (gl_VertexID % 6) * 2 > 5 ? 6 - gl_VertexID % 6 : gl_VertexID % 6; // of two triangles: 0 1 2, 3 2 1
+  float side = float(corner & 1) * 2.0 - 1.0;
+  bool last = corner > 1;
   float rest = size / width + 1.0;
   at = vec3(side, last ? -rest : 1.0, last ? 1.0 : -rest);
   gl_Position = seen((last ? ends.zw : ends.xy) + (along * (last ? 1.0 : -1.0) + vec2(-along.y, along.x) * side) * width);
@@ -161,9 +170,10 @@ uniform float levels[${LEVELS}], square; // square: a bar's width over the heigh
 out vec2 at;
 out float tall;
 void main() {
-  vec2 corner = ${CORNERS};
-  tall = max(levels[gl_InstanceID], 0.08);
-  float x = (float(gl_InstanceID) + 0.5 + corner.x * 0.3) / float(${LEVELS}) * 2.0 - 1.0;
+  int bar = gl_VertexID / 6, n = gl_VertexID % 6 * 2 > 5 ? 6 - gl_VertexID % 6 : gl_VertexID % 6;
+  vec2 corner = vec2(n & 1, n >> 1) * 2.0 - 1.0;
+  tall = max(levels[bar], 0.08);
+  float x = (float(bar) + 0.5 + corner.x * 0.3) / float(${LEVELS}) * 2.0 - 1.0;
   at = vec2(corner.x, corner.y * tall / square);
   tall /= square;
   gl_Position = vec4(centre + vec2(x, corner.y * tall * square) * radius, 0, 1);
@@ -244,8 +254,10 @@ export class Scene {
     if (this.route) this.setRoute(this.route);
   }
 
+  // Points of areas, or the lines' ends, four numbers each.
   layer(name, numbers, size) {
     const gl = this.gl;
+    if (size === 4) numbers = Array.from({ length: numbers.length * 6 }, (_, i) => numbers[Math.floor(i / 24) * 4 + (i % 4)]); // for each corner
     const layer = (this.layers[name] ??= { array: gl.createVertexArray(), buffer: gl.createBuffer(), size });
     layer.count = numbers.length / size;
     gl.bindVertexArray(layer.array);
@@ -253,7 +265,6 @@ export class Scene {
     gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(numbers), gl.DYNAMIC_DRAW);
     gl.enableVertexAttribArray(0);
     gl.vertexAttribPointer(0, size, gl.FLOAT, false, 0, 0);
-    if (size === 4) gl.vertexAttribDivisor(0, 1); // a line each
   }
 
   setCity(city) {
@@ -324,7 +335,7 @@ export class Scene {
     const { centre, radius } = this.clip(shown.level, shown.level.width / 2, shown.level.height / 2);
     this.bars.use({ centre, radius, levels: shown.levels, square: (shown.level.width / LEVELS / shown.level.height) * 0.6,
       hue: shown.listening ? colours.good : colours.face.map((v, i) => v * 0.6 + colours.ink[i] * 0.4) });
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, LEVELS);
+    gl.drawArrays(gl.TRIANGLES, 0, 6 * LEVELS);
   }
 
   clip(rect, x, y = x) {
@@ -340,7 +351,7 @@ export class Scene {
     if (face.key === key) return;
     face.key = key;
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, size, size, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
-    for (const [what, how] of [["MIN_FILTER", "LINEAR"], ["MAG_FILTER", "LINEAR"], ["WRAP_S", "CLAMP_TO_EDGE"],
+    for (const [what, how] of [["MIN_FILTER", "NEAREST"], ["MAG_FILTER", "NEAREST"], ["WRAP_S", "CLAMP_TO_EDGE"],
       ["WRAP_T", "CLAMP_TO_EDGE"]]) gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${what}`], gl[how]);
     gl.bindFramebuffer(gl.FRAMEBUFFER, face.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, face.texture, 0);
@@ -355,14 +366,18 @@ export class Scene {
 
   dial(name, shown, colours, ratio, value, zero, ticks, limit) {
     const gl = this.gl;
-    const size = radiusOf(shown[name]);
-    const place = this.clip(shown[name], size);
+    const rect = shown[name];
+    const side = Math.round(2 * AROUND * radiusOf(rect) * ratio); // of the texture, which lies on whole pixels
+    const size = side / 2 / AROUND / ratio;
+    const whole = (at) => Math.round(at * ratio - side / 2) / ratio + side / 2 / ratio;
+    const centre = { left: whole(rect.left + rect.width / 2), top: whole(rect.top + rect.height / 2), width: 0, height: 0 };
+    const place = this.clip(centre, size);
     const pixel = 0.75 / size / ratio;
     gl.bindVertexArray(this.empty);
-    this.faceOf(name, `${size} ${ratio} ${shown.night} ${ticks}`, Math.max(1, Math.round(2 * AROUND * size * ratio)),
+    this.faceOf(name, `${size} ${ratio} ${shown.night} ${ticks}`, Math.max(1, side),
       { ...colours, ticks, zero, pixel });
-    this.blit.use({ ...place, picture: 0 });
-    gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+    this.blit.use({ ...place, picture: 0, reach: shown.map ? AROUND : 1.01 });
+    gl.drawArrays(gl.TRIANGLE_FAN, 0, ROUND);
     const gains = value < zero;
     this.arc.use({ ...place, pixel, from: zero, to: value, hue: gains ? colours.good : colours.accent,
       tip: gains ? colours.good : colours.tip });
@@ -372,7 +387,7 @@ export class Scene {
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     };
     if (limit >= 0) hand(limit, 0.85, 0.97, 0.014, 0.03, 0, 0, colours.limit);
-    hand(value, 0.5, 0.95, 0.02, 0.09, 0.35, 0.75, colours.hand);
+    hand(value, 0.71, 0.97, 0.026, 0.1, 0.4, 0.7, colours.hand);
   }
 
   drawMap(shown, colours, ratio) {
@@ -394,7 +409,7 @@ export class Scene {
     const line = (name, tint, width, where = ground) => {
       this.line.use({ ...where, tint, width });
       gl.bindVertexArray(this.layers[name].array);
-      gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, this.layers[name].count);
+      gl.drawArrays(gl.TRIANGLES, 0, this.layers[name].count);
     };
   
     const wide = (metres) => metres * Math.max(1, 0.0035 / scale); // visible from far, too

@@ -60,7 +60,7 @@ const svg = (name) => ({ svg: name });
 const buttons = (...all) => div("buttons", all);
 const segments = (...all) => div("buttons segments", all);
 const toggle = (content, intent, slots, on, title) => button(content, intent, { ...slots, state: on ? "off" : "on" }, { on, title });
-const fact = (name, value, className = "") => div(`fact ${className}`, h("small", {}, name), typeof value === "function" ? follow(value, "b") : h("b", {}, value));
+const fact = (name, value) => div("fact", h("small", {}, name), h("span", {}, follow(() => value().split(" ")[0], "b"), follow(() => ` ${value().split(" ").slice(1).join(" ")}`, "small")));
 const stepper = (less, value, more) => div("stepper buttons", less, value, more);
 const minus = (intent, slots, title) => button(svg("minus"), intent, slots, { title, className: "round" });
 const plus = (intent, slots, title) => button(svg("plus"), intent, slots, { title, className: "round" });
@@ -89,7 +89,8 @@ function guidance() {
   live.push(() => { if (sign.dataset.turn !== drive.turn) { sign.dataset.turn = drive.turn; sign.replaceChildren(icon(drive.turn || "navigation")); } });
   live.at(-1)();
   return div("card guide", sign, div("grow", follow(() => near(drive.turn_in), "b"), follow(() => TURNS[drive.turn] ?? "", "small")),
-    div("right", h("b", {}, named(car.destination)), follow(() => `${far(drive.remaining)} · ${clock(drive.minutes)}`, "small")));
+    div("right", h("b", {}, named(car.destination)), follow(() => `${far(drive.remaining)} · ${clock(drive.minutes)}`, "small")),
+    button(svg("end"), "NavigationStop", {}, { title: "End the guidance", className: "round" }));
 }
 
 function nowPlaying() {
@@ -174,8 +175,7 @@ const VIEWS = {
   navigation: () => [guidance(), div("fill zoom", buttons(plus("ZoomIn", {}, "Zoom in"), minus("ZoomOut", {}, "Zoom out"))),
     buttons(button([svg("home"), "Home"], "RouteTo", { place: "home" }), button([svg("work"), "Work"], "RouteTo", { place: "work" }),
       button([svg("charger"), "Charger"], "ChargingStationFind"), button([svg("parking"), "Parking"], "ParkingFind"),
-      choice("Go to …", told.lists.place ?? [], car.destination, "RouteTo", "place"),
-      car.destination && button([svg("end"), "End"], "NavigationStop", {}, { className: "bad" }))],
+      choice("Go to …", told.lists.place ?? [], car.destination, "RouteTo", "place"))],
   media: () => [div("card track", nowPlaying(), div("grow", h("b", {}, told.playing), h("small", {}, car.playing ? named(car.source) : "Paused"),
       buttons(button(svg("previous"), "MediaPrevious", {}, { title: "Previous", className: "round" }), playPause(),
         button(svg("next"), "MediaNext", {}, { title: "Next", className: "round" }),
@@ -207,7 +207,7 @@ const VIEWS = {
   body: () => [div("row split", above(), div("side",
       buttons(car.locked ? button([svg("locked"), "Unlock"], "DoorsUnlock") : button([svg("unlocked"), "Lock"], "DoorsLock", {}, { className: "warn" }),
         car.trunk ? button([svg("trunk"), "Close trunk"], "TrunkClose", {}, { className: "warn" }) : button([svg("trunk"), "Open trunk"], "TrunkOpen"),
-        button([svg("mirror"), car.mirrors === "folded" ? "Unfold" : "Fold"], "MirrorsFold", { change: car.mirrors === "folded" ? "unfold" : "fold" }, { title: "Mirrors" }),
+        button([svg("mirror"), car.mirrors === "folded" ? "Unfold mirrors" : "Fold mirrors"], "MirrorsFold", { change: car.mirrors === "folded" ? "unfold" : "fold" }, { title: "Mirrors" }),
         Object.values(car.windows).some(Boolean) ? button([svg("window"), "Close all"], "WindowClose", { window_place: "all" }, { title: "Close all windows", className: "warn" })
           : button([svg("window"), "Open all"], "WindowOpen", { window_place: "all" }, { title: "Open all windows" })))),
     buttons(Object.entries(car.lights).map(([light, on]) => toggle(svg(light), "LightsSet", { light }, on, named(light))),
@@ -228,7 +228,7 @@ const VIEWS = {
       h("small", {}, "Timer"), buttons([5, 10, 30].map((minutes) => button(`${minutes} min`, "TimerSet", { minutes })), car.timer && button([svg("end"), car.timer.slice(11, 16)], "TimerCancel", {}, { title: "Cancel the timer" }), button([svg("undo"), "Undo"], "Undo")))],
   trip: () => [div("cards", fact("Trip", () => far(drive.trip)), fact("Consumption", consumption), fact("Odometer", () => far(drive.odometer)), fact("Limit here", () => `${speed(drive.limit)} ${imperial() ? "mph" : "km/h"}`)),
     buttons(button([svg("repeat"), "Reset the trip"], "TripReset"), button([svg("navigation"), "Where am I"], "PositionTell"))],
-  help: () => [div("said", Object.entries(told.examples).map(([family, texts]) => div("family", h("h2", {}, family), buttons(texts.map((text) => h("button", { onclick: () => send({ type: "command", text }) }, text))))))],
+  help: () => [div("scroll", div("said", Object.entries(told.examples).map(([family, texts]) => div("family", h("h2", {}, family), buttons(texts.map((text) => h("button", { onclick: () => send({ type: "command", text }) }, text)))))))],
 };
 export const TABS = ["home", "navigation", "media", "climate", "battery", "phone", "body", "settings", "trip", "help"];
 export const open = (view) => act(...({ help: ["Help"], navigation: ["NavigationShow"] }[view] ?? ["ViewShow", { view }]));
