@@ -118,7 +118,7 @@ int pynna_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, in
     const pn_kernels *k = pn_kernels_find(isa);
     if (!k)
         return PYNNA_ERR_ISA;
-    const pn_product product = {weights, row_sum, n_blocks, n_groups, weights, u, u_stride, n_columns};
+    const pn_product product = {weights, row_sum, n_blocks, n_groups, weights, u, u_stride, n_columns, NULL, 0};
     k->mac(&product, acc);
     return PYNNA_OK;
 }

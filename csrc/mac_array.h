@@ -16,6 +16,8 @@ typedef struct {
     const uint8_t *u;                       /* u[j] at u + j * u_stride */
     size_t u_stride;
     int32_t n_columns;                      /* 1 to 16 */
+    const uint16_t *used;                   /* of one column: its n_used groups that are not all zero; NULL: take all */
+    int32_t n_used;
 } pn_product;
 
 /* Where a cell block's four gates come from and where its cells go. */

@@ -46,25 +46,20 @@ TILE void tile(const int NB, const int NC, const int NP, const int8_t *weights, 
 }
 
 /* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's own
- * prefetching, which software's only hinders. */
-TILE void four_blocks(const int8_t *weights, int32_t n_groups, const uint8_t *u, int32_t *acc)
+ * prefetching, which software's only hinders. Of SOME groups alone where `used` lists them. */
+TILE void four_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)n_groups * 64;
+    const size_t block_bytes = (size_t)p->n_groups * 64;
+    const int32_t n = SOME ? p->n_used : p->n_groups;
     __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-    int32_t g = 0;
-    for (; g + 4 <= n_groups; g += 4, weights += 256, u += 16)
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            __m512i v = _mm512_set1_epi32(pn_load_group(u + 4 * i));
-#pragma GCC unroll 4
-            for (int b = 0; b < 4; b++)
-                sum[b] = _mm512_dpbusd_epi32(sum[b], v, _mm512_loadu_si512(weights + (size_t)b * block_bytes + 64 * i));
-        }
-    for (; g < n_groups; g++, weights += 64, u += 4)
+    for (int32_t i = 0; i < n; i++) {
+        size_t g = SOME ? p->used[i] : (size_t)i;
+        __m512i v = _mm512_set1_epi32(pn_load_group(p->u + 4 * g));
 #pragma GCC unroll 4
         for (int b = 0; b < 4; b++)
-            sum[b] = _mm512_dpbusd_epi32(sum[b], _mm512_set1_epi32(pn_load_group(u)),
-                                         _mm512_loadu_si512(weights + (size_t)b * block_bytes));
+            sum[b] = _mm512_dpbusd_epi32(sum[b], v, _mm512_loadu_si512(weights + (size_t)b * block_bytes + 64 * g));
+    }
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
         _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
@@ -75,7 +70,10 @@ TARGET static void one_column(const pn_product *p, int32_t *acc)
     const size_t block_bytes = (size_t)p->n_groups * 64;
     int32_t b = 0;
     for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
-        four_blocks(p->weights + (size_t)b * block_bytes, p->n_groups, p->u, acc);
+        if (p->used)
+            four_blocks(1, p, p->weights + (size_t)b * block_bytes, acc);
+        else
+            four_blocks(0, p, p->weights + (size_t)b * block_bytes, acc);
     for (; b < p->n_blocks; b++, acc += PN_BLOCK)
         tile(1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
 }

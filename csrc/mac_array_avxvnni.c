@@ -36,19 +36,23 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-/* One column: the weights are read once, in four streams for the processor's own prefetching. */
-TILE void four_blocks(const int8_t *weights, int32_t n_groups, const uint8_t *u, int32_t *acc)
+/* One column: the weights are read once, in four streams for the processor's own prefetching. Of SOME groups alone where
+ * `used` lists them. */
+TILE void four_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
+    const size_t block_bytes = (size_t)p->n_groups * 64;
+    const int32_t n = SOME ? p->n_used : p->n_groups;
     __m256i sum[4][2];
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
         sum[b][0] = sum[b][1] = _mm256_setzero_si256();
 #pragma GCC unroll 2
-    for (int32_t g = 0; g < n_groups; g++) {
-        __m256i v = _mm256_set1_epi32(pn_load_group(u + 4 * (size_t)g));
+    for (int32_t i = 0; i < n; i++) {
+        size_t g = SOME ? p->used[i] : (size_t)i;
+        __m256i v = _mm256_set1_epi32(pn_load_group(p->u + 4 * g));
 #pragma GCC unroll 4
         for (int b = 0; b < 4; b++) {
-            const __m256i *w = (const __m256i *)(const void *)(weights + 64 * ((size_t)b * (size_t)n_groups + (size_t)g));
+            const __m256i *w = (const __m256i *)(const void *)(weights + (size_t)b * block_bytes + 64 * g);
             sum[b][0] = _mm256_dpbusd_avx_epi32(sum[b][0], v, _mm256_loadu_si256(w));
             sum[b][1] = _mm256_dpbusd_avx_epi32(sum[b][1], v, _mm256_loadu_si256(w + 1));
         }
@@ -65,7 +69,10 @@ TARGET static void one_column(const pn_product *p, int32_t *acc)
     const size_t block_bytes = (size_t)p->n_groups * 64;
     int32_t b = 0;
     for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
-        four_blocks(p->weights + (size_t)b * block_bytes, p->n_groups, p->u, acc);
+        if (p->used)
+            four_blocks(1, p, p->weights + (size_t)b * block_bytes, acc);
+        else
+            four_blocks(0, p, p->weights + (size_t)b * block_bytes, acc);
     for (; b < p->n_blocks; b++, acc += PN_BLOCK)
         tile(1, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, NULL, acc);
 }

@@ -20,6 +20,7 @@ struct pynna_workspace {
     int16_t *c;             /* [16][c_stride]: cell states */
     int32_t *gates;         /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
     int32_t *tiles;         /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
+    uint16_t *used;         /* [PYNNA_MAX_THREADS][stride / 4]: the groups of activations that are not all zero */
     double *logits;         /* [max_columns][layer 6's rows] */
     size_t stride, h_stride, c_stride;
 };
@@ -76,6 +77,7 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
     TAKE(gates, cells * columns * UNIT * PN_BLOCK);
     TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
+    TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
 #undef TAKE
     return at;
@@ -140,13 +142,37 @@ static const int8_t *first_weights(const pn_layer *l, int32_t thread, int32_t n_
     return weights_of(l, begin);
 }
 
+/* What a layer is multiplied by: up to 16 columns, and of a single one the groups that count, see pn_product. */
+typedef struct {
+    const uint8_t *u;
+    size_t stride;
+    int32_t columns, n_used;
+    const uint16_t *used;
+} input;
+
+/* Columns of a layer's input. Clipped ReLUs leave many zeros: of a single column, the groups are listed that have another
+ * value, if enough have none that leaving them out pays. */
+static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, size_t stride, int32_t columns,
+                      int32_t thread)
+{
+    input in = {u, stride, columns, 0, NULL};
+    if (columns > 1 || l->info.input_signed)
+        return in;
+    uint16_t *used = job->w->used + (size_t)thread * job->w->stride / PN_GROUP;
+    for (int32_t g = 0; g < l->n_groups; g++) {
+        used[in.n_used] = (uint16_t)g;
+        in.n_used += pn_load_group(u + (size_t)g * PN_GROUP) != 0;
+    }
+    in.used = in.n_used * 4 <= l->n_groups * 3 ? used : NULL;
+    return in;
+}
+
 /* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
-static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const uint8_t *in, size_t in_stride,
-                   int32_t columns, const int8_t *next, int32_t *acc)
+static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, const int8_t *next, int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
     const pn_product product = {weights_of(l, unit), l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups, next,
-                                in, in_stride, columns};
+                                in->u, in->stride, in->columns, in->used, in->n_used};
     job->w->kernels->mac(&product, acc);
     return n_blocks;
 }
@@ -163,15 +189,16 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
     const pynna_workspace *w = job->w;
     int32_t n = job->n_channels * job->n_steps, unit, end;
     int32_t *acc = thread_tile(job, thread, 0);
+    input columns = input_of(job, l, in, in_stride, n, thread);
     share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         int32_t block = unit * UNIT;
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
         for (int32_t j = 0; j < n; j += 16) {
-            int32_t columns = n - j < 16 ? n - j : 16;
-            int32_t n_blocks = mac(job, l, unit, in + (size_t)j * in_stride, in_stride, columns,
-                                   j + 16 < n ? weights_of(l, unit) : after, acc);
-            w->kernels->requantise(acc, n_blocks, columns, l->bias + block * PN_BLOCK,
+            columns.u = in + (size_t)j * in_stride;
+            columns.columns = n - j < 16 ? n - j : 16;
+            int32_t n_blocks = mac(job, l, unit, &columns, j + 16 < n ? weights_of(l, unit) : after, acc);
+            w->kernels->requantise(acc, n_blocks, columns.columns, l->bias + block * PN_BLOCK,
                                    l->multiplier + block * PN_BLOCK, l->info.shift,
                                    out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
         }
@@ -199,14 +226,15 @@ static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, i
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LSTM_X];
-    int32_t most = steps_a_tile(job), unit, end, columns;
+    int32_t most = steps_a_tile(job), unit, end;
+    input columns = {NULL, w->stride, 0, 0, NULL};
     share(cell_blocks(w->model), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
         for (int32_t s = 0; s < job->n_steps; s += most) {
-            int32_t *acc = w->gates + (input_sums(job, unit, s, &columns) - w->gates);
-            mac(job, l, unit, in + (size_t)(s * job->n_channels) * w->stride, w->stride, columns,
-                s + most < job->n_steps ? weights_of(l, unit) : after, acc);
+            int32_t *acc = w->gates + (input_sums(job, unit, s, &columns.columns) - w->gates);
+            columns.u = in + (size_t)(s * job->n_channels) * w->stride;
+            mac(job, l, unit, &columns, s + most < job->n_steps ? weights_of(l, unit) : after, acc);
         }
     }
 }
@@ -219,17 +247,17 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
     const pn_layer *lx = &w->model->layers[PN_LSTM_X], *lh = &w->model->layers[PN_LSTM_H];
     const int one_step = job->n_steps == 1;
     int32_t n = job->n_channels, x_columns = n, unit, end;
-    const uint8_t *h_old = w->h + (size_t)(s * n) * w->h_stride;
+    const input x = input_of(job, lx, in, w->stride, one_step ? n : 0, thread);
+    const input h_old = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, n, 0, NULL};
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
     const int8_t *last_next = first_weights(s + 1 < job->n_steps ? lh : lh + 1, thread, n_threads);
     int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
     share(cell_blocks(w->model), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         if (one_step)
-            mac(job, lx, unit, in, w->stride, n, weights_of(lh, unit), tile_x);
+            mac(job, lx, unit, &x, weights_of(lh, unit), tile_x);
         const int32_t *acc_x = one_step ? tile_x : input_sums(job, unit, s, &x_columns);
-        mac(job, lh, unit, h_old, w->h_stride, n,
-            unit + 1 < end ? weights_of(one_step ? lx : lh, unit + 1) : last_next, acc_h);
+        mac(job, lh, unit, &h_old, unit + 1 < end ? weights_of(one_step ? lx : lh, unit + 1) : last_next, acc_h);
         int32_t row = unit * UNIT * PN_BLOCK, cell = unit * PN_BLOCK;
         pn_lstm_tile tile = {acc_x, acc_h, lx->bias + row, lh->bias + row, lx->multiplier + row, lh->multiplier + row,
                              lx->info.shift, n, x_columns, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
@@ -251,15 +279,14 @@ static void log_softmax(const double *z, int32_t n, float *p)
         p[i] = (float)(z[i] - max - log_sum);
 }
 
-/* A unit of layer 6's rows, for some columns from j on. */
-static void logits(const step_job *job, int32_t unit, const uint8_t *in, int32_t j, int32_t columns, const int8_t *next,
-                   int32_t *acc)
+/* A unit of layer 6's rows, for columns from j on. */
+static void logits(const step_job *job, int32_t unit, const input *in, int32_t j, const int8_t *next, int32_t *acc)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
-    int32_t n_blocks = mac(job, l, unit, in + (size_t)j * w->stride, w->stride, columns, next, acc);
+    int32_t n_blocks = mac(job, l, unit, in, next, acc);
     for (int32_t b = unit * UNIT; b < unit * UNIT + n_blocks; b++)
-        for (int32_t i = 0; i < columns * PN_BLOCK; i++, acc++) {
+        for (int32_t i = 0; i < in->columns * PN_BLOCK; i++, acc++) {
             int32_t row = b * PN_BLOCK + i % PN_BLOCK;
             size_t at = (size_t)(j + i / PN_BLOCK) * (size_t)l->n_blocks * PN_BLOCK + (size_t)row;
             w->logits[at] = (double)(*acc + l->bias[row]) * (double)l->logit_scale[row];
@@ -275,9 +302,9 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
     share(n * job->n_steps, thread, n_threads, &j, &end);
     for (; j < end; j += 16) {
         int32_t columns = end - j < 16 ? end - j : 16;
+        const input some = input_of(job, l, in + (size_t)j * w->stride, w->stride, columns, thread);
         for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
-            logits(job, unit, in, j, columns, first_weights(job->w->model->layers, thread, n_threads),
-                   thread_tile(job, thread, 0));
+            logits(job, unit, &some, j, first_weights(w->model->layers, thread, n_threads), thread_tile(job, thread, 0));
         for (int32_t k = j; k < j + columns; k++)
             log_softmax(w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, n_labels,
                         job->channels[k % n].log_probs + (size_t)(job->done + k / n) * (size_t)n_labels);

@@ -133,6 +133,41 @@ def test_chunks_change_nothing_and_losses_add_up(spoken, seed, chunks):
         assert sum(t[4] for t in tokens) <= free - score + 1e-3
 
 
+def viterbi_with_free_speech(rows, sentence, any_cost, any_entry):
+    """The same where -1 in the sentence is free speech: each frame costs its best label and any_cost, beginning it
+    any_entry. What is free may follow on what is free at once: it has no label to be told apart by."""
+    places = [BLANK]
+    for label in sentence:
+        places += [label, BLANK]
+    score, start = np.full(len(places), -np.inf), True
+    for row in rows:
+        new = np.full(len(places), -np.inf)
+        for j, label in enumerate(places):
+            entering = [0.0 if start and j <= 1 else -np.inf]
+            if not start:
+                entering = [score[j - 1]] if j > 0 else [-np.inf]
+                if j > 1 and j % 2 and (label != places[j - 2] or label == -1):
+                    entering.append(score[j - 2])
+            emit = row.max() - any_cost if label == -1 else row[label]
+            new[j] = emit + max(-np.inf if start else score[j], max(entering) - (any_entry if label == -1 else 0.0))
+        score, start = new, False
+    return max(score[-2:])
+
+
+with_free = st.lists(st.integers(-1, 2), min_size=1, max_size=4).map(tuple)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(with_free, min_size=1, max_size=6, unique=True), seeds, st.integers(4, 14), st.floats(0, 2), st.floats(0, 4))
+def test_free_speech_scores_equal_brute_force(spoken, seed, n_frames, any_cost, any_entry):
+    rows = log_probs(seed, n_frames)
+    truth = max(viterbi_with_free_speech(rows.astype(float), s, any_cost, any_entry) for s in spoken)
+    decoder = decode(trie(spoken), rows, any_cost=any_cost, any_entry=any_entry)
+    if truth > -math.inf:
+        assert decoder.complete
+        assert decoder.tails(1)[0][0] == pytest.approx(truth, abs=1e-4)
+
+
 def test_free_speech_is_heard_as_spelled_and_costs_what_it_should():
     # ANY 0 ANY: the word 0 with fillers around it
     graph = graph_of([{-1: 1}, {0: 2}, {-1: 3}, {}], [0, 0, 0, 1])

@@ -119,6 +119,17 @@ def test_zipped_and_plain_are_one(arpa: Path, tmp_path: Path) -> None:
     assert decode(frames, lm).score == decode(frames, pynna.LanguageModel(arpa)).score
 
 
+@pytest.mark.parametrize("kind", ["probing", "trie"])
+def test_binary_files_are_the_arpa_files(arpa: Path, kind: str) -> None:
+    binary = Path(__file__).parent / "golden" / f"three.{kind}.binary"  # KenLM's build_binary made it of the ARPA file
+    lm, text = pynna.LanguageModel(binary), pynna.LanguageModel(arpa)
+    assert (lm.order, sorted(lm.vocabulary.words)) == (3, ["a", "ab", "b"])
+    for seed in range(5):
+        frames = random_frames(20, seed)
+        found, expected = decode(frames, lm), decode(frames, text)
+        assert (found.text, found.score) == (expected.text, pytest.approx(expected.score, abs=1e-4))
+
+
 def test_contexts_forgotten_and_asked_again(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = random_frames(400, 3)
     lm = pynna.LanguageModel(arpa)

@@ -1,5 +1,5 @@
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-evaluate | ablate | merge | recordings``.
+evaluate | card | ablate | merge | recordings``.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .calibrate import calibrate
 
     calibrate(config, args.model, args.noise, args.corpus)
+
+
+def _card(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .card import card
+
+    text = card(config, args.model, args.notes.read_text(encoding="utf-8") if args.notes else "")
+    if args.output:
+        args.output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
 
 
 def _ablate(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -135,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
     p.set_defaults(run=_calibrate)
+
+    p = commands.add_parser("card", help="the model's card, from the features, the export and the evaluation")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--notes", type=Path, help="Markdown that tells how it was trained")
+    p.add_argument("-o", "--output", type=Path, help="default: printed")
+    p.set_defaults(run=_card)
 
     p = commands.add_parser("ablate", help="what each augmentation is worth: short trainings without it")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file to train on from (default: ours)")

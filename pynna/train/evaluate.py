@@ -311,6 +311,20 @@ class Report:
         self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", *corpora, *PEERS], rows)
 
+    def elsewhere(self) -> None:
+        """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
+        e, t = self.e, self.threshold
+        judge, spoken = Judge(Grammar.from_sentences(testsets.lines("other.txt"))), testsets.other_clips(e.config)
+        rows = []
+        for snr in CONDITIONS:
+            clips = e.noisy(spoken, snr)
+            verdicts, score = e.verdicts(clips, judge)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
+        head = ["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"]
+        self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
+                       f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
+                       "clips; CER: character error rate without the grammar.", "", *table(head, rows)]
+
     def outside(self) -> None:
         """False acceptances with the car's file."""
         e, t = self.e, self.threshold
@@ -368,7 +382,7 @@ class Report:
 
     def write(self) -> str:
         """The whole report."""
-        for part in (self.car, self.people, self.outside, self.without_grammar, self.thresholds):
+        for part in (self.car, self.people, self.elsewhere, self.outside, self.without_grammar, self.thresholds):
             part()
         model = self.e.model
         head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
@@ -379,6 +393,18 @@ class Report:
                 *table(["test", "bar", "measured", "reached"],
                         [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
         return "\n".join(head + self.lines).rstrip() + "\n"
+
+    def summary(self) -> dict[str, object]:
+        """What a model card tells of it, after `write`."""
+        rows = [{"clips": name.rpartition(", ")[0], "condition": name.rpartition(", ")[2],
+                 "best sentence right": verdicts.right(0.0), "accepted rightly": verdicts.right(self.threshold),
+                 "character error rate, greedy": score.cer}
+                for name, score, _, verdicts, _ in self.int8_rows]
+        outside = self.curve["speech outside the file"]
+        return {"rows": rows, "n_car": len(self.e.car_clips), "n_real": len(self.e.real),
+                "n_phrases": len(self.e.phrases.grammar.intents) if self.e.phrases else 0,
+                "n_outside": len(outside.items), "falsely": outside.wrong(self.threshold),
+                "int8_float": next(figure for test, _, figure, _ in self.bars if test.startswith("int8 against float"))}
 
     def plot(self, path: Path) -> None:
         """False acceptances against right ones over the threshold, as a picture."""
@@ -420,6 +446,7 @@ def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path
     report = Report(Evaluation(config, model, weights, noise), DEFAULT_THRESHOLD)
     text = report.write()
     print(text)
+    config.folder("evaluation").joinpath("report.json").write_text(json.dumps(report.summary(), indent=1))
     if output:
         output.write_text(text, encoding="utf-8")
         report.plot(output.with_suffix(".png"))

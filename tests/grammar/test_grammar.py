@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import random
 import re
 import time
 
+import numpy as np
 import pytest
 from hassil.expression import TextChunk
 from hassil.intents import TextSlotList, TextSlotValue
@@ -262,6 +264,62 @@ def test_jsgf():
 def test_wrong_jsgf_is_told(text, message):
     with pytest.raises(GrammarError, match=re.escape(message)):
         Grammar.from_jsgf(io.StringIO(text))
+
+
+# ---- heard ---------------------------------------------------------------------------------------
+
+
+def ideal(sentence, n):
+    """Log-probabilities of a sentence that was said clearly, n frames a letter and a blank between."""
+    labels = [label for c in sentence for label in [LABELS.index(c)] * n + [len(LABELS) - 1]]
+    rows = np.full((len(labels), len(LABELS)), 0.03 / (len(LABELS) - 1))
+    rows[np.arange(len(labels)), labels] = 0.97
+    return np.log(rows).astype(np.float32)
+
+
+def best_alignment(rows, sentence):
+    """The best path's log-probability through the sentence's labels and the blanks between."""
+    places = [len(LABELS) - 1]
+    for c in sentence:
+        places += [LABELS.index(c), len(LABELS) - 1]
+    skips = [j > 1 and j % 2 == 1 and places[j] != places[j - 2] for j in range(len(places))]
+    score = np.full(len(places), -np.inf)
+    score[:2] = rows[0, places[:2]]
+    for row in rows[1:].astype(float):
+        one, two = np.roll(score, 1), np.roll(score, 2)
+        one[0], two[~np.array(skips)] = -np.inf, -np.inf
+        score = np.maximum(score, np.maximum(one, two)) + row[places]
+    return score[-2:].max()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(templates, min_size=1, max_size=3), st.integers(0, 2**32))
+def test_every_sentence_is_accepted_and_nothing_else_ever_comes_out(several, seed):
+    g = grammar(*(f"go {t}" for t in several), lists={"room": {"values": ROOMS}})
+    sentences, rng = accepted(g, 200), np.random.default_rng(seed)
+    for sentence in sorted(sentences)[seed % 5 :: max(1, len(sentences) // 5)]:
+        decoder = pynna.Decoder(LABELS, options=pynna.DecoderOptions(grammar=g))
+        decoder.feed(ideal(sentence, 1 + seed % 3))
+        result = decoder.finish()
+        assert (result.text, result.intent, result.complete, result.accepted) == (sentence, "Test", True, True)
+    z = rng.normal(0, 1.5, (rng.integers(1, 60), len(LABELS)))
+    rows = (z - np.log(np.exp(z).sum(1, keepdims=True))).astype(np.float32)
+    decoder = pynna.Decoder(LABELS, options=pynna.DecoderOptions(grammar=g, alternatives=8))
+    decoder.feed(rows)
+    result = decoder.finish()
+    assert not result.complete or all(h.text in accepted(g) for h in result.alternatives)
+    if len(sentences) == 200:
+        return
+    truth = max(best_alignment(rows, sentence) for sentence in sentences)
+    exact = pynna._core.GraphDecoder(g.graph(LABELS), len(LABELS) - 1, margin=math.inf)
+    for row in rows:
+        exact.feed(row[None])
+    exact.finish()
+    assert exact.complete == (truth > -math.inf)
+    if exact.complete:
+        score, tokens = exact.tails(1)[0]
+        assert "".join(LABELS[token[0]] for token in tokens) in sentences
+        assert score == pytest.approx(truth, abs=1e-3)
 
 
 # ---- what is told when a file is wrong -----------------------------------------------------------
