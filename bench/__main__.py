@@ -11,6 +11,7 @@ COMMANDS = {
     "network": ("bench.network", "whole steps of a network beside the machine's limits and the accelerator's figures"),
     "kernels": ("bench.kernels", "the MAC array alone, for every shape of the network and every instruction set"),
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
+    "arm": ("bench.arm", "inner loops on ARM cores by llvm-mca, and an estimate of boards"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),

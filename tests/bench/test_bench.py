@@ -1,11 +1,14 @@
 """The benchmarks run and print what they promise; how fast anything is, is not tested."""
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from nna_models import random_file
 
@@ -26,7 +29,7 @@ def model(cache: Path) -> Path:
 
 def bench(cache: Path, *arguments: object) -> dict[str, Any]:
     """What a command prints as JSON."""
-    options = ["--seconds", "0.01", "--json", "--cache", str(cache)]
+    options = ["--json", "--cache", str(cache), *([] if arguments[0] == "arm" else ["--seconds", "0.01"])]
     command = [sys.executable, "-m", "bench", *map(str, arguments), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -34,7 +37,7 @@ def bench(cache: Path, *arguments: object) -> dict[str, Any]:
 
 
 def test_network_measures_every_setting_against_the_limits(cache: Path, model: Path) -> None:
-    found = bench(cache, "network", "--nna", model, "--channels", 1, 3, "--steps", 1, 2, "--threads", 1)
+    found = bench(cache, "network", "--nna", model, "--channels", 1, 3, "--steps", 1, 2, "--threads", 1, "--no-peers")
     assert found["limits"]["gb_s"]["1 threads"] > 0
     settings = {(f["setting"]["channels"], f["setting"]["steps"]) for f in found["figures"]}
     assert settings == {(1, 1), (1, 2), (3, 1), (3, 2)}
@@ -58,3 +61,108 @@ def test_stages_are_timed_by_the_frame(cache: Path, model: Path) -> None:
     found = bench(cache, "stages", ROOT / "pynna/recordings/increase_the_volume.flac", "--nna", model, "--beams", 8)
     assert [stage["name"] for stage in found["stages"]] == ["MFCC", "beam search, 8"]
     assert all(0 < stage["microseconds"] < 20000 for stage in found["stages"])
+
+
+@pytest.mark.parametrize("command", ["network", "table", "kernels"])
+def test_what_is_measured_can_be_drawn(cache: Path, model: Path, command: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    options = {"network": ("--nna", model, "--threads", 1, "--no-peers"), "table": ("--nna", model, "--threads", 1),
+               "kernels": ("--width", 64)}[command]
+    bench(cache, command, *options, "--plot", tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+
+
+PEERS = {"pytorch": "torch", "onnxruntime": "onnxruntime onnx", "litert": "ai_edge_litert", "openvino": "openvino onnx"}
+
+
+def missing(peer: str) -> bool:
+    return any(importlib.util.find_spec(package) is None for package in PEERS[peer].split())
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_a_peer_computes_the_same_network(peer: str) -> None:
+    if missing(peer):
+        pytest.skip("not installed")
+    code = f"""
+import json, sys
+import numpy as np
+from bench import peers
+from bench.models import random_arrays
+from pynna.reference import FloatNetwork
+arrays = random_arrays(48)
+way = peers.Peer({peer!r}, threads=2, channels=3, steps=4)
+x, c, h = peers.inputs(way, arrays)
+expected, reference = [], FloatNetwork(arrays)
+new = c, h
+for step in x:
+    p, *new = reference.step(step.reshape(3, 19, 26), *new)
+    expected.append(p)
+apart = {{}}
+for form, function in peers.network({peer!r}, arrays).functions(way).items():
+    found = [np.asarray(a).reshape(b.shape) for a, b in zip(function(x, c, h), (np.stack(expected), *new))]
+    apart[form] = [float(np.abs(a - b).max()) for a, b in zip(found, (np.stack(expected), *new))]
+print(json.dumps(apart))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for p, c, h in json.loads(done.stdout.splitlines()[-1]).values():
+        assert p < 0.3 and c < 0.05 and h < 0.03      # of 8 and of 16 bits
+
+
+def test_a_peer_stands_beside_every_way_of_use(cache: Path, model: Path) -> None:
+    peer = next((name for name in ("litert", "onnxruntime", "pytorch", "openvino") if not missing(name)), None)
+    if not peer:
+        pytest.skip("no peer is installed")
+    found = bench(cache, "network", "--nna", model, "--channels", 1, 16, "--threads", 1, "--peers", peer)
+    assert [(c["channels"], c["steps"]) for c in found["comparisons"]] == [(1, 1), (1, 16), (16, 1), (16, 16)]
+    for c in found["comparisons"]:
+        assert c["best_peer"] == peer
+        assert np.isclose(c["faster"], c["peers"][peer] / c["ms"])
+    assert [c["bar"]["faster"] for c in found["comparisons"]] == [1.1, 1.4, 1.25, 1.15]
+
+
+def test_a_peer_that_is_not_installed_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench import peers
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else object())
+    names, left_out = peers.installed()
+    assert names == ["pytorch", "onnxruntime", "litert"]
+    assert left_out == ["OpenVINO, bf16, is left out: openvino not installed (pip install '.[bench]')"]
+
+
+LOOPS = """
+mac:
+.L2:
+\tldp\tq1, q2, [x0]
+\tldr\tw3, [x1], 4
+.L3:
+\tldp\tq1, q2, [x0]
+\tsdot\tv31.4s, v1.16b, v0.4b[0]
+\tsdot\tv30.4s, v2.16b, v0.4b[0]
+\tsdot\tv29.4s, v1.16b, v4.4b[0]
+\tsdot\tv28.4s, v2.16b, v4.4b[0]
+\tcmp\tx0, x8
+\tbne\t.L3
+\tb\t.L2
+"""
+
+
+def test_inner_loops_are_found_in_the_compilers_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench import arm
+    (body,) = arm._inner_loops(LOOPS.splitlines())
+    assert len(body) == 7 and body[-1] == "bne\t.L3"
+    assert arm._weights(body) == 32
+
+
+CROSS_TOOLS = ("aarch64-linux-gnu-gcc", "llvm-mca-19")
+
+
+@pytest.mark.skipif(not all(map(shutil.which, CROSS_TOOLS)), reason="cross tools are missing")
+def test_boards_are_estimated_from_the_inner_loops(cache: Path) -> None:
+    found = bench(cache, "arm")
+    most = {loop["core"]: loop["macs_a_cycle"] for loop in reversed(found["loops"])}
+    assert set(most) == {"Cortex-A53", "Cortex-A55", "Cortex-A72", "Cortex-A76"}
+    assert all(1 < most[core] < 64 for core in most)
+    assert all(e["channels_batched"] >= e["channels"] > 0 for e in found["estimates"])
+    assert len(found["estimates"]) == 8
