@@ -144,6 +144,12 @@ class MappedModel:
         return {name: (-(-info.n_rows // 16) * 16, -(-info.n_columns // 4) * 4) for name, info in infos.items()}
 
     @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each layer's weights."""
+        bits = {name: self.core.lib.pynna_model_layer(self.pointer, i).weight_bits for i, name in enumerate(LAYERS)}
+        return {name: rows * (-(-columns * bits[name] // 32) * 4) for name, (rows, columns) in self.shapes.items()}
+
+    @cached_property
     def n_weights(self) -> int:
         """Weights, and so multiply-accumulates a step and channel, without padding."""
         infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]

@@ -39,16 +39,16 @@ int bench_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
 
 /* The kernel over n_copies of a layer's weights, one behind the other: more than the caches hold, or one copy for warm
  * ones. A run goes over all copies. */
-int bench_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_copies, int32_t n_blocks,
-              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc, int32_t repeats,
-              double *seconds)
+int bench_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_copies,
+              int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc,
+              int32_t repeats, double *seconds)
 {
-    size_t copy = (size_t)n_blocks * (size_t)n_groups * 64;
+    size_t copy = (size_t)n_blocks * (size_t)n_groups * 8 * (size_t)weight_bits;
     for (int32_t i = 0; i < repeats; i++) {
         double start = now();
         for (int32_t k = 0; k < n_copies; k++) {
-            int status = pynna_mac(isa, weights + (size_t)k * copy, row_sum, n_blocks, n_groups, u, u_stride,
-                                   n_columns, acc);
+            int status = pynna_mac(isa, weights + (size_t)k * copy, weight_bits, row_sum, n_blocks, n_groups, u,
+                                   u_stride, n_columns, acc);
             if (status != PYNNA_OK)
                 return status;
         }

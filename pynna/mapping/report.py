@@ -171,8 +171,11 @@ def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progres
         if progress:
             progress("report", done / len(groups))
     bits = {layer.name: layer.weight_bits for layer in model.layers}
-    layers = [LayerReport(name, noise.sqnr_db(name), *integer.saturated.get(name, (0, 0)),
-                          tuple(bits[matrix] for matrix in MATRICES.get(name, ()))) for name in LAYERS]
+    layers = []
+    for name in LAYERS:
+        clamped, values = integer.saturated.get(name, (0, 0))
+        matrices = tuple(bits[matrix] for matrix in MATRICES.get(name, ()))
+        layers.append(LayerReport(name, noise.sqnr_db(name), clamped, values, matrices))
     true = [(text, clip.text) for text, clip in zip(texts, clips, strict=True) if clip.text is not None]
     truths = [text for _, text in true]
     cer = [character_errors([pair[k] for pair, _ in true], truths) if true else None for k in (0, 1)]

@@ -44,8 +44,16 @@ def test_network_measures_every_setting_against_the_limits(cache: Path, model: P
     assert all(f["ms"] > 0 and f["gmac_s"] > 0 and f["of_limit"] > 0 for f in found["figures"])
 
 
+def test_weights_of_4_bits_stand_beside_those_of_8(cache: Path) -> None:
+    found = bench(cache, "network", "--width", 32, "--bits4", "lstm_x,lstm_h", "--isa", "ref", "--channels", 1,
+                  "--steps", 1, "--threads", 1, "--no-peers")
+    eight, four = found["figures"]
+    assert (eight["setting"]["bits"], four["setting"]["bits"]) == (8, 4) and len(found["comparisons"]) == 1
+
+
 def test_kernels_cover_the_shapes_of_the_network(cache: Path) -> None:
-    found = bench(cache, "kernels", "--width", 64, "--channels", 1, "--isa", "ref")
+    found = bench(cache, "kernels", "--width", 64, "--channels", 1, "--isa", "ref", "--bits", 8, 4)
+    assert {f["bits"] for f in found["figures"]} == {8, 4}
     assert {(f["shape"]["rows"], f["shape"]["columns"]) for f in found["figures"]} == {
         (64, 496), (64, 64), (256, 64), (32, 64)}
 
