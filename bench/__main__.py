@@ -13,6 +13,7 @@ COMMANDS = {
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "arm": ("bench.arm", "inner loops on ARM cores by llvm-mca, and an estimate of boards"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
+    "pipeline": ("bench.pipeline", "channels of PCM to greedy text beside the network and its products alone"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),

@@ -11,19 +11,19 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* Eight rows (the first or the last, by `high`) of group i of a line's 8 / BITS: of 4 bits an even group lies in the lower
- * halves of the bytes, an odd one in the upper. */
-TILE __m256i load(const int BITS, const int i, const int high, const int8_t *line)
+/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in
+ * the lower halves of the bytes, the second in the upper. */
+TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *line)
 {
     __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * high));
-    if (BITS == 8)
+    if (GROUPS == 1)
         return w;
     return _mm256_and_si256(i ? w : _mm256_slli_epi16(w, 4), _mm256_set1_epi8((char)0xf0));
 }
 
 /* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are fetched
  * meanwhile. */
-TILE void tile(const int BITS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
+TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
                const int8_t *next, int32_t *acc)
 {
     const __m256i low_bytes = _mm256_set1_epi16(255);
@@ -31,15 +31,15 @@ TILE void tile(const int BITS, const int NC, const int8_t *weights, int32_t n_gr
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
         sum[j][0] = sum[j][1] = _mm256_setzero_si256();
-    for (int32_t line = 0; line < pn_n_lines(n_groups, BITS); line++, weights += 64, u += 32 / BITS) {
+    for (int32_t line = 0; line < n_groups / GROUPS; line++, weights += 64, u += 4 * GROUPS) {
         if (next)
             _mm_prefetch((const char *)next + 64 * (size_t)line, _MM_HINT_T0);
 #pragma GCC unroll 2
-        for (int k = 0; k < 8 / BITS; k++) {
+        for (int k = 0; k < GROUPS; k++) {
             __m256i even[2], odd[2];
 #pragma GCC unroll 2
             for (int i = 0; i < 2; i++) {
-                __m256i w = load(BITS, k, i, weights);
+                __m256i w = load(GROUPS, k, i, weights);
                 even[i] = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8);
                 odd[i] = _mm256_srai_epi16(w, 8);
             }
@@ -62,9 +62,9 @@ TILE void tile(const int BITS, const int NC, const int8_t *weights, int32_t n_gr
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-TILE void product(const int BITS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = pn_block_bytes(p->n_groups, BITS);
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
     const int8_t *weights = p->weights;
     for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, acc += (size_t)p->n_columns * PN_BLOCK)
@@ -74,10 +74,10 @@ TILE void product(const int BITS, const pn_product *p, int32_t *acc)
             const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + block_bytes : p->next;
             int32_t *a = acc + (size_t)j * PN_BLOCK;
             switch (nc) {
-            case 1: tile(BITS, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
-            case 2: tile(BITS, 2, weights, n_groups, v, p->u_stride, next, a); break;
-            case 3: tile(BITS, 3, weights, n_groups, v, p->u_stride, next, a); break;
-            case 4: tile(BITS, 4, weights, n_groups, v, p->u_stride, next, a); break;
+            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
+            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, next, a); break;
+            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, next, a); break;
+            case 4: tile(GROUPS, 4, weights, n_groups, v, p->u_stride, next, a); break;
             }
         }
 }
@@ -85,9 +85,9 @@ TILE void product(const int BITS, const pn_product *p, int32_t *acc)
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
     if (p->weight_bits == 4)
-        product(4, p, acc);
+        product(2, p, acc);
     else
-        product(8, p, acc);
+        product(1, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

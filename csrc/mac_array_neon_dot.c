@@ -13,18 +13,18 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
-/* Rows 4k to 4k + 3 of group i of a line's 8 / BITS: of 4 bits an even group lies in the lower halves of the bytes, an odd
- * one in the upper. */
-TILE int8x16_t load_rows(const int BITS, const int i, const int k, const int8_t *line)
+/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the
+ * bytes, the second in the upper. */
+TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_t *line)
 {
     int8x16_t w = vld1q_s8(line + 16 * k);
-    if (BITS == 8)
+    if (GROUPS == 1)
         return w;
     return i ? vandq_s8(w, vdupq_n_s8((int8_t)0xf0)) : vshlq_n_s8(w, 4);
 }
 
 /* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
-TILE void tile(const int BITS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
+TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
                size_t u_stride, int32_t *out)
 {
     int32x4_t acc[4][4];
@@ -33,13 +33,13 @@ TILE void tile(const int BITS, const int NC, const int8_t *w, const int32_t *row
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             acc[j][i] = vshlq_n_s32(vld1q_s32(row_sum + 4 * i), 7);
-    for (int32_t line = 0; line < pn_n_lines(n_groups, BITS); line++, w += 64, u += 32 / BITS)
+    for (int32_t line = 0; line < n_groups / GROUPS; line++, w += 64, u += 4 * GROUPS)
 #pragma GCC unroll 2
-        for (int half = 0; half < 8 / BITS; half++) {
+        for (int half = 0; half < GROUPS; half++) {
             int8x16_t rows[4];
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
-                rows[i] = load_rows(BITS, half, i, w);
+                rows[i] = load_rows(GROUPS, half, i, w);
 #pragma GCC unroll 4
             for (int j = 0; j < NC; j++) {
                 int8x8_t v = load_group(u + (size_t)j * u_stride + 4 * half);
@@ -55,9 +55,9 @@ TILE void tile(const int BITS, const int NC, const int8_t *w, const int32_t *row
             vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
 }
 
-TILE void product(const int BITS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = pn_block_bytes(p->n_groups, BITS);
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
@@ -66,10 +66,10 @@ TILE void product(const int BITS, const pn_product *p, int32_t *acc)
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
             const uint8_t *v = p->u + (size_t)j * p->u_stride;
             switch (nc) {
-            case 1: tile(BITS, 1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 2: tile(BITS, 2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 3: tile(BITS, 3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 4: tile(BITS, 4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 1: tile(GROUPS, 1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(GROUPS, 2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(GROUPS, 3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 4: tile(GROUPS, 4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
             }
             acc += nc * PN_BLOCK;
         }
@@ -78,9 +78,9 @@ TILE void product(const int BITS, const pn_product *p, int32_t *acc)
 DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
 {
     if (p->weight_bits == 4)
-        product(4, p, acc);
+        product(2, p, acc);
     else
-        product(8, p, acc);
+        product(1, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

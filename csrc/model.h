@@ -34,15 +34,17 @@ static inline int32_t pn_divide_up(int32_t a, int32_t b)
     return (a + b - 1) / b;
 }
 
+#define PN_GROUPS(weight_bits) ((weight_bits) == 4 ? 2 : 1) /* in a line */
+
 static inline int32_t pn_n_groups(int32_t n_columns, int32_t weight_bits)
 {
-    return weight_bits == 4 ? 2 * pn_divide_up(n_columns, 2 * PN_GROUP) : pn_divide_up(n_columns, PN_GROUP);
+    return PN_GROUPS(weight_bits) * pn_divide_up(n_columns, PN_GROUPS(weight_bits) * PN_GROUP);
 }
 
 /* Lines in a block: as many as groups, or of 4 bits half as many. */
 static inline int32_t pn_n_lines(int32_t n_groups, int32_t weight_bits)
 {
-    return weight_bits == 4 ? n_groups / 2 : n_groups;
+    return n_groups / PN_GROUPS(weight_bits);
 }
 
 /* Bytes of a block's weights. */

@@ -71,6 +71,14 @@ def test_stages_are_timed_by_the_frame(cache: Path, model: Path) -> None:
     assert all(0 < stage["microseconds"] < 20000 for stage in found["stages"])
 
 
+def test_the_whole_pipeline_stands_beside_the_network_and_its_products(cache: Path) -> None:
+    shipped = ROOT / "pynna/models/pynna-en-car.nna"
+    found = bench(cache, "pipeline", "--nna", shipped, "--threads", 1, 2, "--channels", 3)
+    one, two = found["rows"]
+    assert (one["threads"], two["threads"]) == (1, 2) and len(found["texts"]) == 3
+    assert one["pipeline_ms"] > 0 and one["network_ms"] > one["products_ms"] / 2 > 0 and two["products_ms"] is None
+
+
 @pytest.mark.parametrize("command", ["network", "table", "kernels"])
 def test_what_is_measured_can_be_drawn(cache: Path, model: Path, command: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
