@@ -16,6 +16,7 @@ COMMANDS = {
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),
+    "pictures": ("bench.pictures", "pictures of the cluster: the README's, or all views at all sizes"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }
 
