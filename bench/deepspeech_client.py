@@ -128,7 +128,7 @@ class Verdict:
     mapped: Heard | None
     frames_equal: bool      # windows are rows of frames, the very bits, however the audio is cut
     mfcc_error: float       # the largest, in units of what is allowed
-    scores: tuple[float, float] | None = None  # where texts differ: the client's and ours, over all paths
+    scores: tuple[float, float] | None = None  # where texts differ: the client's and ours, all paths' and the words'
 
     @property
     def same(self) -> bool:
