@@ -51,7 +51,7 @@ class HotWords:
     Raises
     ------
     ArgumentError
-        An empty phrase, one with letters that the labels lack, a boost that is no number of nats up to 1000, too many of them.
+        An empty phrase, one with letters that the labels lack, a boost that is no number of nats up to 1000, too many.
     """
 
     def __init__(self, boosts: Mapping[str, float], labels: Sequence[str]) -> None:
@@ -72,7 +72,8 @@ class HotWords:
     def _add(self, phrase: str, boost: float) -> None:
         number = isinstance(boost, (int, float)) and not isinstance(boost, bool)
         if not number or not -MAX_BOOST <= boost <= MAX_BOOST:  # a NaN is neither
-            raise ArgumentError(f"hot word {phrase!r}: its boost is {str(boost)[:20]}; -{MAX_BOOST} to {MAX_BOOST} nats is right")
+            raise ArgumentError(f"hot word {phrase!r}: its boost is {str(boost)[:20]}; "
+                                f"-{MAX_BOOST} to {MAX_BOOST} nats is right")
         unknown = sorted(set(phrase) - set(self._index))
         if not phrase or unknown:
             raise ArgumentError(f"hot word {phrase!r}: " + (f"no label is {unknown[0]!r}" if phrase else "empty"))

@@ -108,7 +108,7 @@ class LanguageModel:
     Raises
     ------
     LanguageModelError
-        KenLM is not installed, no such file, or none that KenLM reads; file, line and word of an ARPA file are told. What a
+        KenLM is not installed, no such file, or none that KenLM reads: an ARPA file's line and word are told. What a
         binary file holds is not checked: take it from where you would take a program from.
     ArgumentError
         A number out of range, or a vocabulary without words.
@@ -228,19 +228,19 @@ def _check_counts(path: Path) -> None:
                 return
             name, equals, count = line.partition(b"=")
             if equals and not (count.strip().isdigit() and int(count) * len(b"-1\ta\n") <= size):
-                raise LanguageModelError(f"{path}:{i}: {line.decode(errors='replace').strip()[:60]!r}: there is no such "
-                                         "number of n-grams in the file")
+                word = line.decode(errors="replace").strip()[:60]
+                raise LanguageModelError(f"{path}:{i}: {word!r}: there is no such number of n-grams in the file")
 
 
 def _fault(path: Path, error: Exception) -> str:
     """What KenLM complains about in an ARPA file, and in which line."""
     told = error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
-    reason = re.sub(r"^Cannot read model '.*?' \(|( in the \d+-gram)?( at byte \d+)? *Byte: \d+.*", "", told, flags=re.DOTALL)
-    reason = re.sub(r"^.*?Exception( because `.*?')?\.\s", "", reason, flags=re.DOTALL).partition(". ")[0]
+    reason = re.sub(r"(?s)^Cannot read model '.*?' \(|( in the \d+-gram)?( at byte \d+)? *Byte: \d+.*", "", told)
+    reason = re.sub(r"(?s)^.*?Exception( because `.*?')?\.\s", "", reason).partition(". ")[0]
     where, word = f"{path}", ""
     if at := re.search(r"Byte: (\d+)", told):
         with _open(path) as file:
-            before = file.read(max(0, int(at[1]) - 1))
+            before = file.read(int(at[1]) - ("parse" not in reason))  # else it is where reading has come to
             line = before.rpartition(NEWLINE)[2] + file.readline()
         where += f":{len(before.split(NEWLINE))}"
         word = f"{line.decode(errors='replace').strip()[:60]!r}: "
