@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INK, SOFT, FAINT = "#1d2433", "#667085", "#e4e7ec"
 # Told apart by people who see colours differently, too (after Okabe and Ito).
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a3324f", "#7b5ea7"
+LONGEST = 6.0       # times as long as ours: a longer bar is cut
 ISA_COLOURS = {"avx512vnni": BLUE, "avxvnni": PURPLE, "avx2": ORANGE, "neon": ORANGE, "neondot": PURPLE,
                "neoni8mm": BLUE}
 
@@ -38,7 +39,6 @@ class Series:
     labels: Sequence[str] = ()
     filled: bool = True
     line: str = ""
-    below: bool = False         # where labels stand
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def _roofline(axis: Any, chart: Chart) -> None:
         axis.plot([left, ridge, right], [left * roof.gb_s, roof.gmac_s, roof.gmac_s], color=roof.colour,
                   linewidth=roof.width, solid_joinstyle="miter", zorder=2)
         axis.annotate(f"{roof.name}: {roof.gmac_s:.0f} GMAC/s", (right, roof.gmac_s), (-4, 4), ha="right", va="bottom",
-                      textcoords="offset points", color=roof.colour, fontsize=8.5)
+                      textcoords="offset points", color=roof.colour, fontsize=8.5, zorder=3,
+                      bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
     for roof in chart.roofs:
         at = left * 1.12
         axis.annotate(f"{roof.gb_s:.0f} GB/s", (at, at * roof.gb_s), (0, 4), textcoords="offset points",
@@ -121,8 +122,7 @@ def _draw(axis: Any, series: Series) -> None:
               markerfacecolor=series.colour if series.filled else "white", markeredgewidth=1.5, label=series.name,
               zorder=4)
     for (x, y), label in zip(series.points, series.labels, strict=False):
-        axis.annotate(label, (x, y), (7, -11) if series.below else (-7, 6), textcoords="offset points", fontsize=8,
-                      color=series.colour, ha="left" if series.below else "right", zorder=5)
+        axis.annotate(label, (x, y), (7, -11), textcoords="offset points", fontsize=8, color=series.colour, zorder=5)
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -143,7 +143,7 @@ def _accelerators(n_weights: int) -> list[Series]:
     for (name, ms), colour in zip(ACCELERATOR_MS.items(), (RED, GREEN), strict=True):
         rate = n_weights / ms / 1e6
         made.append(Series(f"accelerator of {name}, published", colour, "s", [(n, n * rate) for n in (1, 4, 8, 16)],
-                           ["1", "4", "8", "16"], filled=False, line=":", below=True))
+                           ["1", "4", "8", "16"], filled=False, line=":"))
     return made
 
 
@@ -160,13 +160,12 @@ def _network_chart(n_weights: int, figures: Sequence[Figure], limits: Limits) ->
     best = max(figures, key=lambda f: f.gmac_s).setting.isa
     chosen = [f for f in figures if f.setting.isa == best]
     series = []
-    for steps, marker, below in ((1, "o", False), (16, "D", True)):
+    for steps, marker in ((1, "o"), (16, "D")):
         found = sorted((f for f in chosen if f.setting.steps == steps), key=lambda f: f.setting.channels)
         if found:
             how = "a step a call" if steps == 1 else f"{steps} steps a call"
             series.append(Series(f"pynna, {_count(threads, 'thread')}, {how}", BLUE if steps == 1 else PURPLE, marker,
-                                 [(f.intensity, f.gmac_s) for f in found], [str(f.setting.channels) for f in found],
-                                 below=below))
+                                 [(f.intensity, f.gmac_s) for f in found], [str(f.setting.channels) for f in found]))
     return Chart(_roofs(limits, [best], threads), [*series, *_accelerators(n_weights)])
 
 
@@ -183,7 +182,7 @@ def network(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limit
 
 
 def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
-    """How much longer each peer takes, at the most threads; bars in groups of a way of use."""
+    """How many times as long each peer takes, at the most threads; bars in groups of a way of use."""
     from bench.peers import PEERS
     threads = max(c.threads for c in comparisons)
     ways = sorted((c for c in comparisons if c.threads == threads and c.channels in (1, 16)),
@@ -195,15 +194,18 @@ def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
         bars = [("pynna", c.ours.ms, BLUE)] + [(n, c.peers[n], colours[n]) for n in present if n in c.peers]
         for k, (name, ms, colour) in enumerate(bars):
             at = row + 0.4 - (k + 0.5) * height
-            axis.barh(at, ms, height * 0.86, color=colour, zorder=3)
-            axis.text(ms, at, f" {name} {ms:.2f}", va="center", fontsize=7.5, color=colour if name == "pynna" else SOFT)
+            long = min(ms / c.ours.ms, LONGEST)
+            axis.barh(at, long, height * 0.86, color=colour, zorder=3)
+            axis.text(long, at, f" {name} {ms:.3g} ms", va="center", fontsize=7.5,
+                      color=colour if name == "pynna" else SOFT)
     names = [f"{_count(c.channels, 'channel')}\n{_count(c.steps, 'step')} a call" for c in ways]
     axis.set_yticks(range(len(ways)), names, color=INK)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=FAINT, linewidth=0.8)
     axis.set_axisbelow(True)
-    axis.set(xlabel=f"milliseconds a step, {_count(threads, 'thread')}; shorter is faster",
-             xlim=(0, 1.3 * max(max(c.ours.ms, *c.peers.values()) for c in ways)))
+    longest = max(max(c.peers.values()) / c.ours.ms for c in ways)
+    axis.set(xlabel=f"a step, pynna's being 1; {_count(threads, 'thread')}; shorter is faster",
+             xlim=(0, 1.35 * min(max(longest, 1), LONGEST)))
     axis.spines["left"].set_visible(False)
 
 
@@ -218,7 +220,7 @@ def table(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limits,
     axis.barh(range(len(shown)), [r.channels for r in shown], 0.6, color=colours, zorder=3)
     for k, r in enumerate(shown):
         axis.text(r.channels, k, f" {r.channels:.0f}", va="center", fontsize=9)
-    axis.set_yticks(range(len(shown)), [r.name.replace(", ", "\n", 1) for r in shown], fontsize=8.5, color=INK)
+    axis.set_yticks(range(len(shown)), [r.name.replace(", ", "\n") for r in shown], fontsize=8.5, color=INK)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=FAINT, linewidth=0.8)
     axis.set_axisbelow(True)

@@ -158,7 +158,13 @@ with_free = st.lists(st.integers(-1, 2), min_size=1, max_size=4).map(tuple)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(with_free, min_size=1, max_size=6, unique=True), seeds, st.integers(4, 14), st.floats(0, 2), st.floats(0, 4))
+@given(
+    st.lists(with_free, min_size=1, max_size=6, unique=True),
+    seeds,
+    st.integers(4, 14),
+    st.floats(0, 2),
+    st.floats(0, 4),
+)
 def test_free_speech_scores_equal_brute_force(spoken, seed, n_frames, any_cost, any_entry):
     rows = log_probs(seed, n_frames)
     truth = max(viterbi_with_free_speech(rows.astype(float), s, any_cost, any_entry) for s in spoken)

@@ -127,8 +127,13 @@ class Builder:
         else:
             assert isinstance(expression, ValueList)
             items = [form for form, _ in expression.values]
-        texts = [item for item in items if isinstance(item, Text) and item.text == item.text.strip()]
-        states = [self.build(item, then) for item in items if not isinstance(item, Text) or item.text != item.text.strip()]
+        texts: list[Text] = []
+        states = []
+        for item in items:
+            if isinstance(item, Text) and item.text == item.text.strip():
+                texts.append(item)
+            else:
+                states.append(self.build(item, then))
         if texts:
             if id(expression) not in self._spelled:
                 self._spelled[id(expression)] = self._spell(texts)

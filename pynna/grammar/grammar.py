@@ -271,7 +271,7 @@ class Grammar:
                 break
         else:
             raise GrammarError(
-                f"{self._file or 'the grammar'}: it takes more than {MAX_STATES:,} states to put it together; split it, "
+                f"{self._file or 'the grammar'}: it takes more than {MAX_STATES:,} states to put it together; split it "
                 "or make its lists shorter: fewer lists at the beginnings of sentences help most"
             )
         if automaton.is_final[automaton.start]:
@@ -392,7 +392,9 @@ def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at
             raise GrammarError(f"{at}intent {name!r}: `sentences:` must be a list of sentence templates")
         wrong = [sentence for sentence in sentences if not isinstance(sentence, str)]
         if wrong:
-            raise GrammarError(f"{at}intent {name!r}: {wrong[0]!r} among its `sentences:` is no text; in quotes it is one")
+            raise GrammarError(
+                f"{at}intent {name!r}: {wrong[0]!r} among its `sentences:` is no text; in quotes it is one"
+            )
         slots = block.get("slots") or {}
         if not isinstance(slots, Mapping):
             raise GrammarError(f"{at}intent {name!r}: `slots:` must hold names and values")

@@ -158,8 +158,9 @@ class Scope:
                 return Text(text, where(spoken, self.file))
         elif isinstance(spoken, (int, float)) and not isinstance(spoken, bool):
             return Alternative(tuple(Text(words) for words in number_words(spoken)))
+        at = where(spoken, self.file) if hasattr(spoken, "line") else at
         raise GrammarError(
-            f"{where(spoken, self.file) if hasattr(spoken, 'line') else at}list {name!r}: a value is a text with letters, "
+            f"{at}list {name!r}: a value is a text with letters, "
             f"or `in:` a text and `out:` what it stands for, not {spoken!r}"
         )
 
@@ -195,7 +196,9 @@ def number_list(spec: Any, at: str) -> ValueList:
         raise GrammarError(f"{at}a range needs `from:` and `to:`, and may have `step:` and `fractions:`")
     first, last, step = (spec.get(key, 1) for key in ("from", "to", "step"))
     if not all(type(number) is int for number in (first, last, step)):
-        raise GrammarError(f"{at}the range's from, to and step must be whole numbers, not {first!r}, {last!r}, {step!r}")
+        raise GrammarError(
+            f"{at}the range's from, to and step must be whole numbers, not {first!r}, {last!r}, {step!r}"
+        )
     if step < 1 or last < first or (last - first) // step > MAX_RANGE:
         raise GrammarError(
             f"{at}the range from {first} to {last} in steps of {step} is empty or of more than {MAX_RANGE:,} numbers"

@@ -1,7 +1,7 @@
 """YAML whose texts know the line that they stand in.
 
-A document is put together from the parser's events: many times as fast as by PyYAML's composer, keys that are there twice
-are told, and no nesting exhausts the stack.
+A document is put together from the parser's events: many times as fast as by PyYAML's composer, keys that are there
+twice are told, and no nesting exhausts the stack.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _document(events: Iterator[Any], file: str) -> Any:
     return root[0] if root else None
 
 
-def _scalar(event: yaml.ScalarEvent, scalars: yaml.SafeLoader, where: str) -> Any:
+def _scalar(event: Any, scalars: yaml.SafeLoader, where: str) -> Any:
     """A text, number, truth or nothing; a text knows its line."""
     value, tag = event.value, event.tag
     if tag is None and event.implicit[0]:
