@@ -34,6 +34,7 @@ from bench.report import Table, emit
 from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.audio import load_audio
 from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
+from pynna.mapping.dequantise import dequantise
 from pynna.reference import context_windows, edit_distance, windows
 
 Array = NDArray[Any]
@@ -236,7 +237,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", required=True, type=Path, metavar="SO", help="libdeepspeech.so of deepspeech 0.5.1")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, metavar="PB", help="an output_graph.pb")
-    source.add_argument("--weights", type=Path, metavar="NPZ", help="weights to be written as an output_graph.pb")
+    source.add_argument("--weights", type=Path, metavar="NPZ",
+                        help="weights to be written as an output_graph.pb; a .nna model's are made float again")
     parser.add_argument("--alphabet", type=Path, metavar="TXT", help="a label a line; the weights' own unless given")
     parser.add_argument("--beam", type=int, default=500, help="hypotheses kept (500)")
     parser.add_argument("--lm", type=Path, metavar="ARPA", help="search with this language model")
@@ -262,7 +264,8 @@ def _prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Weights, Path
     labels = read_alphabet(arguments.alphabet.read_text("utf-8")) if arguments.alphabet else None
     graph: Path | None = arguments.model
     if graph is None:
-        weights = load_weights(arguments.weights, labels)
+        mapped = arguments.weights.suffix == ".nna"
+        weights = dequantise(arguments.weights) if mapped else load_weights(arguments.weights, labels)
         labels, graph = weights.alphabet, folder / "output_graph.pb"
         export_graph(weights, graph)
     weights = load_weights(graph, labels)
@@ -303,8 +306,9 @@ def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verd
     table = Table("clip", "seconds", "reference", "int8", "cost apart", "margin", "times apart", "MFCC error", "client")
     for v in verdicts:
         margin = "-" if v.reference.margin is None else f"{v.reference.margin:.3f}"
+        cost = "-" if arguments.lm else f"{abs(v.client.cost - v.reference.cost):.1e}"  # the client's leaves words out
         table.add(Path(v.name).name[:40], f"{v.seconds:.2f}", _agreement(v.reference, v.client),
-                  _agreement(v.mapped, v.client), f"{abs(v.client.cost - v.reference.cost):.1e}", margin,
+                  _agreement(v.mapped, v.client), cost, margin,
                   f"{times_apart(v)}",
                   f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
     differences = [f"{v.name}\n  client    {v.client.text!r} {v.scores[0]:.3f}\n  reference {v.reference.text!r} "

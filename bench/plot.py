@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 INK, SOFT, FAINT = "#1d2433", "#667085", "#e4e7ec"
 # Told apart by people who see colours differently, too (after Okabe and Ito).
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a3324f", "#7b5ea7"
+LONGEST = 6.0       # times as long as ours: a longer bar is cut
 ISA_COLOURS = {"avx512vnni": BLUE, "avxvnni": PURPLE, "avx2": ORANGE, "neon": ORANGE, "neondot": PURPLE,
                "neoni8mm": BLUE}
 
@@ -38,7 +39,6 @@ class Series:
     labels: Sequence[str] = ()
     filled: bool = True
     line: str = ""
-    below: bool = False         # where labels stand
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,15 @@ def _roofline(axis: Any, chart: Chart) -> None:
     ticks = [t for t in (1, 2, 4, 8, 16, 32, 64, 128, 256) if left <= t <= right]
     axis.set_xticks(ticks, [str(t) for t in ticks])
     bottom, top = axis.get_ylim()
-    marks = [t for t in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if bottom <= t <= top]
+    marks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if bottom <= t <= top]
     axis.set_yticks(marks, [str(t) for t in marks])
     for roof in chart.roofs:
         ridge = roof.gmac_s / roof.gb_s
         axis.plot([left, ridge, right], [left * roof.gb_s, roof.gmac_s, roof.gmac_s], color=roof.colour,
                   linewidth=roof.width, solid_joinstyle="miter", zorder=2)
         axis.annotate(f"{roof.name}: {roof.gmac_s:.0f} GMAC/s", (right, roof.gmac_s), (-4, 4), ha="right", va="bottom",
-                      textcoords="offset points", color=roof.colour, fontsize=8.5)
+                      textcoords="offset points", color=roof.colour, fontsize=8.5, zorder=3,
+                      bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
     for roof in chart.roofs:
         at = left * 1.12
         axis.annotate(f"{roof.gb_s:.0f} GB/s", (at, at * roof.gb_s), (0, 4), textcoords="offset points",
@@ -121,8 +122,7 @@ def _draw(axis: Any, series: Series) -> None:
               markerfacecolor=series.colour if series.filled else "white", markeredgewidth=1.5, label=series.name,
               zorder=4)
     for (x, y), label in zip(series.points, series.labels, strict=False):
-        axis.annotate(label, (x, y), (7, -11) if series.below else (-7, 6), textcoords="offset points", fontsize=8,
-                      color=series.colour, ha="left" if series.below else "right", zorder=5)
+        axis.annotate(label, (x, y), (7, -11), textcoords="offset points", fontsize=8, color=series.colour, zorder=5)
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -136,14 +136,14 @@ def _count(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
-def _accelerators(n_weights: int) -> list[Series]:
-    """By their published times a step of one channel and of sixteen."""
-    from bench.network import ACCELERATOR_MS
+def _accelerators() -> list[Series]:
+    """By their published times of a step of DeepSpeech's network, the same for one channel and for sixteen."""
+    from bench.network import ACCELERATOR_MS, DEEPSPEECH_WEIGHTS
     made = []
     for (name, ms), colour in zip(ACCELERATOR_MS.items(), (RED, GREEN), strict=True):
-        rate = n_weights / ms / 1e6
+        rate = DEEPSPEECH_WEIGHTS / ms / 1e6
         made.append(Series(f"accelerator of {name}, published", colour, "s", [(n, n * rate) for n in (1, 4, 8, 16)],
-                           ["1", "4", "8", "16"], filled=False, line=":", below=True))
+                           ["1", "4", "8", "16"], filled=False, line=":"))
     return made
 
 
@@ -153,37 +153,36 @@ def _roofs(limits: Limits, isas: Sequence[str], threads: int) -> list[Roof]:
                  limits.macs[isa, threads] / 1e9) for isa in isas if (isa, threads) in limits.macs]
 
 
-def _network_chart(n_weights: int, figures: Sequence[Figure], limits: Limits) -> Chart:
+def _network_chart(figures: Sequence[Figure], limits: Limits) -> Chart:
     """The fastest instruction set at the most threads."""
     threads = max(f.setting.threads for f in figures)
     figures = [f for f in figures if f.setting.threads == threads]
     best = max(figures, key=lambda f: f.gmac_s).setting.isa
     chosen = [f for f in figures if f.setting.isa == best]
     series = []
-    for steps, marker, below in ((1, "o", False), (16, "D", True)):
+    for steps, marker in ((1, "o"), (16, "D")):
         found = sorted((f for f in chosen if f.setting.steps == steps), key=lambda f: f.setting.channels)
         if found:
             how = "a step a call" if steps == 1 else f"{steps} steps a call"
             series.append(Series(f"pynna, {_count(threads, 'thread')}, {how}", BLUE if steps == 1 else PURPLE, marker,
-                                 [(f.intensity, f.gmac_s) for f in found], [str(f.setting.channels) for f in found],
-                                 below=below))
-    return Chart(_roofs(limits, [best], threads), [*series, *_accelerators(n_weights)])
+                                 [(f.intensity, f.gmac_s) for f in found], [str(f.setting.channels) for f in found]))
+    return Chart(_roofs(limits, [best], threads), [*series, *_accelerators()])
 
 
-def network(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limits, comparisons: Sequence[Comparison],
-            machine: str, line: str) -> None:
+def network(path: Path, figures: Sequence[Figure], limits: Limits, comparisons: Sequence[Comparison], machine: str,
+            line: str) -> None:
     """A roofline; beside it our time and the peers' where there are any."""
     compared = [c for c in comparisons if c.peers]
     figure, axes = _figure((8.2, 5.0) if compared else (9.6,), "How near a step comes to the machine's limit",
                            [f"{line}; {machine}", "numbers: channels, up to 16 at once; higher is faster"])
-    _roofline(axes[0], _network_chart(n_weights, figures, limits))
+    _roofline(axes[0], _network_chart(figures, limits))
     if compared:
         _peers(axes[1], compared)
     _save(figure, path)
 
 
 def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
-    """How much longer each peer takes, at the most threads; bars in groups of a way of use."""
+    """How many times as long each peer takes, at the most threads; bars in groups of a way of use."""
     from bench.peers import PEERS
     threads = max(c.threads for c in comparisons)
     ways = sorted((c for c in comparisons if c.threads == threads and c.channels in (1, 16)),
@@ -195,30 +194,32 @@ def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
         bars = [("pynna", c.ours.ms, BLUE)] + [(n, c.peers[n], colours[n]) for n in present if n in c.peers]
         for k, (name, ms, colour) in enumerate(bars):
             at = row + 0.4 - (k + 0.5) * height
-            axis.barh(at, ms, height * 0.86, color=colour, zorder=3)
-            axis.text(ms, at, f" {name} {ms:.2f}", va="center", fontsize=7.5, color=colour if name == "pynna" else SOFT)
+            long = min(ms / c.ours.ms, LONGEST)
+            axis.barh(at, long, height * 0.86, color=colour, zorder=3)
+            axis.text(long, at, f" {name} {ms:.3g} ms", va="center", fontsize=7.5,
+                      color=colour if name == "pynna" else SOFT)
     names = [f"{_count(c.channels, 'channel')}\n{_count(c.steps, 'step')} a call" for c in ways]
     axis.set_yticks(range(len(ways)), names, color=INK)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=FAINT, linewidth=0.8)
     axis.set_axisbelow(True)
-    axis.set(xlabel=f"milliseconds a step, {_count(threads, 'thread')}; shorter is faster",
-             xlim=(0, 1.3 * max(max(c.ours.ms, *c.peers.values()) for c in ways)))
+    longest = max(max(c.peers.values()) / c.ours.ms for c in ways)
+    axis.set(xlabel=f"a step, pynna's being 1; {_count(threads, 'thread')}; shorter is faster",
+             xlim=(0, 1.35 * min(max(longest, 1), LONGEST)))
     axis.spines["left"].set_visible(False)
 
 
-def table(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limits, rows: Sequence[Row], machine: str,
-          line: str) -> None:
+def table(path: Path, figures: Sequence[Figure], limits: Limits, rows: Sequence[Row], machine: str, line: str) -> None:
     """A roofline, and the live channels that each machine of the table carries."""
     figure, axes = _figure((8.2, 5.0), "This machine and the accelerator",
                            [f"{line}; {machine}", "numbers: channels, up to 16 at once; higher is faster"])
-    _roofline(axes[0], _network_chart(n_weights, figures, limits))
+    _roofline(axes[0], _network_chart(figures, limits))
     axis, shown = axes[1], list(reversed(rows))
     colours = [BLUE if r.name.startswith("here") else (GREEN if "0.8" in r.name else RED) for r in shown]
     axis.barh(range(len(shown)), [r.channels for r in shown], 0.6, color=colours, zorder=3)
     for k, r in enumerate(shown):
         axis.text(r.channels, k, f" {r.channels:.0f}", va="center", fontsize=9)
-    axis.set_yticks(range(len(shown)), [r.name.replace(", ", "\n", 1) for r in shown], fontsize=8.5, color=INK)
+    axis.set_yticks(range(len(shown)), [r.name.replace(", ", "\n") for r in shown], fontsize=8.5, color=INK)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", color=FAINT, linewidth=0.8)
     axis.set_axisbelow(True)

@@ -699,7 +699,7 @@ cdef class BeamDecoder(Decoder):
         pynna_ctc_defaults(n_labels, &config)
         config.blank, config.beam, config.cutoff_top_n = blank, beam_width, cutoff_top_n
         config.cutoff_prob, config.score_margin = cutoff_prob, score_margin
-        config.n_nodes = n_nodes if n_nodes else max(16384, 64 * beam_width)
+        config.n_nodes = n_nodes if n_nodes else max(4096, 64 * beam_width)
         if label_bias is not None:
             bias = label_bias
             if bias.shape[0] != n_labels:

@@ -178,7 +178,7 @@ class Decoder:
         ------
         ArgumentError
             When set: greedy decoding or a grammar, which take none; a phrase that the labels cannot spell; a boost that
-            is no finite number; too many of them. FinishedError: after ``finish``.
+            is no number of nats up to 1000; too many of them. FinishedError: after ``finish``.
         """
         return MappingProxyType(self._hot_words)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from pynna.errors import ArgumentError
 
 START, INSIDE = 0, 1  # states: at the start of a word; in a word that begins no phrase
-MAX_LETTERS = 100_000
+MAX_LETTERS, MAX_BOOST = 100_000, 1000
 
 
 @dataclass
@@ -52,7 +51,7 @@ class HotWords:
     Raises
     ------
     ArgumentError
-        An empty phrase, one with letters that the labels lack, a boost that is no finite number, too many of them.
+        An empty phrase, one with letters that the labels lack, a boost that is no number of nats up to 1000, too many.
     """
 
     def __init__(self, boosts: Mapping[str, float], labels: Sequence[str]) -> None:
@@ -71,8 +70,10 @@ class HotWords:
             self._fill(i)
 
     def _add(self, phrase: str, boost: float) -> None:
-        if not isinstance(boost, (int, float)) or not math.isfinite(boost):
-            raise ArgumentError(f"hot word {phrase!r}: its boost is {boost!r}; a finite number is right")
+        number = isinstance(boost, (int, float)) and not isinstance(boost, bool)
+        if not number or not -MAX_BOOST <= boost <= MAX_BOOST:  # a NaN is neither
+            raise ArgumentError(f"hot word {phrase!r}: its boost is {str(boost)[:20]}; "
+                                f"-{MAX_BOOST} to {MAX_BOOST} nats is right")
         unknown = sorted(set(phrase) - set(self._index))
         if not phrase or unknown:
             raise ArgumentError(f"hot word {phrase!r}: " + (f"no label is {unknown[0]!r}" if phrase else "empty"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pynna.errors import ArgumentError, LanguageModelError
 Tree = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
 OUTSIDE_LOG10 = -1000.0  # log10 of the probability of a word outside the vocabulary: DeepSpeech's
+NEWLINE = b"\n"
 _CONTEXTS = 1 << 16  # contexts of a stream kept at least since they were last asked for
 
 
@@ -106,7 +108,8 @@ class LanguageModel:
     Raises
     ------
     LanguageModelError
-        KenLM is not installed, no such file, or none that KenLM reads.
+        KenLM is not installed, no such file, or none that KenLM reads: an ARPA file's line and word are told. What a
+        binary file holds is not checked: take it from where you would take a program from.
     ArgumentError
         A number out of range, or a vocabulary without words.
     """
@@ -202,14 +205,46 @@ def _load(path: Path) -> Any:
         raise LanguageModelError("language models need KenLM: pip install 'pynna[lm]'") from None
     if not path.is_file():
         raise LanguageModelError(f"{path}: no such file")
+    is_arpa = _is_arpa(path)
+    if is_arpa:
+        _check_counts(path)
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
     try:
         return kenlm.Model(str(path), config)
-    except (OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise LanguageModelError(f"{path}: no ARPA file and no binary file that KenLM reads: {reason}") from None
+    except (OSError, RuntimeError, ValueError, MemoryError) as error:
+        if is_arpa:
+            raise LanguageModelError(_fault(path, error)) from None
+        raise LanguageModelError(f"{path}: no ARPA file and no binary file that KenLM reads") from None
+
+
+def _check_counts(path: Path) -> None:
+    """That an ARPA file holds as many n-grams as it promises to: KenLM takes memory for them, whatever their number."""
+    size = path.stat().st_size * (1100 if _is_zipped(path) else 1)  # deflate's limit is 1032 to 1
+    with _open(path) as file:
+        for i, line in enumerate(file, 1):
+            if line.startswith(b"\\1-grams:"):
+                return
+            name, equals, count = line.partition(b"=")
+            if equals and not (count.strip().isdigit() and int(count) * len(b"-1\ta\n") <= size):
+                word = line.decode(errors="replace").strip()[:60]
+                raise LanguageModelError(f"{path}:{i}: {word!r}: there is no such number of n-grams in the file")
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What KenLM complains about in an ARPA file, and in which line."""
+    told = error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    reason = re.sub(r"(?s)^Cannot read model '.*?' \(|( in the \d+-gram)?( at byte \d+)? *Byte: \d+.*", "", told)
+    reason = re.sub(r"(?s)^.*?Exception( because `.*?')?\.\s", "", reason).partition(". ")[0]
+    where, word = f"{path}", ""
+    if at := re.search(r"Byte: (\d+)", told):
+        with _open(path) as file:
+            before = file.read(int(at[1]) - ("parse" not in reason))  # else it is where reading has come to
+            line = before.rpartition(NEWLINE)[2] + file.readline()
+        where += f":{len(before.split(NEWLINE))}"
+        word = f"{line.decode(errors='replace').strip()[:60]!r}: "
+    return f"{where}: {word}no ARPA file that KenLM reads: {' '.join(reason.split())}"
 
 
 def _words(path: Path, model: Any) -> Iterator[str]:
@@ -218,10 +253,13 @@ def _words(path: Path, model: Any) -> Iterator[str]:
     return (word for word in words if word not in ("<s>", "</s>", "<unk>", "<UNK>"))
 
 
-def _open(path: Path) -> Any:
+def _is_zipped(path: Path) -> bool:
     with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else open(path, "rb")
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path, "rb") if _is_zipped(path) else open(path, "rb")
 
 
 def _is_arpa(path: Path) -> bool:

@@ -73,7 +73,7 @@ class Stream:
         Raises
         ------
         ArgumentError
-            When set: no beam search, a phrase that the labels cannot spell, a boost that is no finite number.
+            When set: no beam search, a phrase that the labels cannot spell, a boost that is no number up to 1000.
         """
         return self.decoder.hot_words  # type: ignore[no-any-return]
 

@@ -154,6 +154,16 @@ def test_wrong_language_models(arpa: Path, tmp_path: Path) -> None:
         broken.write_text(content)
         with pytest.raises(errors.LanguageModelError, match="broken.arpa"):
             pynna.LanguageModel(broken)
+    for right, wrong_text, message in (
+            ("ngram 1=6", "ngram 1=-6", r":2: 'ngram 1=-6': there is no such number"),
+            ("ngram 1=6", "ngram 1=99999999", ":2: 'ngram 1=99999999'"),
+            ("-0.2\tb a", "x0.2\tb a", ":17: 'x0.2.*Could not parse"),
+            ("-0.2\tb a\t", "-0.2\tb a\té", ":17: '-0.2.*b a.*é"),
+            ("-0.2\tb a", "-0.2\tb go", ":17: '-0.2.*b go.*Word go was not seen")):
+        assert right in ARPA
+        broken.write_text(ARPA.replace(right, wrong_text), encoding="utf-8")
+        with pytest.raises(errors.LanguageModelError, match=f"broken.arpa{message}"):
+            pynna.LanguageModel(broken)
     for wrong in ({"alpha": -1.0}, {"beta": math.nan}, {"unknown_score": 1.0}, {"vocabulary": []}):
         with pytest.raises(errors.ArgumentError):
             pynna.LanguageModel(arpa, **wrong)  # type: ignore[arg-type]

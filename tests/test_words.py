@@ -141,7 +141,8 @@ def test_a_phrase_under_way_counts_on_when_others_come_and_go() -> None:
 
 
 @pytest.mark.parametrize("boosts, message", [
-    ({"": 1.0}, "empty"), ({"naïve": 1.0}, "ï"), ({"a": math.nan}, "finite"), ({"a": "loud"}, "finite"),
+    ({"": 1.0}, "empty"), ({"naïve": 1.0}, "ï"), ({"a": math.nan}, "nan"), ({"a": "loud"}, "loud"),
+    ({"a": 10**400}, "-1000 to 1000 nats"), ({"a": True}, "True"),
     ({"a" * 50_000: 1.0, "b" * 50_001: 1.0}, "100,000")])
 def test_wrong_hot_words(boosts: Any, message: str) -> None:
     with pytest.raises(errors.ArgumentError, match=message):

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 """,
     re.VERBOSE | re.DOTALL,
 )
-EMPTY = Text("")
+EMPTY, GAP = Text(""), Text(" ")
 
 
 @dataclass(frozen=True)
@@ -191,5 +191,5 @@ class _Parser:
 
 def _tagged(item: Expression, tag: str) -> Expression:
     name, equals, value = tag.partition("=")
-    slot = name.strip() if equals else "tag"
-    return Slot(slot, ValueList([(item, value.strip().strip("'\"") if equals else tag)]))
+    slot = Slot(name.strip() if equals else "tag", ValueList([(item, value.strip().strip("'\"") if equals else tag)]))
+    return Sequence((GAP, slot, GAP)) if isinstance(item, Text) else slot  # a list knows its texts without their gaps
