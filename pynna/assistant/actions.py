@@ -780,7 +780,7 @@ def _reminder(scene: Scene) -> Answer:
 
 @_on("Help")
 def _help(scene: Scene) -> Answer:
-    return scene.car.changed(view="help"), "You can say: increase the volume, check battery levels, display navigation"
+    return scene.car.changed(view="help"), "Say, for example, increase the volume"
 
 
 @_on("Cancel")

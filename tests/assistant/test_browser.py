@@ -197,6 +197,33 @@ def test_it_is_drawn_at_any_size(profile, theme):
     asyncio.run(scenario())
 
 
+def test_a_finger_can_touch_every_button_of_a_small_board(profile):
+    small = """[...document.querySelectorAll('button, select, input')].filter(e => {
+        const r = e.getBoundingClientRect();
+        return r.width && (r.width < 43.9 || r.height < 43.9) }).map(e => e.outerHTML)"""
+    covered = """[...document.querySelectorAll('main button, main select, main input')].filter(e => {
+        if (e.closest('.scroll, .contacts')) return false;
+        const r = e.getBoundingClientRect(), view = document.querySelector('main').getBoundingClientRect();
+        return r.bottom > view.bottom + 1 || r.right > view.right + 1 || r.left < view.left - 1 })
+        .map(e => e.outerHTML)"""
+
+    async def scenario():
+        async with served() as (_, url), Browser(profile, size=(800, 480)) as browser:
+            await browser.open(url)
+            await _connected(browser)
+            for text in ("take me to the airport", "turn on the wipers", "set cruise control to fifty", "call mom"):
+                await browser.ask(_type(text))
+                await browser.until(f"document.querySelector('#words').innerText == '{text}'")
+            views = await browser.ask("[...document.querySelectorAll('#views button')].map(b => b.dataset.view)")
+            for view in views:
+                await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
+                await browser.until(f"document.querySelector('main').dataset.view == '{view}'")
+                assert await browser.ask(small) == []
+                assert await browser.ask(covered) == []
+
+    asyncio.run(scenario())
+
+
 def test_the_demonstration_is_understood_within_ten_seconds(profile):
     async def scenario():
         recordings = run.demo_recordings()[:1]

@@ -81,8 +81,8 @@ function label(dial, texts) {
     if (text === "") return;
     const angle = (i / (texts.length - 1)) * 4.712 - 2.36;
     const made = views.h("em", {}, String(text));
-    made.style.left = `${rect.width / 2 + radius * 0.66 * Math.sin(angle)}px`;
-    made.style.top = `${rect.height / 2 - radius * 0.66 * Math.cos(angle)}px`;
+    made.style.left = `${rect.width / 2 + radius * 0.64 * Math.sin(angle)}px`;
+    made.style.top = `${rect.height / 2 - radius * 0.64 * Math.cos(angle)}px`;
     dial.append(made);
   });
 }
@@ -90,10 +90,10 @@ const fullScale = () => (views.imperial() ? 120 : 180);
 let labelled = "";
 function labels() {
   if (!state.car) return;
-  const key = `${innerWidth} ${innerHeight} ${views.imperial()}`;
+  const key = `${innerWidth} ${innerHeight} ${views.imperial()} ${measure()}`;
   if (key === labelled) return;
   labelled = key;
-  measure();
+  drawn = "";
   label($("left"), Array.from({ length: fullScale() / 20 + 1 }, (_, i) => 20 * i));
   label($("right"), Array.from({ length: 11 }, (_, i) => 20 * i - 60).map((kw) => (kw % 40 ? "" : kw)));
 }
@@ -161,6 +161,7 @@ const TOLD = {
     $("speech").className = "live";
     put("words", message.text || "…");
     put("reply", "");
+    $("undo").hidden = true;
   },
   done(message) {
     $("speech").className = message.understood ? "understood" : "missed";
@@ -168,6 +169,7 @@ const TOLD = {
     put("reply", message.reply);
     document.body.dataset.intent = message.intent || "";
     due = overlayOf(message);
+    $("undo").hidden = message.intent === "Undo" || message.changed.every((name) => name === "view");
   },
   level(message) {
     showLevel(message.level);
@@ -258,6 +260,8 @@ $("microphone").onclick = async () => {
   }
 };
 
+$("undo").onclick = () => send({ type: "act", intent: "Undo", slots: {} });
+
 $("typed").onsubmit = (event) => {
   event.preventDefault();
   const text = $("command").value.trim();
@@ -275,8 +279,10 @@ function measure() {
   const map = innerHeight > innerWidth ? { view, around: view } // else the map lies under the dials, too
     : { view: { ...whole, left: view.left, width: view.width }, around: whole };
   places = { left: rect("left"), right: rect("right"), level: rect("level"), map };
+  return JSON.stringify(places);
 }
-addEventListener("resize", labels);
+const moved = new ResizeObserver(labels); // lamps and words take more or less room
+for (const part of [document.documentElement, ...document.querySelectorAll("header, footer, .dial")]) moved.observe(part);
 
 // The car goes on evenly between two messages of the server.
 let from = { x: 0, y: 0, at: 0 };
@@ -300,7 +306,7 @@ let drawn = "";
 function frame(now) {
   requestAnimationFrame(frame);
   const { car, drive } = state;
-  if (!car || !scene || document.hidden) return;
+  if (!car || !scene || !places || document.hidden) return;
   const seconds = Math.min(0.1, (now - last) / 1000);
   last = now;
   const approach = (name, to, quick) => (shown[name] += (to - shown[name]) * (1 - Math.exp(-seconds * quick)));
@@ -319,7 +325,6 @@ function frame(now) {
     level *= 0.8;
     rolled = now;
   }
-  if (!places) measure();
   const scale = views.imperial() ? 1.609344 : 1;
   const map = views.ON_THE_MAP.includes(car.view) ? places.map : null;
   const what = { ...shown, ...places, map, speed: shown.speed / scale, limit: drive.limit / scale, top: fullScale(),
@@ -333,9 +338,9 @@ function frame(now) {
 }
 
 $("microphone").append(icon("microphone"));
-for (const view of views.TABS) {
-  const name = view === "body" ? "Car" : views.named(view);
-  const tab = views.h("button", { title: name, ariaLabel: name, onclick: () => views.open(view)() }, icon(view));
+$("undo").append(icon("undo"));
+for (const [view, name] of Object.entries(views.TABS)) {
+  const tab = views.h("button", { title: name, ariaLabel: name, onclick: () => views.open(view)() }, icon(view), views.h("span", {}, name));
   tab.dataset.view = view;
   $("views").append(tab);
 }

@@ -196,8 +196,8 @@ const NIGHT = look({ back: "#05080e", land: "#0d141f", street: "#34435a", avenue
   park: "#11281f", building: "#162131", water: "#12304f", route: "#38b6ff", edge: "#0b4a78", face: "#101b2b",
   accent: "#38b6ff", tip: "#b5ecff", ink: "#eef4fb", good: "#3ddbb0", hand: "#ff8a3d", limit: "#ffb703", car: "#ffffff" });
 const DAY = look({ back: "#dde5ee", land: "#e9edf1", street: "#ffffff", avenue: "#ffdf9e", casing: "#c3ccd8",
-  park: "#c2e0bd", building: "#d8dee6", water: "#a6cdec", route: "#0a6fc2", edge: "#ffffff", face: "#f7fafd",
-  accent: "#0a6fc2", tip: "#0a4f90", ink: "#0f1a2b", good: "#00866a", hand: "#d94f00", limit: "#a35200", car: "#0f1a2b" });
+  park: "#c2e0bd", building: "#d8dee6", water: "#a6cdec", route: "#0a64b4", edge: "#ffffff", face: "#f7fafd",
+  accent: "#0a64b4", tip: "#0a4f90", ink: "#0f1a2b", good: "#00866a", hand: "#d94f00", limit: "#a35200", car: "#0f1a2b" });
 
 function program(gl, [vertex, fragment]) {
   const made = gl.createProgram();
@@ -387,7 +387,7 @@ export class Scene {
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     };
     if (limit >= 0) hand(limit, 0.85, 0.97, 0.014, 0.03, 0, 0, colours.limit);
-    hand(value, 0.71, 0.97, 0.026, 0.1, 0.4, 0.7, colours.hand);
+    hand(value, 0.75, 0.98, 0.026, 0.1, 0.4, 0.6, colours.hand);
   }
 
   drawMap(shown, colours, ratio) {

@@ -21,7 +21,7 @@ export const warm = (c) => {
 export const clock = (minutes = 0) =>
   new Date(Date.now() + minutes * 60000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 const SMALL = ["home", "work", "school", "mom", "mum", "dad"];
-export const named = (name) => SMALL.includes(name) || /^(the|my) /.test(name)
+export const named = (name) => name === "usb" ? "USB" : SMALL.includes(name) || /^(the|my) /.test(name)
   ? name.charAt(0).toUpperCase() + name.slice(1) : name.replace(/\b[a-z]/g, (letter) => letter.toUpperCase());
 const consumption = () => imperial() ? `${(drive.consumption * 1.609344).toFixed(1)} kWh/100 mi` : `${drive.consumption.toFixed(1)} kWh/100 km`;
 
@@ -93,6 +93,13 @@ function guidance() {
     button(svg("end"), "NavigationStop", {}, { title: "End the guidance", className: "round" }));
 }
 
+// What is on: its name, and where it comes from.
+function onAir() {
+  const [title, more] = told.playing.split(", ");
+  const source = car.playing ? named(car.source) : "Paused";
+  return [h("b", {}, title), h("small", {}, more ? `${source} · ${more}${car.source === "radio" ? " FM" : ""}` : source)];
+}
+
 function nowPlaying() {
   const title = told.playing;
   const hue = [...title].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7) % 360;
@@ -105,9 +112,9 @@ const playPause = () => car.playing ? button(svg("pause"), "MediaPause", {}, { t
 
 function seatsAndGlass() {
   const seats = Object.entries(car.seat_heating).map(([seat, on]) => toggle([svg("seat"), named(seat)], "SeatHeating", { seat }, on, `${named(seat)} seat heating`));
-  return buttons(toggle([svg("fan"), "Climate"], "AirConditioning", {}, car.climate), seats,
-    toggle([svg("wheel"), "Wheel"], "SteeringWheelHeating", {}, car.wheel_heating, "Steering wheel heating"),
-    ["front", "rear"].map((place) => toggle([svg(`${place} defrost`), named(place)], "Defrost", { window_place: place }, car.defrost.includes(place), `${named(place)} defroster`)));
+  return div("pairs", h("small", {}, "Heat"), buttons(seats, toggle([svg("wheel"), "Wheel"], "SteeringWheelHeating", {}, car.wheel_heating, "Steering wheel heating")),
+    h("small", {}, "Defrost"), div("row", buttons(["front", "rear"].map((place) => toggle([svg(`${place} defrost`), named(place)], "Defrost", { window_place: place }, car.defrost.includes(place), `${named(place)} defroster`))),
+      div("fill"), follow(() => `${warm(drive.outside)} outside`, "small")));
 }
 
 function call() {
@@ -124,6 +131,7 @@ function above() {
   const made = document.createElementNS(SVG, "svg");
   made.setAttribute("viewBox", "0 0 320 150");
   made.setAttribute("class", "above");
+  made.innerHTML = '<linearGradient id="beam"><stop stop-color="#ffd76a" stop-opacity=".75"/><stop offset="1" stop-color="#ffd76a" stop-opacity="0"/></linearGradient>';
   const draw = (d, className, title, onclick) => {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("d", d);
@@ -151,17 +159,17 @@ function above() {
     const text = document.createElementNS(SVG, "text");
     text.setAttribute("x", x);
     text.setAttribute("y", y);
-    text.textContent = imperial() ? Math.round(value * 14.504) : value.toFixed(1);
+    text.textContent = imperial() ? `${Math.round(value * 14.504)} psi` : `${value.toFixed(1)} bar`;
     made.append(text);
   };
   const [fl, fr, rl, rr] = told.tires;
-  bar(244, 22, fl), bar(244, 142, fr), bar(66, 22, rl), bar(66, 142, rr);
+  bar(258, 20, fl), bar(258, 144, fr), bar(66, 20, rl), bar(66, 144, rr);
   return made;
 }
 
 function rearCamera() {
   const made = div("lens");
-  made.innerHTML = `<svg viewBox="0 0 400 220" preserveAspectRatio="xMidYMid slice"><path class="sky" d="M0 0h400v70H0Z"/><path class="road" d="M0 70h400v150H0Z"/>
+  made.innerHTML = `<svg viewBox="0 0 400 220" preserveAspectRatio="xMidYMax slice"><path class="sky" d="M0 0h400v70H0Z"/><path class="road" d="M0 70h400v150H0Z"/>
     <path class="wall" d="M60 40h70v45H60ZM150 52h50v30h-50ZM250 36h90v50h-90Z"/><path class="kerb" d="M0 120L120 74M400 120L280 74"/>
     <path class="safe" d="M120 96L142 78H258L280 96"/><path class="care" d="M84 132L120 96M316 132L280 96M84 132H316"/><path class="stop" d="M40 190L84 132M360 190L316 132M40 190H360"/></svg>`;
   return made;
@@ -170,22 +178,22 @@ function rearCamera() {
 const MODES = ["eco", "comfort", "sport", "snow"];
 const VIEWS = {
   home: () => [car.call || car.ringing ? call() : car.destination ? guidance() : null, div("fill"),
-    div("cards", div("card glance", nowPlaying(), div("grow", h("b", {}, told.playing), h("small", {}, car.playing ? named(car.source) : "Paused")), playPause()),
-      div("card glance", icon("climate"), div("grow", h("b", {}, warm(car.temperature.driver)), h("small", {}, car.climate ? `Fan ${car.fan}` : "Climate off"))))],
+    div("cards", div("card glance", h("button", { className: "plain", title: "Media", onclick: open("media") }, nowPlaying(), div("grow", onAir())), playPause()),
+      div("card glance", h("button", { className: "plain", title: "Climate", onclick: open("climate") }, icon("climate"), div("grow", h("b", {}, warm(car.temperature.driver)), h("small", {}, car.climate ? `Fan ${car.fan}` : "Off")))))],
   navigation: () => [guidance(), div("fill zoom", buttons(plus("ZoomIn", {}, "Zoom in"), minus("ZoomOut", {}, "Zoom out"))),
-    buttons(button([svg("home"), "Home"], "RouteTo", { place: "home" }), button([svg("work"), "Work"], "RouteTo", { place: "work" }),
-      button([svg("charger"), "Charger"], "ChargingStationFind"), button([svg("parking"), "Parking"], "ParkingFind"),
+    div("buttons quick", button([svg("home"), "Home"], "RouteTo", { place: "home" }, { title: "Home" }), button([svg("work"), "Work"], "RouteTo", { place: "work" }, { title: "Work" }),
+      button([svg("charger"), "Charger"], "ChargingStationFind", {}, { title: "Find a charger" }), button([svg("parking"), "Parking"], "ParkingFind", {}, { title: "Find parking" }),
       choice("Go to …", told.lists.place ?? [], car.destination, "RouteTo", "place"))],
-  media: () => [div("card track", nowPlaying(), div("grow", h("b", {}, told.playing), h("small", {}, car.playing ? named(car.source) : "Paused"),
+  media: () => [div("card track", nowPlaying(), div("grow", onAir(),
       buttons(button(svg("previous"), "MediaPrevious", {}, { title: "Previous", className: "round" }), playPause(),
         button(svg("next"), "MediaNext", {}, { title: "Next", className: "round" }),
         toggle(svg("shuffle"), "MediaShuffle", {}, car.shuffle, "Shuffle"), button(svg("repeat"), "MediaRepeat", {}, { on: car.repeat, title: "Repeat" })))),
     div("row", car.muted ? button(svg("muted"), "Unmute", {}, { on: true, title: "Unmute" }) : button(svg("loud"), "Mute", {}, { title: "Mute" }), slider("Volume", car.volume, 100, "VolumeSet", "level"), h("b", { className: "number" }, car.muted ? "0" : String(car.volume))),
-    buttons(segments(["radio", "bluetooth", "usb", "phone"].map((source) => button(source === "usb" ? "USB" : named(source), source === "radio" ? "RadioOn" : "SourceSet", source === "radio" ? {} : { source }, { on: car.source === source }))),
+    buttons(segments(["radio", "bluetooth", "usb", "phone"].map((source) => button(named(source), source === "radio" ? "RadioOn" : "SourceSet", source === "radio" ? {} : { source }, { on: car.source === source }))),
       car.source === "radio" ? choice("Station …", told.lists.station ?? [], car.station, "RadioTune", "station") : choice("Genre …", told.lists.genre ?? [], car.genre, "MediaPlay", "genre"))],
   climate: () => [div("cards", Object.entries(car.temperature).map(([zone, t]) => div("card zone", h("small", {}, named(zone)), h("b", {}, warm(t)),
       buttons(minus("TemperatureDown", { zone }, `${named(zone)} cooler`), plus("TemperatureUp", { zone }, `${named(zone)} warmer`))))),
-    div("row", icon("fan"), slider("Fan", car.climate ? car.fan : 0, 9, "FanSpeed", "level"), h("b", { className: "number" }, car.climate ? String(car.fan) : "off"), follow(() => `${warm(drive.outside)} outside`, "small")),
+    div("row", toggle(svg("fan"), "AirConditioning", {}, car.climate, "Climate"), slider("Fan", car.climate ? car.fan : 0, 9, "FanSpeed", "level"), h("b", { className: "number" }, car.climate ? String(car.fan) : "off")),
     seatsAndGlass()],
   battery: () => {
     const fill = div("charge");
@@ -202,35 +210,37 @@ const VIEWS = {
         button([svg("charger"), "Find a charger"], "ChargingStationFind"))];
   },
   phone: () => [car.call || car.ringing ? call() : null, div("contacts", (told.lists.contact ?? []).map((contact) => div("contact buttons",
-      button([initials(contact), named(contact)], "Call", { contact }, { title: `Call ${named(contact)}` }), button(svg("reminder"), "MessageSend", { contact }, { title: `Text ${named(contact)}`, className: "round" })))),
-    buttons(button([svg("phone"), car.last_call ? `Redial ${named(car.last_call)}` : "Redial"], "CallRedial"), button([svg("reminder"), "Messages"], "MessageRead"))],
+      button([initials(contact), named(contact)], "Call", { contact }, { title: `Call ${named(contact)}` }), button(svg("message"), "MessageSend", { contact }, { title: `Text ${named(contact)}`, className: "round" })))),
+    buttons(button([svg("phone"), car.last_call ? `Redial ${named(car.last_call)}` : "Redial"], "CallRedial"), button([svg("message"), "Messages"], "MessageRead"))],
   body: () => [div("row split", above(), div("side",
       buttons(car.locked ? button([svg("locked"), "Unlock"], "DoorsUnlock") : button([svg("unlocked"), "Lock"], "DoorsLock", {}, { className: "warn" }),
         car.trunk ? button([svg("trunk"), "Close trunk"], "TrunkClose", {}, { className: "warn" }) : button([svg("trunk"), "Open trunk"], "TrunkOpen"),
         button([svg("mirror"), car.mirrors === "folded" ? "Unfold mirrors" : "Fold mirrors"], "MirrorsFold", { change: car.mirrors === "folded" ? "unfold" : "fold" }, { title: "Mirrors" }),
-        Object.values(car.windows).some(Boolean) ? button([svg("window"), "Close all"], "WindowClose", { window_place: "all" }, { title: "Close all windows", className: "warn" })
-          : button([svg("window"), "Open all"], "WindowOpen", { window_place: "all" }, { title: "Open all windows" })))),
+        Object.values(car.windows).some(Boolean) ? button([svg("window"), "Close windows"], "WindowClose", { window_place: "all" }, { title: "Close all windows", className: "warn" })
+          : button([svg("window"), "Open windows"], "WindowOpen", { window_place: "all" }, { title: "Open all windows" })))),
     buttons(Object.entries(car.lights).map(([light, on]) => toggle(svg(light), "LightsSet", { light }, on, named(light))),
-      toggle(svg("wipers"), "WipersSet", {}, car.wipers, "Wipers"), car.wipers && stepper(minus("WipersSet", { change: "slower" }, "Wipers slower"), h("span", {}, `${car.wiper_speed}`), plus("WipersSet", { change: "faster" }, "Wipers faster"))),
-    buttons(h("small", {}, "Seat"), ["forward", "back", "up", "down"].map((direction) => button(named(direction), "SeatMove", { direction })),
-      segments(["rear", "front"].map((camera) => button([svg("camera"), named(camera)], "CameraShow", { camera }, { title: `${named(camera)} camera` }))))],
+      toggle(svg("wipers"), "WipersSet", {}, car.wipers, "Wipers")),
+    buttons(h("small", {}, "Seat"), segments(["forward", "back", "up", "down"].map((direction) => button(svg(direction), "SeatMove", { direction }, { title: `Seat ${direction}` }))),
+      car.wipers && stepper(minus("WipersSet", { change: "slower" }, "Wipers slower"), h("span", {}, `${car.wiper_speed}`), plus("WipersSet", { change: "faster" }, "Wipers faster")))],
   camera: () => [h("h1", {}, `${named(car.camera)} camera`, h("small", {}, " simulated")), rearCamera(),
     segments(["rear", "front"].map((camera) => button(named(camera), "CameraShow", { camera }, { on: car.camera === camera })))],
   settings: () => [
     div("pairs", h("small", {}, "Mode"), segments(MODES.map((mode) => button(named(mode), "ModeSet", { mode }, { on: car.mode === mode }))),
       h("small", {}, "Cruise"), buttons(car.cruise ? button([svg("cruise"), "Off"], "CruiseOff", {}, { on: true, title: "Cruise control off" }) : button([svg("cruise"), "On"], "CruiseSet", {}, { title: "Cruise control on" }),
-        car.cruise && stepper(minus("CruiseSet", { change: -5 }, "Slower"), h("span", {}, `${speed(car.cruise)}`), plus("CruiseSet", { change: 5 }, "Faster")),
-        toggle([svg("lane"), "Lane assist"], "LaneAssist", {}, car.lane_assist), car.engine ? button("Motor off", "EngineStop") : button("Motor on", "EngineStart", {}, { className: "warn" })),
+        car.cruise && stepper(minus("CruiseSet", { change: -5 }, "Slower"), h("span", {}, `${speed(car.cruise)}`), plus("CruiseSet", { change: 5 }, "Faster"))),
+      h("small", {}, "Drive"), buttons(toggle([svg("lane"), "Lane assist"], "LaneAssist", {}, car.lane_assist), car.engine ? button("Motor off", "EngineStop") : button("Motor on", "EngineStart", {}, { className: "warn" }),
+        button([svg("camera"), "Camera"], "CameraShow", { camera: "rear" }, { title: "Rear camera" })),
       h("small", {}, "Display"), div("buttons", segments(button([svg("sun"), "Day"], "NightMode", { theme: "day" }, { on: !car.night }), button([svg("moon"), "Night"], "NightMode", { theme: "night" }, { on: car.night })),
         slider("Brightness", car.brightness, 100, "BrightnessSet", "level", 10)),
       h("small", {}, "Units"), div("buttons", segments(button("km", "UnitsSet", { units: "metric" }, { on: !imperial() }), button("miles", "UnitsSet", { units: "imperial" }, { on: imperial() })),
         segments(["celsius", "fahrenheit"].map((units) => button(`°${units[0].toUpperCase()}`, "UnitsSet", { units }, { on: car.degrees === units, title: named(units) })))),
-      h("small", {}, "Timer"), buttons([5, 10, 30].map((minutes) => button(`${minutes} min`, "TimerSet", { minutes })), car.timer && button([svg("end"), car.timer.slice(11, 16)], "TimerCancel", {}, { title: "Cancel the timer" }), button([svg("undo"), "Undo"], "Undo")))],
-  trip: () => [div("cards", fact("Trip", () => far(drive.trip)), fact("Consumption", consumption), fact("Odometer", () => far(drive.odometer)), fact("Limit here", () => `${speed(drive.limit)} ${imperial() ? "mph" : "km/h"}`)),
+      h("small", {}, "Timer"), buttons([5, 10, 30].map((minutes) => button(`${minutes} min`, "TimerSet", { minutes })), car.timer && button([svg("end"), car.timer.slice(11, 16)], "TimerCancel", {}, { title: "Cancel the timer" })))],
+  trip: () => [div("cards halves", fact("Trip", () => far(drive.trip)), fact("Consumption", consumption), fact("Odometer", () => far(drive.odometer)), fact("Limit here", () => `${speed(drive.limit)} ${imperial() ? "mph" : "km/h"}`)),
     buttons(button([svg("repeat"), "Reset the trip"], "TripReset"), button([svg("navigation"), "Where am I"], "PositionTell"))],
   help: () => [div("scroll", div("said", Object.entries(told.examples).map(([family, texts]) => div("family", h("h2", {}, family), buttons(texts.map((text) => h("button", { onclick: () => send({ type: "command", text }) }, text)))))))],
 };
-export const TABS = ["home", "navigation", "media", "climate", "battery", "phone", "body", "settings", "trip", "help"];
+export const TABS = { home: "Home", navigation: "Map", media: "Media", climate: "Climate", battery: "Battery", phone: "Phone", body: "Car", settings: "Settings",
+  trip: "Trip", help: "Help" };
 export const open = (view) => act(...({ help: ["Help"], navigation: ["NavigationShow"] }[view] ?? ["ViewShow", { view }]));
 export const ON_THE_MAP = ["home", "navigation"];
 
