@@ -22,6 +22,7 @@ from pynna.reference import MfccConfig
 Array = NDArray[Any]
 
 ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}     # published, a step of 1 to 16 channels
+DEEPSPEECH_WEIGHTS = 47_200_000     # of the network that they are published for
 MAX_COLUMNS = 256
 REST = 0.003        # seconds before each case where there are peers: their idle threads spin for a while
 
@@ -195,7 +196,7 @@ def run(arguments: argparse.Namespace) -> int:
          "milliseconds a step of all channels, each engine's fastest form; bars hold for AVX-512 VNNI, 2048 wide",
          compare.table(compared))
     if arguments.plot:
-        plot.network(arguments.plot, model.n_weights, found, limits, compared, machine_line(), line)
+        plot.network(arguments.plot, found, limits, compared, machine_line(), line)
     return 0
 
 

@@ -90,7 +90,7 @@ def _roofline(axis: Any, chart: Chart) -> None:
     ticks = [t for t in (1, 2, 4, 8, 16, 32, 64, 128, 256) if left <= t <= right]
     axis.set_xticks(ticks, [str(t) for t in ticks])
     bottom, top = axis.get_ylim()
-    marks = [t for t in (10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if bottom <= t <= top]
+    marks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if bottom <= t <= top]
     axis.set_yticks(marks, [str(t) for t in marks])
     for roof in chart.roofs:
         ridge = roof.gmac_s / roof.gb_s
@@ -136,12 +136,12 @@ def _count(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
-def _accelerators(n_weights: int) -> list[Series]:
-    """By their published times a step of one channel and of sixteen."""
-    from bench.network import ACCELERATOR_MS
+def _accelerators() -> list[Series]:
+    """By their published times of a step of DeepSpeech's network, the same for one channel and for sixteen."""
+    from bench.network import ACCELERATOR_MS, DEEPSPEECH_WEIGHTS
     made = []
     for (name, ms), colour in zip(ACCELERATOR_MS.items(), (RED, GREEN), strict=True):
-        rate = n_weights / ms / 1e6
+        rate = DEEPSPEECH_WEIGHTS / ms / 1e6
         made.append(Series(f"accelerator of {name}, published", colour, "s", [(n, n * rate) for n in (1, 4, 8, 16)],
                            ["1", "4", "8", "16"], filled=False, line=":"))
     return made
@@ -153,7 +153,7 @@ def _roofs(limits: Limits, isas: Sequence[str], threads: int) -> list[Roof]:
                  limits.macs[isa, threads] / 1e9) for isa in isas if (isa, threads) in limits.macs]
 
 
-def _network_chart(n_weights: int, figures: Sequence[Figure], limits: Limits) -> Chart:
+def _network_chart(figures: Sequence[Figure], limits: Limits) -> Chart:
     """The fastest instruction set at the most threads."""
     threads = max(f.setting.threads for f in figures)
     figures = [f for f in figures if f.setting.threads == threads]
@@ -166,16 +166,16 @@ def _network_chart(n_weights: int, figures: Sequence[Figure], limits: Limits) ->
             how = "a step a call" if steps == 1 else f"{steps} steps a call"
             series.append(Series(f"pynna, {_count(threads, 'thread')}, {how}", BLUE if steps == 1 else PURPLE, marker,
                                  [(f.intensity, f.gmac_s) for f in found], [str(f.setting.channels) for f in found]))
-    return Chart(_roofs(limits, [best], threads), [*series, *_accelerators(n_weights)])
+    return Chart(_roofs(limits, [best], threads), [*series, *_accelerators()])
 
 
-def network(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limits, comparisons: Sequence[Comparison],
-            machine: str, line: str) -> None:
+def network(path: Path, figures: Sequence[Figure], limits: Limits, comparisons: Sequence[Comparison], machine: str,
+            line: str) -> None:
     """A roofline; beside it our time and the peers' where there are any."""
     compared = [c for c in comparisons if c.peers]
     figure, axes = _figure((8.2, 5.0) if compared else (9.6,), "How near a step comes to the machine's limit",
                            [f"{line}; {machine}", "numbers: channels, up to 16 at once; higher is faster"])
-    _roofline(axes[0], _network_chart(n_weights, figures, limits))
+    _roofline(axes[0], _network_chart(figures, limits))
     if compared:
         _peers(axes[1], compared)
     _save(figure, path)
@@ -209,12 +209,11 @@ def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
     axis.spines["left"].set_visible(False)
 
 
-def table(path: Path, n_weights: int, figures: Sequence[Figure], limits: Limits, rows: Sequence[Row], machine: str,
-          line: str) -> None:
+def table(path: Path, figures: Sequence[Figure], limits: Limits, rows: Sequence[Row], machine: str, line: str) -> None:
     """A roofline, and the live channels that each machine of the table carries."""
     figure, axes = _figure((8.2, 5.0), "This machine and the accelerator",
                            [f"{line}; {machine}", "numbers: channels, up to 16 at once; higher is faster"])
-    _roofline(axes[0], _network_chart(n_weights, figures, limits))
+    _roofline(axes[0], _network_chart(figures, limits))
     axis, shown = axes[1], list(reversed(rows))
     colours = [BLUE if r.name.startswith("here") else (GREEN if "0.8" in r.name else RED) for r in shown]
     axis.barh(range(len(shown)), [r.channels for r in shown], 0.6, color=colours, zorder=3)

@@ -60,5 +60,5 @@ def run(arguments: argparse.Namespace) -> int:
          table,
          "A step is of 16 channels; one live channel needs 50 a second, here steps of it alone.")
     if arguments.plot:
-        plot.table(arguments.plot, model.n_weights, found, limits, rows, machine_line(), line)
+        plot.table(arguments.plot, found, limits, rows, machine_line(), line)
     return 0

@@ -29,7 +29,9 @@ def model(cache: Path) -> Path:
 
 def bench(cache: Path, *arguments: object) -> dict[str, Any]:
     """What a command prints as JSON."""
-    options = ["--json", "--cache", str(cache), *([] if arguments[0] == "arm" else ["--seconds", "0.01"])]
+    options = ["--json", "--cache", str(cache)]
+    if arguments[0] in ("network", "kernels", "table", "stages"):
+        options += ["--seconds", "0.01"]
     command = [sys.executable, "-m", "bench", *map(str, arguments), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -61,6 +63,27 @@ def test_stages_are_timed_by_the_frame(cache: Path, model: Path) -> None:
     found = bench(cache, "stages", ROOT / "pynna/recordings/increase_the_volume.flac", "--nna", model, "--beams", 8)
     assert [stage["name"] for stage in found["stages"]] == ["MFCC", "beam search, 8"]
     assert all(0 < stage["microseconds"] < 20000 for stage in found["stages"])
+
+
+def test_searches_are_timed_and_their_texts_compared(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("intents: {Up: {data: [{sentences: [increase the volume]}]}}")
+    clip = ROOT / "pynna/recordings/increase_the_volume.flac"
+    found = bench(cache, "decoders", clip, "--grammar", tmp_path / "one.yaml", "--beam", 8, "--rounds", 1)
+    ours = {s["search"]: s for s in found["searches"]}
+    assert {"pynna, greedy", "pynna, grammar", "pynna, beam 8"} <= set(ours)
+    assert all(s["seconds_a_frame"] > 0 for s in found["searches"])
+    assert ours["pynna, grammar"]["wer"] == ours["pynna, beam 8"]["wer"] == 0
+
+
+def test_every_command_tells_what_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from bench.__main__ import COMMANDS, main
+    readme = (ROOT / "bench/README.md").read_text()
+    for command in COMMANDS:
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert "--json" in capsys.readouterr().out
+        assert f"\n| `{command}` |" in readme
 
 
 @pytest.mark.parametrize("command", ["network", "table", "kernels"])
