@@ -19,6 +19,7 @@ COMMANDS = {
     "listen": ("bench.listen", "a microphone that stays open: memory and time a step over hours"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),
+    "frames": ("bench.frames", "how smoothly the cluster is drawn in software, and the processor time of a frame"),
     "pictures": ("bench.pictures", "pictures of the cluster: the README's, or all views at all sizes"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }

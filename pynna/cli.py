@@ -142,8 +142,14 @@ _LISTEN_EPILOG = (
 examples:
   pynna listen
   pynna listen --grammar car.yaml              what is meant; "car" stands for the sentences that ship
-  pynna listen --json | jq -r .text
+  pynna listen --grammar car --wake-word computer --silence 0.5
+  pynna listen --lm mine.arpa --hot-word tesla=6
+  pynna listen --json | jq -r 'select(.event == "final").text'
 
+An utterance is a line, and the best sentence of a grammar is told with its intent, slots and confidence, or "(not
+accepted, ...)" where it is not believed. With --json each event is an object on a line of its own, all times in seconds
+from the start: "start" (time) when speech begins; "partial" (time, text) whenever more is understood; "final" (time,
+start, end, text, words, confidence, alternatives, and with --grammar intent, slots, reply, complete and accepted).
 Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'. Without one, pipe it in:
   arecord -f S16_LE -r 16000 | pynna listen -
 
@@ -264,20 +270,30 @@ def _add_transcribe(commands: Any) -> None:
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="of the output")
     formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
-    parser.add_argument("--grammar", metavar="FILE", help="the sentences that may be said, .yaml or .jsgf")
-    parser.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
-    parser.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
     parser.add_argument("--utterances", action="store_true", help="cut at pauses, each part a result of its own")
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
-    parser.add_argument("--alternatives", type=_at_least(1, 100), default=1, metavar="N", help="the N best texts")
-    parser.add_argument("--beam", type=_at_least(0, 4096), metavar="N", help="width of the beam search; 0: greedy")
-    parser.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
-    parser.add_argument("--alpha", type=float, default=0.75, help="its weight (default: 0.75)")
-    parser.add_argument("--beta", type=float, default=1.85, help="what each word adds, in nats (default: 1.85)")
-    parser.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
-    parser.add_argument("--hot-word", type=_boost, action="append", metavar="WORD=NATS",
-                        help="a word or phrase to expect, and how much; may be given again")
     parser.add_argument("--threads", type=_at_least(1, 64), metavar="N", help="threads of a network step")
+    _add_decoding(parser)
+
+
+def _add_decoding(parser: Any) -> None:
+    """What `_options` makes a stream's options of."""
+    group = parser.add_argument_group("what is expected")
+    group.add_argument("--grammar", metavar="FILE",
+                       help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
+    group.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
+    group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
+    group.add_argument("--wake-word", action="append", metavar="WORD",
+                       help="to be said before each sentence; may be given again: one of them")
+    group.add_argument("--hot-word", type=_boost, action="append", metavar="WORD=NATS",
+                       help="a word or phrase to expect, and how much; may be given again")
+    group.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
+    group.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
+    group.add_argument("--alpha", type=float, default=0.75, help="its weight (default: 0.75)")
+    group.add_argument("--beta", type=float, default=1.85, help="what each word adds, in nats (default: 1.85)")
+    group.add_argument("--beam", type=_at_least(0, 4096), metavar="N",
+                       help="width of the beam search (default: 64); 0: greedy")
+    group.add_argument("--alternatives", type=_at_least(1, 100), default=1, metavar="N", help="the N best texts")
 
 
 def _add_grammar(commands: Any) -> None:
@@ -380,9 +396,13 @@ def _add_listen(commands: Any) -> None:
     )
     parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="raw int16 from standard input")
     parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
-    parser.add_argument("--grammar", metavar="FILE", help='the sentences that may be said; "car": those that ship')
     parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
     parser.add_argument("--json", action="store_true", help="every event as a JSON object")
+    parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
+    parser.add_argument("--silence", type=_seconds, metavar="S",
+                        help="silence that ends an utterance (default: 0.7; 0.4 after a whole sentence of a grammar)")
+    parser.add_argument("--at-most", type=_seconds, metavar="S", help="length of an utterance at most (default: 20)")
+    _add_decoding(parser)
 
 
 def _add_serve(commands: Any) -> None:
@@ -423,6 +443,17 @@ def _share(text: str) -> float:
         value = -1.0
     if not 0.0 <= value <= 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    """An argparse type: seconds, above 0 and below an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0 and below 3600")
     return value
 
 
@@ -479,7 +510,12 @@ def _listen(args: argparse.Namespace) -> int:
     from pynna.microphone import chunks
 
     model = pynna.load(args.model)
-    listener = model.listen(grammar=_sentences(args.grammar)) if args.grammar else model.listen()
+    rules: dict[str, float] = {}
+    if args.silence is not None:
+        rules = {"silence_after": args.silence, "silence_after_complete": args.silence}
+    if args.at_most is not None:
+        rules |= {"at_most": args.at_most, "before": min(pynna.EndpointRules().before, args.at_most / 2)}
+    listener = model.listen(pynna.EndpointRules(**rules), **_options(args, model))
     if args.source == STDIN:
         size = 2 * model.sample_rate // 50
         source: Iterator[bytes] = iter(lambda: sys.stdin.buffer.read(size), b"")
@@ -490,7 +526,8 @@ def _listen(args: argparse.Namespace) -> int:
         if args.json:
             print(_json(event.as_dict()), flush=True)
         elif isinstance(event, pynna.Final) and (event.result.text or args.grammar):
-            print(event.result.text + _meaning(event.result), flush=True)
+            _print_text("", event.result, args.words)
+            print(end="", flush=True)
     return OK
 
 
@@ -529,11 +566,7 @@ def _transcribe(args: argparse.Namespace) -> int:
     import pynna
 
     model = pynna.load(args.model, threads=args.threads)
-    try:
-        options = _options(args)
-    except (PynnaError, OSError) as error:
-        _complain(error, args.grammar or "")
-        return FAILED
+    options = _options(args, model)
     code = OK
     with _Progress(len(args.files)) as progress:
         for i, path in enumerate(args.files):
@@ -552,9 +585,9 @@ def _transcribe(args: argparse.Namespace) -> int:
     return code
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """The stream's options that were given."""
-    from pynna import DecoderOptions, LanguageModel, Vocabulary
+def _options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The stream's options that were given; what is wrong with them is told now rather than at each file."""
+    from pynna import Decoder, DecoderOptions, LanguageModel, Vocabulary
 
     options: dict[str, Any] = {"alternatives": args.alternatives}
     if args.beam is not None:
@@ -562,17 +595,29 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
     if args.threshold is not None:
         options["threshold"] = args.threshold
     if args.grammar is not None:
-        grammar = _read_grammar(args.grammar)
+        grammar = _sentences(args.grammar)
+        if args.wake_word:
+            grammar = grammar.with_wake_words(args.wake_word)
         options["grammar"] = grammar.with_filler() if args.filler else grammar
+        options["grammar"].graph(model.labels)
     if args.hot_word is not None:
         options["hot_words"] = dict(args.hot_word)
-    words = Path(args.vocabulary).read_text("utf-8").split() if args.vocabulary is not None else None
+    words = _read_text(args.vocabulary).split() if args.vocabulary is not None else None
     if args.lm is not None:
         options["language_model"] = LanguageModel(args.lm, alpha=args.alpha, beta=args.beta, vocabulary=words)
     elif words is not None:
         options["vocabulary"] = Vocabulary(words)
-    DecoderOptions(**options)  # complains now rather than at each file
+    Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
     return options
+
+
+def _read_text(path: str) -> str:
+    from pynna.errors import ArgumentError
+
+    try:
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _read_grammar(path: str) -> Grammar:
@@ -631,14 +676,13 @@ def _print_results(path: str, audio: Audio, results: list[Result], args: argpars
         if args.format == "json":
             print(_json(_result_as_dict(path, audio, result)))
         elif args.format == "text":
-            _print_text(path, result, args)
+            _print_text(f"{path}: " if len(args.files) > 1 else "", result, args.words)
     print(end="", flush=True)
 
 
-def _print_text(path: str, result: Result, args: argparse.Namespace) -> None:
-    text = result.text + _meaning(result)
-    print(f"{path}: {text}" if len(args.files) > 1 else text)
-    if args.words:
+def _print_text(before: str, result: Result, words: bool) -> None:
+    print(before + result.text + _meaning(result))
+    if words:
         for word in result.words:
             print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
     for i, alternative in enumerate(result.alternatives[1:], 2):
@@ -710,15 +754,24 @@ def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:
 
 
 def _lm(args: argparse.Namespace) -> int:
+    from pynna.errors import ArgumentError
     from pynna.grammar.spoken import normalise
     from pynna.ngram import write_arpa
 
-    def sentences() -> Iterator[str]:
-        for name in args.files:
-            with open(name, encoding="utf-8") as file:
-                yield from map(normalise, file)
+    at = ""
 
-    n = write_arpa(sentences(), args.output, args.order)
+    def sentences() -> Iterator[str]:
+        nonlocal at
+        for name in args.files:
+            for i, line in enumerate(_read_text(name).splitlines(), 1):
+                at = f"{name}:{i}: "
+                yield normalise(line)
+        at = ""
+
+    try:
+        n = write_arpa(sentences(), args.output, args.order)
+    except ArgumentError as error:
+        raise ArgumentError(f"{at}{error}") from None
     print(f"{args.output}: {n:,} n-grams")
     return OK
 

@@ -55,6 +55,11 @@ class DecoderOptions:
     hot_words : mapping of str to float, optional
         Words or phrases that are expected and what each adds in nats (3 to 10 do much); a beam search takes them.
         `Stream.hot_words` changes them while the stream runs.
+
+    Raises
+    ------
+    ArgumentError
+        An option out of range, or two that exclude each other.
     """
 
     beam_width: int = DEFAULT_BEAM_WIDTH
@@ -130,7 +135,9 @@ class Decoder:
     Raises
     ------
     ArgumentError
-        An option out of range.
+        Labels or priors that the options do not fit: no priors, words without a space, a phrase that cannot be spelled.
+    GrammarError
+        A grammar with letters that the labels lack, or too large a one.
     """
 
     def __init__(self, labels: Sequence[str], *, blank: int | None = None, label_priors: npt.ArrayLike | None = None,

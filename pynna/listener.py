@@ -95,18 +95,16 @@ class Listener:
     Attributes
     ----------
     rules : EndpointRules
-    options : DecoderOptions
-        Of the utterances to come: replace it to listen with another grammar, or with other values of its lists. The
-        utterance under way keeps its own.
     """
 
     def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
-        self.model, self.options, self.rules = model, options, rules
+        self.model, self.rules = model, rules
+        self._seconds = model.seconds_per_step
+        self.options = options
         self._collecting = Collecting(len(model.labels))
         self.stream = Stream(model, options, group, self._collecting)
         self.stream.after_step = self._after_step  # after each: an end is acted on before the next, whatever the chunks
         self._events: list[Event] = []
-        self._seconds = model.seconds_per_step
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
         self._decoder: Decoder | None = None
@@ -114,6 +112,21 @@ class Listener:
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
         self._silent_labels = [len(model.labels) - 1, *(i for i, t in enumerate(model.labels) if t == " ")]
+
+    @property
+    def options(self) -> DecoderOptions:
+        """How the utterances to come are decoded: set it to listen with another grammar, or with other values of its
+        lists. The utterance under way keeps its own. Raises ArgumentError or GrammarError as `Decoder` when set."""
+        return self._options
+
+    @options.setter
+    def options(self, options: DecoderOptions) -> None:
+        self._new_decoder(options)  # complains now if at all
+        self._options = options
+
+    def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
+        return Decoder(self.model.labels, label_priors=self.model.label_priors, options=options,
+                       seconds_per_frame=self._seconds, first_frame=first_frame)
 
     @property
     def hot_words(self) -> Mapping[str, float]:
@@ -124,10 +137,10 @@ class Listener:
     @hot_words.setter
     def hot_words(self, boosts: Mapping[str, float]) -> None:
         options = replace(self.options, hot_words=dict(boosts))
-        Decoder(self.model.labels, label_priors=self.model.label_priors, options=options)  # complains now if at all
+        self._new_decoder(options)  # complains before the utterance under way is touched
         if self._decoder is not None:
             self._decoder.hot_words = boosts
-        self.options = options
+        self._options = options
 
     @property
     def lag(self) -> float:
@@ -198,8 +211,7 @@ class Listener:
     def _begin(self, frame: int) -> None:
         """A decoder for the utterance, fed with what was just before."""
         first = frame + 1 - len(self._recent)
-        self._decoder = Decoder(self.model.labels, label_priors=self.model.label_priors, options=self.options,
-                                seconds_per_frame=self._seconds, first_frame=first)
+        self._decoder = self._new_decoder(self._options, first)
         self._decoder.feed(np.stack(self._recent))
         self._recent.clear()
         self._said = ""

@@ -231,12 +231,15 @@ class Model:
         ----------
         **options
             The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry.
+            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; language_model,
+            vocabulary, hot_words.
 
         Raises
         ------
         ArgumentError
-            An option out of range.
+            An option out of range, or two that exclude each other.
+        GrammarError
+            A grammar with letters that the model's labels lack, or too large a one.
         """
         return Stream(self, DecoderOptions(**options))
 
@@ -251,8 +254,8 @@ class Model:
 
         Raises
         ------
-        ArgumentError
-            An option out of range.
+        ArgumentError, GrammarError
+            As ``stream``.
         """
         return Listener(self, DecoderOptions(**options), rules or EndpointRules())
 
@@ -276,8 +279,8 @@ class Model:
         ------
         AudioError
             A file or an array that is no audio; the message says why.
-        ArgumentError
-            An option out of range.
+        ArgumentError, GrammarError
+            As ``stream``.
         """
         stream = self.stream(**options)
         stream.feed(load_audio(x, rate, target_rate=self.sample_rate).pcm)

@@ -241,6 +241,33 @@ def test_listening_to_standard_input() -> None:
     assert {event["event"] for event in events[1:-1]} == {"partial"}
 
 
+def test_listening_takes_what_transcribing_takes(tmp_path: Path) -> None:
+    pcm = soundfile.read(RECORDING, dtype="int16")[0].tobytes() + bytes(32000)
+    sentences = tmp_path / "volume.yaml"
+    sentences.write_text("intents: {Volume: {sentences: [the volume]}}")
+    options = ("--grammar", sentences, "--wake-word", "increase", "--words", "--silence", "0.3")
+    heard = run("listen", *options, "-", input=pcm)
+    first, *words = heard.stdout.decode().splitlines()
+    assert first.startswith(f"{WORDS}  [Volume,")
+    assert [line.split()[-1] for line in words] == WORDS.split()
+    assert run("listen", "--at-most", "0.5", "-", input=pcm).stdout.count(b"\n") > 1
+    meant = run("transcribe", "--grammar", sentences, "--filler", "--threshold", "0", RECORDING).stdout
+    assert meant.startswith(f"{WORDS}  [Volume,")
+
+
+def test_texts_that_are_none_are_told_with_their_place(tmp_path: Path) -> None:
+    latin, marked, out = tmp_path / "latin.txt", tmp_path / "marked.txt", tmp_path / "out.arpa"
+    latin.write_bytes("caf\xe9\n".encode("latin-1"))
+    marked.write_text("go home\ngo <s> home\n")
+    assert_one_line_error(run("lm", latin, "-o", out), "latin.txt", "UTF-8")
+    assert_one_line_error(run("lm", marked, "-o", out), "marked.txt:2:", "'<s>'")
+    assert_one_line_error(run("transcribe", "--vocabulary", latin, RECORDING), "latin.txt", "UTF-8")
+    odd = tmp_path / "odd.yaml"
+    odd.write_text("intents:\n  A:\n    sentences:\n      - go to 東京\n")
+    for command in (["transcribe", RECORDING], ["listen", "-"]):
+        assert_one_line_error(run(*command, "--grammar", odd), "odd.yaml:4: '東京'")
+
+
 @pytest.mark.parametrize(("options", "named"), [
     (["--host", "0.0.0.0"], "--token"),
     (["--certificate", "none.pem", "--key", "none.pem"], "none.pem"),

@@ -208,3 +208,27 @@ def test_grammar_and_hot_words_change_between_utterances(model):
 
 def listen_on(listener, audio):
     return [event for i in range(0, len(audio), 640) for event in listener.feed(audio[i : i + 640])]
+
+
+def test_options_that_do_not_fit_are_told_at_once(model):
+    foreign = pynna.Grammar.from_sentences(["go to 東京"])
+    with pytest.raises(pynna.GrammarError, match="東"):
+        model.listen(grammar=foreign)
+    listener = model.listen()
+    with pytest.raises(pynna.GrammarError, match="東"):
+        listener.options = replace(listener.options, grammar=foreign)
+    assert listener.options.grammar is None
+
+
+def test_buffers_hold_a_fraction_of_a_second(model):
+    listener = model.listen(EndpointRules(at_most=2.0, before=0.2))
+    speech, rng = room(NAMES[:3], 0.5, 10), np.random.default_rng(0)
+    for sound in [speech, rng.normal(0, 2000, 60000).astype(np.int16)] * 5:
+        for at in range(0, len(sound), 777):
+            listener.feed(sound[at : at + 777])
+            assert len(listener._recent) <= 11 and len(listener._left) < 320
+            assert len(listener._powers) <= 20  # the network's look-ahead
+            assert not listener._events and not listener.stream._waiting
+            assert not listener._collecting.core.take()
+            if listener._decoder is not None:  # 2 s: 100 frames, a label each at most
+                assert len(listener._decoder.result().text) <= 110

@@ -186,39 +186,22 @@ class Grammar:
                 raise GrammarError(f"the grammar has no list {name!r}; it has {', '.join(known) or 'none'}")
         replaced = {name: {"values": [_value(value) for value in values]} for name, values in lists.items()}
         made = Grammar._from_document({**self._source, "lists": {**known, **replaced}}, self._file)
-        return made._like(self)
+        return self._with(templates=made._templates, source=made._source)
 
     def with_wake_words(self, wake_words: Iterable[str], required: bool = True) -> Grammar:
         """The grammar with one of these words before each sentence: always, or if it is said."""
-        return Grammar(
-            self._templates,
-            source=self._source,
-            file=self._file,
-            wake_words=tuple(wake_words),
-            wake_word_required=required,
-            filler=self._filler,
-        )
+        return self._with(wake_words=tuple(wake_words), wake_word_required=required)
 
     def with_filler(self, before: bool = True, after: bool = True) -> Grammar:
         """The grammar with free speech allowed before and after a sentence."""
-        return Grammar(
-            self._templates,
-            source=self._source,
-            file=self._file,
-            wake_words=self._wake_words,
-            wake_word_required=self._wake_word_required,
-            filler=(before, after),
-        )
+        return self._with(filler=(before, after))
 
-    def _like(self, other: Grammar) -> Grammar:
-        return Grammar(
-            self._templates,
-            source=self._source,
-            file=self._file,
-            wake_words=other._wake_words,
-            wake_word_required=other._wake_word_required,
-            filler=other._filler,
-        )
+    def _with(self, **changes: Any) -> Grammar:
+        """The grammar with some of what it was made of changed."""
+        made_of = {"templates": self._templates, "source": self._source, "file": self._file,
+                   "wake_words": self._wake_words, "wake_word_required": self._wake_word_required,
+                   "filler": self._filler}
+        return Grammar(**{**made_of, **changes})
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
