@@ -13,6 +13,7 @@ COMMANDS = {
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "arm": ("bench.arm", "inner loops on ARM cores by llvm-mca, and an estimate of boards"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
+    "pipeline": ("bench.pipeline", "channels of PCM to greedy text beside the network and its products alone"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "grammars": ("bench.grammars", "sentence files: compiling, sizes, and what a search over them costs"),
     "listen": ("bench.listen", "a microphone that stays open: memory and time a step over hours"),
