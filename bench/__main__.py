@@ -13,11 +13,13 @@ COMMANDS = {
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "arm": ("bench.arm", "inner loops on ARM cores by llvm-mca, and an estimate of boards"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
+    "pipeline": ("bench.pipeline", "channels of PCM to greedy text beside the network and its products alone"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "grammars": ("bench.grammars", "sentence files: compiling, sizes, and what a search over them costs"),
     "listen": ("bench.listen", "a microphone that stays open: memory and time a step over hours"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),
+    "frames": ("bench.frames", "how smoothly the cluster is drawn in software, and the processor time of a frame"),
     "pictures": ("bench.pictures", "pictures of the cluster: the README's, or all views at all sizes"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }

@@ -104,6 +104,8 @@ def loops(kernel: str) -> list[Loop]:
         raise CoreError(done.stderr)
     found: dict[int, Loop] = {}
     for body in _inner_loops(done.stdout.splitlines()):
+        if any(line.split()[0] == "shl" for line in body):     # weights of 4 bits
+            continue
         macs = sum(PRODUCTS.get(line.split()[0], 0) for line in body)
         weights = _weights(body)
         if macs and weights and macs % weights == 0:

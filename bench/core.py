@@ -42,9 +42,11 @@ def _declarations(source: str) -> str:
 
 
 def _driver_declarations() -> str:
-    """The driver's functions; it has no header of its own."""
-    found = re.findall(r"^(?:int|double) bench_\w+\([^)]*\)", DRIVER.read_text(), re.MULTILINE)
-    return "".join(f"{declaration};\n" for declaration in found)
+    """The driver's functions and structs; it has no header of its own."""
+    source = DRIVER.read_text()
+    structs = re.findall(r"^typedef struct bench_\w+ \{.*?^\} \w+;", source, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^(?:int|double) bench_\w+\([^)]*\)", source, re.MULTILINE)
+    return "\n".join([*structs, *(f"{declaration};" for declaration in found)])
 
 
 def _run(command: list[str]) -> None:
@@ -144,10 +146,22 @@ class MappedModel:
         return {name: (-(-info.n_rows // 16) * 16, -(-info.n_columns // 4) * 4) for name, info in infos.items()}
 
     @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each layer's weights."""
+        bits = {name: self.core.lib.pynna_model_layer(self.pointer, i).weight_bits for i, name in enumerate(LAYERS)}
+        return {name: rows * (-(-columns * bits[name] // 32) * 4) for name, (rows, columns) in self.shapes.items()}
+
+    @cached_property
     def n_weights(self) -> int:
         """Weights, and so multiply-accumulates a step and channel, without padding."""
         infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]
         return sum(int(info.n_rows) * int(info.n_columns) for info in infos)
+
+    def weights(self, layer: str) -> Any:
+        """A layer's packed weights, in place: int8_t *."""
+        entry = 32 + 48 * (6 + 4 * LAYERS.index(layer))     # of the file's table, see csrc/README.md
+        offset = int.from_bytes(self.bytes[entry + 32:entry + 40], "little")
+        return self.core.ffi.cast("int8_t *", self.data + offset)
 
     def mfcc(self) -> tuple[Any, Any]:
         """(memory, pynna_mfcc *) with the model's parameters."""

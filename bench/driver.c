@@ -39,16 +39,16 @@ int bench_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
 
 /* The kernel over n_copies of a layer's weights, one behind the other: more than the caches hold, or one copy for warm
  * ones. A run goes over all copies. */
-int bench_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_copies, int32_t n_blocks,
-              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc, int32_t repeats,
-              double *seconds)
+int bench_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_copies,
+              int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc,
+              int32_t repeats, double *seconds)
 {
-    size_t copy = (size_t)n_blocks * (size_t)n_groups * 64;
+    size_t copy = (size_t)n_blocks * (size_t)n_groups * 8 * (size_t)weight_bits;
     for (int32_t i = 0; i < repeats; i++) {
         double start = now();
         for (int32_t k = 0; k < n_copies; k++) {
-            int status = pynna_mac(isa, weights + (size_t)k * copy, row_sum, n_blocks, n_groups, u, u_stride,
-                                   n_columns, acc);
+            int status = pynna_mac(isa, weights + (size_t)k * copy, weight_bits, row_sum, n_blocks, n_groups, u,
+                                   u_stride, n_columns, acc);
             if (status != PYNNA_OK)
                 return status;
         }
@@ -86,6 +86,70 @@ int bench_ctc(pynna_ctc *decoder, const float *log_probs, int32_t n_frames, int3
             status = pynna_ctc_feed(decoder, log_probs + (size_t)k * (size_t)n_labels, 1);
             if (status == PYNNA_OK)
                 status = pynna_ctc_take(decoder, max_tokens, tokens, &n);
+        }
+        seconds[i] = now() - start;
+        if (status != PYNNA_OK)
+            return status;
+    }
+    return PYNNA_OK;
+}
+
+/* One channel from PCM to text, decoded greedily. */
+typedef struct bench_stream {
+    pynna_frames *frames;
+    pynna_ctc_greedy greedy;
+    const int16_t *pcm;      /* n_samples of it, fed again and again */
+    size_t n_samples, at;    /* multiples of the step */
+    char text[4096];         /* begun anew when it is full */
+    size_t n_text;
+} bench_stream;
+
+/* Feeds a step of audio; at the beginning as many as the first window needs. */
+static int feed(bench_stream *s, const pynna_mfcc *mfcc, void *scratch)
+{
+    const size_t step = (size_t)pynna_mfcc_get_config(mfcc)->step;
+    do {
+        size_t taken;
+        int status = pynna_frames_feed(s->frames, mfcc, s->pcm + s->at, step, &taken, scratch);
+        if (status != PYNNA_OK)
+            return status;
+        s->at = (s->at + step) % s->n_samples;
+    } while (pynna_frames_ready(s->frames) == 0);
+    return PYNNA_OK;
+}
+
+static int read_text(bench_stream *s, const pynna_model *model, const float *log_probs)
+{
+    pynna_ctc_token token;
+    int32_t n;
+    int status = pynna_ctc_greedy_feed(&s->greedy, log_probs, 1, &token, &n);
+    if (status != PYNNA_OK || n == 0)
+        return status;
+    const char *label = pynna_model_label(model, token.label);
+    size_t size = strlen(label);
+    s->n_text = s->n_text + size < sizeof s->text ? s->n_text : 0;
+    memcpy(s->text + s->n_text, label, size + 1);
+    s->n_text += size;
+    return PYNNA_OK;
+}
+
+/* A run is a step of every channel: 20 ms of audio each to its MFCC, its window, the network, greedy text. */
+int bench_pipeline(const pynna_model *model, const pynna_mfcc *mfcc, void *scratch, pynna_workspace *workspace,
+                   pynna_pool *pool, int32_t n_channels, struct bench_stream *streams, pynna_channel *channels,
+                   int32_t repeats, double *seconds)
+{
+    for (int32_t i = 0; i < repeats; i++) {
+        double start = now();
+        int status = PYNNA_OK;
+        for (int32_t j = 0; j < n_channels && status == PYNNA_OK; j++) {
+            status = feed(&streams[j], mfcc, scratch);
+            channels[j].x = pynna_frames_peek(streams[j].frames);
+        }
+        if (status == PYNNA_OK)
+            status = pynna_step(workspace, pool, n_channels, 1, channels);
+        for (int32_t j = 0; j < n_channels && status == PYNNA_OK; j++) {
+            pynna_frames_advance(streams[j].frames, 1);
+            status = read_text(&streams[j], model, channels[j].log_probs);
         }
         seconds[i] = now() - start;
         if (status != PYNNA_OK)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ def random_weights(width: int) -> Weights:
     return Weights(random_arrays(width), name=f"random, {width} wide", licence="none needed", source="bench")
 
 
-def mapped_random(core: Core, width: int, cache: Path | None) -> tuple[MappedModel, float | None]:
+def mapped_random(core: Core, width: int, cache: Path | None,
+                  bits4: Sequence[str] = ()) -> tuple[MappedModel, float | None]:
     """A random network, mapped; kept in the cache. Also how many seconds mapping took, None where it was there."""
-    path = (cache or default_cache()).expanduser() / f"random-{width}.nna"
+    name = "-".join([f"random-{width}", *(["4", *bits4] if bits4 else [])])
+    path = (cache or default_cache()).expanduser() / f"{name}.nna"
     if path.exists():
         try:
             return MappedModel(core, path), None
@@ -54,7 +57,7 @@ def mapped_random(core: Core, width: int, cache: Path | None) -> tuple[MappedMod
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = random_weights(width)
     start = time.perf_counter()
-    map_model(weights, path, report=False)
+    map_model(weights, path, report=False, bits4=bits4)
     return MappedModel(core, path), time.perf_counter() - start
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import peers, plot
-from bench.core import Core, MappedModel, Pools
+from bench.core import LAYERS, Core, CoreError, MappedModel, Pools
 from bench.measure import Case, LimitCases, Limits, interleave
 from bench.models import mapped_random, random_arrays, speech_features
 from bench.peers import Peer
@@ -35,6 +35,7 @@ class Setting:
     threads: int
     channels: int
     steps: int      # a call
+    bits: int = 8   # 4: of the network in which some layers' weights have 4 bits
 
 
 class StepCall:
@@ -103,12 +104,12 @@ class Figure:
         return max(self.of_macs or 0.0, self.of_bytes)
 
 
-def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> list[Figure]:
+def figures(models: Mapping[int, MappedModel], cases: dict[Setting, Case], limits: Limits) -> list[Figure]:
     """Steps' times as figures."""
-    recurrent = int(np.prod(model.shapes["lstm_h"]))
-    all_bytes = sum(int(np.prod(shape)) for shape in model.shapes.values())
     out = []
     for s, case in cases.items():
+        model = models[s.bits]
+        recurrent, all_bytes = model.sizes["lstm_h"], sum(model.sizes.values())
         seconds = case.best
         macs = model.n_weights * s.channels / seconds
         read = (recurrent + (all_bytes - recurrent) / s.steps) / seconds
@@ -120,14 +121,19 @@ def figures(model: MappedModel, cases: dict[Setting, Case], limits: Limits) -> l
 
 def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], channels: Sequence[int],
             steps: Sequence[int], seconds: float, others: Mapping[Peer, Sequence[Case]] | None = None,
-            ) -> tuple[list[Figure], Limits, int]:
-    """Everything in one run, interleaved, the limits and `others` too; figures, limits, rounds."""
+            four: MappedModel | None = None) -> tuple[list[Figure], Limits, int]:
+    """Everything in one run, interleaved, the limits and `others` too; figures, limits, rounds.
+
+    `four` is the same network with weights of 4 bits in some layers.
+    """
+    models = {8: model, **({4: four} if four else {})}
     core, g = model.core, model.geometry
     config = MfccConfig(g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel, g.mel_lower_hz, g.mel_upper_hz)
     features = speech_features(32 * max(channels) + max(steps) + 2 * g.n_context + 1, config)
     pools = Pools(core)
-    settings = [Setting(isa, n, c, s) for isa in isas for n in threads for c in channels for s in steps]
-    cases = {s: Case((s,), StepCall(model, pools, s, features), s.steps) for s in settings}
+    settings = [Setting(isa, n, c, s, bits) for bits in models for isa in isas for n in threads for c in channels
+                for s in steps]
+    cases = {s: Case((s,), StepCall(models[s.bits], pools, s, features), s.steps) for s in settings}
     limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
     try:
         theirs = [case for forms in (others or {}).values() for case in forms]
@@ -135,7 +141,7 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     finally:
         pools.stop()
     measured = limits.result()
-    return figures(model, cases, measured), measured, rounds
+    return figures(models, cases, measured), measured, rounds
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -155,6 +161,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                  "which is there to define the bits")
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 16], help="a call, 1 to 16 (1 16)")
+    parser.add_argument("--bits4", type=lambda names: names.split(","), default=[], metavar="LAYER[,LAYER]",
+                        help="measure the random network with weights of 4 bits in these layers beside it; all: in all")
     parser.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="other runtimes; all that are installed")
     parser.add_argument("--no-peers", action="store_true", help="this engine alone")
     plot.add_argument(parser)
@@ -177,14 +185,22 @@ def run(arguments: argparse.Namespace) -> int:
     from bench import compare  # which needs what stands here
 
     model, line = model_of(arguments)
+    four = None
+    if arguments.bits4:
+        if arguments.nna:
+            raise CoreError("--bits4 is for the random network; --nna names one that is mapped already")
+        names4 = LAYERS if arguments.bits4 == ["all"] else arguments.bits4
+        four, _ = mapped_random(model.core, arguments.width, arguments.cache, names4)
+        line += f"; beside it weights of 4 bits in {', '.join(names4)}"
     available = model.core.instruction_sets()
     isas = arguments.isa or [isa for isa in available if isa != "ref"] or available
     threads = sorted(set(arguments.threads))
     names, left_out = _peers(arguments)
     others = peers.cases(peer_arrays(model), names, threads, arguments.channels, arguments.steps)
     found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds,
-                                    others)
-    compared = compare.compare(found, others)
+                                    others, four)
+    plain = [f for f in found if f.setting.bits == 8]
+    compared = compare.compare(plain, others)
     published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
     values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
               "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found], "left_out": left_out,
@@ -196,7 +212,7 @@ def run(arguments: argparse.Namespace) -> int:
          "milliseconds a step of all channels, each engine's fastest form; bars hold for AVX-512 VNNI, 2048 wide",
          compare.table(compared))
     if arguments.plot:
-        plot.network(arguments.plot, found, limits, compared, machine_line(), line)
+        plot.network(arguments.plot, plain, limits, compared, machine_line(), line)
     return 0
 
 
@@ -216,12 +232,13 @@ def peer_arrays(model: MappedModel) -> dict[str, Array]:
 
 def figures_table(found: Sequence[Figure]) -> Table:
     """For people."""
-    table = Table("isa", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s", "of bytes",
-                  "of limit")
+    table = Table("isa", "bits", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s",
+                  "of bytes", "of limit")
     for f in found:
         s = f.setting
-        table.add(s.isa, str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}", f"{f.median_ms:.3f}",
-                  f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes), percent(f.of_limit))
+        table.add(s.isa, str(s.bits), str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}",
+                  f"{f.median_ms:.3f}", f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes),
+                  percent(f.of_limit))
     return table
 
 

@@ -53,32 +53,34 @@ def run(arguments: argparse.Namespace) -> int:
 async def _draw(wanted: dict[str, tuple[str, str, str, str]], folder: Path) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with served() as (server, url), Browser(Path(profile)) as browser:
-            _drive(server)
+            prepare(server)
             await browser.open(url)
             await browser.until("document.querySelector('#lost').hidden")
             for name, (size, theme, view, said) in wanted.items():
                 await browser.resize(*SIZES[size])
-                await _type(browser, f"{theme} mode")
+                await say(browser, f"{theme} mode")
                 if view == "camera":
-                    await _type(browser, "show the rear camera")
+                    await say(browser, "show the rear camera")
                 else:
                     await browser.ask(f"document.querySelector('#views [data-view={view}]').click()")
                 await asyncio.sleep(1.0)  # until the needles stand
-                await _type(browser, said)
+                await say(browser, said)
                 await browser.until(f"document.querySelector('main').dataset.view == '{view}'")
                 await asyncio.sleep(0.2)
                 await browser.picture(folder / f"{name}.png")
             assert not browser.complaints, browser.complaints
 
 
-def _drive(server: Server) -> None:
+def prepare(server: Server) -> None:
+    """Half a minute of the same drive."""
     for text in _BEFORE:
         assert server.assistant.read(text).understood, text
     for _ in range(300):
         server.assistant.tick(0.1)
 
 
-async def _type(browser: Browser, text: str) -> None:
+async def say(browser: Browser, text: str) -> None:
+    """Types a command, until it is answered."""
     if text:
         await browser.ask(f"document.querySelector('#command').value = {text!r}; "
                           "document.querySelector('#typed').requestSubmit()")

@@ -9,14 +9,14 @@
 
 /* A product of weights and activations: W[16 b + r][k] and u[j][k], packed as in README.md. */
 typedef struct {
-    const int8_t *weights;                  /* [n_blocks][n_groups][16][4] */
+    const int8_t *weights;                  /* [n_blocks][lines][16][4], see pn_n_lines */
     const int32_t *row_sum;                 /* [n_blocks * 16], for those that multiply signed by signed */
-    int32_t n_blocks, n_groups;
+    int32_t n_blocks, n_groups, weight_bits;
     const int8_t *next;                     /* the weights that will be read after these, to be fetched meanwhile */
     const uint8_t *u;                       /* u[j] at u + j * u_stride */
     size_t u_stride;
     int32_t n_columns;                      /* 1 to 16 */
-    const uint16_t *used;                   /* of one column: its n_used groups that are not all zero; NULL: take all */
+    const uint16_t *used;                   /* of one column: the n_used lines whose u are not all zero; NULL: all lines */
     int32_t n_used;
 } pn_product;
 

@@ -11,9 +11,19 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, a block of what lies there is fetched
+/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in
+ * the lower halves of the bytes, the second in the upper. */
+TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *line)
+{
+    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * high));
+    if (GROUPS == 1)
+        return w;
+    return _mm256_and_si256(i ? w : _mm256_slli_epi16(w, 4), _mm256_set1_epi8((char)0xf0));
+}
+
+/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are fetched
  * meanwhile. */
-TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
+TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
                const int8_t *next, int32_t *acc)
 {
     const __m256i low_bytes = _mm256_set1_epi16(255);
@@ -21,24 +31,27 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
         sum[j][0] = sum[j][1] = _mm256_setzero_si256();
-    for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4) {
-        __m256i even[2], odd[2];
+    for (int32_t line = 0; line < n_groups / GROUPS; line++, weights += 64, u += 4 * GROUPS) {
         if (next)
-            _mm_prefetch((const char *)next + 64 * (size_t)g, _MM_HINT_T0);
+            _mm_prefetch((const char *)next + 64 * (size_t)line, _MM_HINT_T0);
 #pragma GCC unroll 2
-        for (int i = 0; i < 2; i++) {
-            __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32 * i));
-            even[i] = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8);
-            odd[i] = _mm256_srai_epi16(w, 8);
-        }
-#pragma GCC unroll 4
-        for (int j = 0; j < NC; j++) {
-            __m256i v = _mm256_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
-            __m256i v_even = _mm256_and_si256(v, low_bytes), v_odd = _mm256_srli_epi16(v, 8);
+        for (int k = 0; k < GROUPS; k++) {
+            __m256i even[2], odd[2];
 #pragma GCC unroll 2
             for (int i = 0; i < 2; i++) {
-                sum[j][i] = _mm256_add_epi32(sum[j][i], _mm256_madd_epi16(even[i], v_even));
-                sum[j][i] = _mm256_add_epi32(sum[j][i], _mm256_madd_epi16(odd[i], v_odd));
+                __m256i w = load(GROUPS, k, i, weights);
+                even[i] = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8);
+                odd[i] = _mm256_srai_epi16(w, 8);
+            }
+#pragma GCC unroll 4
+            for (int j = 0; j < NC; j++) {
+                __m256i v = _mm256_set1_epi32(pn_load_group(u + (size_t)j * u_stride + 4 * k));
+                __m256i v_even = _mm256_and_si256(v, low_bytes), v_odd = _mm256_srli_epi16(v, 8);
+#pragma GCC unroll 2
+                for (int i = 0; i < 2; i++) {
+                    sum[j][i] = _mm256_add_epi32(sum[j][i], _mm256_madd_epi16(even[i], v_even));
+                    sum[j][i] = _mm256_add_epi32(sum[j][i], _mm256_madd_epi16(odd[i], v_odd));
+                }
             }
         }
     }
@@ -49,23 +62,32 @@ TILE void tile(const int NC, const int8_t *weights, int32_t n_groups, const uint
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-TARGET static void mac(const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
     const int8_t *weights = p->weights;
-    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, acc += (size_t)p->n_columns * PN_BLOCK)
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, acc += (size_t)p->n_columns * PN_BLOCK)
         for (int32_t i = 0; i < parts; i++) {
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
             const uint8_t *v = p->u + (size_t)j * p->u_stride;
-            const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + (size_t)n_groups * 64 : p->next;
+            const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + block_bytes : p->next;
             int32_t *a = acc + (size_t)j * PN_BLOCK;
             switch (nc) {
-            case 1: tile(1, weights, n_groups, v, p->u_stride, NULL, a); break;
-            case 2: tile(2, weights, n_groups, v, p->u_stride, next, a); break;
-            case 3: tile(3, weights, n_groups, v, p->u_stride, next, a); break;
-            case 4: tile(4, weights, n_groups, v, p->u_stride, next, a); break;
+            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
+            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, next, a); break;
+            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, next, a); break;
+            case 4: tile(GROUPS, 4, weights, n_groups, v, p->u_stride, next, a); break;
             }
         }
+}
+
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->weight_bits == 4)
+        product(2, p, acc);
+    else
+        product(1, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

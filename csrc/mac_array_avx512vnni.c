@@ -10,32 +10,45 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile NP
- * cache lines a group of what comes `next` are fetched. */
-TILE void tile(const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups, const uint8_t *u,
-               size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
+/* Group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the bytes, the second in the
+ * upper. */
+TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
 {
-    const size_t block_bytes = (size_t)n_groups * 64;
+    __m512i w = _mm512_loadu_si512(line);
+    if (GROUPS == 1)
+        return w;
+    return _mm512_and_si512(i ? w : _mm512_slli_epi16(w, 4), _mm512_set1_epi8((char)0xf0));
+}
+
+/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile NP
+ * cache lines a line of what comes `next` are fetched. */
+TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups,
+               const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
+{
+    const size_t block_bytes = (size_t)(n_groups / GROUPS) * PN_LINE;
     __m512i sum[4][8];
 #pragma GCC unroll 4
     for (int b = 0; b < NB; b++)
 #pragma GCC unroll 8
         for (int j = 0; j < NC; j++)
             sum[b][j] = _mm512_setzero_si512();
-    for (int32_t g = 0; g < n_groups; g++, weights += 64, u += 4, next += 64 * NP) {
-        __m512i w[4];
-#pragma GCC unroll 4
-        for (int b = 0; b < NB; b++)
-            w[b] = _mm512_loadu_si512(weights + (size_t)b * block_bytes);
+    for (const uint8_t *end = u + 4 * (size_t)n_groups; u < end; weights += 64, u += 4 * GROUPS, next += 64 * NP) {
 #pragma GCC unroll 2
         for (int i = 0; i < NP; i++)
             _mm_prefetch((const char *)next + 64 * i, _MM_HINT_T0);
-#pragma GCC unroll 8
-        for (int j = 0; j < NC; j++) {
-            __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride));
+#pragma GCC unroll 2
+        for (int i = 0; i < GROUPS; i++) {
+            __m512i w[4];
 #pragma GCC unroll 4
             for (int b = 0; b < NB; b++)
-                sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
+                w[b] = load(GROUPS, i, weights + (size_t)b * block_bytes);
+#pragma GCC unroll 8
+            for (int j = 0; j < NC; j++) {
+                __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride + 4 * i));
+#pragma GCC unroll 4
+                for (int b = 0; b < NB; b++)
+                    sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
+            }
         }
     }
 #pragma GCC unroll 4
@@ -46,71 +59,81 @@ TILE void tile(const int NB, const int NC, const int NP, const int8_t *weights, 
 }
 
 /* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's own
- * prefetching, which software's only hinders. Of SOME groups alone where `used` lists them. */
-TILE void four_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
+ * prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
+TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)p->n_groups * 64;
-    const int32_t n = SOME ? p->n_used : p->n_groups;
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const int32_t n = SOME ? p->n_used : p->n_groups / GROUPS;
     __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
 #pragma GCC unroll 4
-    for (int32_t i = 0; i < n; i++) {
-        size_t g = SOME ? p->used[i] : (size_t)i;
-        __m512i v = _mm512_set1_epi32(pn_load_group(p->u + 4 * g));
+    for (int32_t k = 0; k < n; k++) {
+        size_t line = SOME ? p->used[k] : (size_t)k;
+#pragma GCC unroll 2
+        for (int i = 0; i < GROUPS; i++) {
+            __m512i v = _mm512_set1_epi32(pn_load_group(p->u + 4 * GROUPS * line + 4 * i));
 #pragma GCC unroll 4
-        for (int b = 0; b < 4; b++)
-            sum[b] = _mm512_dpbusd_epi32(sum[b], v, _mm512_loadu_si512(weights + (size_t)b * block_bytes + 64 * g));
+            for (int b = 0; b < 4; b++)
+                sum[b] = _mm512_dpbusd_epi32(sum[b], v, load(GROUPS, i, weights + (size_t)b * block_bytes + 64 * line));
+        }
     }
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
         _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
 }
 
-TARGET static void one_column(const pn_product *p, int32_t *acc)
+TILE void one_column(const int GROUPS, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)p->n_groups * 64;
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     int32_t b = 0;
     for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
         if (p->used)
-            four_blocks(1, p, p->weights + (size_t)b * block_bytes, acc);
+            four_blocks(GROUPS, 1, p, p->weights + (size_t)b * block_bytes, acc);
         else
-            four_blocks(0, p, p->weights + (size_t)b * block_bytes, acc);
+            four_blocks(GROUPS, 0, p, p->weights + (size_t)b * block_bytes, acc);
     for (; b < p->n_blocks; b++, acc += PN_BLOCK)
-        tile(1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
+        tile(GROUPS, 1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
 }
 
-#define COLUMNS(NB, NC)                                                                                    \
+#define COLUMNS(GROUPS, NB, NC)                                                                               \
     case NC:                                                                                               \
         if (whole)                                                                                         \
-            tile(NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                        \
+            tile(GROUPS, NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                  \
         else                                                                                               \
-            tile(NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                         \
+            tile(GROUPS, NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                   \
         break
-#define BLOCKS(NB)                                                                                         \
-    TARGET static void blocks_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, const uint8_t *u, \
-                            size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)           \
+#define BLOCKS(GROUPS, NB)                                                                                   \
+    TARGET static void blocks_##GROUPS##_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, \
+                                            const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc,   \
+                                            size_t acc_block)                                              \
     {                                                                                                      \
         switch (n_columns) {                                                                               \
-            COLUMNS(NB, 1);                                                                                \
-            COLUMNS(NB, 2);                                                                                \
-            COLUMNS(NB, 3);                                                                                \
-            COLUMNS(NB, 4);                                                                                \
-            COLUMNS(NB, 5);                                                                                \
-            COLUMNS(NB, 6);                                                                                \
-            COLUMNS(NB, 7);                                                                                \
-            COLUMNS(NB, 8);                                                                                \
+            COLUMNS(GROUPS, NB, 1);                                                                          \
+            COLUMNS(GROUPS, NB, 2);                                                                          \
+            COLUMNS(GROUPS, NB, 3);                                                                          \
+            COLUMNS(GROUPS, NB, 4);                                                                          \
+            COLUMNS(GROUPS, NB, 5);                                                                          \
+            COLUMNS(GROUPS, NB, 6);                                                                          \
+            COLUMNS(GROUPS, NB, 7);                                                                          \
+            COLUMNS(GROUPS, NB, 8);                                                                          \
         }                                                                                                  \
     }
-BLOCKS(1)
-BLOCKS(2)
+BLOCKS(1, 1)
+BLOCKS(1, 2)
+BLOCKS(2, 1)
+BLOCKS(2, 2)
 
 /* Two blocks at a time, which stay in the nearest caches while all columns pass; in that time the next two arrive. */
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
+    const int four = p->weight_bits == 4;
     if (p->n_columns == 1) {
-        one_column(p, acc);
+        if (four)
+            one_column(2, p, acc);
+        else
+            one_column(1, p, acc);
         return;
     }
-    const size_t block_bytes = (size_t)p->n_groups * 64, acc_block = (size_t)p->n_columns * PN_BLOCK;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits), acc_block = (size_t)p->n_columns * PN_BLOCK;
     const int8_t *weights = p->weights;
     const int32_t parts = p->n_columns > 8 ? 2 : 1; /* even parts: 16 columns go as 8 and 8 */
     for (int32_t b = 0, nb; b < p->n_blocks; b += nb, weights += (size_t)nb * block_bytes, acc += (size_t)nb * acc_block) {
@@ -118,8 +141,9 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
         const int8_t *next = b + nb < p->n_blocks ? weights + (size_t)nb * block_bytes : p->next;
         for (int32_t i = 0; i < parts; i++, next += block_bytes) {
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
-            (nb == 2 ? blocks_2 : blocks_1)(nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride,
-                                            p->u_stride, next, acc + (size_t)j * PN_BLOCK, acc_block);
+            (four ? nb == 2 ? blocks_2_2 : blocks_2_1 : nb == 2 ? blocks_1_2 : blocks_1_1)(
+                nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, next,
+                acc + (size_t)j * PN_BLOCK, acc_block);
         }
     }
 }

@@ -17,6 +17,16 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
+/* 16 weights of the first (i = 0) or second of two groups: a line each, or two GROUPS in one, of 4 bits in the lower and
+ * upper halves of its bytes. */
+TILE int8x16_t load_rows(const int GROUPS, const int i, const int8_t *w)
+{
+    if (GROUPS == 1)
+        return vld1q_s8(w + PN_LINE * i);
+    int8x16_t both = vld1q_s8(w);
+    return i ? vandq_s8(both, vdupq_n_s8((int8_t)0xf0)) : vshlq_n_s8(both, 4);
+}
+
 /* acc[j] += rows 4i to 4i + 3 by one or two groups. Two products of at most 127 * 128 each still fit in int16. */
 TILE void add_rows(int32x4_t acc[2], int8x16_t w0, int8x8_t v0, int8x16_t w1, int8x8_t v1, const int two)
 {
@@ -29,7 +39,7 @@ TILE void add_rows(int32x4_t acc[2], int8x16_t w0, int8x8_t v0, int8x16_t w1, in
     acc[1] = vpadalq_s16(acc[1], high);
 }
 
-TILE void two_groups(const int NC, int32x4_t acc[2][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
+TILE void two_groups(const int GROUPS, const int NC, int32x4_t acc[2][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
 {
     int8x8_t v[2][2];
     for (int j = 0; j < NC; j++) {
@@ -38,7 +48,7 @@ TILE void two_groups(const int NC, int32x4_t acc[2][8], const int8_t *w, const u
     }
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        int8x16_t w0 = vld1q_s8(w + 16 * i), w1 = two ? vld1q_s8(w + 64 + 16 * i) : w0;
+        int8x16_t w0 = load_rows(GROUPS, 0, w + 16 * i), w1 = two ? load_rows(GROUPS, 1, w + 16 * i) : w0;
 #pragma GCC unroll 2
         for (int j = 0; j < NC; j++)
             add_rows(&acc[j][2 * i], w0, v[j][0], w1, v[j][1], two);
@@ -46,7 +56,7 @@ TILE void two_groups(const int NC, int32x4_t acc[2][8], const int8_t *w, const u
 }
 
 /* One block of 16 rows by NC columns. */
-TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
+TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
                size_t u_stride, int32_t *out)
 {
     int32x4_t acc[2][8];
@@ -55,10 +65,10 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             acc[j][i] = vdupq_n_s32(0);
-    for (; n_groups >= 2; n_groups -= 2, w += 128, u += 8)
-        two_groups(NC, acc, w, u, u_stride, 1);
+    for (; n_groups >= 2; n_groups -= 2, w += 2 * PN_LINE / GROUPS, u += 8)
+        two_groups(GROUPS, NC, acc, w, u, u_stride, 1);
     if (n_groups)
-        two_groups(NC, acc, w, u, u_stride, 0);
+        two_groups(GROUPS, NC, acc, w, u, u_stride, 0);
 #pragma GCC unroll 2
     for (int j = 0; j < NC; j++)
 #pragma GCC unroll 4
@@ -68,19 +78,28 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
         }
 }
 
-static void mac(const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
-    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)p->n_groups * 64, row_sum += PN_BLOCK) {
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, row_sum += PN_BLOCK) {
         int32_t j = 0;
         for (; j + 2 <= p->n_columns; j += 2, acc += 2 * PN_BLOCK)
-            tile(2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
+            tile(GROUPS, 2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
         if (j < p->n_columns) {
-            tile(1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
+            tile(GROUPS, 1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
             acc += PN_BLOCK;
         }
     }
+}
+
+static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->weight_bits == 4)
+        product(2, p, acc);
+    else
+        product(1, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

@@ -13,8 +13,18 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
+/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the
+ * bytes, the second in the upper. */
+TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_t *line)
+{
+    int8x16_t w = vld1q_s8(line + 16 * k);
+    if (GROUPS == 1)
+        return w;
+    return i ? vandq_s8(w, vdupq_n_s8((int8_t)0xf0)) : vshlq_n_s8(w, 4);
+}
+
 /* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
-TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
+TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
                size_t u_stride, int32_t *out)
 {
     int32x4_t acc[4][4];
@@ -23,19 +33,21 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             acc[j][i] = vshlq_n_s32(vld1q_s32(row_sum + 4 * i), 7);
-    for (int32_t g = 0; g < n_groups; g++, w += 64, u += 4) {
-        int8x16_t rows[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-            rows[i] = vld1q_s8(w + 16 * i);
-#pragma GCC unroll 4
-        for (int j = 0; j < NC; j++) {
-            int8x8_t v = load_group(u + (size_t)j * u_stride);
+    for (int32_t line = 0; line < n_groups / GROUPS; line++, w += 64, u += 4 * GROUPS)
+#pragma GCC unroll 2
+        for (int half = 0; half < GROUPS; half++) {
+            int8x16_t rows[4];
 #pragma GCC unroll 4
             for (int i = 0; i < 4; i++)
-                acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
+                rows[i] = load_rows(GROUPS, half, i, w);
+#pragma GCC unroll 4
+            for (int j = 0; j < NC; j++) {
+                int8x8_t v = load_group(u + (size_t)j * u_stride + 4 * half);
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+                    acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
+            }
         }
-    }
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
 #pragma GCC unroll 4
@@ -43,23 +55,32 @@ TILE void tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_
             vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
 }
 
-DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
-    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK)
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, row_sum += PN_BLOCK)
         for (int32_t i = 0; i < parts; i++) {
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
             const uint8_t *v = p->u + (size_t)j * p->u_stride;
             switch (nc) {
-            case 1: tile(1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 2: tile(2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 3: tile(3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 4: tile(4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 1: tile(GROUPS, 1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(GROUPS, 2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(GROUPS, 3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 4: tile(GROUPS, 4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
             }
             acc += nc * PN_BLOCK;
         }
+}
+
+DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
+{
+    if (p->weight_bits == 4)
+        product(2, p, acc);
+    else
+        product(1, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

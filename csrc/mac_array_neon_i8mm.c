@@ -14,8 +14,18 @@ TILE uint8x8_t load_pair(const uint8_t *u, const int two)
     return two ? vld1_u8(u) : vreinterpret_u8_u32(vset_lane_u32((uint32_t)pn_load_group(u), vdup_n_u32(0), 0));
 }
 
+/* Four rows of the first (i = 0) or second of two groups: a line each, or two GROUPS in one, of 4 bits in the lower and
+ * upper halves of its bytes. */
+TILE int32x4_t load_rows(const int GROUPS, const int i, const int8_t *w)
+{
+    int8x16_t rows = vld1q_s8(w + (GROUPS == 1 ? PN_LINE * i : 0));
+    if (GROUPS == 2)
+        rows = i ? vandq_s8(rows, vdupq_n_s8((int8_t)0xf0)) : vshlq_n_s8(rows, 4);
+    return vreinterpretq_s32_s8(rows);
+}
+
 /* Two groups (8 weights a row; or one and zeros) of 16 rows, by NP pairs of columns. */
-TILE void two_groups(const int NP, int32x4_t acc[3][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
+TILE void two_groups(const int GROUPS, const int NP, int32x4_t acc[3][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
 {
     uint8x16_t v[3];
 #pragma GCC unroll 3
@@ -23,8 +33,7 @@ TILE void two_groups(const int NP, int32x4_t acc[3][8], const int8_t *w, const u
         v[p] = vcombine_u8(load_pair(u, two), load_pair(u + u_stride, two));
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) { /* four rows: their first four weights, and their next four */
-        int32x4_t a = vreinterpretq_s32_s8(vld1q_s8(w + 16 * i));
-        int32x4_t b = two ? vreinterpretq_s32_s8(vld1q_s8(w + 64 + 16 * i)) : vdupq_n_s32(0);
+        int32x4_t a = load_rows(GROUPS, 0, w + 16 * i), b = two ? load_rows(GROUPS, 1, w + 16 * i) : vdupq_n_s32(0);
         int8x16_t low = vreinterpretq_s8_s32(vzip1q_s32(a, b)), high = vreinterpretq_s8_s32(vzip2q_s32(a, b));
 #pragma GCC unroll 3
         for (int p = 0; p < NP; p++) {
@@ -35,7 +44,7 @@ TILE void two_groups(const int NP, int32x4_t acc[3][8], const int8_t *w, const u
 }
 
 /* One block of 16 rows by NP pairs of columns; a sum holds 2 columns by 2 rows. */
-TILE void tile(const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
+TILE void tile(const int GROUPS, const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
 {
     int32x4_t acc[3][8];
 #pragma GCC unroll 3
@@ -43,10 +52,10 @@ TILE void tile(const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++)
             acc[p][i] = vdupq_n_s32(0);
-    for (; n_groups >= 2; n_groups -= 2, w += 128, u += 8)
-        two_groups(NP, acc, w, u, u_stride, 1);
+    for (; n_groups >= 2; n_groups -= 2, w += 2 * PN_LINE / GROUPS, u += 8)
+        two_groups(GROUPS, NP, acc, w, u, u_stride, 1);
     if (n_groups)
-        two_groups(NP, acc, w, u, u_stride, 0);
+        two_groups(GROUPS, NP, acc, w, u, u_stride, 0);
 #pragma GCC unroll 3
     for (int p = 0; p < NP; p++, out += 2 * PN_BLOCK)
 #pragma GCC unroll 4
@@ -68,19 +77,20 @@ TARGET static void last_column(const pn_product *p, const int8_t *weights, const
     pn_neon_dot_mac(&one, acc);
 }
 
-TARGET static void mac(const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n_groups = p->n_groups, pairs = p->n_columns / 2, parts = pn_divide_up(pairs, 3);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
-    for (int32_t b = 0; b < p->n_blocks; b++, weights += (size_t)n_groups * 64, row_sum += PN_BLOCK) {
+    for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, row_sum += PN_BLOCK) {
         for (int32_t i = 0; i < parts; i++) {
             int32_t first = i * pairs / parts, np = (i + 1) * pairs / parts - first;
             const uint8_t *v = p->u + 2 * (size_t)first * p->u_stride;
             switch (np) {
-            case 1: tile(1, weights, n_groups, v, p->u_stride, acc); break;
-            case 2: tile(2, weights, n_groups, v, p->u_stride, acc); break;
-            case 3: tile(3, weights, n_groups, v, p->u_stride, acc); break;
+            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, acc); break;
             }
             acc += 2 * np * PN_BLOCK;
         }
@@ -89,6 +99,14 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
             acc += PN_BLOCK;
         }
     }
+}
+
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->weight_bits == 4)
+        product(2, p, acc);
+    else
+        product(1, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

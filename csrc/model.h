@@ -7,11 +7,12 @@
 enum { PN_LAYER_1, PN_LAYER_2, PN_LAYER_3, PN_LSTM_X, PN_LSTM_H, PN_LAYER_5, PN_LAYER_6 };
 
 enum { PN_BLOCK = 16, PN_GROUP = 4 };   /* rows and columns that a kernel takes at once, see README.md, packing */
+enum { PN_LINE = PN_BLOCK * PN_GROUP }; /* bytes that it reads at once: a group of a block, or of 4 bits two */
 
 typedef struct {
     pynna_layer_info info;
-    int32_t n_blocks, n_groups;     /* rows in blocks of 16, columns in groups of 4 */
-    const int8_t *weights;          /* [n_blocks][n_groups][16][4] */
+    int32_t n_blocks, n_groups;     /* rows in blocks of 16, columns in groups of 4: an even number where weights have 4 bits */
+    const int8_t *weights;          /* [n_blocks][lines][16][4], see pn_n_lines */
     const int32_t *bias;            /* [n_blocks * 16] */
     const int32_t *row_sum;         /* [n_blocks * 16] */
     const int32_t *multiplier;      /* [n_blocks * 16], NULL for layer_6 */
@@ -31,6 +32,37 @@ struct pynna_model {
 static inline int32_t pn_divide_up(int32_t a, int32_t b)
 {
     return (a + b - 1) / b;
+}
+
+#define PN_GROUPS(weight_bits) ((weight_bits) == 4 ? 2 : 1) /* in a line */
+
+static inline int32_t pn_n_groups(int32_t n_columns, int32_t weight_bits)
+{
+    return PN_GROUPS(weight_bits) * pn_divide_up(n_columns, PN_GROUPS(weight_bits) * PN_GROUP);
+}
+
+/* Lines in a block: as many as groups, or of 4 bits half as many. */
+static inline int32_t pn_n_lines(int32_t n_groups, int32_t weight_bits)
+{
+    return n_groups / PN_GROUPS(weight_bits);
+}
+
+/* Bytes of a block's weights. */
+static inline size_t pn_block_bytes(int32_t n_groups, int32_t weight_bits)
+{
+    return (size_t)pn_n_lines(n_groups, weight_bits) * PN_LINE;
+}
+
+/* Group g of a block's weights, [16][4]: as they stand, or made in `room` of those of 4 bits, which are the upper halves
+ * of bytes: of an even group in the line's lower halves, of an odd one in its upper. */
+static inline const int8_t *pn_group_weights(const int8_t *block, int32_t g, int32_t weight_bits, int8_t room[PN_LINE])
+{
+    if (weight_bits == 8)
+        return block + (size_t)g * PN_LINE;
+    const int8_t *line = block + (size_t)(g / 2) * PN_LINE;
+    for (int i = 0; i < PN_LINE; i++)
+        room[i] = (int8_t)(g % 2 ? line[i] & 0xf0 : (line[i] & 15) << 4);
+    return room;
 }
 
 static inline size_t pn_align64(size_t n)

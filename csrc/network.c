@@ -20,7 +20,7 @@ struct pynna_workspace {
     int16_t *c;             /* [16][c_stride]: cell states */
     int32_t *gates;         /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
     int32_t *tiles;         /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
-    uint16_t *used;         /* [PYNNA_MAX_THREADS][stride / 4]: the groups of activations that are not all zero */
+    uint16_t *used;         /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
     double *logits;         /* [max_columns][layer 6's rows] */
     size_t stride, h_stride, c_stride;
 };
@@ -65,17 +65,17 @@ static int32_t cell_blocks(const pynna_model *m)
 static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_columns, unsigned char *base)
 {
     size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns;
-    size_t cells = (size_t)cell_blocks(m);
+    int32_t cells = cell_blocks(m);
     w->stride = row_stride(widest(m));
     w->h_stride = row_stride(m->geometry.n_cell);
-    w->c_stride = cells * PN_BLOCK;
+    w->c_stride = row_stride(cells * PN_BLOCK * (int32_t)sizeof *w->c) / sizeof *w->c;
 #define TAKE(field, count) (w->field = base ? (void *)(base + at) : NULL, at += pn_align64((count) * sizeof *w->field))
     TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
     TAKE(a, columns * w->stride);
     TAKE(b, columns * w->stride);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
-    TAKE(gates, cells * columns * UNIT * PN_BLOCK);
+    TAKE(gates, (size_t)cells * columns * UNIT * PN_BLOCK);
     TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
     TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
@@ -131,7 +131,7 @@ static void share(int32_t n, int32_t thread, int32_t n_threads, int32_t *begin, 
 
 static const int8_t *weights_of(const pn_layer *l, int32_t unit)
 {
-    return l->weights + (size_t)unit * UNIT * (size_t)l->n_groups * PN_BLOCK * PN_GROUP;
+    return l->weights + (size_t)unit * UNIT * pn_block_bytes(l->n_groups, l->info.weight_bits);
 }
 
 /* Where a thread begins to read a layer. */
@@ -142,7 +142,7 @@ static const int8_t *first_weights(const pn_layer *l, int32_t thread, int32_t n_
     return weights_of(l, begin);
 }
 
-/* What a layer is multiplied by: up to 16 columns, and of a single one the groups that count, see pn_product. */
+/* What a layer is multiplied by: up to 16 columns, and of a single one the lines that count, see pn_product. */
 typedef struct {
     const uint8_t *u;
     size_t stride;
@@ -150,8 +150,8 @@ typedef struct {
     const uint16_t *used;
 } input;
 
-/* Columns of a layer's input. Clipped ReLUs leave many zeros: of a single column, the groups are listed that have another
- * value, if enough have none that leaving them out pays. */
+/* Columns of a layer's input. Clipped ReLUs leave many zeros: of a single column, the lines of weights are listed whose
+ * activations have another value, if enough have none that leaving them out pays. */
 static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, size_t stride, int32_t columns,
                       int32_t thread)
 {
@@ -159,11 +159,13 @@ static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, 
     if (columns > 1 || l->info.input_signed)
         return in;
     uint16_t *used = job->w->used + (size_t)thread * job->w->stride / PN_GROUP;
-    for (int32_t g = 0; g < l->n_groups; g++) {
-        used[in.n_used] = (uint16_t)g;
-        in.n_used += pn_load_group(u + (size_t)g * PN_GROUP) != 0;
+    const int32_t n_lines = pn_n_lines(l->n_groups, l->info.weight_bits), two = l->n_groups > n_lines;
+    for (int32_t i = 0; i < n_lines; i++) {
+        const uint8_t *first = u + (size_t)(i << two) * PN_GROUP;
+        used[in.n_used] = (uint16_t)i;
+        in.n_used += (pn_load_group(first) | (two ? pn_load_group(first + PN_GROUP) : 0)) != 0;
     }
-    in.used = in.n_used * 4 <= l->n_groups * 3 ? used : NULL;
+    in.used = in.n_used * 4 <= n_lines * 3 ? used : NULL;
     return in;
 }
 
@@ -171,8 +173,8 @@ static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, 
 static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, const int8_t *next, int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
-    const pn_product product = {weights_of(l, unit), l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups, next,
-                                in->u, in->stride, in->columns, in->used, in->n_used};
+    const pn_product product = {weights_of(l, unit), l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups,
+                                l->info.weight_bits, next, in->u, in->stride, in->columns, in->used, in->n_used};
     job->w->kernels->mac(&product, acc);
     return n_blocks;
 }
@@ -400,13 +402,20 @@ static int check_channels(const pynna_workspace *w, int32_t n_channels, int32_t 
     return PYNNA_OK;
 }
 
+/* h to h + 128, or back: the sign bit changes. */
+static void flip_signs(uint8_t *restrict to, const void *from, size_t n)
+{
+    const uint8_t *restrict f = from;
+    for (size_t i = 0; i < n; i++)
+        to[i] = f[i] ^ 0x80;
+}
+
 static void load_states(pynna_workspace *w, int32_t n_channels, const pynna_channel *channels)
 {
     size_t n_cell = (size_t)w->model->geometry.n_cell;
     for (int32_t j = 0; j < n_channels; j++) {
         memcpy(w->c + (size_t)j * w->c_stride, channels[j].c_in, n_cell * sizeof *w->c);
-        for (size_t i = 0; i < n_cell; i++)
-            w->h[(size_t)j * w->h_stride + i] = (uint8_t)(channels[j].h_in[i] + 128);
+        flip_signs(w->h + (size_t)j * w->h_stride, channels[j].h_in, n_cell);
     }
 }
 
@@ -415,8 +424,7 @@ static void store_states(const pynna_workspace *w, int32_t n_channels, const pyn
     size_t n_cell = (size_t)w->model->geometry.n_cell;
     for (int32_t j = 0; j < n_channels; j++) {
         memcpy(channels[j].c_out, w->c + (size_t)j * w->c_stride, n_cell * sizeof *w->c);
-        for (size_t i = 0; i < n_cell; i++)
-            channels[j].h_out[i] = (int8_t)(w->h[(size_t)j * w->h_stride + i] - 128);
+        flip_signs((uint8_t *)channels[j].h_out, w->h + (size_t)j * w->h_stride, n_cell);
     }
 }
 

@@ -167,32 +167,36 @@ static int read_layer_infos(const section *s, pynna_model *m)
         memcpy(&l->info, s->data + (size_t)i * LAYER_BYTES, sizeof l->info);
         const pynna_layer_info *f = &l->info;
         int is_signed = i == PN_LAYER_1 || i == PN_LSTM_H || i == PN_LAYER_5;
-        if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH) || f->weight_bits != 8 ||
+        if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH) || (f->weight_bits != 8 && f->weight_bits != 4) ||
             f->layout != 0 || f->input_signed != is_signed || !between(f->shift, 1, 62) ||
             !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale) || f->output_scale < 0.0f)
             return PYNNA_ERR_FILE_VALUE;
         l->n_blocks = pn_divide_up(f->n_rows, PN_BLOCK);
-        l->n_groups = pn_divide_up(f->n_columns, PN_GROUP);
+        l->n_groups = pn_n_groups(f->n_columns, f->weight_bits);
     }
     return check_shapes(m);
 }
 
-/* The weights add up to row_sum, and columns that only fill up a group are zero: what lies behind the activations there
- * is anything. */
-static int check_weights(const pn_layer *l, size_t n_bytes)
+/* The weights add up to row_sum, none is -128 (some kernels' sums could overflow), and columns that only fill up a group
+ * are zero: what lies behind the activations there is anything. */
+static int check_weights(const pn_layer *l)
 {
-    const int8_t *w = l->weights;
-    if (memchr(w, 0x80, n_bytes) != NULL) /* -128 is no weight: some kernels' sums could overflow */
-        return PYNNA_ERR_FILE_VALUE;
-    for (int32_t b = 0; b < l->n_blocks; b++) {
-        int32_t sum[PN_BLOCK] = {0}, padding = 0;
-        for (int32_t g = 0; g < l->n_groups; g++, w += PN_BLOCK * PN_GROUP)
+    const int32_t bits = l->info.weight_bits;
+    const int8_t *block = l->weights;
+    for (int32_t b = 0; b < l->n_blocks; b++, block += pn_block_bytes(l->n_groups, bits)) {
+        int32_t sum[PN_BLOCK] = {0}, wrong = 0;
+        int8_t room[PN_LINE];
+        for (int32_t g = 0; g < l->n_groups; g++) {
+            const int8_t *w = pn_group_weights(block, g, bits, room);
             for (int32_t r = 0; r < PN_BLOCK; r++)
                 sum[r] += w[4 * r] + w[4 * r + 1] + w[4 * r + 2] + w[4 * r + 3];
-        for (int32_t r = 0; r < PN_BLOCK; r++)
-            for (int32_t k = l->info.n_columns - (l->n_groups - 1) * PN_GROUP; k < PN_GROUP; k++)
-                padding |= w[(r - PN_BLOCK) * PN_GROUP + k];
-        if (padding || memcmp(sum, l->row_sum + b * PN_BLOCK, sizeof sum) != 0)
+            for (int i = 0; i < PN_LINE; i++)
+                wrong |= w[i] == -128;
+        }
+        for (int32_t k = l->info.n_columns; k < l->n_groups * PN_GROUP; k++)
+            for (int32_t r = 0; r < PN_BLOCK; r++)
+                wrong |= pn_group_weights(block, k / PN_GROUP, bits, room)[r * PN_GROUP + k % PN_GROUP];
+        if (wrong || memcmp(sum, l->row_sum + b * PN_BLOCK, sizeof sum) != 0)
             return PYNNA_ERR_FILE_VALUE;
     }
     return PYNNA_OK;
@@ -225,7 +229,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         const section *s = sections + N_PLAIN_SECTIONS + SECTIONS_A_LAYER * i;
         pn_layer *l = &m->layers[i];
         uint64_t rows = (uint64_t)l->n_blocks * PN_BLOCK;
-        if (s[0].size != rows * (uint64_t)l->n_groups * PN_GROUP || s[1].size != rows * 4 || s[2].size != rows * 4 ||
+        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits) || s[1].size != rows * 4 || s[2].size != rows * 4 ||
             s[3].size != rows * 4)
             return PYNNA_ERR_FILE_LAYOUT;
         l->weights = (const int8_t *)s[0].data;
@@ -233,7 +237,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         l->row_sum = (const int32_t *)(const void *)s[2].data;
         l->multiplier = i == PN_LAYER_6 ? NULL : (const int32_t *)(const void *)s[3].data;
         l->logit_scale = i == PN_LAYER_6 ? (const float *)(const void *)s[3].data : NULL;
-        int status = check_weights(l, (size_t)s[0].size);
+        int status = check_weights(l);
         if (!status)
             status = check_row_values(l);
         if (status)

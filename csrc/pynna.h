@@ -220,10 +220,10 @@ int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
                const pynna_channel *channels);
 
 /* One kernel by itself, for benchmarks and tests: acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k], b < n_blocks,
- * j < n_columns <= 16, k < 4 n_groups, with weights packed as in README.md, row_sum [n_blocks * 16] as there, and
- * u[j] at u + j * u_stride. PYNNA_ERR_ISA if the instruction set is not to be had. */
-int pynna_mac(const char *isa, const int8_t *weights, const int32_t *row_sum, int32_t n_blocks, int32_t n_groups,
-              const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
+ * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in README.md (of 4: n_groups is even),
+ * row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride. PYNNA_ERR_ISA if the instruction set is not to be had. */
+int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
+              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
 
 /* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------- */
 

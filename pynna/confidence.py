@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log")
-BIAS = 4.325
-WEIGHTS = (-0.365, -0.302, 2.728, 0.371)
-DEFAULT_THRESHOLD = 0.5
+BIAS = 4.340
+WEIGHTS = (-0.420, -0.243, 2.654, 0.271)
+DEFAULT_THRESHOLD = 0.4
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7

@@ -26,7 +26,7 @@ MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
 """The model that ships with the package."""
 
-_THREADS_PAY_FROM = 8_000_000  # weights: below it, a step is over before a second thread has woken up
+_MACS_A_THREAD = 8_000_000      # of one channel's step: with less, waking and meeting cost more than is saved
 
 Features = npt.NDArray[np.float32]
 CellState = npt.NDArray[np.int16]
@@ -41,8 +41,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     path : path, optional
         The model that ships with the package unless given.
     threads : int, optional
-        Threads that share a step, 1 to 64. Unless given: 1 for a small network, the available cores (at most 4) for
-        one that has the work for it.
+        Threads that share a step, 1 to 64. Unless given: as many as have 8 million multiply-accumulates each in a step
+        of one channel, but at most the available cores and 4; so 1 for the model that ships with the package.
     isa : str, optional
         The instruction set to use, one of ``build_info()["isa_available"]``; the fastest, or what the environment's
         ``PYNNA_ISA`` names, unless given.
@@ -119,10 +119,8 @@ class Model:
         return provenance
 
     def _default_threads(self) -> int:
-        if self.n_weights < _THREADS_PAY_FROM:
-            return 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return min(cores, 4)
+        return max(1, min(cores, 4, self.n_weights // _MACS_A_THREAD))
 
     @contextmanager
     def _runner(self, threads: int | None = None) -> Iterator[_core.Runner]:

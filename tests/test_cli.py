@@ -348,8 +348,9 @@ def test_a_mapped_model_has_the_card_it_was_given_and_transcribes(source: Path) 
 
 
 def test_the_report_as_json_is_one_object(source: Path) -> None:
-    done = run("map", source, "-o", source.with_suffix(".nna"), "--json")
-    assert {layer["name"] for layer in json.loads(done.stdout)["layers"]} >= {"layer_1", "layer_5"}
+    done = run("map", source, "-o", source.with_suffix(".nna"), "--bits4", "layer_1,lstm_x", "--json")
+    bits = {layer["name"]: layer["weight_bits"] for layer in json.loads(done.stdout)["layers"]}
+    assert (bits["layer_1"], bits["layer_5"], bits["gates"]) == ([4], [8], [4, 8])
 
 
 def test_an_alphabet_of_the_wrong_size_is_one_line_and_writes_nothing(source: Path) -> None:

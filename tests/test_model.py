@@ -149,6 +149,16 @@ def test_states_of_another_shape_or_type_are_refused_with_the_right_ones_told(mo
 # ---- threads -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("million_weights", "cores", "threads"), [
+    (0.1, 8, 1), (7, 8, 1), (15, 8, 1), (17, 8, 2), (47, 8, 4), (47, 2, 2), (47, 1, 1)])
+def test_a_thread_is_there_by_default_only_if_it_has_work(million_weights: float, cores: int, threads: int,
+                                                          model: pynna.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynna.Model, "n_weights", property(lambda _: round(million_weights * 1e6)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert pynna.load(model.path).threads == threads
+    assert pynna.load(model.path, threads=3).threads == 3
+
+
 def test_every_number_of_threads_and_instruction_set_gives_the_same_bits(model: pynna.Model) -> None:
     given = inputs(5)
     want = bits(model.step(*given))

@@ -103,10 +103,12 @@ typedef struct {
     int32_t cell_fraction_bits;
     int32_t extreme;                            /* all weights -127 or 127 */
     uint32_t seed;
+    int32_t coarse, four_bits;                  /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
 } plan;
 
 typedef struct {
-    int32_t n_rows, n_columns, is_signed, rows16, columns4;
+    int32_t n_rows, n_columns, is_signed, rows16;
+    int32_t bits, lines, columns_padded;        /* lines of 64 bytes in a block of 16 rows */
 } shape;
 
 static inline int32_t up(int32_t n, int32_t multiple)
@@ -120,10 +122,20 @@ static inline shape layer_shape(const plan *p, int layer)
     const int32_t rows[PYNNA_N_LAYERS] = {p->width_1, p->width_2, p->width_3, gates, gates, p->width_5, p->n_labels};
     const int32_t columns[PYNNA_N_LAYERS] = {window,    p->width_1, p->width_2, p->width_3,
                                              p->n_cell, p->n_cell,  p->width_5};
-    shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0};
+    shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0};
     s.rows16 = up(s.n_rows, 16);
-    s.columns4 = up(s.n_columns, 4) / 4;
+    s.bits = p->four_bits >> layer & 1 ? 4 : 8;
+    s.columns_padded = up(s.n_columns, 32 / s.bits);
+    s.lines = s.columns_padded * s.bits / 32;
     return s;
+}
+
+/* Puts a weight into its place among zeros: of 4 bits, into half of a byte. */
+static inline void put_weight(const shape *s, unsigned char *weights, int32_t r, int32_t k, int32_t w)
+{
+    const int32_t line = r / 16 * s->lines + k * s->bits / 32;
+    unsigned char *at = weights + (line * 16 + r % 16) * 4 + k % 4;
+    *at |= (unsigned char)(s->bits == 8 ? w : k / 4 % 2 ? w & 0xf0 : (w & 0xf0) >> 4);
 }
 
 /* Whether the file's row stands for something: the LSTM's rows are blocks of 16 cells with their four gates. */
@@ -155,8 +167,10 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
             continue;
         for (int32_t k = 0; k < s.n_columns; k++) {
             const int32_t v = (int32_t)(next_random(random) % 139 + next_random(random) % 117) - 127;
-            const int32_t w = p->extreme ? (v < 0 ? -127 : 127) : v;
-            data[WEIGHTS][((r / 16 * s.columns4 + k / 4) * 16 + r % 16) * 4 + k % 4] = (unsigned char)w;
+            int32_t w = p->extreme ? (v < 0 ? -127 : 127) : v;
+            if (p->coarse >> layer & 1)
+                w = w / 16 * 16;
+            put_weight(&s, data[WEIGHTS], r, k, w);
             sum += w;
         }
         const int64_t bias = typical * ((int32_t)(next_random(random) % 201) - 100) / 250 - middle * sum;
@@ -181,7 +195,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     memcpy(section_data(file, GEOMETRY) + sizeof numbers, reals, sizeof reals);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);
-        const int32_t entry[6] = {s.n_rows, s.n_columns, 8, 0, s.is_signed, i == 6 ? 1 : 34};
+        const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, 0, s.is_signed, i == 6 ? 1 : 34};
         const float scales[2] = {1, 1};
         memcpy(section_data(file, LAYERS) + 64 * i, entry, sizeof entry);
         memcpy(section_data(file, LAYERS) + 64 * i + 24, scales, sizeof scales);
@@ -206,7 +220,7 @@ static inline size_t planned_size(const plan *p, int section)
     if (section < LAYER_DATA)
         return plain[section];
     const shape s = layer_shape(p, (section - LAYER_DATA) / 4);
-    return (size_t)s.rows16 * ((section - LAYER_DATA) % 4 == WEIGHTS ? (size_t)s.columns4 * 4 : 4);
+    return (size_t)s.rows16 * ((section - LAYER_DATA) % 4 == WEIGHTS ? (size_t)s.lines * 4 : 4);
 }
 
 static inline void planned_name(int section, char name[32])

@@ -9,15 +9,17 @@
 
 /* Widths that divide by nothing, that are less than a block, and that are even; all in one file each. */
 static const plan plans[] = {
-    {26, 9, 29, 31, 29, 31, 33, 30, 11, 0, 1},   {26, 9, 29, 64, 128, 64, 96, 64, 12, 0, 2},
-    {26, 9, 29, 100, 100, 100, 100, 100, 9, 1, 3}, {1, 0, 2, 1, 1, 1, 1, 1, 15, 0, 4},
-    {13, 2, 40, 17, 47, 2, 129, 65, 1, 1, 5},    {3, 1, 17, 16, 16, 16, 16, 16, 13, 0, 6},
+    {26, 9, 29, 31, 29, 31, 33, 30, 11, 0, 1, 0, 0},     {26, 9, 29, 64, 128, 64, 96, 64, 12, 0, 2, 0, 0},
+    {26, 9, 29, 100, 100, 100, 100, 100, 9, 1, 3, 0, 0}, {1, 0, 2, 1, 1, 1, 1, 1, 15, 0, 4, 0, 0},
+    {13, 2, 40, 17, 47, 2, 129, 65, 1, 1, 5, 0, 0},      {3, 1, 17, 16, 16, 16, 16, 16, 13, 0, 6, 0, 0},
+    {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 127, 127}, {13, 2, 40, 17, 47, 2, 129, 65, 9, 1, 8, 127, 0x5a},
 };
 enum { N_PLANS = (int)(sizeof plans / sizeof *plans), STEPS = 5 };
 
 static const uint64_t hashes[N_PLANS] = {
     UINT64_C(0x5433e74c6d43a9ee), UINT64_C(0x6f91bc7c1d8bd3be), UINT64_C(0x1b7814ecffcf8811),
     UINT64_C(0x2cb6b3051e823986), UINT64_C(0xcb81b6efe3f6976a), UINT64_C(0xcc581e74615ed0ce),
+    UINT64_C(0x8f31591b9df53e7c), UINT64_C(0x3c98ebeeba74f211),
 };
 
 static int n_rounds = 1;
@@ -99,6 +101,27 @@ static void test_every_instruction_set_channel_and_thread_count_gives_the_same_b
     }
 }
 
+static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
+{
+    for (int layers = 1; layers < 128; layers = 2 * layers + (layers > 32)) {
+        uint64_t hash[2];
+        for (int packed = 0; packed < 2; packed++) {
+            const plan p = {5, 2, 7, 19, 21, 18, 17, 23, 11, layers & 1, 77, 127, packed ? layers : 0};
+            size_t n_bytes;
+            unsigned char *file = make_file(&p, &n_bytes);
+            machine m = open_machine(file, n_bytes, NULL, 16);
+            bundle b = make_bundle(m.model, 1, STEPS, 3);
+            run_alone(file, n_bytes, &b);
+            CHECK(pynna_model_layer(m.model, 6)->weight_bits == (packed && layers & 64 ? 4 : 8));
+            hash[packed] = hash_channel(hash_start, &b, 0);
+            free_bundle(b);
+            close_machine(m);
+            free(file);
+        }
+        CHECK(hash[0] == hash[1]);
+    }
+}
+
 static void test_states_may_move_to_another_slot_in_the_middle_of_an_utterance(void)
 {
     size_t n_bytes;
@@ -125,37 +148,43 @@ static void test_states_may_move_to_another_slot_in_the_middle_of_an_utterance(v
 
 /* ---- kernels ------------------------------------------------------------------------------------------------------ */
 
+/* All weights as large as they get, in blocks that end where they do. */
+static void check_kernel(const char *isa, int32_t n, int32_t bits, uint32_t *random)
+{
+    const int32_t n_blocks = (int32_t)(next_random(random) % 7), n_lines = (int32_t)(next_random(random) % 10);
+    const int32_t n_groups = n_lines * 8 / bits, most = bits == 8 ? 127 : 112;
+    const shape s = {0, 0, 0, 0, bits, n_lines, 4 * n_groups};
+    const size_t stride = 4 * (size_t)n_groups + next_random(random) % 3, n_weights = 64 * (size_t)(n_blocks * n_lines);
+    const size_t n_u = (size_t)(n - 1) * stride + 4 * (size_t)n_groups, n_acc = 16 * (size_t)(n_blocks * n);
+    unsigned char *weights = exact_block(n_weights);
+    uint8_t *u = exact_block(n_u);
+    int32_t *acc = exact_block(n_acc * sizeof *acc);
+    int32_t *row_sum = exact_block(16 * (size_t)n_blocks * sizeof *row_sum);
+    memset(weights, 0, n_weights);
+    memset(u, 255, n_u);
+    for (int32_t r = 0; r < 16 * n_blocks; r++) {
+        row_sum[r] = 0;
+        for (int32_t c = 0; c < 4 * n_groups; c++) {
+            const int32_t w = next_random(random) % 2 ? most : -most;
+            put_weight(&s, weights, r, c, w);
+            row_sum[r] += w;
+        }
+    }
+    CHECK(pynna_mac(isa, (int8_t *)weights, bits, row_sum, n_blocks, n_groups, u, stride, n, acc) == PYNNA_OK);
+    for (size_t i = 0; i < n_acc; i++)
+        CHECK(acc[i] == 255 * row_sum[i / 16 / (size_t)n * 16 + i % 16]);
+    free(weights);
+    free(u);
+    free(acc);
+    free(row_sum);
+}
+
 static void test_kernels_stay_within_blocks_that_end_where_their_arrays_do(void)
 {
     uint32_t random = 11;
     for (int32_t k = 0; k < pynna_isa_count(); k++)
-        for (int32_t n = 1; n <= PYNNA_MAX_CHANNELS && pynna_isa_available(k); n++) {
-            const int32_t n_blocks = (int32_t)(next_random(&random) % 7), n_groups = (int32_t)(next_random(&random) % 10);
-            const size_t stride = 4 * (size_t)n_groups + next_random(&random) % 3, n_weights = 64 * (size_t)(n_blocks * n_groups);
-            const size_t n_u = (size_t)(n - 1) * stride + 4 * (size_t)n_groups, n_acc = 16 * (size_t)(n_blocks * n);
-            int8_t *weights = exact_block(n_weights);
-            uint8_t *u = exact_block(n_u);
-            int32_t *acc = exact_block(n_acc * sizeof *acc);
-            int32_t *row_sum = exact_block(16 * (size_t)n_blocks * sizeof *row_sum);
-            for (size_t i = 0; i < n_weights; i++)
-                weights[i] = (int8_t)(next_random(&random) % 2 ? 127 : -127);
-            memset(row_sum, 0, 16 * (size_t)n_blocks * sizeof *row_sum);
-            for (size_t i = 0; i < n_weights; i++)
-                row_sum[i / 64 / (size_t)n_groups * 16 + i / 4 % 16] += weights[i];
-            memset(u, 255, n_u);
-            CHECK(pynna_mac(pynna_isa_name(k), weights, row_sum, n_blocks, n_groups, u, stride, n, acc) == PYNNA_OK);
-            for (size_t i = 0; i < n_acc; i++) {
-                const size_t block = i / 16 / (size_t)n, r = i % 16;
-                int32_t sum = 0;
-                for (size_t c = 0; c < 4 * (size_t)n_groups; c++)
-                    sum += 255 * weights[((block * (size_t)n_groups + c / 4) * 16 + r) * 4 + c % 4];
-                CHECK(acc[i] == sum);
-            }
-            free(weights);
-            free(u);
-            free(acc);
-            free(row_sum);
-        }
+        for (int32_t n = 2; n < 2 * (PYNNA_MAX_CHANNELS + 1) && pynna_isa_available(k); n++)
+            check_kernel(pynna_isa_name(k), n / 2, n % 2 ? 4 : 8, &random);
 }
 
 typedef struct { int32_t gates[4][16]; int16_t c[16]; uint8_t h[16]; } cells;
@@ -305,15 +334,17 @@ static void test_wrong_arguments_have_a_status_each(void)
     int8_t weights[64] = {0};
     uint8_t u[4] = {0};
     int32_t acc[16], row_sum[16] = {0};
-    CHECK(pynna_mac("z80", weights, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ISA);
-    CHECK(pynna_mac("ref", NULL, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, NULL, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, 1, 1, NULL, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, 1, 1, u, 4, 1, NULL) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, -1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, 1, -1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, 1, 1, u, 4, 0, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, row_sum, 1, 1, u, 4, 17, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("z80", weights, 8, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ISA);
+    CHECK(pynna_mac("ref", NULL, 8, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, NULL, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, NULL, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 1, NULL) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, -1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, -1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 0, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 17, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 5, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 4, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT); /* half a line */
     CHECK(pynna_isa_name(-1) == NULL && pynna_isa_name(pynna_isa_count()) == NULL);
     CHECK(!pynna_isa_available(-1) && !pynna_isa_available(pynna_isa_count()) && pynna_isa_available(0));
     free_bundle(b);
@@ -402,6 +433,7 @@ int main(int argc, char **argv)
     test_kernels_stay_within_blocks_that_end_where_their_arrays_do();
     test_the_reference_gives_the_bits_of_every_other_machine();
     test_every_instruction_set_channel_and_thread_count_gives_the_same_bits(pools);
+    test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8();
     test_states_may_move_to_another_slot_in_the_middle_of_an_utterance();
     test_what_is_not_finite_is_refused_and_nothing_is_written();
     test_gaps_between_windows_may_hold_anything();

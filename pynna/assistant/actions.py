@@ -271,7 +271,7 @@ def _battery_status(scene: Scene) -> Answer:
 
 @_on("RangeStatus")
 def _range_status(scene: Scene) -> Answer:
-    return scene.car.changed(view="battery"), f"{distance(scene.drive.range, scene.car)} to go"
+    return scene.car.changed(view="battery"), f"Enough for {distance(scene.drive.range, scene.car)}"
 
 
 def _charging_time(scene: Scene) -> timedelta:
@@ -448,7 +448,7 @@ def _messages(scene: Scene) -> Answer:
 @_on("MessageSend")
 def _message(scene: Scene) -> Answer:
     contact = scene.slots["contact"]
-    return scene.car.changed(view="phone", told=contact), f"I tell {named(contact)} that you are on the way"
+    return scene.car.changed(view="phone", told=contact), f"I will tell {named(contact)} that you are on the way"
 
 
 # ---- climate ---------------------------------------------------------------------------------
@@ -500,7 +500,7 @@ def _temperature_tell(scene: Scene) -> Answer:
 
 @_on("AirConditioning")
 def _air_conditioning(scene: Scene) -> Answer:
-    return scene.car.changed(view="climate", climate=scene.on), f"Climate {scene.switched}"
+    return scene.car.changed(view="climate", climate=scene.on), f"Air conditioning {scene.switched}"
 
 
 @_on("FanSpeed")
@@ -559,25 +559,27 @@ def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
     return chosen if place in ("front", "rear") or "windows" in text.split() else chosen[:1]
 
 
-def _move_windows(scene: Scene, level: int, done: str) -> Answer:
+def _move_windows(scene: Scene, level: int) -> Answer:
     names = _windows(scene.slots, scene.text)
     car = scene.car.changed(view="body", windows=dict.fromkeys(names, level))
-    which = "all windows" if names == WINDOWS else "the " + " and ".join(names) + " window" + "s" * (len(names) > 1)
-    return car, f"{done} {which}"
+    which = {WINDOWS: "all windows", WINDOWS[:2]: "the front windows", WINDOWS[2:]: "the rear windows"}.get(
+        names, "the " + " and ".join(names) + " window" + "s" * (len(names) > 1))
+    now = car.windows[names[0]]
+    if 0 < now < 100:
+        return car, f"{which.capitalize()} {now} percent open"
+    return car, f"{'Opening' if now else 'Closing'} {which}"
 
 
 @_on("WindowOpen")
 def _window_open(scene: Scene) -> Answer:
     if "change" not in scene.slots:
-        return _move_windows(scene, scene.slots.get("level", 100), "Opening")
-    by = scene.slots["change"]
-    level = scene.car.windows[_windows(scene.slots, scene.text)[0]] + by
-    return _move_windows(scene, level, "Opening" if by > 0 else "Closing")
+        return _move_windows(scene, scene.slots.get("level", 100))
+    return _move_windows(scene, scene.car.windows[_windows(scene.slots, scene.text)[0]] + scene.slots["change"])
 
 
 @_on("WindowClose")
 def _window_close(scene: Scene) -> Answer:
-    return _move_windows(scene, 0, "Closing")
+    return _move_windows(scene, 0)
 
 
 @_on("SunroofOpen")
@@ -664,7 +666,7 @@ def _start(scene: Scene) -> Answer:
 
 @_on("EngineStop")
 def _stop(scene: Scene) -> Answer:
-    return scene.car.changed(engine=False, cruise=None), "Stopping" if scene.drive.moving else "Off"
+    return scene.car.changed(engine=False, cruise=None), "Stopping" if scene.drive.moving else "The motor is off"
 
 
 @_on("LaneAssist")
@@ -738,8 +740,9 @@ def _brightness(scene: Scene) -> Answer:
 @_on("UnitsSet")
 def _units(scene: Scene) -> Answer:
     units = scene.slots["units"]
-    name = "degrees" if units in ("celsius", "fahrenheit") else "units"
-    return scene.car.changed(**{name: units}), f"Using {units}" + (" units" if name == "units" else "")
+    if units in ("celsius", "fahrenheit"):
+        return scene.car.changed(degrees=units), f"Degrees {units.capitalize()}"
+    return scene.car.changed(units=units), f"Distances in {'miles' if units == 'imperial' else 'kilometers'}"
 
 
 @_on("NightMode")
@@ -775,7 +778,7 @@ def _reminder(scene: Scene) -> Answer:
     task = scene.slots["task"]
     if not isinstance(task, str):
         raise ValueError(f"task is {task!r}; words are right")
-    return scene.car.changed(reminder=task[:80]), f"When we arrive I remind you to {task[:80]}"
+    return scene.car.changed(reminder=task[:80]), f"I will remind you to {task[:80]} when we arrive"
 
 
 @_on("Help")

@@ -19,6 +19,8 @@ from pynna.results import GrammarResult
 
 NOT_UNDERSTOOD = "I didn't get that"
 
+_POLITE = re.compile(r"^(hey |ok(ay)? )?(please )?((can|could|would|will) you )?(please )?|,? ?please\W*$")
+
 _REMEMBERED = 100  # changes that can be undone
 _CALL_BACK = 12.0  # seconds
 
@@ -87,8 +89,9 @@ class Assistant:
         return self.act(result.intent, result.slots, result.text)
 
     def read(self, text: str) -> Outcome:
-        """Acts on a typed command: words as they are said, "set the volume to twenty"."""
-        match = self.grammar.parse(" ".join(text.lower().split()))
+        """Acts on a typed command: as it is said or written, "Could you set the volume to 20, please?"."""
+        words = " ".join(text.lower().split())
+        match = self.grammar.parse(words) or self.grammar.parse(_POLITE.sub("", words))
         return Outcome(text, None) if match is None else self.act(match.intent, match.slots, text)
 
     def act(self, intent: str, slots: Mapping[str, Any] | None = None, text: str = "") -> Outcome:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
               calibration: Iterable[Any] | None = None, evaluation: Iterable[Any] | None = None,
               alphabet: Sequence[str] | str | os.PathLike[str] | None = None, name: str | None = None,
               licence: str | None = None, priors: Array | Sequence[float] | Literal["measure"] | None = None,
-              report: bool = True, progress: Progress | None = None) -> Report:
+              bits4: Collection[str] = (), report: bool = True, progress: Progress | None = None) -> Report:
     """Maps a trained network to a static int8 one.
 
     Parameters
@@ -53,6 +53,9 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     priors : float [labels] or "measure", optional
         Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
         source's, or all alike.
+    bits4 : collection of str
+        Layers whose weights get 4 bits instead of 8: "layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5",
+        "layer_6". Half the bytes to read, for machines bound by memory; the report tells what that cost.
     report : bool
         Whether to measure what the mapping costs; without, the report holds times and sizes only.
     progress : callable (stage, share), optional
@@ -65,7 +68,8 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     Raises
     ------
     MappingError
-        The source, the alphabet, the priors or the audio cannot be used; the message says why. Nothing is written.
+        The source, the alphabet, the priors, `bits4` or the audio cannot be used; the message says why. Nothing is
+        written.
     OSError
         A file cannot be read or written.
     """
@@ -81,11 +85,14 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
         sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
     weights = _with_priors(weights, priors, sample)
     with _timed("quantise", seconds, tell):
-        model = quantise(weights, sample, progress=tell)
+        model = quantise(weights, sample, progress=tell, bits4=bits4)
     result = None
     if report:
         with _timed("report", seconds, tell):
-            result = measure(weights, model, judged or _up_to(clips, REPORT_SECONDS * cut, rate), progress=tell)
+            heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
+            result = measure(weights, model, heard, progress=tell)
+            if bits4:
+                result = replace(result, eight_bits=measure(weights, quantise(weights, sample), heard))
     model.provenance = _provenance(weights, sample, result)
     with _timed("write", seconds, tell):
         data = encode_nna(model)

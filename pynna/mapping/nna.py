@@ -34,6 +34,7 @@ MAGIC = b"\x89NNA\r\n\x1a\n"
 VERSION = 1
 LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
+WEIGHT_BITS = (8, 4)
 BLOCK = 16                      # rows that a kernel computes together
 MAX_COLUMNS = 32768
 MAX_BIAS = (1 << 30) - 1
@@ -102,6 +103,7 @@ class Layer:
     Attributes
     ----------
     weights : int8 [rows, columns]
+        Within +-127; of 4 bits multiples of 16 within +-112, whose upper halves are what the file holds.
     bias : int32 [rows]
         The zero point's correction folded in.
     multiplier : int32 [rows] or None
@@ -112,6 +114,8 @@ class Layer:
         1 to 62; 1 for layer_6, which has none.
     input_scale, output_scale : float
         Real units a step; 0 where it means nothing.
+    weight_bits : int
+        8 or 4.
     """
 
     name: str
@@ -199,18 +203,26 @@ def _from_file_rows(name: str, values: Array, n_rows: int) -> tuple[Array, Array
     return gates[:, :n_cell].reshape(n_rows, *values.shape[1:]), gates[:, n_cell:]
 
 
-def pack(weights: Array) -> Array:
-    """int8 [rows16, columns] in the file's row order to int8 [blocks, columns4, 16, 4]."""
+def pack(weights: Array, bits: int = 8) -> Array:
+    """int8 [rows16, columns] in the file's row order to int8 [blocks, lines, 16, 4] (4 bits: two groups a line)."""
     rows16, columns = weights.shape
-    padded = np.zeros((rows16, round_up(columns, 4)), np.int8)
+    padded = np.zeros((rows16, round_up(columns, 32 // bits)), np.int8)
     padded[:, :columns] = weights
-    return np.ascontiguousarray(padded.reshape(rows16 // BLOCK, BLOCK, -1, 4).transpose(0, 2, 1, 3))
+    groups = np.ascontiguousarray(padded.reshape(rows16 // BLOCK, BLOCK, -1, 4).transpose(0, 2, 1, 3))
+    if bits == 8:
+        return groups
+    halves = groups.view(np.uint8) & 0xF0
+    return np.ascontiguousarray(halves[:, ::2] >> 4 | halves[:, 1::2]).view(np.int8)
 
 
-def unpack(packed: Array) -> Array:
-    """The inverse of `pack`, with the padded columns: int8 [blocks, columns4, 16, 4] to int8 [rows16, 4 * columns4]."""
-    blocks, columns4 = packed.shape[:2]
-    return np.ascontiguousarray(packed.transpose(0, 2, 1, 3)).reshape(blocks * BLOCK, columns4 * 4)
+def unpack(packed: Array, bits: int = 8) -> Array:
+    """The inverse of `pack`, with the padded columns: int8 [blocks, lines, 16, 4] to [rows16, lines * 32 / bits]."""
+    blocks, lines = packed.shape[:2]
+    groups = packed
+    if bits == 4:
+        both = packed.view(np.uint8)
+        groups = np.stack([both << 4, both & 0xF0], axis=2).view(np.int8).reshape(blocks, 2 * lines, BLOCK, 4)
+    return np.ascontiguousarray(groups.transpose(0, 2, 1, 3)).reshape(blocks * BLOCK, groups.shape[1] * 4)
 
 
 # ---- writing -------------------------------------------------------------------------------------
@@ -223,7 +235,7 @@ def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
         last, kind, factor = ("logit_scale", "<f4", layer.logit_scale)
     assert factor is not None
     return [
-        (f"{layer.name}.weights", pack(_to_file_rows(layer, layer.weights)).tobytes()),
+        (f"{layer.name}.weights", pack(_to_file_rows(layer, layer.weights), layer.weight_bits).tobytes()),
         (f"{layer.name}.bias", rows(layer.bias, "<i4")),
         (f"{layer.name}.row_sum", rows(layer.row_sum, "<i4")),
         (f"{layer.name}.{last}", rows(factor, kind)),
@@ -392,13 +404,14 @@ def _numbers(sections: dict[str, bytes], name: str, kind: str, count: int) -> Ar
 
 def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], geometry: Geometry) -> Layer:
     n_rows, n_columns, bits, layout, signed, shift, input_scale, output_scale = entry
-    _require(bits == 8 and layout == 0, f"{name}: weights of {bits} bits in layout {layout} are not known here")
+    known = bits in WEIGHT_BITS and layout == 0
+    _require(known, f"{name}: weights of {bits} bits in layout {layout} are not known here")
     _require(signed == int(name in SIGNED_INPUT), f"{name}: input_signed is {signed}")
     _require(1 <= n_columns <= MAX_COLUMNS and 1 <= n_rows <= 4 * MAX_COLUMNS,
              f"{name}: {n_rows} rows of {n_columns} columns are out of range")
-    rows16, columns4 = round_up(n_rows, BLOCK), round_up(n_columns, 4) // 4
-    packed = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * columns4 * 4), np.int8)
-    weights = unpack(packed.reshape(rows16 // BLOCK, columns4, BLOCK, 4))
+    rows16, lines = round_up(n_rows, BLOCK), round_up(n_columns, 32 // bits) * bits // 32
+    packed = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * lines * 4), np.int8)
+    weights = unpack(packed.reshape(rows16 // BLOCK, lines, BLOCK, 4), bits)
     _require(not weights[:, n_columns:].any(), f"{name}: padded columns are not zero")
     bias, row_sum = (_numbers(sections, f"{name}.{part}", "<i4", rows16) for part in ("bias", "row_sum"))
     _require(bool((row_sum == weights.sum(axis=1, dtype=np.int32)).all()), f"{name}: row_sum is not the weights' sum")
@@ -410,7 +423,7 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
         _require(good, f"{name}: {n_rows} rows do not fit {geometry.n_cell} cells")
     parts = [_from_file_rows(name, values, own) for values in (weights[:, :n_columns], bias, factor)]
     _require(not any(padding.any() for _, padding in parts), f"{name}: padded rows are not zero")
-    layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale)
+    layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale, weight_bits=bits)
     if name == "layer_6":
         layer.logit_scale = parts[2][0]
     else:
@@ -467,6 +480,9 @@ def _check_layer(layer: Layer) -> None:
     rows = len(layer.weights)
     good = layer.weights.dtype == np.int8 and _within(layer.weights, -127, 127)
     _require(good, f"{layer.name}: a weight is not within +-127")
+    _require(layer.weight_bits in WEIGHT_BITS, f"{layer.name}: weights of {layer.weight_bits} bits; 8 or 4 is right")
+    good = layer.weight_bits == 8 or not (layer.weights & 15).any()
+    _require(good, f"{layer.name}: a weight of 4 bits is not a multiple of 16")
     good = layer.bias.shape == (rows,) and _within(layer.bias, -MAX_BIAS, MAX_BIAS)
     _require(good, f"{layer.name}: a bias reaches 2^30")
     good = 0 < layer.input_scale < np.inf and 0 <= layer.output_scale < np.inf

@@ -1,7 +1,7 @@
 """A float network and its calibration to the integers of csrc/README.md."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
-from pynna.mapping.nna import MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
+from pynna.mapping.nna import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, Weights
 
 Array = NDArray[Any]
 
 MAX_SUM = 1 << 30               # what no sum may reach after its shift, see csrc/README.md
-CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
-DAMPING = 0.03                  # of the mean square of the inputs, added to each column's
+# By the bits of a weight:
+CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
+DAMPING = {8: 0.03, 4: 0.3}     # of the mean square of the inputs, added to each column's
+ENOUGH_FRAMES = {8: 3, 4: 0.75} # times the columns: from then on the inputs' correlations can be believed
 COLUMN_BLOCK = 64
-ENOUGH_FRAMES = 3               # times the columns: from then on the inputs' correlations can be believed
 GATE_ONE = 4096                 # 1.0 of a gate, Q3.12
 CELL_TOLERANCE = 1.1            # of the error of h: within it, the wider range of the cell is the better choice
 
@@ -61,7 +62,12 @@ def choose_cell_bits(errors: Array, hidden_step: float) -> int:
 
 # ---- rows ----------------------------------------------------------------------------------------
 
-def row_scales(weights: Array, importance: Array) -> Array:
+def _largest_step(bits: int) -> int:
+    """A weight has this many steps at most, to either side."""
+    return (1 << bits - 1) - 1
+
+
+def row_scales(weights: Array, importance: Array, bits: int = 8) -> Array:
     """Real weight of one step for each row: the clipping of least error among a few.
 
     Parameters
@@ -69,6 +75,8 @@ def row_scales(weights: Array, importance: Array) -> Array:
     weights : float [rows, columns]
     importance : float [columns]
         Mean square of each column's input: errors of a weight count as much as its input is large.
+    bits : int
+        8 or 4.
 
     Returns
     -------
@@ -76,18 +84,19 @@ def row_scales(weights: Array, importance: Array) -> Array:
         0 for a row of zeros.
     """
     out = np.zeros(len(weights))
+    most = _largest_step(bits)
     size = max(1, (1 << 18) // weights.shape[1])            # rows at a time, so that they stay in the cache
     for start in range(0, len(weights), size):
         rows = weights[start:start + size].astype(np.float32)
         largest = np.abs(rows).max(axis=1)
         best = np.full(len(rows), np.inf, np.float32)
         chosen = np.zeros(len(rows), np.float32)
-        for clip in CLIP_CANDIDATES:
-            scale = largest * np.float32(clip / 127)
+        for clip in CLIP_CANDIDATES[bits]:
+            scale = largest * np.float32(clip / most)
             inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
             q = rows * inverse[:, None]
             np.rint(q, out=q)
-            np.clip(q, -127, 127, out=q)
+            np.clip(q, -most, most, out=q)
             q *= scale[:, None]
             q -= rows
             np.square(q, out=q)
@@ -105,17 +114,18 @@ def _fit_scales(scales: Array, bias: Array, input_scale: float) -> Array:
     return np.maximum(scales, np.abs(bias) / (input_scale * (MAX_BIAS - (1 << 28))))
 
 
-def quantise_rows(weights: Array, scales: Array) -> Array:
-    """int8 [rows, columns], to the nearest step, within +-127."""
+def quantise_rows(weights: Array, scales: Array, bits: int = 8) -> Array:
+    """int8 [rows, columns], to the nearest step, within +-127, or of 4 bits +-7."""
+    most = _largest_step(bits)
     out = np.empty(weights.shape, np.int8)
     size = max(1, (1 << 18) // weights.shape[1])
     for start in range(0, len(weights), size):
         rows = weights[start:start + size] / scales[start:start + size, None]
-        out[start:start + size] = np.clip(np.rint(rows), -127, 127)
+        out[start:start + size] = np.clip(np.rint(rows), -most, most)
     return out
 
 
-def compensated_rows(weights: Array, scales: Array, inputs: Array) -> Array:
+def compensated_rows(weights: Array, scales: Array, inputs: Array, bits: int = 8) -> Array:
     """int8 [rows, columns], each column rounded so as to make good the errors of those before it.
 
     What a rounded weight adds to a row's product is, as far as inputs are correlated (a frame's neighbours are), taken
@@ -128,11 +138,14 @@ def compensated_rows(weights: Array, scales: Array, inputs: Array) -> Array:
     scales : float [rows]
         Positive.
     inputs : float [m, columns]
-        Calibration; m well above the number of columns.
+        Calibration; see ENOUGH_FRAMES.
+    bits : int
+        8 or 4.
     """
+    most = _largest_step(bits)
     hessian = (inputs.T @ inputs).astype(np.float64) / len(inputs)
     diagonal = np.diag(hessian)
-    hessian += np.eye(len(hessian)) * (DAMPING * diagonal.mean() + 1e-30)
+    hessian += np.eye(len(hessian)) * (DAMPING[bits] * diagonal.mean() + 1e-30)
     order = np.argsort(-diagonal, kind="stable")
     # Row i of the factor tells what an error in column i is worth in the columns behind it.
     factor = np.linalg.cholesky(np.linalg.inv(hessian[np.ix_(order, order)])).T.astype(np.float32)
@@ -142,7 +155,7 @@ def compensated_rows(weights: Array, scales: Array, inputs: Array) -> Array:
         end = min(start + COLUMN_BLOCK, len(order))
         errors = np.empty((len(weights), end - start), np.float32)
         for i in range(start, end):
-            q = np.clip(np.rint(rest[:, i]), -127, 127)
+            q = np.clip(np.rint(rest[:, i]), -most, most)
             out[:, order[i]] = q
             errors[:, i - start] = (rest[:, i] - q) / factor[i, i]
             rest[:, i + 1:end] -= errors[:, i - start, None] * factor[i, i + 1:end]
@@ -213,28 +226,32 @@ class _Rows:
         return np.asarray(real @ x.values.mean(axis=0) - quantised, np.float64)
 
 
-def _rows(real: Array, bias: Array, x: _Input) -> _Rows:
-    scale = _fit_scales(row_scales(real, x.importance), bias, x.step)
-    if len(x.rounded) >= ENOUGH_FRAMES * real.shape[1]:
-        return _Rows(compensated_rows(real, scale, x.rounded), scale)
-    return _Rows(quantise_rows(real, scale), scale)
+def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
+    unit = 1 << 8 - bits        # a step of 4 bits is 16 of 8, see csrc/README.md
+    scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
+    if len(x.rounded) >= ENOUGH_FRAMES[bits] * real.shape[1]:
+        q = compensated_rows(real, scale, x.rounded, bits)
+    else:
+        q = quantise_rows(real, scale, bits)
+    return _Rows(q * np.int8(unit), scale / unit)
 
 
-def _dense(name: str, weights: Weights, x: _Input, output_step: float, column_scale: Array | None = None) -> Layer:
+def _dense(name: str, weights: Weights, x: _Input, output_step: float, bits: Mapping[str, int],
+           column_scale: Array | None = None) -> Layer:
     """A dense layer; `column_scale` is folded into the weights (layer_1's features)."""
     real = weights.arrays[f"{name}/weights"].T
     if column_scale is not None:
         real = real * column_scale.astype(np.float32)
     real = np.ascontiguousarray(real)
     bias = weights.arrays[f"{name}/bias"].astype(np.float64)
-    rows = _rows(real, bias, x)
+    rows = _rows(real, bias, x, bits[name])
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
     if name == "layer_6":
-        return Layer(name, rows.q, steps, 1, x.step, 0.0, logit_scale=_logit_scale(unit))
+        return Layer(name, rows.q, steps, 1, x.step, 0.0, logit_scale=_logit_scale(unit), weight_bits=bits[name])
     # A row beyond its bound clips at a few steps of its sum already: bounded, it does so a little later.
     (m,), shift = multipliers([np.minimum(unit / output_step, largest_factors(real.shape[1], steps))])
-    return Layer(name, rows.q, steps, shift, x.step, output_step, multiplier=m)
+    return Layer(name, rows.q, steps, shift, x.step, output_step, multiplier=m, weight_bits=bits[name])
 
 
 def _logit_scale(unit: Array) -> Array:
@@ -242,7 +259,7 @@ def _logit_scale(unit: Array) -> Array:
     return np.asarray(np.maximum(scale, np.finfo(np.float32).tiny))
 
 
-def _lstm(weights: Weights, x: _Input, h: _Input) -> list[Layer]:
+def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> list[Layer]:
     """lstm_x and lstm_h; the bias, the forget gate's constant and the means' corrections go with lstm_x."""
     n_cell = weights.n_cell
     kernel = weights.arrays[KERNEL].T
@@ -250,7 +267,7 @@ def _lstm(weights: Weights, x: _Input, h: _Input) -> list[Layer]:
     real_x, real_h = np.ascontiguousarray(kernel[:, :n_inputs]), np.ascontiguousarray(kernel[:, n_inputs:])
     bias = weights.arrays[LSTM_BIAS].astype(np.float64)
     bias[2 * n_cell:3 * n_cell] += weights.forget_bias
-    rows_x, rows_h = _rows(real_x, bias, x), _rows(real_h, np.zeros_like(bias), h)
+    rows_x, rows_h = _rows(real_x, bias, x, bits["lstm_x"]), _rows(real_h, np.zeros_like(bias), h, bits["lstm_h"])
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
     unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale
     steps_x = _integer_bias("lstm_x", bias, rows_x.q, unit_x)
@@ -260,8 +277,8 @@ def _lstm(weights: Weights, x: _Input, h: _Input) -> list[Layer]:
     if any((factor >= bound).any() for factor, bound in zip(factors, bounds, strict=True)):
         raise MappingError(f"{KERNEL} or {LSTM_BIAS} is so large that a gate could reach {MAX_SUM // GATE_ONE}")
     (mx, mh), shift = multipliers(factors)
-    return [Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx),
-            Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh)]
+    return [Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx, weight_bits=bits["lstm_x"]),
+            Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh, weight_bits=bits["lstm_h"])]
 
 
 def hidden_multiplier(h_scale: float) -> tuple[int, int]:
@@ -272,8 +289,8 @@ def hidden_multiplier(h_scale: float) -> tuple[int, int]:
 
 
 def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None = None,
-             progress: Progress | None = None) -> NnaModel:
-    """The integer network.
+             progress: Progress | None = None, bits4: Collection[str] = ()) -> NnaModel:
+    """The integer network; weights of the layers in `bits4` have 4 bits, all others 8.
 
     Every row of weights has a scale of its own, clipped where that loses less; with enough calibration, errors of the
     rounding are compensated within the row; what is left of them in a row's mean is taken out by its bias.
@@ -281,21 +298,24 @@ def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None =
     Raises
     ------
     MappingError
-        Weights or biases so large that the arithmetic cannot hold them.
+        Weights or biases so large that the arithmetic cannot hold them; a layer that there is not.
     """
+    if unknown := [name for name in bits4 if name not in LAYER_NAMES]:
+        raise MappingError(f"there is no layer {unknown[0]!r}: {', '.join(LAYER_NAMES)}")
+    bits = {name: 4 if name in bits4 else 8 for name in LAYER_NAMES}
     r = ranges or choose_ranges(weights, calibration)
     n_frames = 2 * weights.n_context + 1
     columns = np.tile(r.feature_step, n_frames)
     scaled = calibration.inputs / columns.astype(np.float32)
     seen = calibration.layers
     makers: list[Callable[[], list[Layer]]] = [
-        lambda: [_dense("layer_1", weights, _signed_input(scaled, 1.0), r.layer_1, columns)],
-        lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2)],
-        lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3)],
+        lambda: [_dense("layer_1", weights, _signed_input(scaled, 1.0), r.layer_1, bits, columns)],
+        lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)],
+        lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)],
         lambda: _lstm(weights, _relu_input(seen["layer_3"], r.layer_3),
-                      _signed_input(calibration.previous_hidden, r.hidden)),
-        lambda: [_dense("layer_5", weights, _signed_input(seen["hidden"], r.hidden), r.layer_5)],
-        lambda: [_dense("layer_6", weights, _relu_input(seen["layer_5"], r.layer_5), 0.0)],
+                      _signed_input(calibration.previous_hidden, r.hidden), bits),
+        lambda: [_dense("layer_5", weights, _signed_input(seen["hidden"], r.hidden), r.layer_5, bits)],
+        lambda: [_dense("layer_6", weights, _relu_input(seen["layer_5"], r.layer_5), 0.0, bits)],
     ]
     layers: list[Layer] = []
     for done, make in enumerate(makers, 1):

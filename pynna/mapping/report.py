@@ -16,6 +16,8 @@ from pynna.reference import IntegerNetwork, Trace, character_errors, greedy, win
 Array = NDArray[Any]
 
 LAYERS = ("features", "layer_1", "layer_2", "layer_3", "gates", "cell", "hidden", "layer_5", "logits", "log_probs")
+MATRICES = {"gates": ("lstm_x", "lstm_h"), "logits": ("layer_6",),
+            **{name: (name,) for name in ("layer_1", "layer_2", "layer_3", "layer_5")}}
 SQNR_RANGE = (-20.0, 100.0)     # dB, of one frame
 
 
@@ -34,12 +36,15 @@ class LayerReport:
         Values that were clamped from above (or below, where negative ones exist).
     values : int
         Values computed; 0 where nothing is clamped.
+    weight_bits : tuple of int
+        Of its matrices: one, two for the gates (of lstm_x and lstm_h), none for what has none.
     """
 
     name: str
     sqnr_db: float
     saturated: int
     values: int
+    weight_bits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Report:
         What each stage took.
     file_bytes : int
     warnings : list of str
+    eight_bits : Report or None
+        The same network with all weights of 8 bits on the same clips, where some have 4.
     """
 
     layers: list[LayerReport] = field(default_factory=list)
@@ -76,6 +83,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     file_bytes: int = 0
     warnings: list[str] = field(default_factory=list)
+    eight_bits: Report | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All of it for JSON."""
@@ -89,24 +97,34 @@ class Report:
             "sqnr_db": {layer.name: round(layer.sqnr_db, 1) for layer in self.layers}}
         if self.cer_float is not None and self.cer_int8 is not None:
             numbers.update(cer_float=round(self.cer_float, 5), cer_int8=round(self.cer_int8, 5))
+        if self.eight_bits:
+            numbers["eight_bits"] = self.eight_bits.summary()
         return numbers
 
     def __str__(self) -> str:
         if not self.n_frames:
             return "not measured"
-        lines = ["layer       SQNR dB   saturated"]
-        for layer in self.layers:
+        eight = self.eight_bits
+        lines = [f"layer       SQNR dB{'  with 8 bits   weights' if eight else ''}   saturated"]
+        for i, layer in enumerate(self.layers):
             share = f"{layer.saturated} of {layer.values}" if layer.values else ""
-            lines.append(f"{layer.name:<10}{layer.sqnr_db:9.1f}   {share}".rstrip())
-        lines += [f"{self.n_clips} clips, {self.n_frames} frames",
-                  f"same label in {self.label_agreement:.2%} of the frames, same greedy text in "
-                  f"{self.text_agreement:.1%} of the clips",
-                  f"character error rate, int8 against float: {self.cer_between:.2%}"]
+            bits = f"{eight.layers[i].sqnr_db:13.1f}{' and '.join(map(str, layer.weight_bits)):>10}" if eight else ""
+            lines.append(f"{layer.name:<10}{layer.sqnr_db:9.1f}{bits}   {share}".rstrip())
+        lines.append(f"{self.n_clips} clips, {self.n_frames} frames")
+        lines += self._texts()
+        if eight:
+            lines += [f"with 8 bits: {line}" for line in eight._texts()]
+        return "\n".join(lines + self.warnings)
+
+    def _texts(self) -> list[str]:
+        lines = [f"same label in {self.label_agreement:.2%} of the frames, same greedy text in "
+                 f"{self.text_agreement:.1%} of the clips",
+                 f"character error rate, integers against float: {self.cer_between:.2%}"]
         if self.cer_float is not None and self.cer_int8 is not None:
             points = (self.cer_int8 - self.cer_float) * 100
             lines.append(f"character error rate against the truth: float {self.cer_float:.2%}, "
-                         f"int8 {self.cer_int8:.2%}, difference {points:+.2f} points")
-        return "\n".join(lines + self.warnings)
+                         f"integers {self.cer_int8:.2%}, difference {points:+.2f} points")
+        return lines
 
 
 class _Noise:
@@ -152,7 +170,12 @@ def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progres
             texts[i] = greedy(p, weights.alphabet), greedy(q, weights.alphabet)
         if progress:
             progress("report", done / len(groups))
-    layers = [LayerReport(name, noise.sqnr_db(name), *integer.saturated.get(name, (0, 0))) for name in LAYERS]
+    bits = {layer.name: layer.weight_bits for layer in model.layers}
+    layers = []
+    for name in LAYERS:
+        clamped, values = integer.saturated.get(name, (0, 0))
+        matrices = tuple(bits[matrix] for matrix in MATRICES.get(name, ()))
+        layers.append(LayerReport(name, noise.sqnr_db(name), clamped, values, matrices))
     true = [(text, clip.text) for text, clip in zip(texts, clips, strict=True) if clip.text is not None]
     truths = [text for _, text in true]
     cer = [character_errors([pair[k] for pair, _ in true], truths) if true else None for k in (0, 1)]

@@ -61,6 +61,12 @@ class Browser:
         await self.resize(*self._size)
         return self
 
+    @property
+    def pid(self) -> int:
+        """The process, and the session of all its children."""
+        assert self._process is not None
+        return self._process.pid
+
     async def __aexit__(self, *_: object) -> None:
         await self._socket.close()
         await self._session.close()

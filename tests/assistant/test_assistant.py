@@ -153,9 +153,9 @@ def test_a_wrong_intent_or_slot_is_named_and_changes_nothing(assistant, intent, 
 
 
 def test_replies_are_in_the_drivers_units(assistant):
-    assert assistant.read("remaining range").reply.endswith("kilometers to go")
+    assert assistant.read("remaining range").reply.endswith("kilometers")
     assistant.read("switch to miles")
-    assert assistant.read("remaining range").reply.endswith("miles to go")
+    assert assistant.read("remaining range").reply.endswith("miles")
     assistant.read("switch to fahrenheit")
     assert assistant.read("set the temperature to seventy degrees").reply == "Cabin 70 degrees"
     assert assistant.car.temperature["driver"] == pytest.approx(21.11, abs=0.01)
@@ -282,7 +282,7 @@ def test_the_nearest_charging_station_is_near(assistant):
 
 
 def test_who_was_sent_a_message_calls_back(assistant):
-    assert assistant.read("text anna").reply == "I tell Anna that you are on the way"
+    assert assistant.read("text anna").reply == "I will tell Anna that you are on the way"
     said = [assistant.tick(1.0) for _ in range(15)]
     assert "Anna is calling" in said
     assert assistant.car.ringing
@@ -320,3 +320,15 @@ def test_the_examples_show_each_intent():
         assert match is not None, sentence
         intents[match.intent] = sentence
     assert set(intents) == set(GRAMMAR.intents)
+
+
+@pytest.mark.parametrize("text", ["please increase the volume", "Could you increase the volume, please?",
+                                  "increase the volume please"])
+def test_typed_commands_may_be_polite(assistant, text):
+    assert assistant.read(text).intent == "VolumeUp"
+
+
+def test_a_window_that_is_partly_open_tells_how_far(assistant):
+    assert assistant.read("open the rear windows").reply == "Opening the rear windows"
+    assert assistant.read("a bit less").reply == "The rear windows 75 percent open"
+    assert assistant.read("close all windows").reply == "Closing all windows"

@@ -46,8 +46,16 @@ def test_network_measures_every_setting_against_the_limits(cache: Path, model: P
     assert all(f["ms"] > 0 and f["gmac_s"] > 0 and f["of_limit"] > 0 for f in found["figures"])
 
 
+def test_weights_of_4_bits_stand_beside_those_of_8(cache: Path) -> None:
+    found = bench(cache, "network", "--width", 32, "--bits4", "lstm_x,lstm_h", "--isa", "ref", "--channels", 1,
+                  "--steps", 1, "--threads", 1, "--no-peers")
+    eight, four = found["figures"]
+    assert (eight["setting"]["bits"], four["setting"]["bits"]) == (8, 4) and len(found["comparisons"]) == 1
+
+
 def test_kernels_cover_the_shapes_of_the_network(cache: Path) -> None:
-    found = bench(cache, "kernels", "--width", 64, "--channels", 1, "--isa", "ref")
+    found = bench(cache, "kernels", "--width", 64, "--channels", 1, "--isa", "ref", "--bits", 8, 4)
+    assert {f["bits"] for f in found["figures"]} == {8, 4}
     assert {(f["shape"]["rows"], f["shape"]["columns"]) for f in found["figures"]} == {
         (64, 496), (64, 64), (256, 64), (32, 64)}
 
@@ -63,6 +71,14 @@ def test_stages_are_timed_by_the_frame(cache: Path, model: Path) -> None:
     found = bench(cache, "stages", ROOT / "pynna/recordings/increase_the_volume.flac", "--nna", model, "--beams", 8)
     assert [stage["name"] for stage in found["stages"]] == ["MFCC", "beam search, 8"]
     assert all(0 < stage["microseconds"] < 20000 for stage in found["stages"])
+
+
+def test_the_whole_pipeline_stands_beside_the_network_and_its_products(cache: Path) -> None:
+    shipped = ROOT / "pynna/models/pynna-en-car.nna"
+    found = bench(cache, "pipeline", "--nna", shipped, "--threads", 1, 2, "--channels", 3)
+    one, two = found["rows"]
+    assert (one["threads"], two["threads"]) == (1, 2) and len(found["texts"]) == 3
+    assert one["pipeline_ms"] > 0 and one["network_ms"] > one["products_ms"] / 2 > 0 and two["products_ms"] is None
 
 
 def test_searches_are_timed_and_their_texts_compared(cache: Path, tmp_path: Path) -> None:

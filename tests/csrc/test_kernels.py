@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pynna.mapping.nna import pack
+
 Array = npt.NDArray[Any]
 WIDTHS = [1, 2, 3, 4, 5, 15, 16, 17, 29, 31, 64, 100, 494]
 
@@ -23,13 +25,14 @@ class Mac:
         names = [ffi.string(lib.pynna_isa_name(i)).decode() for i in range(lib.pynna_isa_count())]
         self.isas = [name for i, name in enumerate(names) if lib.pynna_isa_available(i)]
 
-    def __call__(self, isa: str, weights: Array, u: Array, *, extra_stride: int = 0, misalign: int = 0) -> Array:
+    def __call__(self, isa: str, weights: Array, u: Array, *, extra_stride: int = 0, misalign: int = 0,
+                 bits: int = 8) -> Array:
         """int8 [rows, columns] times uint8 [n, columns], int32 [n, rows]; what stands between the columns is noise."""
         rows, columns = weights.shape
-        blocks, groups, n = -(-rows // 16), -(-columns // 4), len(u)
+        blocks, groups, n = -(-rows // 16), -(-columns // (32 // bits)) * 8 // bits, len(u)
         padded = np.zeros((blocks * 16, groups * 4), np.int8)
         padded[:rows, :columns] = weights
-        packed = np.ascontiguousarray(padded.reshape(blocks, 16, groups, 4).swapaxes(1, 2))
+        packed = pack(padded, bits)
         sums = padded.sum(1, dtype=np.int32)
         stride = groups * 4 + extra_stride
         memory = np.full(n * stride + misalign + 64, 0xA5, np.uint8)
@@ -38,7 +41,7 @@ class Mac:
             memory[misalign + j * stride + columns :][: groups * 4 - columns] = 255  # multiplied by zeros
         acc = np.full((blocks, n, 16), -12345, np.int32)
         status = self.lib.pynna_mac(
-            isa.encode(), self._pointer("int8_t *", packed), self._pointer("int32_t *", sums), blocks, groups,
+            isa.encode(), self._pointer("int8_t *", packed), bits, self._pointer("int32_t *", sums), blocks, groups,
             self._pointer("uint8_t *", memory[misalign:]), stride, n, self._pointer("int32_t *", acc))
         assert status == 0
         return acc.swapaxes(0, 1).reshape(n, blocks * 16)[:, :rows]
@@ -63,6 +66,10 @@ def check(mac: Mac, weights: Array, u: Array, **layout: int) -> None:
     want = product(weights, u)
     for isa in mac.isas:
         np.testing.assert_array_equal(mac(isa, weights, u, **layout), want, err_msg=isa)
+    coarse = (weights / 16).astype(np.int8) * np.int8(16)       # what 4 bits hold
+    want = product(coarse, u)
+    for isa in mac.isas:
+        np.testing.assert_array_equal(mac(isa, coarse, u, bits=4, **layout), want, err_msg=f"{isa}, 4 bits")
 
 
 def test_the_plainest_kernels_are_always_there_and_come_first(mac: Mac) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nna_models import random_model
 
-from pynna.mapping.nna import NnaModel, encode_nna
+from pynna.mapping.nna import LAYER_NAMES, NnaModel, encode_nna
 from pynna.reference import IntegerNetwork
 
 Array = npt.NDArray[Any]
@@ -121,8 +121,9 @@ class Net:
 
 
 @cache
-def small_model(width: int, extreme: bool = False, bits: int = 11, cell: int | None = None) -> NnaModel:
-    return random_model(width, seed=width, extreme=extreme, cell_fraction_bits=bits, cell=cell)
+def small_model(width: int, extreme: bool = False, bits: int = 11, cell: int | None = None,
+                bits4: tuple[str, ...] = ()) -> NnaModel:
+    return random_model(width, seed=width, extreme=extreme, cell_fraction_bits=bits, cell=cell, bits4=bits4)
 
 
 def features(rng: np.random.Generator, n: int, model: NnaModel, steps: int, kind: str = "ordinary") -> Array:
@@ -216,6 +217,17 @@ def test_features_on_rounding_ties_go_to_the_even_step(core: Core) -> None:
     got = check_against_numpy(core, model, x, *states(rng, 2, 31, "fresh"))
     assert got.bits() == outputs_of(core, model, np.rint(x * 2) / 2).bits()
     assert got.bits() != outputs_of(core, model, np.floor(x * 2 + 0.5) / 2).bits()
+
+
+@pytest.mark.parametrize("bits4", [("layer_1", "layer_3", "lstm_h"), LAYER_NAMES])
+def test_weights_of_4_bits_are_as_in_the_numpy_model(core: Core, bits4: tuple[str, ...]) -> None:
+    model, rng = small_model(45, cell=33, bits4=bits4), np.random.default_rng(4)
+    x, (c, h) = features(rng, 3, model, 4), states(rng, 3, 33)
+    check_against_numpy(core, model, x, c, h)
+    net = Net(core, model)
+    want = net.run(x, c, h).bits()
+    for isa in core.isas:
+        assert net.run(x, c, h, isa=isa, threads=2).bits() == want
 
 
 def outputs_of(core: Core, model: NnaModel, x: Array) -> Outputs:

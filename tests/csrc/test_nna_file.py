@@ -93,9 +93,11 @@ def test_a_flipped_bit_anywhere_behind_the_checksum_is_told_as_damage(loader: Lo
     assert loader.load(bytes(data))[0] == 0
 
 
-def test_what_the_python_reader_accepts_the_loader_accepts_and_they_name_the_same_errors(loader: Loader) -> None:
+@pytest.mark.parametrize("bits4", [(), ("layer_2", "lstm_x", "layer_6")])
+def test_what_the_python_reader_accepts_the_loader_accepts_and_they_name_the_same_errors(
+        loader: Loader, bits4: tuple[str, ...]) -> None:
     """The same bytes changed at random places, with a right checksum, through two independent readers."""
-    data, rng = random_file(18, n_coefficients=5, n_context=1), np.random.default_rng(7)
+    data, rng = random_file(18, n_coefficients=5, n_context=1, bits4=bits4), np.random.default_rng(7)
     agreed = accepted = 0
     for _ in range(400):
         changed = bytearray(data)

@@ -78,6 +78,28 @@ def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> N
     assert again.layers == report.layers and again.label_agreement == report.label_agreement
 
 
+def test_4_bits_are_reported_beside_8_and_run_to_the_same_bits(weights: Weights, tmp_path: Path) -> None:
+    clips, bits4 = [clip.pcm for clip in CLIPS], ["layer_2", "lstm_h"]
+    report = map_model(weights, tmp_path / "four.nna", calibration=clips, bits4=bits4)
+    eight = map_model(weights, tmp_path / "eight.nna", calibration=clips)
+    assert report.file_bytes < eight.file_bytes and eight.eight_bits is None
+    assert report.eight_bits is not None and report.eight_bits.layers == eight.layers
+    bits = {layer.name: layer.weight_bits for layer in report.layers}
+    assert (bits["layer_1"], bits["layer_2"], bits["gates"], bits["cell"]) == ((8,), (4,), (8, 4), ())
+    sqnr = [{layer.name: layer.sqnr_db for layer in each.layers} for each in (report, eight)]
+    assert sqnr[0]["layer_1"] == sqnr[1]["layer_1"] and 12 < sqnr[0]["layer_2"] < sqnr[1]["layer_2"] - 3
+    assert "8 and 4" in str(report) and "with 8 bits: same label" in str(report)
+    json.dumps(report.as_dict(), allow_nan=False)
+    core, reference = pynna.load(tmp_path / "four.nna"), IntegerNetwork.open(tmp_path / "four.nna")
+    assert [layer["weight_bits"] for layer in core.info()["layers"]] == [8, 4, 8, 8, 4, 8, 8]
+    c, h = reference.fresh()
+    for x in windows(speechlike(1.0, 30)):
+        _, core_c, core_h = core.step(x[None], c, h)
+        _, c, h = reference.step(x[None], c, h)
+        np.testing.assert_array_equal(core_c, c)
+        np.testing.assert_array_equal(core_h, h)
+
+
 def test_a_graph_file_and_wav_files_are_mapped(weights: Weights, tmp_path: Path) -> None:
     export_graph(weights, tmp_path / "output_graph.pb")
     soundfile.write(tmp_path / "a.wav", CLIPS[0].pcm, 16000)
@@ -148,7 +170,7 @@ def test_priors_are_measured_or_all_alike(tmp_path: Path) -> None:
     ({"calibration": [np.zeros(10, np.int32)]}, "calibration: .*int32"),
     ({"calibration": ["missing.wav"]}, "missing.wav"),
     ({"evaluation": []}, "no evaluation audio"), ({"alphabet": ["a", "b"]}, "alphabet has 2 labels"),
-    ({"priors": [0.5]}, "priors"), ({"priors": "guess"}, "guess"),
+    ({"bits4": ["layer_4"]}, "no layer 'layer_4'"), ({"priors": [0.5]}, "priors"), ({"priors": "guess"}, "guess"),
 ])  # fmt: skip
 def test_bad_options_are_named_and_nothing_is_written(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     arguments = {"calibration": [CLIPS[0].pcm], **options}
@@ -310,12 +332,13 @@ def test_a_range_clips_rare_outliers_and_nothing_else() -> None:
 @given(st.integers(1, 40), st.integers(1, 60), st.floats(1e-6, 1e4), st.integers(0, 2**32 - 1))
 def test_rows_are_rounded_to_within_half_a_step_unless_clipped(rows: int, columns: int, size: float, seed: int) -> None:
     w = (np.random.default_rng(seed).normal(0, 1, (rows, columns)) * size).astype(np.float32)
-    scale = row_scales(w, np.ones(columns))
-    q = quantise_rows(w, np.where(scale > 0, scale, 1))
-    inside = np.abs(w) <= 127 * scale[:, None]
-    error = np.abs(q * scale[:, None] - w)
-    assert (error[inside] <= 0.5001 * np.broadcast_to(scale[:, None], w.shape)[inside]).all()
-    assert (q[~inside] == 127 * np.sign(w[~inside])).all()
+    for bits, most in ((8, 127), (4, 7)):
+        scale = row_scales(w, np.ones(columns), bits)
+        q = quantise_rows(w, np.where(scale > 0, scale, 1), bits)
+        inside = np.abs(w) <= most * scale[:, None]
+        error = np.abs(q * scale[:, None] - w)
+        assert (error[inside] <= 0.5001 * np.broadcast_to(scale[:, None], w.shape)[inside]).all()
+        assert (q[~inside] == most * np.sign(w[~inside])).all()
 
 
 def test_rows_that_matter_little_are_clipped() -> None:

@@ -24,7 +24,7 @@ from pynna.errors import (
     OldFileError,
     ShortFileError,
 )
-from pynna.mapping.nna import NnaModel, decode_nna, encode_nna, pack, read_nna, unpack, write_nna
+from pynna.mapping.nna import LAYER_NAMES, NnaModel, decode_nna, encode_nna, pack, read_nna, unpack, write_nna
 
 SECTIONS = 34
 
@@ -51,7 +51,8 @@ def _equal(a: NnaModel, b: NnaModel) -> None:
     np.testing.assert_array_equal(a.label_priors, b.label_priors)
     np.testing.assert_array_equal(a.feature_gain, b.feature_gain)
     for one, other in zip(a.layers, b.layers, strict=True):
-        assert (one.name, one.shift, one.n_rows) == (other.name, other.shift, other.n_rows)
+        for part in ("name", "shift", "n_rows", "weight_bits"):
+            assert getattr(one, part) == getattr(other, part)
         for part in ("weights", "bias", "row_sum", "multiplier", "logit_scale"):
             np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
 
@@ -63,6 +64,14 @@ def test_what_is_written_is_read_back(width: int, cell: int, tmp_path: Path) -> 
     write_nna(model, tmp_path / "a.nna")
     _equal(read_nna(tmp_path / "a.nna"), model)
     assert [path.name for path in tmp_path.iterdir()] == ["a.nna"]
+
+
+@pytest.mark.parametrize("bits4", [["lstm_h"], ["layer_1", "layer_6"], LAYER_NAMES])
+def test_weights_of_4_bits_are_read_back(bits4: list[str]) -> None:
+    model = random_model(37, cell=19, bits4=bits4)
+    data = encode_nna(model)
+    _equal(decode_nna(data), model)
+    assert len(data) < len(encode_nna(random_model(37, cell=19)))
 
 
 def test_file_begins_as_the_format_says() -> None:
@@ -95,6 +104,21 @@ def test_packing_is_the_formula_of_the_readme(rows: int, columns: int) -> None:
         assert flat[((r // 16 * columns4 + k // 4) * 16 + r % 16) * 4 + k % 4] == weights[r, k]
     assert np.abs(flat.astype(int)).sum() == np.abs(weights.astype(int)).sum()
     np.testing.assert_array_equal(unpack(packed)[:, :columns], weights)
+
+
+@given(st.integers(1, 70), st.integers(1, 30))
+def test_packing_of_4_bits_is_the_formula_of_the_readme(rows: int, columns: int) -> None:
+    rows16, columns8 = -(-rows // 16) * 16, -(-columns // 8)
+    weights = np.zeros((rows16, columns), np.int8)
+    weights[:rows] = np.random.default_rng(rows).integers(-7, 8, (rows, columns)) * 16
+    packed = pack(weights, 4)
+    assert packed.shape == (rows16 // 16, columns8, 16, 4)
+    for r, k in [(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)]:
+        byte = int(packed.view(np.uint8).ravel()[((r // 16 * columns8 + k // 8) * 16 + r % 16) * 4 + k % 4])
+        half = byte >> 4 if k // 4 % 2 else byte & 15
+        assert half == int(weights[r, k]) // 16 % 16
+    np.testing.assert_array_equal(unpack(packed, 4)[:, :columns], weights)
+    assert not unpack(packed, 4)[:, columns:].any()
 
 
 def test_rows_of_the_lstm_have_a_blocks_gates_together() -> None:
@@ -152,7 +176,8 @@ _SMALL = random_file(4, cell=3, n_context=0, alphabet=["a", "b"])
 @pytest.mark.parametrize(("section", "at", "value", "error"), [
     ("geometry", 0, 999, FileValueError), ("geometry", 4, 500, FileValueError), ("geometry", 28, 0, FileValueError),
     ("geometry", 36, 16, FileValueError), ("geometry", 36, 0, FileValueError), ("geometry", 40, -1, FileValueError),
-    ("layers", 0, 2**30, FileValueError), ("layers", 4, 25, FileValueError), ("layers", 8, 4, FileValueError),
+    ("layers", 0, 2**30, FileValueError), ("layers", 4, 25, FileValueError), ("layers", 8, 4, LayoutError),
+    ("layers", 8, 5, FileValueError), ("layers", 8, 0, FileValueError), ("layers", 8, 2**31 - 1, FileValueError),
     ("layers", 16, 0, FileValueError), ("layers", 20, 0, FileValueError), ("layers", 20, 63, FileValueError),
     ("feature_gain", 0, 0, FileValueError), ("feature_gain", 4, 0x7FC00000, FileValueError),
     ("label_priors", 0, 0x40000000, FileValueError), ("layer_2.bias", 0, 2**30, FileValueError),
@@ -201,6 +226,16 @@ def test_a_model_that_breaks_the_format_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match=r"layer_2: a bias reaches 2\^30"):
         write_nna(model, tmp_path / "a.nna")
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_none_of_4_bits_are_not_written() -> None:
+    model = random_model(8, bits4=["layer_2"])
+    model.layers[1].weights[3, 2] = 17
+    with pytest.raises(MappingError, match="layer_2: a weight of 4 bits is not a multiple of 16"):
+        encode_nna(model)
+    model.layers[1].weight_bits = 2
+    with pytest.raises(MappingError, match="layer_2: weights of 2 bits; 8 or 4 is right"):
+        encode_nna(model)
 
 
 def test_a_geometry_of_another_network_is_not_written() -> None:
