@@ -333,7 +333,8 @@ def times_apart(v: Verdict) -> int:
     return sum(a != b for a, b in zip(v.client.frames, v.reference.frames, strict=True)) if v.same else 0
 
 
-def _summary(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[str, Any]:
+def _summary(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict],
+             seconds: float) -> dict[str, Any]:
     made_up = [v for v in verdicts if v.name.startswith("(")]
     summary: dict[str, Any] = {
         "network": f"{weights.n_cell} wide, {weights.n_parameters / 1e6:.2f} M parameters, {weights.source}",
