@@ -65,17 +65,17 @@ static int32_t cell_blocks(const pynna_model *m)
 static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_columns, unsigned char *base)
 {
     size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns;
-    size_t cells = (size_t)cell_blocks(m);
+    int32_t cells = cell_blocks(m);
     w->stride = row_stride(widest(m));
     w->h_stride = row_stride(m->geometry.n_cell);
-    w->c_stride = cells * PN_BLOCK;
+    w->c_stride = row_stride(cells * PN_BLOCK * (int32_t)sizeof *w->c) / sizeof *w->c;
 #define TAKE(field, count) (w->field = base ? (void *)(base + at) : NULL, at += pn_align64((count) * sizeof *w->field))
     TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
     TAKE(a, columns * w->stride);
     TAKE(b, columns * w->stride);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
-    TAKE(gates, cells * columns * UNIT * PN_BLOCK);
+    TAKE(gates, (size_t)cells * columns * UNIT * PN_BLOCK);
     TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
     TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
@@ -402,13 +402,20 @@ static int check_channels(const pynna_workspace *w, int32_t n_channels, int32_t 
     return PYNNA_OK;
 }
 
+/* h to h + 128, or back: the sign bit changes. */
+static void flip_signs(uint8_t *restrict to, const void *from, size_t n)
+{
+    const uint8_t *restrict f = from;
+    for (size_t i = 0; i < n; i++)
+        to[i] = f[i] ^ 0x80;
+}
+
 static void load_states(pynna_workspace *w, int32_t n_channels, const pynna_channel *channels)
 {
     size_t n_cell = (size_t)w->model->geometry.n_cell;
     for (int32_t j = 0; j < n_channels; j++) {
         memcpy(w->c + (size_t)j * w->c_stride, channels[j].c_in, n_cell * sizeof *w->c);
-        for (size_t i = 0; i < n_cell; i++)
-            w->h[(size_t)j * w->h_stride + i] = (uint8_t)(channels[j].h_in[i] + 128);
+        flip_signs(w->h + (size_t)j * w->h_stride, channels[j].h_in, n_cell);
     }
 }
 
@@ -417,8 +424,7 @@ static void store_states(const pynna_workspace *w, int32_t n_channels, const pyn
     size_t n_cell = (size_t)w->model->geometry.n_cell;
     for (int32_t j = 0; j < n_channels; j++) {
         memcpy(channels[j].c_out, w->c + (size_t)j * w->c_stride, n_cell * sizeof *w->c);
-        for (size_t i = 0; i < n_cell; i++)
-            channels[j].h_out[i] = (int8_t)(w->h[(size_t)j * w->h_stride + i] - 128);
+        flip_signs((uint8_t *)channels[j].h_out, w->h + (size_t)j * w->h_stride, n_cell);
     }
 }
 
