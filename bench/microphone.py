@@ -132,7 +132,7 @@ async def _voice(voice: str, url: str, folder: Path) -> tuple[list[dict[str, Any
     told: list[tuple[float, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with (aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as socket,
-                    Browser(Path(profile), recording=path) as browser):
+                    Browser(Path(profile), size=(480, 270), recording=path) as browser):
             await browser.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
             await browser.open(url)
             await browser.until("document.querySelector('#lost').hidden")
