@@ -110,9 +110,12 @@ class ClientStream:
         self._library.DS_SetupStream(client._state, 0, rate, ctypes.byref(self._state))
         self._library.DS_FeedAudioContent(self._state, ctypes.c_void_p(pcm.ctypes.data), len(pcm))
 
-    def decode(self) -> None:
-        """Its search over all frames so far, and nothing else."""
-        self._library.DS_FreeString(self._library.DS_IntermediateDecode(self._state))
+    def decode(self) -> str:
+        """The text of all frames so far: its search, and nothing else."""
+        found = self._library.DS_IntermediateDecode(self._state)
+        text = ctypes.string_at(found).decode()
+        self._library.DS_FreeString(found)
+        return text
 
 
 # ---- one recording -------------------------------------------------------------------------------
@@ -306,14 +309,14 @@ def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verd
     table = Table("clip", "seconds", "reference", "int8", "cost apart", "margin", "times apart", "MFCC error", "client")
     for v in verdicts:
         margin = "-" if v.reference.margin is None else f"{v.reference.margin:.3f}"
-        cost = "-" if arguments.lm else f"{abs(v.client.cost - v.reference.cost):.1e}"  # the client's leaves words out
+        cost = "-" if arguments.lm else f"{abs(v.client.cost - v.reference.cost):.1e}"
         table.add(Path(v.name).name[:40], f"{v.seconds:.2f}", _agreement(v.reference, v.client),
                   _agreement(v.mapped, v.client), cost, margin,
                   f"{times_apart(v)}",
                   f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
     differences = [f"{v.name}\n  client    {v.client.text!r} {v.scores[0]:.3f}\n  reference {v.reference.text!r} "
                    f"{v.scores[1]:.3f}" for v in verdicts if v.scores]
-    summary = _summary(weights, verdicts, seconds)
+    summary = _summary(arguments, weights, verdicts, seconds)
     emit(arguments, {"summary": summary, "clips": [v.as_dict() for v in verdicts]}, table, *differences,
          *(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()))
 
@@ -330,7 +333,8 @@ def times_apart(v: Verdict) -> int:
     return sum(a != b for a, b in zip(v.client.frames, v.reference.frames, strict=True)) if v.same else 0
 
 
-def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[str, Any]:
+def _summary(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict],
+             seconds: float) -> dict[str, Any]:
     made_up = [v for v in verdicts if v.name.startswith("(")]
     summary: dict[str, Any] = {
         "network": f"{weights.n_cell} wide, {weights.n_parameters / 1e6:.2f} M parameters, {weights.source}",
@@ -340,12 +344,13 @@ def _summary(weights: Weights, verdicts: list[Verdict], seconds: float) -> dict[
         "different": [v.name for v in verdicts if not v.same],
         "characters": sum(len(v.client.text) for v in verdicts),
         "times_apart": sum(map(times_apart, verdicts)),
-        "largest_cost_difference": max(abs(v.client.cost - v.reference.cost) for v in verdicts),
         "smallest_margin": min(v.reference.margin for v in verdicts if v.reference.margin is not None),
         "windows_in_order": sum(v.frames_in_order for v in verdicts),
         "largest_mfcc_error": max(v.mfcc_error for v in verdicts),
         "seconds_taken": round(seconds, 1),
     }
+    if arguments.lm is None:  # else the client's costs leave the words out
+        summary["largest_cost_difference"] = max(abs(v.client.cost - v.reference.cost) for v in verdicts)
     scored = [v.scores for v in verdicts if v.scores]
     if scored:
         summary["differing_texts_that_score_above_the_clients"] = sum(ours >= theirs - 1e-3 for theirs, ours in scored)

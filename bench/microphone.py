@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 import pynna
+from bench.soak import spread
 from pynna.train import engines
 from tests.assistant.browser import Browser
 
@@ -35,6 +36,22 @@ COMMANDS = (
     "take me to the airport",
 )
 PAUSE = 2.0  # seconds after each command
+_WATCH = """(() => {
+  let loud = 0;
+  window.waited_ = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...address) {
+      super(...address);
+      this.addEventListener("message", ({ data }) => {
+        if (/^{"type": "done".*"understood": true/.test(data)) waited_.push((performance.now() - loud) / 1000);
+      });
+    }
+    send(data) {
+      if (typeof data !== "string" && new Int16Array(data).some((v) => Math.abs(v) > 400)) loud = performance.now();
+      super.send(data);
+    }
+  };
+})()"""
 LEAD = 2.0  # before the first: echo cancellation and gain control settle
 
 
@@ -52,21 +69,24 @@ def run(arguments: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0"]
     command += ["--model", arguments.model] if arguments.model else []
     rows: list[dict[str, Any]] = []
+    waited: list[float] = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
         measure = functools.partial(_serve, command, arguments.keep or Path(folder))
-        for voice, found in zip(arguments.voices, pool.map(measure, arguments.voices), strict=True):
+        for voice, (found, waits) in zip(arguments.voices, pool.map(measure, arguments.voices), strict=True):
             rows += found
+            waited += waits
             if not arguments.json:
                 _print(voice, found)
     right = sum(row["right"] for row in rows)
     if arguments.json:
-        print(json.dumps({"right": right, "of": len(rows), "commands": rows}, indent=1))
+        print(json.dumps({"right": right, "of": len(rows), "end of speech to action, s": spread(waited),
+                          "commands": rows}, indent=1))
     else:
-        print(f"\n{right} of {len(rows)} rightly done")
+        print(f"\n{right} of {len(rows)} rightly done; end of speech to action, s: {spread(waited)}")
     return int(right < 0.95 * len(rows))
 
 
-def _serve(command: list[str], folder: Path, voice: str) -> list[dict[str, Any]]:
+def _serve(command: list[str], folder: Path, voice: str) -> tuple[list[dict[str, Any]], list[float]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
@@ -106,13 +126,14 @@ def recording(voice: str, path: Path) -> list[tuple[float, float]]:
     return times
 
 
-async def _voice(voice: str, url: str, folder: Path) -> list[dict[str, Any]]:
+async def _voice(voice: str, url: str, folder: Path) -> tuple[list[dict[str, Any]], list[float]]:
     path = folder / f"{voice.replace(':', '-')}.wav"
     times = recording(voice, path)
     told: list[tuple[float, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with (aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as socket,
-                    Browser(Path(profile), recording=path) as browser):
+                    Browser(Path(profile), size=(480, 270), recording=path) as browser):
+            await browser.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
             await browser.open(url)
             await browser.until("document.querySelector('#lost').hidden")
             await browser.ask("document.querySelector('#microphone').click()")
@@ -125,10 +146,11 @@ async def _voice(voice: str, url: str, folder: Path) -> list[dict[str, Any]]:
             begun = first - times[0][0]
             await asyncio.sleep(max(0.0, begun + length - time.monotonic()))  # the browser may have begun late
             listening.cancel()
+            waited = await browser.ask("waited_")
             assert not browser.complaints, browser.complaints
     return [_judge(voice, text, [message for at, message in told
                                  if message["type"] == "done" and _belongs(at - begun, i, times)])
-            for i, text in enumerate(COMMANDS)]
+            for i, text in enumerate(COMMANDS)], waited
 
 
 async def _note(socket: aiohttp.ClientWebSocketResponse, told: list[tuple[float, dict[str, Any]]]) -> None:

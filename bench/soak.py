@@ -85,7 +85,7 @@ async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) ->
         "late steps": _metric(metrics, "pynna_late_steps_total"), "steps": _metric(metrics, "pynna_steps_total"),
         "utterances": sum(heard.values()), "understood": heard[True],
         "memory before and after, MiB": [round(before, 1), round(after, 1)],
-        "end of speech to action, s": _spread(waited),
+        "end of speech to action, s": spread(waited),
         "last letter to action, share below": _quantiles(metrics, "pynna_latency_seconds"),
         "turn, share below": _quantiles(metrics, "pynna_turn_seconds"),
     }
@@ -124,7 +124,8 @@ async def _drain(socket: aiohttp.ClientWebSocketResponse) -> None:
         pass
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, 95 % and the most."""
     if not values:
         return {"95%": float("inf")}
     return {name: round(float(np.quantile(values, q)), 3) for name, q in (("median", 0.5), ("95%", 0.95), ("most", 1))}

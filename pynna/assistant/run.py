@@ -30,6 +30,7 @@ _FIRST = ("increase_the_volume", "check_battery_levels", "display_navigation")
 _WAITING = 250  # chunks of the local microphone: 5 s
 _ECHO = 0.3  # seconds that a room goes on to sound after a reply
 
+_OPENING = 40  # tenths of a second that a browser is given to open
 _PAUSE = 1.8  # seconds between two commands of a demonstration
 
 
@@ -51,6 +52,10 @@ def demonstration(server: Server, recordings: Iterable[Path]) -> Callable[[], Aw
         raise AudioError("a demonstration needs at least one recording")
 
     async def work() -> None:
+        for _ in range(_OPENING if has_screen() else 0):  # so that nothing is missed
+            if server.visited:
+                break
+            await asyncio.sleep(0.1)
         microphone = server.open_microphone("driver")
         pause = np.zeros(round(rate * _PAUSE), np.int16)
         await _play(server, microphone, pause)

@@ -39,7 +39,7 @@ LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is
 MESSAGES_A_SECOND = 20  # of text, by a client
 QUEUE = 256  # messages that a slow reader may leave waiting
 
-RULES = EndpointRules(silence_after_complete=0.18, silence_after=0.6)
+RULES = EndpointRules(silence_after_complete=0.12, silence_after=0.6)
 """A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
 
 _NEARLY = 0.2  # confidence below which "I didn't get that" is shown, and not said: others may be talking

@@ -91,6 +91,20 @@ def test_searches_are_timed_and_their_texts_compared(cache: Path, tmp_path: Path
     assert ours["pynna, grammar"]["wer"] == ours["pynna, beam 8"]["wer"] == 0
 
 
+def test_made_up_sentence_files_are_compiled_and_searched(cache: Path) -> None:
+    found = bench(cache, "grammars", "--templates", 4, "--values", 20, "--minutes", 0.01, "--rounds", 1)["searches"]
+    assert len(found) == 6
+    for search in found:
+        assert len(search["tenths_seconds_a_frame"]) == 10 and search["seconds_a_frame"] > 0
+        assert "no grammar" in search["search"] or 0 < search["bytes"] < 1e6
+
+
+def test_a_listener_is_watched(cache: Path) -> None:
+    found = bench(cache, "listen", "--hours", 0.004, "--intervals", 2, "--growth", 1000)["intervals"]
+    assert [interval["hours"] for interval in found] == [0.002, 0.004]
+    assert all(interval["seconds_a_step"] > 0 and interval["megabytes"] > 1 for interval in found)
+
+
 def test_every_command_tells_what_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from bench.__main__ import COMMANDS, main

@@ -300,6 +300,7 @@ const scene = (() => {
   }
 })();
 
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 let last = performance.now();
 let rolled = 0;
 let drawn = "";
@@ -309,7 +310,8 @@ function frame(now) {
   if (!car || !scene || !places || document.hidden) return;
   const seconds = Math.min(0.1, (now - last) / 1000);
   last = now;
-  const approach = (name, to, quick) => (shown[name] += (to - shown[name]) * (1 - Math.exp(-seconds * quick)));
+  const part = (quick) => (still.matches ? 1 : 1 - Math.exp(-seconds * quick));
+  const approach = (name, to, quick) => (shown[name] += (to - shown[name]) * part(quick));
   approach("speed", drive.speed, 6);
   approach("power", drive.power, 6);
   approach("zoom", car.zoom, 5);
@@ -317,7 +319,7 @@ function frame(now) {
   shown.x = from.x + (drive.x - from.x) * gone;
   shown.y = from.y + (drive.y - from.y) * gone;
   const turn = ((drive.heading - shown.heading + Math.PI * 3) % (Math.PI * 2)) - Math.PI;
-  shown.heading += turn * (1 - Math.exp(-seconds * 3));
+  shown.heading += turn * part(3);
   put("speed", String(views.speed(shown.speed)));
   if (now - rolled > 50) { // the levels go by
     levels.copyWithin(0, 1);

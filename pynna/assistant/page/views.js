@@ -137,7 +137,11 @@ function above() {
     path.setAttribute("d", d);
     path.setAttribute("class", className);
     if (title) path.append(Object.assign(document.createElementNS(SVG, "title"), { textContent: title }));
-    if (onclick) path.onclick = onclick;
+    if (onclick) {
+      path.onclick = onclick;
+      path.onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); onclick(); } };
+      for (const [name, value] of Object.entries({ role: "button", tabindex: 0, "aria-label": title })) path.setAttribute(name, value);
+    }
     made.append(path);
   };
   const beam = car.lights.headlights || car.lights["high beam"];
@@ -250,15 +254,16 @@ export function know(state, sender) {
   send = sender;
 }
 
+const REACHED = "button, select, input, [tabindex]";
 export function show(into) {
   live = [];
-  const at = [...into.querySelectorAll("button, select, input")].indexOf(document.activeElement); // of the keyboard
+  const at = [...into.querySelectorAll(REACHED)].indexOf(document.activeElement); // of the keyboard
   const scrolled = into.dataset.view === car.view ? [...into.children].map((child) => child.scrollTop) : [];
   into.className = ON_THE_MAP.includes(car.view) ? "map" : "";
   into.dataset.view = car.view;
   into.replaceChildren(...VIEWS[car.view]().filter(Boolean));
   [...into.children].forEach((child, i) => (child.scrollTop = scrolled[i] ?? 0));
-  if (at >= 0) [...into.querySelectorAll("button, select, input")][at]?.focus();
+  if (at >= 0) [...into.querySelectorAll(REACHED)][at]?.focus();
 }
 
 export function refresh() {
