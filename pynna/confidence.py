@@ -2,7 +2,8 @@
 
 A sentence that was not said fits badly somewhere: forcing the network's output into it costs probability against the
 best path without a grammar. The features are that loss in nats, spread over the whole sentence and in its worst word,
-how sure the network is of the letters, and how many there are; a logistic function of them gives the probability.
+how sure the network is of the letters, how many there are, and how many sentences the grammar has: the more there are,
+the likelier one of them fits by chance. A logistic function of these gives the probability.
 The weights are fitted by ``python -m pynna.train calibrate`` on speech of training voices inside and outside of
 grammars.
 """
@@ -15,21 +16,25 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log")
-BIAS = 4.340
-WEIGHTS = (-0.420, -0.243, 2.654, 0.271)
-DEFAULT_THRESHOLD = 0.4
+FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
+            "sentences, log")
+BIAS = 6.550
+WEIGHTS = (-0.349, -0.417, 2.687, 0.988, -0.422)
+DEFAULT_THRESHOLD = 0.35
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
 """Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
+
+MOST = math.log(1e6)
+"""Beyond this a grammar's size counts no more."""
 
 GrammarToken = tuple[int, int, int, float, float]
 """(label, first frame, strongest frame, log-probability there, loss in nats since the label before)"""
 
 
 def features(
-    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int
+    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float
 ) -> npt.NDArray[np.float64]:
     """`FEATURES` of a hypothesis.
 
@@ -42,6 +47,8 @@ def features(
     space : int
         The label between words, -1 for none.
     n_labels : int
+    size : float
+        Natural logarithm of the number of the grammar's sentences; beyond a million it counts no more.
     """
     words: list[list[float]] = [[]]
     sure = []
@@ -57,11 +64,11 @@ def features(
         before = 0.0
         sure.append(log_prob)
     if not sure:
-        return np.array([20.0, 20.0, -20.0, 0.0])
+        return np.array([20.0, 20.0, -20.0, 0.0, 0.0])
     total = sum(map(sum, words)) + before + max(trailing_loss, 0.0)
     # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
     worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
-    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure))])
+    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST)])
 
 
 def probability(x: npt.NDArray[np.float64]) -> float:

@@ -252,7 +252,7 @@ class Decoder:
                 hypotheses = [(score, self._with_free_speech(tokens), whole) for score, tokens, whole in hypotheses]
             return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
                                  self.core.stats["free_score"],
-                                 self.options.grammar.parse, self.options.threshold)
+                                 self.options.grammar, self.options.threshold)
         tails = self.core.tails(self.options.alternatives)
         return Result(self._spelling, committed, self._committed_text, tails)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pynna.confidence import features, probability
 
 if TYPE_CHECKING:
-    from pynna.grammar import Match
+    from pynna.grammar import Grammar
 
 Token: TypeAlias = tuple[int, int, int, float]
 """(label, first frame of its run, frame of its highest probability, natural log of the probability there)"""
@@ -216,10 +216,10 @@ class GrammarResult(Result):
 
     def __init__(self, spelling: Spelling, committed: Sequence[Any], committed_text: str,
                  tails: Sequence[tuple[float, list[Any], bool]], free_score: float,
-                 parse: Callable[[str], Match | None], threshold: float) -> None:
+                 grammar: Grammar, threshold: float) -> None:
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, _ in tails])
         self._complete = [complete for _, _, complete in tails]
-        self._free_score, self._parse, self._threshold = free_score, parse, threshold
+        self._free_score, self._grammar, self._threshold = free_score, grammar, threshold
 
     def _text(self, tail: list[Any]) -> str:
         return " ".join(super()._text(tail).split())
@@ -228,15 +228,16 @@ class GrammarResult(Result):
         score, tail = self._tails[i]
         tokens: list[Any] = self._tokens(tail)
         trailing = self._free_score - score - sum(token[4] for token in tokens)
-        space = self._spelling.labels.index(" ") if " " in self._spelling.labels else -1
-        return features(tokens, trailing, space, len(self._spelling.labels))
+        labels = self._spelling.labels
+        space = labels.index(" ") if " " in labels else -1
+        return features(tokens, trailing, space, len(labels), self._grammar.size(labels))
 
     def _interpret(self, i: int) -> Interpretation:
         score, tail = self._tails[i]
         n_labels = len(self._spelling.labels)
         letters = (self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t))
                    for t in self._tokens(tail))
-        match = self._parse("".join(letters)) if self._complete[i] else None
+        match = self._grammar.parse("".join(letters)) if self._complete[i] else None
         sure = probability(self._features(i))
         if match is None:
             return Interpretation(self._text(tail), sure, score, None, {}, "")
@@ -252,7 +253,7 @@ class GrammarResult(Result):
 
     @property
     def features(self) -> npt.NDArray[np.float64]:
-        """What the confidence is made of: `pynna.confidence.FEATURES`, float64 [4]."""
+        """What the confidence is made of: `pynna.confidence.FEATURES`, float64 [5]."""
         return self._features(0)
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import re
@@ -102,6 +103,7 @@ class Grammar:
         self._wake_word_required, self._filler = wake_word_required, filler
         self._automata: dict[tuple[str, ...], Automaton] = {}
         self._graphs: dict[tuple[str, ...], _core.Graph] = {}
+        self._sizes: dict[tuple[str, ...], float] = {}
 
     # ---- where it comes from --------------------------------------------------------------------------------------
 
@@ -245,6 +247,13 @@ class Grammar:
             a = self.automaton(key)
             self._graphs[key] = _core.Graph(a.first_arc, a.arc_label, a.arc_next, a.is_final, a.start, len(key))
         return self._graphs[key]
+
+    def size(self, labels: Sequence[str]) -> float:
+        """Natural logarithm of the number of its sentences, free speech as one; counted once."""
+        key = tuple(labels)
+        if key not in self._sizes:
+            self._sizes[key] = math.log(max(1, self.automaton(key).n_sentences()))
+        return self._sizes[key]
 
     def _compile(self, labels: tuple[str, ...]) -> Automaton:
         alphabet = {text: i for i, text in enumerate(labels) if text}

@@ -2,11 +2,13 @@
 
 The development set: sentences drawn from the car's file and sentences outside of it by the training voices, their tape
 speed changed so that no voice is one that training knows, clean and in noise; and real recordings of the training part,
-with their phrases as the grammar and against the car's.
+with their phrases as the grammar and against the car's. Sentences outside of the car's file are also put together to
+small grammars, in which the confidence learns what a grammar's size is worth.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
-from pynna.confidence import DEFAULT_THRESHOLD, FEATURES
+from pynna.confidence import FEATURES
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
 from pynna.results import GrammarResult
@@ -102,6 +104,22 @@ def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float |
     return found
 
 
+def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[F64, bool]]:
+    """`results` with grammars of ten, thirty and a hundred of the clips' sentences: of these clips, and of others."""
+    rng, start = random.Random(SEED), 0
+    rows: list[tuple[F64, bool]] = []
+    for size in itertools.cycle((10, 30, 100)):
+        part = clips[start : start + size]
+        if not part:
+            return rows
+        judge = Judge(Grammar.from_sentences({clip.text for clip in part}))
+        strangers = [clip for clip in rng.sample(list(others), min(2 * size, len(others)))
+                     if judge.means(clip.text) is None]
+        rows += results(model, part, judge) + results(model, strangers, judge)
+        start += size
+    return rows
+
+
 def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
     """Weights of a logistic function, the bias first: maximum likelihood, right and wrong counting the same in all."""
     x = np.array([[1.0, *features] for features, _ in rows])
@@ -132,14 +150,15 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     rows = results(model, inside, car) + results(model, outside, car)
     strangers = [clip for clip in real if car.means(clip.text) is None]
     rows += results(model, strangers, car) + (results(model, real, phrases) if phrases else [])
-    weights = fit(rows)
+    small = small_grammars(model, outside, inside + outside + strangers)
+    weights = fit(rows + small)
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
     for name, part in (("car", results(model, inside, car)), ("outside", results(model, outside, car)),
                        ("real outside", results(model, strangers, car)),
-                       ("real", results(model, real, phrases) if phrases else [])):
+                       ("real", results(model, real, phrases) if phrases else []), ("small grammars", small)):
         shares = []
-        for threshold in (0.3, DEFAULT_THRESHOLD, 0.6, 0.7, 0.8, 0.9):
+        for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
             sure = [(1 / (1 + np.exp(-(weights[0] + weights[1:] @ x))) >= threshold, right) for x, right in part]
             n = max(1, len(part))
             shares.append(f"{threshold:g}: {100 * sum(s and r for s, r in sure) / n:.1f} rightly, "

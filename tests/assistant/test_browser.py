@@ -226,7 +226,7 @@ def test_a_finger_can_touch_every_button_of_a_small_board(profile):
 
 def test_the_demonstration_is_understood(profile):
     async def scenario():
-        recordings = run.demo_recordings()[:1]
+        recordings = run.demo_recordings()[:1] * 12  # it ends after the last where no page has come
         async with (served(helpers=[lambda server: run.demonstration(server, recordings)]) as (_, url),
                     Browser(profile) as browser):
             await browser.open(url)
