@@ -20,7 +20,7 @@ FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability
             "sentences, log")
 BIAS = 6.550
 WEIGHTS = (-0.349, -0.417, 2.687, 0.988, -0.422)
-DEFAULT_THRESHOLD = 0.35
+DEFAULT_THRESHOLD = 0.3
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7

@@ -44,7 +44,7 @@ def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
     from .export import export
 
-    export(config, args.checkpoint, args.output)
+    export(config, args.checkpoint, args.output, args.blend, args.share)
 
 
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -124,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")
     p.add_argument("--checkpoint", type=Path, help="default: the last")
     p.add_argument("-o", "--output", type=Path, help="default: WORK/export/weights.npz")
+    p.add_argument("--blend", type=Path, metavar="MODEL", help="a .nna or .npz file to average the weights with")
+    p.add_argument("--share", type=float, default=0.25, help="of MODEL's weights in the average (default: 0.25)")
     p.set_defaults(run=_export)
 
     p = commands.add_parser("merge", help="two networks side by side in one, to start a wider one from")

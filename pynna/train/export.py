@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pynna.mapping import load_weights
+from pynna.mapping.dequantise import dequantise
+
 from .config import Config
 
 
@@ -38,11 +41,36 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
     os.replace(temporary, path)
 
 
-def export(config: Config, checkpoint: Path | None, output: Path | None) -> None:
-    """Export a checkpoint (default: the last)."""
+def blend(path: Path, model: Path, share: float) -> None:
+    """Replace the weights in `path` by their average with a model's, which counts `share`.
+
+    A network and what it was trained on from are near enough for the average to be better than either: Wortsman et al.,
+    "Robust fine-tuning of zero-shot models", 2022.
+
+    Raises
+    ------
+    ValueError
+        A model of another shape.
+    """
+    with np.load(path) as file:
+        ours = dict(file)
+    theirs = dequantise(model) if model.suffix == ".nna" else load_weights(model)
+    for name, value in {**theirs.arrays, "label_priors": theirs.label_priors}.items():
+        if value is None or ours[name].shape != value.shape:
+            raise ValueError(f"{model}: {name} is not {list(ours[name].shape)} as in {path}; its descendant is right")
+        ours[name] = ((1 - share) * ours[name].astype(np.float64) + share * value).astype(np.float32)
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **ours)
+    os.replace(temporary, path)
+
+
+def export(config: Config, checkpoint: Path | None, output: Path | None, model: Path | None, share: float) -> None:
+    """Export a checkpoint (default: the last); with a `model`, its weights' average with that, which counts `share`."""
     import torch
 
     saved = torch.load(checkpoint or config.folder("checkpoints") / "last.pt", weights_only=False)
     path = output or config.folder("export") / "weights.npz"
     write_weights(config, saved, path)
+    if model is not None:
+        blend(path, model, share)
     print(f"{path}: step {saved['step']}, {saved['audio_seconds'] / 3600:.1f} audio hours seen")

@@ -18,7 +18,7 @@ from pynna.train import config as configuration  # noqa: E402
 from pynna.train import lstm_cpu  # noqa: E402
 from pynna.train.augment import Sounds  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
-from pynna.train.export import write_weights  # noqa: E402
+from pynna.train.export import blend, write_weights  # noqa: E402
 from pynna.train.fit import Batches, Data, Options, fit, learning_rate  # noqa: E402
 from pynna.train.model import Network  # noqa: E402
 
@@ -110,7 +110,7 @@ def test_learning_rate_warms_up_holds_and_falls() -> None:
     settings = configuration.load(None, Path("."))["fit"]
     top, floor = settings["learning_rate"], settings["final_rate"]
     assert learning_rate(settings, 0.0, 0) < top / 50
-    assert learning_rate(settings, 0.2, 1000) == pytest.approx(top)
+    assert learning_rate(settings, settings["hold_share"] / 2, 1000) == pytest.approx(top)
     assert learning_rate(settings, 1.0, 1000) == pytest.approx(floor)
 
 
@@ -152,3 +152,22 @@ def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.
 def test_a_device_that_is_not_there_is_named(small: configuration.Config) -> None:
     with pytest.raises(ValueError, match="device 'cuda' is not to be had here"):
         fit(small, Options(threads=1, device="cuda"))
+
+
+def test_blending_is_the_weighted_average_of_two_exports(net: Any, tmp_path: Path) -> None:
+    paths = [tmp_path / "first.npz", tmp_path / "second.npz"]
+    for path in paths:
+        write_weights(configuration.load(None, tmp_path), _saved(net), path)
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.mul_(-3.0)
+    first, second = (dict(np.load(path)) for path in paths)
+    blend(paths[0], paths[1], 0.25)
+    with np.load(paths[0]) as blended:
+        assert set(blended) == set(first)
+        for name in ("layer_1/weights", "lstm_fused_cell/bias", "label_priors"):
+            np.testing.assert_allclose(blended[name], 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
+        assert blended["forget_bias"] == first["forget_bias"]
+    write_weights(configuration.load(None, tmp_path), _saved(Network(16, net.mean, net.std)), paths[1])
+    with pytest.raises(ValueError, match=r"second.npz: layer_1/weights is not \[494, 48\]"):
+        blend(paths[0], paths[1], 0.25)
