@@ -60,8 +60,9 @@ class Automaton:
     def n_sentences(self) -> int:
         """How many label sequences it accepts, exactly; free speech counts as one."""
         counts = [0] * self.n_states  # arcs lead to states of lower numbers
+        first, following, final = self.first_arc.tolist(), self.arc_next.tolist(), self.is_final.tolist()
         for s in range(self.n_states):
-            counts[s] = int(self.is_final[s]) + sum(counts[t] for t in self.arcs(s).values())
+            counts[s] = final[s] + sum(counts[t] for t in following[first[s] : first[s + 1]])
         return counts[self.start]
 
 

@@ -245,6 +245,7 @@ class Grammar:
         key = tuple(labels)
         if key not in self._graphs:
             a = self.automaton(key)
+            self.size(key)  # now, rather than while a stream waits for its first confidence
             self._graphs[key] = _core.Graph(a.first_arc, a.arc_label, a.arc_next, a.is_final, a.start, len(key))
         return self._graphs[key]
 
