@@ -26,6 +26,12 @@ def variant(config: Config, without: list[str], minutes: float) -> Config:
     return Config({**config.settings, "fit": fit_settings}, work)
 
 
+def hours_heard(work: Path) -> float:
+    """Hours of audio that a training went through, of its log's last line."""
+    last = (work / "fit.tsv").read_text(encoding="utf-8").splitlines()[-1]
+    return float(last.partition("hours ")[2].split()[0])
+
+
 def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
     """Character error rates in percent, greedy: car sentences and real people, in each condition."""
     network, rates = import_npz(weights), []
@@ -41,25 +47,29 @@ def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
 def ablate(config: Config, model: Path, minutes: float, threads: int, noise: list[Path], output: Path | None) -> None:
     """Train on from `model` without each augmentation in turn; print the table, and write it to `output`."""
     evaluation = Evaluation(config, model, None, noise)
-    rows: list[tuple[str, list[float]]] = []
+    rows: list[tuple[str, float, list[float]]] = []
     for without in ([], *([name] for name in CHANCES)):
         settings = variant(config, without, minutes)
         weights = settings.folder("export") / "weights.npz"
         if not weights.exists():
             fit(settings, Options(threads=threads, init=model))
-        rows.append((f"without {without[0]}" if without else "all", error_rates(evaluation, weights)))
+        name = f"without {without[0]}" if without else "all"
+        rows.append((name, hours_heard(settings.work), error_rates(evaluation, weights)))
         print(rows[-1], flush=True)
     heads = [f"{what}, {title(snr)}" for what in ("car sentences", "real people") for snr in CONDITIONS]
-    kept = rows[0][1]
-    cells = [[name, *(f"{rate:.1f} ({rate - base:+.1f})" for rate, base in zip(rates, kept, strict=True))]
-             for name, rates in rows]
+    kept = rows[0][2]
+    cells = [
+        [name, f"{hours:.1f}", *(f"{rate:.1f} ({rate - base:+.1f})" for rate, base in zip(rates, kept, strict=True))]
+        for name, hours, rates in rows
+    ]
     text = "\n".join([
         "# What each augmentation is worth", "",
         f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
         f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. Character "
         "error rates without a grammar, percent, and the difference to keeping all of them, on the clips of "
-        "`accuracy.md`. A difference below about half a point is chance.", "",
-        *table(["training", *heads], cells)])
+        "`accuracy.md`. A difference below about half a point is chance; and the table tells what the model forgets in "
+        "that time, not what it would never have learnt.", "",
+        *table(["training", "hours heard", *heads], cells)])
     print(text)
     if output:
         output.write_text(text.rstrip() + "\n", encoding="utf-8")

@@ -111,7 +111,7 @@ def card(config: Config, path: Path, notes: str) -> str:
         f"{sum(real.values()):,} clips of recordings; {config['corpora']['test_share']:.0%} of the people in these (of "
         "the clips where speakers are not named) were kept out for testing.", "",
         "Text:", "", *_made(sources["text"]),
-        "Synthetic voices, all from Debian packages:", "", *_sources(sources["voices"], synthetic),
+        "Synthetic voices, Debian packages where nothing else is said:", "", *_sources(sources["voices"], synthetic),
         "Recordings:", "", *_sources(sources["corpora"], real),
         "Noise and rooms:", "", *_made(sources["sounds"])]
     return "\n".join(lines).rstrip() + "\n"

@@ -198,8 +198,13 @@ def _pick(weights: dict[str, int], rng: random.Random) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def draw(engine: str, rng: random.Random) -> tuple[str, Callable[[str], Pcm | None] | tuple[str, float, float]]:
-    """A random training voice of an engine: its name, and the function that speaks (festival: settings of its job)."""
+def draw(
+    engine: str, rng: random.Random, tinytts: Path | None = None
+) -> tuple[str, Callable[[str], Pcm | None] | tuple[str, float, float]]:
+    """A random training voice of an engine: its name, and the function that speaks (festival: settings of its job).
+
+    `tinytts` is the folder of that engine's source package.
+    """
     if engine == "espeak":
         variant = rng.choice(ESPEAK_VARIANTS)
         voice = _pick(ESPEAK_ACCENTS, rng) + (f"+{variant}" if variant else "")
@@ -216,4 +221,11 @@ def draw(engine: str, rng: random.Random) -> tuple[str, Callable[[str], Pcm | No
     if engine == "festival":
         voice = _pick(FESTIVAL_VOICES, rng)
         return f"festival:{voice}", (voice, rng.uniform(0.8, 1.25), rng.uniform(80, 140))
-    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico or festival")
+    if engine == "tinytts":
+        if tinytts is None:
+            raise ValueError("no folder of tinytts' source package is given")
+        from .tinytts import voice as neural  # torch is only loaded for it
+
+        seed = rng.getrandbits(32)
+        return "tinytts:male", lambda text: neural(tinytts)(text, seed)
+    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival or tinytts")

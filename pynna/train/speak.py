@@ -66,9 +66,10 @@ def make_shard(config: Config, index: int) -> str:
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
     batch: list[tuple[str, str, float, float]] = []
+    neural = config.work / settings["tinytts"]
     for _ in range(settings["clips_per_shard"]):
         text = sampler.sample(rng)
-        voice, speak = engines.draw(rng.choices(list(shares), list(shares.values()))[0], rng)
+        voice, speak = engines.draw(rng.choices(list(shares), list(shares.values()))[0], rng, neural)
         if isinstance(speak, tuple):
             batch.append((text, *speak))
             continue
@@ -77,7 +78,10 @@ def make_shard(config: Config, index: int) -> str:
         spoken.append((pcm, job[0], f"festival:{job[1]}"))
     clips, left_out = [], []
     for pcm, text, voice in spoken:
-        pcm = trim(pcm) if pcm is not None else np.zeros(0, np.int16)
+        if pcm is None:
+            left_out.append(f"{voice}\t{text}\tnot to be said by this engine")
+            continue
+        pcm = trim(pcm)
         if reason := broken(pcm, text, settings["max_seconds"]):
             left_out.append(f"{voice}\t{text}\t{reason}")
         else:
