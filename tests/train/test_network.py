@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +150,39 @@ def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.
     fit(small, Options(threads=1))
     second = torch.load(small.work / "checkpoints" / "last.pt", weights_only=False)
     assert second["step"] > first["step"] > 0
+
+
+def running(process: str) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_training_that_is_told_to_end_takes_its_processes_with_it(small: configuration.Config) -> None:
+    settings = configuration.DEFAULT.read_text(encoding="utf-8").replace("width = 768", "width = 16")
+    (small.work / "config.toml").write_text(settings, encoding="utf-8")
+    command = [sys.executable, "-m", "pynna.train", "--config", str(small.work / "config.toml"), "--work",
+               str(small.work), "fit", "--threads", "1", "--device", "cpu"]  # fmt: skip
+    training = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if (small.work / "fit.tsv").exists():  # the process that trains has opened it
+                break
+            time.sleep(0.1)
+        processes = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()
+        assert any(running(process) for process in processes)
+        training.terminate()
+        assert training.wait(30) == 128 + signal.SIGTERM
+        for _ in range(300):
+            if not any(running(process) for process in processes):
+                break
+            time.sleep(0.1)
+        assert not any(running(process) for process in processes)
+    finally:
+        training.kill()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
