@@ -3,7 +3,7 @@
 Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,
 which is ten times as fast as running them), libttspico-utils, festival
 with festvox-kallpc16k, festvox-kdlpc16k and festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2,
--us3, -en1.
+-us3, -en1. The neural voice alone comes from PyPI, see `tinytts`.
 """
 
 from __future__ import annotations
