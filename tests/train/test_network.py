@@ -166,11 +166,13 @@ def test_a_training_that_is_told_to_end_takes_its_processes_with_it(small: confi
     (small.work / "config.toml").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "pynna.train", "--config", str(small.work / "config.toml"), "--work",
                str(small.work), "fit", "--threads", "1", "--device", "cpu"]  # fmt: skip
-    training = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    # not where the sources lie: they would be imported in place of what is installed
+    training = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=small.work)
     try:
         for _ in range(600):
             if (small.work / "fit.tsv").exists():  # the process that trains has opened it
                 break
+            assert training.poll() is None
             time.sleep(0.1)
         processes = Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()
         assert any(running(process) for process in processes)
