@@ -69,7 +69,7 @@ class Endpointer:
     def __init__(self, rules: EndpointRules, seconds_per_frame: float) -> None:
         self.rules, self._seconds = rules, seconds_per_frame
         self.speaking = False
-        self.frame = self.start = self.last = self._quiet_since = 0
+        self.frame = self.start = self.last = self._quiet_since = self._ended = 0
         self._floor = np.inf
         self._loud_last = -1
 
@@ -97,7 +97,7 @@ class Endpointer:
             self.last = frame
             if not self.speaking:
                 self.speaking = True
-                self.start = max(0, frame - self.frames(self.rules.before))
+                self.start = max(self._ended, frame - self.frames(self.rules.before))
                 return "start"
         if self.speaking:
             return self._end(frame, complete)
@@ -114,6 +114,6 @@ class Endpointer:
         over = silent >= needed and (not loud or silent >= 2 * needed)
         if over or frame - self.start >= self.frames(rules.at_most):
             self.speaking = False
-            self._quiet_since = frame
+            self._quiet_since, self._ended = frame, frame + 1
             return "end"
         return ""

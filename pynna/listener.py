@@ -47,7 +47,11 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's."""
+    """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
+
+    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended: a letter that the network
+    took a noise for, whose time its `SpeechStart` told, does not count once the words are known.
+    """
 
     time: float
     start: float
@@ -225,7 +229,10 @@ class Listener:
         result = self._decoder.finish()
         self._decoder = None
         point = self._endpointer
-        return Final(self._time(end), self._time(point.start), self._time(min(end, point.last + 1)), result)
+        start = self._time(point.start)
+        if words := result.words:
+            start = max(start, round(words[0].start - self.rules.before, 6))
+        return Final(self._time(end), start, self._time(min(end, point.last + 1)), result)
 
     def _time(self, frame: int) -> float:
         return round(frame * self._seconds, 6)

@@ -225,7 +225,7 @@ def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("decrease\nthe volume\n")
     assert run("transcribe", "--vocabulary", words, RECORDING).stdout == "decrease the volume\n"
-    assert run("transcribe", "--hot-word", "volumes=60", RECORDING).stdout == "increase the volumes\n"
+    assert run("transcribe", "--hot-word", "vollume=30", RECORDING).stdout == "increase the vollume\n"
     assert_one_line_error(run("transcribe", "--hot-word", "r2d2=4", RECORDING), "r2d2", "'2'")
     assert_one_line_error(run("transcribe", "--vocabulary", tmp_path / "none.txt", RECORDING), "none.txt")
 

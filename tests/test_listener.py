@@ -83,6 +83,13 @@ def test_events_come_in_order_and_speak_json(model):
     assert json.loads(json.dumps([e.as_dict() for e in events]))[0]["event"] == "start"
 
 
+def test_an_utterance_starts_with_its_words_not_with_a_noise_before_them(model):
+    rules = EndpointRules(evidence=1e-6, silence_after=3.0)  # all is taken for speech
+    begun, *_, said = listen(model.listen(rules), room(["call_home"], 2.0, 5))
+    assert begun.time < 0.5 and str(said.result) == "call home"
+    assert 1.4 < said.start == pytest.approx(said.result.words[0].start - rules.before)
+
+
 def test_a_whole_sentence_ends_sooner(model):
     audio = room(["call_home"], 1.0, 5)
     rules = EndpointRules(silence_after=1.2, silence_after_complete=0.3)
@@ -159,19 +166,19 @@ letters = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max
 @given(letters, st.floats(0.1, 1.5), st.floats(0.1, 3.0))
 def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
     rules = EndpointRules(silence_after=silence_after, silence_after_complete=silence_after, at_most=0.5 + at_most_more)
-    point, frame, begun = Endpointer(rules, 0.02), 0, None
+    point, frame, begun, ended = Endpointer(rules, 0.02), 0, None, 0
     for length, spoken in runs:
         for _ in range(length):
             happened = point.process(0.9 if spoken else 0.1, 100.0)
             if happened == "start":
                 assert spoken and begun is None
                 begun = point.start
-                assert 0 <= frame - begun <= 20
+                assert 0 <= frame - begun <= 20 and begun >= ended  # no two utterances have a frame in common
             elif happened == "end":
                 silent = frame - point.last
                 most = round((0.5 + at_most_more) / 0.02) - 1
                 assert silent >= round(silence_after / 0.02) - 1 or frame - begun >= most
-                begun = None
+                begun, ended = None, frame + 1
             elif begun is not None:
                 assert frame - point.last <= round(silence_after / 0.02) + 1
             frame += 1
