@@ -49,8 +49,8 @@ class Partial:
 class Final:
     """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
 
-    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended: a letter that the network
-    took a noise for, whose time its `SpeechStart` told, does not count once the words are known.
+    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended. A noise that the network
+    took for a letter, and that its `SpeechStart` told, does not count once the words are known.
     """
 
     time: float

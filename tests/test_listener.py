@@ -49,7 +49,7 @@ def finals(events):
     return [event for event in events if isinstance(event, Final)]
 
 
-@pytest.mark.parametrize(("gap", "level"), [(0.7, 0), (0.73, 20), (2.0, 60), (9.0, 5)])
+@pytest.mark.parametrize(("gap", "level"), [(0.8, 0), (0.73, 20), (2.0, 60), (9.0, 5)])
 @pytest.mark.parametrize("with_grammar", [False, True])
 def test_every_utterance_comes_out_as_it_does_alone(model, gap, level, with_grammar):
     options = {"grammar": pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)} if with_grammar else {}
