@@ -52,7 +52,9 @@ class Endpointer:
     """Decides, frame by frame. Its state is a few numbers, however long the stream.
 
     Speech is where the network hears letters; that holds in noise too. The energy above a floor that follows the
-    quietest sound around only delays an end: a word's last sound goes on after its last letter.
+    quietest sound around only delays an end: a word's last sound goes on after its last letter. And where the sound has
+    been far below the utterance's loudest for a while, as behind a noise gate, what looks like a letter does not go on
+    with it: a network hears one at times where a recording is cut off.
 
     Attributes
     ----------
@@ -65,13 +67,16 @@ class Endpointer:
 
     LOUD = 8.0  # times the floor's power, 9 dB
     RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
+    FAINT = 10**-4.5  # of the utterance's greatest power, -45 dB: letters are not that much quieter than each other
+    FAINT_AFTER = 0.2  # seconds from a sound to its letter, at most
 
     def __init__(self, rules: EndpointRules, seconds_per_frame: float) -> None:
         self.rules, self._seconds = rules, seconds_per_frame
         self.speaking = False
         self.frame = self.start = self.last = self._quiet_since = self._ended = 0
         self._floor = np.inf
-        self._loud_last = -1
+        self._loud_last = self._sound_last = -1
+        self._peak = 0.0
 
     def frames(self, seconds: float) -> int:
         """Seconds as whole frames."""
@@ -93,10 +98,15 @@ class Endpointer:
         self._floor = min(power, self._floor * self.RISE) + 1e-9
         if power > self.LOUD * self._floor:
             self._loud_last = frame
-        if letter >= self.rules.evidence:
+        if self.speaking:
+            self._peak = max(self._peak, power)
+        if power > self.FAINT * self._peak:
+            self._sound_last = frame
+        faint = self.speaking and frame - self._sound_last > self.frames(self.FAINT_AFTER)
+        if letter >= self.rules.evidence and not faint:
             self.last = frame
             if not self.speaking:
-                self.speaking = True
+                self.speaking, self._peak, self._sound_last = True, power, frame
                 self.start = max(self._ended, frame - self.frames(self.rules.before))
                 return "start"
         if self.speaking:
