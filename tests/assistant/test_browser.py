@@ -172,7 +172,7 @@ def test_it_is_drawn_at_any_size(profile, theme):
             await _connected(browser)
             await browser.ask(_type(f"{theme} mode"))
             await browser.until(f"document.body.className == '{theme}'")
-            for width, height in ((1280, 480), (1920, 720), (390, 844)):
+            for width, height in ((1280, 480), (1920, 720), (1280, 720), (390, 844)):
                 await browser.resize(width, height)
                 await asyncio.sleep(0.5)
                 pixels = np.asarray(Image.open(io.BytesIO(await browser.picture())).convert("RGB"))
@@ -184,6 +184,9 @@ def test_it_is_drawn_at_any_size(profile, theme):
                     " e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.bottom > innerHeight + 1 })"
                     ".map(e => e.tagName)")
                 assert clipped == []
+                room = ("document.querySelector('#speech').clientWidth"
+                        " / parseFloat(getComputedStyle(document.body).fontSize)")
+                assert await browser.ask(room) > 9  # times a letter's height, for what was said
                 views = await browser.ask("[...document.querySelectorAll('#views button')].map(b => b.dataset.view)")
                 for view in views:
                     await browser.ask(f"document.querySelector('#views button[data-view={view}]').click()")
