@@ -39,7 +39,7 @@ def _features(args: argparse.Namespace, config: configuration.Config) -> None:
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
     from .fit import Options, fit
 
-    fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device))
+    fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise))
 
 
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is some")
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     p.add_argument("--init", type=Path, help="a .nna or .npz file, as wide or narrower, to start from")
+    p.add_argument("--quantise", action="store_true", help="with weights rounded to int8: the last part, from --init")
     p.set_defaults(run=_fit)
 
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")

@@ -21,7 +21,8 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
     from .model import Network
 
     network, features = config["network"], config["features"]
-    net = Network(saved["width"], saved["net"]["mean"], saved["net"]["std"], features["context"])
+    net = Network(saved["width"], saved["net"]["mean"], saved["net"]["std"], features["context"],
+                  quantise=saved.get("quantise", False))  # fmt: skip
     net.load_state_dict(saved["net"])
     if average:
         with torch.no_grad():

@@ -48,13 +48,15 @@ POOL = 4000  # utterances drawn at a time, sorted by length within
 @dataclass(frozen=True)
 class Options:
     """The command line's part of a run: end as HH:MM UTC, processes, whether to start over, from which model, and where
-    (``cpu``, ``cuda``; None: on CUDA if there is some)."""
+    (``cpu``, ``cuda``; None: on CUDA if there is some), and whether with weights rounded as the mapping rounds them:
+    `fit.quantised` of the configuration then goes before `fit`."""
 
     until: str | None = None
     threads: int = 2
     fresh: bool = False
     init: Path | None = None
     device: str | None = None
+    quantise: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,8 @@ class Trainer:
     """One of the data-parallel processes; rank 0 also keeps time, checkpoints and exports."""
 
     def __init__(self, config: Config, args: Options, rank: int, world: int) -> None:
-        self.config, self.settings, self.rank, self.world = config, config["fit"], rank, world
+        self.config, self.rank, self.world = config, rank, world
+        self.settings = config["fit"] | (config["fit"]["quantised"] if args.quantise else {})
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         self.sounds = Sounds.load(config.folder("features"))
@@ -244,6 +247,7 @@ class Trainer:
         self.net = Network(
             network["width"], mean, std, config["features"]["context"], relu_clip=network["relu_clip"],
             forget_bias=network["forget_bias"], dropout=self.settings["dropout"],
+            quantise=args.quantise,
         )  # fmt: skip
         self.priors = torch.full((29,), 1 / 29.0)
         if args.init:
@@ -289,6 +293,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(), "ema": [average.cpu() for average in self.ema],
             "priors": self.priors, "step": self.step, "seconds": self.seconds, "audio_seconds": self.audio_seconds,
             "hard_since": self.hard_since, "loss": self.loss, "batches": states, "width": self.net.width,
+            "quantise": self.net.quantise,
         }  # fmt: skip
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(saved, temporary)
@@ -426,15 +431,27 @@ def _process(rank: int, world: int, config: Config, args: Options, port: int) ->
     dist.destroy_process_group()
 
 
+def _check_resume(checkpoint: Path, quantise: bool) -> None:
+    """Raise ValueError where a run would go on with weights rounded that were not so far, or the reverse."""
+    if not checkpoint.exists():
+        return
+    so_far = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True).get("quantise", False)
+    if so_far != quantise:
+        was = "with" if so_far else "without"
+        raise ValueError(f"{checkpoint} was trained {was} --quantise; to go on {was} it, or to start --fresh, is right")
+
+
 def fit(config: Config, args: Options) -> None:
     """Train with one process a thread.
 
     Raises
     ------
     ValueError
-        A device that is not there.
+        A device that is not there; a checkpoint trained with rounded weights to go on without them, or the reverse.
     """
     _device(args.device, 0)
+    if not args.fresh:
+        _check_resume(config.folder("checkpoints") / "last.pt", args.quantise)
     world = args.threads
     data = Data(config.folder("features"), config["network"]["alphabet"])
     data.refresh()

@@ -22,6 +22,9 @@ class Network(nn.Module):
         Units of every layer but the last.
     mean, std : Tensor
         Normalisation [coefficients] of the raw MFCC, folded into layer 1 at export.
+    quantise : bool
+        Whether weights are rounded as the mapping will round them (`rounded`), in what is heard and in what is
+        exported; all but layer 1's, whose steps hang on the features' ranges, which only the mapping measures.
     """
 
     mean: Tensor
@@ -29,11 +32,11 @@ class Network(nn.Module):
 
     def __init__(
         self, width: int, mean: Tensor, std: Tensor, context: int = 9, labels: int = 29, relu_clip: float = 20.0,
-        forget_bias: float = 1.0, dropout: float = 0.0,
+        forget_bias: float = 1.0, dropout: float = 0.0, quantise: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.width, self.context, self.relu_clip = width, context, relu_clip
-        self.forget_bias, self.dropout = forget_bias, dropout
+        self.forget_bias, self.dropout, self.quantise = forget_bias, dropout, quantise
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         inputs = (2 * context + 1) * len(mean)
@@ -48,9 +51,19 @@ class Network(nn.Module):
         for gate in range(4):
             nn.init.orthogonal_(self.kernel.data[width:, gate * width : (gate + 1) * width])
 
+    def _weights(self, layer: int) -> Tensor:
+        weights: Tensor = self.weights[str(layer)]
+        return rounded(weights) if self.quantise and layer != 1 else weights
+
+    def _kernel(self) -> Tensor:
+        if not self.quantise:
+            return self.kernel
+        # what weighs x and what weighs h have steps of their own
+        return torch.cat([rounded(self.kernel[: self.width]), rounded(self.kernel[self.width :])])
+
     def _dense(self, x: Tensor, layer: int) -> Tensor:
         # linear rather than matmul and a sum: under autocast the sum would go on in single precision
-        x = functional.linear(x, self.weights[str(layer)].t(), self.bias[str(layer)])
+        x = functional.linear(x, self._weights(layer).t(), self.bias[str(layer)])
         if layer == 6:
             return x
         x = functional.hardtanh(x, 0.0, self.relu_clip)
@@ -65,10 +78,10 @@ class Network(nn.Module):
         if x.device.type == "cpu" and x.dtype == torch.bfloat16 and lstm_cpu.available(w):
             forget = torch.zeros(4, w)
             forget[2] = self.forget_bias
-            return lstm_cpu.lstm(x, self.kernel, self.gate_bias + forget.reshape(-1))
+            return lstm_cpu.lstm(x, self._kernel(), self.gate_bias + forget.reshape(-1))
         # torch's own kernels want the gates in the order i, f, c, o
         order = [0, 2, 1, 3]
-        kernel = self.kernel.view(2 * w, 4, w)[:, order].reshape(2 * w, 4 * w)
+        kernel = self._kernel().view(2 * w, 4, w)[:, order].reshape(2 * w, 4 * w)
         bias = self.gate_bias.view(4, w)[order].clone()
         bias[1] = bias[1] + self.forget_bias
         bias = bias.reshape(-1)
@@ -95,14 +108,14 @@ class Network(nn.Module):
         """The exported variables, the normalisation folded into layer 1."""
         out = {}
         for layer in DENSE:
-            out[f"layer_{layer}/weights"] = self.weights[str(layer)].detach().double()
+            out[f"layer_{layer}/weights"] = self._weights(layer).detach().double()
             out[f"layer_{layer}/bias"] = self.bias[str(layer)].detach().double()
         steps = 2 * self.context + 1
         mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
         weights = out["layer_1/weights"] / std[:, None]
         out["layer_1/bias"] = out["layer_1/bias"] - mean @ weights
         out["layer_1/weights"] = weights
-        out["lstm_fused_cell/kernel"] = self.kernel.detach()
+        out["lstm_fused_cell/kernel"] = self._kernel().detach()
         out["lstm_fused_cell/bias"] = self.gate_bias.detach()
         return {name: value.float() for name, value in out.items()}
 
@@ -133,6 +146,19 @@ class Network(nn.Module):
         _place(self.kernel, arrays["lstm_fused_cell/kernel"], inputs, gates)
         self.gate_bias[gates] = arrays["lstm_fused_cell/bias"]
         self.gate_bias[gates[2 * narrow : 3 * narrow]] += forget_bias - self.forget_bias
+
+
+def rounded(weights: Tensor) -> Tensor:
+    """Weights [inputs, outputs] as int8 holds them: whole steps, 127 of them the largest weight of an output.
+
+    Gradients pass as if nothing were rounded: the straight-through estimator of Bengio, Léonard and Courville,
+    "Estimating or propagating gradients through stochastic neurons for conditional computation", 2013 (arXiv
+    1308.3432).
+    """
+    with torch.no_grad():
+        step = weights.abs().amax(dim=0).clamp_min(1e-30) / 127
+        error = (weights / step).round_().mul_(step).sub_(weights)
+    return weights + error
 
 
 def _place(target: Tensor, source: Tensor, rows: Tensor, columns: Tensor) -> None:

@@ -16,6 +16,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 pytest.importorskip("soundfile")
 
+from pynna.mapping import map_model  # noqa: E402
+from pynna.mapping.dequantise import dequantise  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402
 from pynna.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
@@ -24,7 +26,7 @@ from pynna.train.augment import Sounds  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
 from pynna.train.export import blend, write_weights  # noqa: E402
 from pynna.train.fit import Batches, Data, Options, fit, learning_rate  # noqa: E402
-from pynna.train.model import Network  # noqa: E402
+from pynna.train.model import Network, rounded  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -53,7 +55,7 @@ def test_a_wider_network_begins_as_the_narrow_one(net: Any, width: int) -> None:
 def _saved(net: Any) -> dict[str, Any]:
     return {
         "width": net.width, "net": net.state_dict(), "ema": [p.detach() for p in net.parameters()],
-        "priors": torch.full((29,), 1 / 29),
+        "priors": torch.full((29,), 1 / 29), "quantise": net.quantise,
     }  # fmt: skip
 
 
@@ -64,7 +66,9 @@ def _features(n: int) -> np.ndarray[Any, Any]:
     return features
 
 
-def test_exported_network_in_numpy_equals_torchs(net: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantise", [False, True])
+def test_exported_network_in_numpy_equals_torchs(net: Any, quantise: bool, tmp_path: Path) -> None:
+    net.quantise = quantise
     path = tmp_path / "weights.npz"
     write_weights(configuration.load(None, tmp_path), _saved(net), path)
     clips = [_features(40), _features(17)]
@@ -76,6 +80,34 @@ def test_exported_network_in_numpy_equals_torchs(net: Any, tmp_path: Path) -> No
     network = import_npz(path).network()
     for i, got in enumerate(network.run_many([context_windows(clip) for clip in clips])):
         np.testing.assert_allclose(got, expected[: len(clips[i]), i], atol=1e-4)
+
+
+def test_weights_trained_rounded_are_mapped_to_int8_without_a_loss(net: Any, tmp_path: Path) -> None:
+    exported, mapped = tmp_path / "weights.npz", tmp_path / "model.nna"
+    losses = {}
+    for net.quantise in (False, True):
+        write_weights(configuration.load(None, tmp_path), _saved(net), exported)
+        map_model(exported, mapped, report=False)
+        before, after = import_npz(exported).arrays, dequantise(mapped).arrays
+        names = [n for n in before if not n.startswith("layer_1") and not n.endswith("bias")]
+        losses[net.quantise] = {n: float(np.abs(after[n] - before[n]).max() / np.abs(before[n]).max()) for n in names}
+    assert max(losses[True].values()) < 1e-5 < min(losses[False].values())
+
+
+def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through(net: Any) -> None:
+    net.quantise = True
+    w = net.weights["2"]
+    with torch.no_grad():
+        w[:, 5] = 0.0  # an output that nothing reaches
+    steps = rounded(w) / (w.abs().amax(dim=0).clamp_min(1e-30) / 127)
+    assert float((steps - steps.round()).detach().abs().max()) < 1e-3
+    assert float((steps.round() * (w.abs().amax(dim=0) / 127) - w).abs().max() / w.abs().max()) <= 0.5 / 127 + 1e-6
+    weight = torch.randn_like(w)
+    (rounded(w) * weight).sum().backward()
+    assert torch.equal(w.grad, weight)
+    net.zero_grad()
+    net(torch.from_numpy(_features(20))[:, None]).square().sum().backward()
+    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
 
 
 def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
@@ -150,6 +182,20 @@ def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.
     fit(small, Options(threads=1))
     second = torch.load(small.work / "checkpoints" / "last.pt", weights_only=False)
     assert second["step"] > first["step"] > 0
+
+
+def test_a_training_goes_on_with_rounded_weights_only_where_it_began_so(small: configuration.Config) -> None:
+    fit(small, Options(threads=1))
+    with pytest.raises(ValueError, match=r"last.pt was trained without --quantise; to go on without it, or to start"):
+        fit(small, Options(threads=1, quantise=True))
+    small["fit"]["quantised"]["minutes"] = 0.05
+    init = small.work / "export" / "weights.npz"
+    fit(small, Options(threads=1, fresh=True, init=init, quantise=True))
+    exported = import_npz(init).arrays["layer_5/weights"]
+    steps = exported / (np.abs(exported).max(axis=0) / 127)
+    assert np.abs(steps - np.rint(steps)).max() < 1e-3
+    with pytest.raises(ValueError, match=r"last.pt was trained with --quantise; to go on with it, or to start"):
+        fit(small, Options(threads=1))
 
 
 def running(process: str) -> bool:
