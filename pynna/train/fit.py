@@ -259,7 +259,7 @@ class Trainer:
             self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
         )
         self.ema = [p.detach().clone() for p in self.parameters]
-        self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, -1.0
+        self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, 0.0
         self.loss, self.progress = float("nan"), 0.0
         self.counted = torch.zeros(4 + 29)  # loss, characters, frames, steps, posteriors, since the last synchronise
         self.checkpoint = config.folder("checkpoints") / "last.pt"
@@ -302,7 +302,7 @@ class Trainer:
 
     def _hard(self) -> float:
         """Strength of augmentation: none in the easy part, then rising for six minutes."""
-        if self.hard_since < 0:
+        if self.batches.easy:
             return 0.0
         return float(self.settings["hard"] * min(1.0, 0.4 + 0.6 * (self.seconds - self.hard_since) / 360))
 
@@ -359,7 +359,7 @@ class Trainer:
 
     def _end_easy(self) -> None:
         """Leave the easy part when its time is over or the network has begun to spell."""
-        if self.hard_since < 0 and (self.seconds > 60 * self.settings["easy_minutes"] or self.loss < 1.0):
+        if self.batches.easy and (self.seconds > 60 * self.settings["easy_minutes"] or self.loss < 1.0):
             self.hard_since = self.seconds
             self.batches.easy = False
             self.batches.pool = []  # a new pool, of all lengths

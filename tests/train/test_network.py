@@ -25,7 +25,7 @@ from pynna.train import lstm_cpu  # noqa: E402
 from pynna.train.augment import Sounds  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
 from pynna.train.export import blend, write_weights  # noqa: E402
-from pynna.train.fit import Batches, Data, Options, fit, learning_rate  # noqa: E402
+from pynna.train.fit import Batches, Data, Options, Trainer, fit, learning_rate  # noqa: E402
 from pynna.train.model import Network, rounded  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
@@ -196,6 +196,20 @@ def test_a_training_goes_on_with_rounded_weights_only_where_it_began_so(small: c
     assert np.abs(steps - np.rint(steps)).max() < 1e-3
     with pytest.raises(ValueError, match=r"last.pt was trained with --quantise; to go on with it, or to start"):
         fit(small, Options(threads=1))
+
+
+def test_a_training_from_a_model_hears_all_the_augmentation_from_the_start(small: configuration.Config) -> None:
+    new = Trainer(small, Options(threads=1), 0, 1)
+    assert new._hard() == 0.0
+    new.loss = 0.5
+    new._end_easy()
+    assert 0.0 < new._hard() < small["fit"]["hard"]
+    model = small.work / "model.npz"
+    write_weights(small, _saved(new.net), model)
+    onward = Trainer(small, Options(threads=1, init=model), 0, 1)
+    onward.loss = 0.5
+    onward._end_easy()
+    assert onward._hard() == small["fit"]["hard"]
 
 
 def running(process: str) -> bool:
