@@ -83,7 +83,7 @@ class Endpointer:
         return int(min(seconds / self._seconds + 0.5, 1 << 40))
 
     def process(self, letter: float, power: float, complete: bool = False) -> str:
-        """Takes a frame; returns "start", "end", "timeout" or "".
+        """Takes a frame; returns "start", "end", "cut" (an end after `at_most`, speech going on), "timeout" or "".
 
         Parameters
         ----------
@@ -125,5 +125,5 @@ class Endpointer:
         if over or frame - self.start >= self.frames(rules.at_most):
             self.speaking = False
             self._quiet_since, self._ended = frame, frame + 1
-            return "end"
+            return "end" if over else "cut"
         return ""

@@ -74,6 +74,9 @@ class Timeout:
         return {"event": "timeout", "time": self.time}
 
 
+LONGEST_CARRIED = 60.0
+"""Seconds of utterances, cut off one after the other, through which the network's state is carried."""
+
 Event: TypeAlias = SpeechStart | Partial | Final | Timeout
 
 
@@ -94,7 +97,8 @@ class Listener:
     """A microphone's stream, cut into utterances: made by ``Model.listen`` or ``Group.listen``.
 
     It may run for days: only the utterance under way and a fraction of a second before it are kept. The network's state
-    starts afresh after each utterance, as it was trained.
+    starts afresh after each utterance, as it was trained, unless that was cut off at the rules' longest: it is
+    carried on through a minute of such utterances at most.
 
     Attributes
     ----------
@@ -113,6 +117,7 @@ class Listener:
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
         self._decoder: Decoder | None = None
         self._said = ""
+        self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
         self._silent_labels = [len(model.labels) - 1, *(i for i, t in enumerate(model.labels) if t == " ")]
@@ -206,9 +211,13 @@ class Listener:
         if happened == "start":
             self._begin(frame)
             self._events.append(SpeechStart(self._time(self._endpointer.start)))
-        elif happened == "end":
+        elif happened in ("end", "cut"):
             self._events.append(self._final(frame + 1))
-            self.stream.reset_state()
+            # where speech goes on the state does, or its next words would not be heard; but not for ever
+            self._carried += frame + 1 - self._endpointer.start
+            if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
+                self.stream.reset_state()
+                self._carried = 0
         elif happened == "timeout":
             self._events.append(Timeout(self._time(frame)))
 
