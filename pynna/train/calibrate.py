@@ -1,9 +1,10 @@
 """Fit what turns a grammar search's scores into a confidence, and choose the priors' exponent: on no test's data.
 
-The development set: sentences drawn from the car's file and sentences outside of it by the training voices, their tape
-speed changed so that no voice is one that training knows, clean and in noise; and real recordings of the training part,
-with their phrases as the grammar and against the car's. Sentences outside of the car's file are also put together to
-small grammars, in which the confidence learns what a grammar's size is worth.
+The development set: sentences drawn from the car's file and sentences outside of it, by neural voices that training
+leaves out and by training voices, all of them at another tape speed so that none is one that training knows, clean and
+in noise; and real recordings of the training part, with their phrases as the grammar and against the car's. Sentences
+outside of the car's file are also put together to small grammars, in which the confidence learns what a grammar's size
+is worth.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from . import engines, testsets
 from .config import Config
 from .corpora import is_test, read_manifest
 from .evaluate import Judge
+from .kokoro import DEVELOPMENT, kokoro
 from .speak import Pcm, trim
 from .testsets import Clip
 from .text import Sampler
@@ -38,12 +40,17 @@ RATIOS = (None, 20.0, 10.0, 5.0, 0.0)
 SEED = 77
 
 
-def _speak(texts: Sequence[str], rng: random.Random) -> list[Pcm]:
-    """By random training voices, played faster or slower than they were made."""
+def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm]:
+    """By neural voices for development and random training voices, played faster or slower than they were made."""
+    settings = config["speak"]
+    names = ["espeak", "flite", "pico", "festival"] + ["kokoro"] * 2 * (settings["engines"].get("kokoro", 0) > 0)
     spoken: dict[int, Pcm | None] = {}
     batch: list[tuple[int, tuple[str, str, float, float]]] = []  # festival starts slowly: all its sentences at once
     for i, text in enumerate(tqdm(texts, desc="development voices")):
-        _, speak = engines.draw(rng.choice(("espeak", "flite", "pico", "festival")), rng)
+        if (name := rng.choice(names)) == "kokoro":
+            spoken[i] = kokoro(config.work / settings["kokoro"])(text, rng.getrandbits(32), DEVELOPMENT)
+            continue
+        _, speak = engines.draw(name, rng)
         if isinstance(speak, tuple):
             batch.append((i, (text, *speak)))
         else:
@@ -65,7 +72,7 @@ def development(config: Config, car: Grammar, n: int, noises: list[Pcm]) -> tupl
         rng = random.Random(SEED)
         sampler = Sampler({**config["text"], "car_share": 0.0})
         texts = [car.sample(rng).text for _ in range(n)] + [sampler.sample(rng) for _ in range(n)]
-        pcm = _speak(texts, rng)
+        pcm = _speak(config, texts, rng)
         np.savez(path, pcm=np.concatenate(pcm), offsets=np.cumsum([0] + [len(p) for p in pcm]), text=np.array(texts))
     with np.load(path) as file:
         pcm, at, texts = file["pcm"], file["offsets"], [str(text) for text in file["text"]]

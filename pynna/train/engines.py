@@ -3,7 +3,7 @@
 Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,
 which is ten times as fast as running them), libttspico-utils, festival
 with festvox-kallpc16k, festvox-kdlpc16k and festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2,
--us3, -en1. The neural voice alone comes from PyPI, see `tinytts`.
+-us3, -en1. The neural voices alone come from PyPI, see `tinytts` and `kokoro`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import functools
 import random
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -199,11 +200,11 @@ def _pick(weights: dict[str, int], rng: random.Random) -> str:
 
 
 def draw(
-    engine: str, rng: random.Random, tinytts: Path | None = None
+    engine: str, rng: random.Random, folders: Mapping[str, Path] = MappingProxyType({})
 ) -> tuple[str, Callable[[str], Pcm | None] | tuple[str, float, float]]:
     """A random training voice of an engine: its name, and the function that speaks (festival: settings of its job).
 
-    `tinytts` is the folder of that engine's source package.
+    `folders` are the source packages, unpacked, of the engines that have one: ``tinytts``, ``kokoro``.
     """
     if engine == "espeak":
         variant = rng.choice(ESPEAK_VARIANTS)
@@ -221,11 +222,17 @@ def draw(
     if engine == "festival":
         voice = _pick(FESTIVAL_VOICES, rng)
         return f"festival:{voice}", (voice, rng.uniform(0.8, 1.25), rng.uniform(80, 140))
-    if engine == "tinytts":
-        if tinytts is None:
-            raise ValueError("no folder of tinytts' source package is given")
-        from .tinytts import voice as neural  # torch is only loaded for it
-
+    if engine in ("tinytts", "kokoro") and engine not in folders:
+        raise ValueError(f"no folder of {engine}'s source package is given")
+    if engine in ("tinytts", "kokoro", "hibari"):  # torch and onnxruntime are only loaded for them
         seed = rng.getrandbits(32)
-        return "tinytts:male", lambda text: neural(tinytts)(text, seed)
-    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival or tinytts")
+        if engine == "tinytts":
+            from .tinytts import voice as tinytts
+
+            return "tinytts:male", lambda text: tinytts(folders[engine])(text, seed)
+        from .kokoro import hibari, kokoro
+
+        if engine == "kokoro":
+            return "kokoro:any", lambda text: kokoro(folders[engine])(text, seed)
+        return "hibari:heart", lambda text: hibari()(text, seed)
+    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival, tinytts, kokoro or hibari")

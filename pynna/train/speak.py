@@ -66,10 +66,10 @@ def make_shard(config: Config, index: int) -> str:
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
     batch: list[tuple[str, str, float, float]] = []
-    neural = config.work / settings["tinytts"]
+    folders = {engine: config.work / settings[engine] for engine in ("tinytts", "kokoro")}
     for _ in range(settings["clips_per_shard"]):
         text = sampler.sample(rng)
-        voice, speak = engines.draw(rng.choices(list(shares), list(shares.values()))[0], rng, neural)
+        voice, speak = engines.draw(rng.choices(list(shares), list(shares.values()))[0], rng, folders)
         if isinstance(speak, tuple):
             batch.append((text, *speak))
             continue
