@@ -142,6 +142,21 @@ def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
     return np.asarray(found.x / scale)
 
 
+def confidence(weights: F64, x: F64) -> float:
+    """The logistic function of features."""
+    return float(1 / (1 + np.exp(-(weights[0] + weights[1:] @ x))))
+
+
+def lowest_threshold(false: F64, n: int, most: float = 0.02) -> float:
+    """The lowest threshold, in steps of 0.05, that accepts no more than `most` of n recordings outside of a grammar.
+
+    `false` are the confidences of those that a sentence was heard in, [<= n]. The voices of a development set are heard
+    better than strangers', so `most` is less than what may be accepted in the end (3 %).
+    """
+    steps = np.arange(1, 20) / 20
+    return float(next((t for t in steps if (false >= t).sum() <= most * n), 1.0))
+
+
 def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
     """Print the constants for `pynna.confidence`, and how they do on the development set."""
     model, car = load(path), Judge(Grammar.from_yaml(CAR_GRAMMAR))
@@ -154,20 +169,21 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
         rights = [np.mean([right for _, right in results(model, clips, judge, exponent)] or [False])
                   for clips, judge in ((inside, car), (real, phrases)) if judge is not None]
         print(f"{exponent:g} | " + " | ".join(f"{100 * right:.1f}" for right in rights))
-    rows = results(model, inside, car) + results(model, outside, car)
     strangers = [clip for clip in real if car.means(clip.text) is None]
-    rows += results(model, strangers, car) + (results(model, real, phrases) if phrases else [])
-    small = small_grammars(model, outside, inside + outside + strangers)
-    weights = fit(rows + small)
+    heard = {
+        "car": results(model, inside, car), "outside": results(model, outside, car),
+        "real outside": results(model, strangers, car), "real": results(model, real, phrases) if phrases else [],
+        "small grammars": small_grammars(model, outside, inside + outside + strangers),
+    }  # fmt: skip
+    weights = fit([row for rows in heard.values() for row in rows])
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
-    for name, part in (("car", results(model, inside, car)), ("outside", results(model, outside, car)),
-                       ("real outside", results(model, strangers, car)),
-                       ("real", results(model, real, phrases) if phrases else []), ("small grammars", small)):
-        shares = []
-        for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
-            sure = [(1 / (1 + np.exp(-(weights[0] + weights[1:] @ x))) >= threshold, right) for x, right in part]
-            n = max(1, len(part))
-            shares.append(f"{threshold:g}: {100 * sum(s and r for s, r in sure) / n:.1f} rightly, "
-                          f"{100 * sum(s and not r for s, r in sure) / n:.1f} wrongly")
+    sure = {name: np.array([confidence(weights, x) for x, _ in rows]) for name, rows in heard.items()}
+    false = np.concatenate([sure["outside"], sure["real outside"]])
+    print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(outside) + len(strangers)):.2f}")
+    for name, rows in heard.items():
+        right = np.array([verdict for _, verdict in rows], bool)
+        shares = [f"{t:g}: {100 * (right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} rightly, "
+                  f"{100 * (~right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} wrongly"
+                  for t in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)]
         print(f"{name}: " + "; ".join(shares))
