@@ -86,3 +86,18 @@ def test_calibration_finds_the_probabilities() -> None:
     right = rng.random(4000) < 1 / (1 + np.exp(-z))
     found = calibrate.fit([(row, bool(y)) for row, y in zip(x, right, strict=True)])
     assert found == pytest.approx(true, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("n_sure", "n", "expected"),
+    [(0, 100, 0.05), (2, 100, 0.05), (3, 100, 0.75), (3, 150, 0.05), (100, 100, 0.75)],
+)
+def test_threshold_lets_no_more_than_its_share_in(n_sure: int, n: int, expected: float) -> None:
+    false = np.concatenate([np.full(n_sure, 0.72), np.full(n - n_sure, 0.01)])
+    assert calibrate.lowest_threshold(false, n, most=0.02) == pytest.approx(expected)
+    # the others may as well be those that no sentence was heard in
+    assert calibrate.lowest_threshold(false[:n_sure], n, most=0.02) == pytest.approx(expected)
+
+
+def test_threshold_where_all_is_wrong_and_sure() -> None:
+    assert calibrate.lowest_threshold(np.ones(50), 50) == 1.0
