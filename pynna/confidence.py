@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log")
-BIAS = 7.320
-WEIGHTS = (-0.538, -0.369, 2.647, 0.874, -0.469)
+BIAS = 7.102
+WEIGHTS = (-0.424, -0.428, 3.047, 1.127, -0.469)
 DEFAULT_THRESHOLD = 0.3
 """Confidence from which a sentence is accepted."""
 
