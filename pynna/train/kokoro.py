@@ -111,7 +111,7 @@ def _vocabulary() -> dict[str, int]:
     return numbers
 
 
-def _session(model: bytes | str) -> Any:
+def _session(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
