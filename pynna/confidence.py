@@ -71,7 +71,7 @@ def features(
     return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST)])
 
 
-def probability(x: npt.NDArray[np.float64]) -> float:
-    """The calibrated probability of a hypothesis with these features."""
-    z = BIAS + float(np.dot(WEIGHTS, x))
+def probability(x: npt.NDArray[np.float64], bias: float = BIAS, weights: npt.ArrayLike = WEIGHTS) -> float:
+    """The calibrated probability of a hypothesis with these features; `calibrate` tries other weights, [5]."""
+    z = bias + float(np.dot(weights, x))
     return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))

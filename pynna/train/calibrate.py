@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
-from pynna.confidence import FEATURES
+from pynna.confidence import FEATURES, probability
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
 from pynna.results import GrammarResult
@@ -147,11 +147,6 @@ def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
     return np.asarray(found.x / scale)
 
 
-def confidence(weights: F64, x: F64) -> float:
-    """The logistic function of features."""
-    return float(1 / (1 + np.exp(-(weights[0] + weights[1:] @ x))))
-
-
 def lowest_threshold(false: F64, n: int, most: float = 0.03) -> float:
     """The lowest threshold, in steps of 0.05, that accepts no more than `most` of n recordings outside of a grammar.
 
@@ -185,7 +180,7 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     weights = fit([row for rows in heard.values() for row in rows])
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
-    sure = {name: np.array([confidence(weights, x) for x, _ in rows]) for name, rows in heard.items()}
+    sure = {name: np.array([probability(x, weights[0], weights[1:]) for x, _ in rows]) for name, rows in heard.items()}
     false = np.concatenate([sure["outside, down to 10 dB"], sure["real outside"]])
     print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(usual) + len(strangers)):.2f}")
     for name, rows in heard.items():
