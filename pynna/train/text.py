@@ -183,6 +183,10 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
+FREQUENT_WORDS, ANY_WORDS = (1, 1, 1, 2, 2, 3, 4, 5), (1, 1, 1, 1, 2, 3)
+"""Lengths of random phrases: people's commands are often a single word, which no other one helps to hear."""
+
+
 class BroadEnglish:
     """Short phrases of general English: WordNet's quoted examples, frequent words, numbers, names, letters."""
 
@@ -192,12 +196,12 @@ class BroadEnglish:
     def sample(self, rng: random.Random) -> str:
         """One phrase of one of the kinds."""
         kind = rng.random()
-        if kind < 0.42:
+        if kind < 0.34:
             return _cut(rng.choice(self.phrases), rng, 9)
-        if kind < 0.66:
-            return " ".join(rng.choices(self.words, self.counts, k=rng.randint(1, 5)))
+        if kind < 0.62:
+            return " ".join(rng.choices(self.words, self.counts, k=rng.choice(FREQUENT_WORDS)))
         if kind < 0.76:
-            return " ".join(rng.choice(self.words) for _ in range(rng.randint(1, 3)))
+            return " ".join(rng.choices(self.words, k=rng.choice(ANY_WORDS)))
         if kind < 0.85:
             return number_words(rng.choice((rng.randint(0, 99), rng.randint(0, 999), rng.randint(0, 99999))))
         if kind < 0.90:
