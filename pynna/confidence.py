@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log")
-BIAS = 7.102
-WEIGHTS = (-0.424, -0.428, 3.047, 1.127, -0.469)
-DEFAULT_THRESHOLD = 0.3
+BIAS = 6.546
+WEIGHTS = (-0.541, -0.299, 2.501, 0.943, -0.437)
+DEFAULT_THRESHOLD = 0.25
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
