@@ -185,6 +185,8 @@ def _lines(path: Path) -> list[str]:
 
 FREQUENT_WORDS, ANY_WORDS = (1, 1, 1, 2, 2, 3, 4, 5), (1, 1, 1, 1, 2, 3)
 """Lengths of random phrases: people's commands are often a single word, which no other one helps to hear."""
+LETTERS = (1, 1, 2, 3, 4, 5)
+"""Lengths of spelled letters."""
 
 
 class BroadEnglish:
@@ -208,7 +210,7 @@ class BroadEnglish:
             return _digits(rng)
         if kind < 0.96:
             return " ".join(_name(rng) for _ in range(rng.randint(1, 2)))
-        return " ".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 5)))
+        return " ".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.choice(LETTERS)))
 
 
 def _cut(phrase: str, rng: random.Random, longest: int) -> str:
