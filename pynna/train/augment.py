@@ -28,6 +28,7 @@ CHANCES = {
 }  # fmt: skip
 """What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
 the surroundings do."""
+TIMES = ("uneven tempo", "cut")  # those that move sounds in time
 POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
 
 
@@ -146,21 +147,66 @@ def reverberate(x: F32, response: F32) -> F32:
     return np.sqrt(out)
 
 
-def made_noise(rng: Rng, n: int) -> F32:
-    """Synthesised noise [n, 257]: Rayleigh amplitudes under a random slope, as of engine, tyres and wind."""
+def hiss(rng: Rng, n: int) -> F32:
+    """Noise [n, 257] as of engine, tyres, wind and fans: Rayleigh amplitudes under a random slope that swells."""
     f = np.maximum(HZ_PER_BIN * np.arange(BINS), 31.0)
     shape = (f / 300.0) ** (-rng.uniform(0.0, 2.0)) * equaliser(rng, 3.0)
     swell = np.exp(rng.normal(0, 0.25) * np.sin(np.arange(n) * rng.uniform(0.005, 0.12) + rng.uniform(0, 6)))
     return _stretch(_rayleigh(), rng, n) * shape.astype(np.float32) * swell[:, None].astype(np.float32)
 
 
+def tones(rng: Rng, n: int) -> F32:
+    """Noise [n, 257] as of music, machines and signals: a few voices of harmonics, each gliding or in notes."""
+    f = HZ_PER_BIN * np.arange(BINS, dtype=np.float32)
+    power = np.zeros((n, BINS), np.float32)
+    for _ in range(rng.integers(1, 4)):
+        lowest = np.exp(rng.uniform(np.log(60), np.log(1500)))
+        if rng.random() < 0.5:  # one long tone that wanders, as an engine's or a drill's
+            pitch = lowest * np.exp(np.interp(np.arange(n), np.linspace(0, n, 5), rng.normal(0, 0.1, 5)))
+            loud = np.ones(n)
+        else:  # notes and silences, each dying away
+            steps = rng.integers(4, 30) * rng.choice((1, 1, 2, 3), size=n)
+            note = np.searchsorted(np.cumsum(steps), np.arange(n), side="right")
+            pitch = lowest * 2 ** (rng.integers(0, 13, n)[note] / 12)
+            since = np.arange(n) - np.concatenate([[0], np.cumsum(steps)])[note]
+            loud = (rng.random(n) < 0.85)[note] * np.exp(-since * rng.uniform(0.0, 0.2))
+        harmonic = f / pitch[:, None].astype(np.float32)
+        nearest = np.maximum(np.rint(harmonic), 1)
+        off = (harmonic - nearest) * (pitch[:, None] / 25.0).astype(np.float32)  # a Hann window's lobe, as a bell
+        each = np.exp(-np.minimum(off * off, 30.0)) * nearest ** np.float32(-rng.uniform(0.3, 3.0))
+        power += each * (loud[:, None] * 10 ** rng.uniform(-1.5, 0)).astype(np.float32)
+    return np.sqrt(power) * equaliser(rng, 2.0)
+
+
+def knocks(rng: Rng, n: int) -> F32:
+    """Noise [n, 257] as of dishes, doors and keys: short bursts that die away, each like the others."""
+    loud = (rng.random(n) < rng.uniform(0.01, 0.15)) * np.exp(rng.normal(0, 0.7, n))
+    loud[rng.integers(n)] += 1.0
+    decay = rng.uniform(0.2, 0.8) ** np.arange(12)
+    envelope = np.convolve(loud, decay)[:n].astype(np.float32)
+    return hiss(rng, n) * envelope[:, None]
+
+
+def made_noise(rng: Rng, n: int) -> F32:
+    """Synthesised noise [n, 257]: a hiss, and often tones or knocks above it or below."""
+    noise = hiss(rng, n)
+    for make, chance in ((tones, 0.3), (knocks, 0.25)):
+        if rng.random() < chance:
+            other = make(rng, n)
+            gain = level_of(noise) / max(level_of(other), 1e-6) * 10 ** (rng.uniform(-10, 25) / 20)
+            noise = np.sqrt(noise * noise + other * other * np.float32(gain * gain))
+    return noise
+
+
 def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
-    """A stretch of a recorded noise [n, 257], repeated if it is too short."""
+    """A stretch of a recorded noise [n, 257], repeated if it is too short; often played faster or slower."""
     noise = noises[rng.integers(len(noises))]
-    start = int(rng.integers(0, max(1, len(noise) - n)))
-    part = noise[start : start + n].astype(np.float32)
-    if len(part) < n:
-        part = np.resize(part, (n, BINS))
+    speed = np.exp(rng.uniform(-0.4, 0.4)) if rng.random() < 0.6 else 1.0
+    start = int(rng.integers(0, max(1, len(noise) - int(n * speed))))
+    times = (start + (np.arange(n) * speed).astype(np.int64)) % len(noise)
+    part = noise[times].astype(np.float32)
+    if speed != 1.0:
+        part = part[:, np.minimum(np.rint(np.arange(BINS) / speed).astype(np.int64), BINS - 1)]
     return part * equaliser(rng, 2.0) if rng.random() < 0.5 else part
 
 
@@ -193,6 +239,56 @@ def cut(x: F32, rng: Rng) -> F32:
     return x[max(0, first) : last]
 
 
+def _chosen(names: Collection[str], rng: Rng, hard: float, without: Collection[str]) -> set[str]:
+    """Those of some `CHANCES` that a clip gets."""
+    drawn = rng.random(len(names))
+    return {name for name, u in zip(names, drawn, strict=True) if u < hard * CHANCES[name] and name not in without}
+
+
+def timed(
+    magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, hard: float, pad: int = 10, without: Collection[str] = ()
+) -> F32:
+    """Amplitudes [frames, 257] of a clip, the times of its sounds changed at random; parameters as in `augment`."""
+    on = _chosen(TIMES, rng, hard, without)
+    x = magnitude.astype(np.float32)
+    if rate != 1.0:
+        x = tempo(x, rate, 0.18 if "uneven tempo" in on else 0.0, rng)
+    if "cut" in on:  # speech that begins and ends with the recording
+        x = cut(x, rng)
+    lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
+    return np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
+
+
+def coloured(
+    x: F32, rng: Rng, sounds: Sounds, hard: float, upper: float = 8000.0, without: Collection[str] = ()
+) -> F32:
+    """MFCC [frames, 26] of `timed` amplitudes, the sounds themselves changed at random; parameters as in `augment`."""
+    on = _chosen([name for name in CHANCES if name not in TIMES], rng, hard, without)
+    if "equaliser" in on:
+        x = x * equaliser(rng, 3.5)
+    if "fundamental" in on:
+        x = x * fundamental(rng)
+    if "room" in on:
+        x = reverberate(x, room(rng, sounds.rooms))
+    loudness = max(level_of(x), 1e-5)
+    x = x * np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
+    if "noise" in on:
+        recorded = rng.random() < 0.6 and sounds.noises
+        noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
+        snr = rng.triangular(-4, 10, 45)
+        x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
+    if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
+        floor = 10 ** rng.uniform(-4.6, -1.5)
+        x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
+    matrix = filters(upper)[rng.integers(N_WARPS)] if "voice" in on else mel_matrix(upper=upper)
+    logs = np.log(np.maximum(x @ matrix, 1e-12))
+    if "contrast" in on:
+        logs = contrast(logs, rng)
+    if "masks" in on:
+        logs = mask(logs, rng)
+    return np.asarray(logs @ dct_matrix(), np.float32)
+
+
 def augment(
     magnitude: npt.NDArray[np.float16],
     rate: float,
@@ -203,7 +299,7 @@ def augment(
     pad: int = 10,
     without: Collection[str] = (),
 ) -> F32:
-    """MFCC [frames, 26] of a clip, changed at random.
+    """MFCC [frames, 26] of a clip, changed at random: `coloured` after `timed`.
 
     Parameters
     ----------
@@ -221,38 +317,7 @@ def augment(
     without : names of `CHANCES`
         What is left out, to measure what it is worth.
     """
-    drawn = rng.random(len(CHANCES))
-    on = {name for name, u in zip(CHANCES, drawn, strict=True) if u < hard * CHANCES[name] and name not in without}
-    x = magnitude.astype(np.float32)
-    if rate != 1.0:
-        x = tempo(x, rate, 0.18 if "uneven tempo" in on else 0.0, rng)
-    if "cut" in on:  # speech that begins and ends with the recording
-        x = cut(x, rng)
-    if "equaliser" in on:
-        x *= equaliser(rng, 3.5)
-    if "fundamental" in on:
-        x *= fundamental(rng)
-    if "room" in on:
-        x = reverberate(x, room(rng, sounds.rooms))
-    lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
-    x = np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
-    loudness = max(level_of(x), 1e-5)
-    x *= np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
-    if "noise" in on:
-        recorded = rng.random() < 0.6 and sounds.noises
-        noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
-        snr = rng.triangular(-4, 10, 45)
-        x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
-    if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
-        floor = 10 ** rng.uniform(-4.6, -1.5)
-        x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
-    matrix = filters(upper)[rng.integers(N_WARPS)] if "voice" in on else mel_matrix(upper=upper)
-    logs = np.log(np.maximum(x @ matrix, 1e-12))
-    if "contrast" in on:
-        logs = contrast(logs, rng)
-    if "masks" in on:
-        logs = mask(logs, rng)
-    return np.asarray(logs @ dct_matrix(), np.float32)
+    return coloured(timed(magnitude, rate, rng, hard, pad, without), rng, sounds, hard, upper, without)
 
 
 def mask(logs: F32, rng: Rng) -> F32:

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 
-from .augment import Sounds, augment
+from .augment import Sounds, augment, coloured, timed
 from .config import DATA, Config
 from .export import write_weights
 from .model import Network
@@ -115,11 +115,11 @@ class Data:
         return self.spectra[clip.shard][clip.start : clip.start + clip.frames]
 
     def draw(self, rng: random.Random, real_share: float, max_frames: int) -> tuple[Clip, float]:
-        """A clip and a tempo for it; each real corpus weighs the root of its size."""
+        """A clip and a tempo for it; each real corpus weighs the cube root of its size."""
         while True:
             if self.real and rng.random() < real_share:
                 names = sorted(self.real)
-                name = rng.choices(names, [math.sqrt(len(self.real[n])) for n in names])[0]
+                name = rng.choices(names, [len(self.real[n]) ** (1 / 3) for n in names])[0]
                 clip = rng.choice(self.real[name])
             else:
                 clip = rng.choice(self.synthetic)
@@ -135,6 +135,7 @@ class Batches:
 
     def __init__(self, data: Data, config: Config, rank: int) -> None:
         self.data, self.config, self.rank = data, config, rank
+        self.views = 2 if config["fit"]["consistency"] > 0 else 1
         self.pool_index, self.position = -1, 0
         self.pool: list[list[tuple[Clip, float]]] = []
         self.easy = True
@@ -162,14 +163,18 @@ class Batches:
         batch: list[tuple[Clip, float]] = []
         for item in drawn:
             batch.append(item)
-            if len(batch) * (item[0].frames / item[1] + 18) >= frames:
+            if self.views * len(batch) * (item[0].frames / item[1] + 18) >= frames:
                 batches.append(batch)
                 batch = []
         rng.shuffle(batches)
         self.pool, self.pool_index, self.position = batches, index, 0
 
     def next(self, sounds: Sounds, hard: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features [time, batch, 26] zero after each end, frames, labels one after the other, their counts."""
+        """Features [time, batch, 26] zero after each end, frames, labels one after the other, their counts.
+
+        Where `fit.consistency` of the configuration is more than 0, the second half of the batch is the first heard
+        elsewhere: the same clips, frame by frame, coloured otherwise.
+        """
         if self.position >= len(self.pool):
             self._fill(self.pool_index + 1)
         items = self.pool[self.position]
@@ -178,13 +183,14 @@ class Batches:
         upper = self.config["features"]["mel_upper"]
         pad = 60 if rng.random() < 0.07 else 10  # long silences for a whole batch, or all would be padded for one
         without = self.config["fit"].get("without", ())
-        clips = [augment(self.data.spectrum(c), r, rng, sounds, hard, upper, pad, without) for c, r in items]
+        spectra = [timed(self.data.spectrum(c), r, rng, hard, pad, without) for c, r in items]
+        clips = [coloured(x, rng, sounds, hard, upper, without) for _ in range(self.views) for x in spectra]
         lengths = torch.tensor([len(c) for c in clips])
         features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
         for i, clip in enumerate(clips):
             features[: len(clip), i] = torch.from_numpy(clip)
-        labels = torch.tensor([label for c, _ in items for label in c.labels])
-        return features, lengths, labels, torch.tensor([len(c.labels) for c, _ in items])
+        labels = torch.tensor([label for c, _ in items for label in c.labels] * self.views)
+        return features, lengths, labels, torch.tensor([len(c.labels) for c, _ in items] * self.views)
 
 
 def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tensor]:
@@ -201,6 +207,17 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
         np.savez(path, mean=frames.mean(axis=0), std=frames.std(axis=0))
     with np.load(path) as stats:
         return torch.from_numpy(stats["mean"].astype(np.float32)), torch.from_numpy(stats["std"].astype(np.float32))
+
+
+def divergence(log_p: Tensor, valid: Tensor) -> Tensor:
+    """How far the first half of a batch is from the second, clip by clip, and the reverse: nats, summed over frames.
+
+    `log_p` are log-probabilities [time, batch, labels], `valid` the frames that count [time, batch]. Each half is the
+    other's target, without a gradient: Yao et al., "CR-CTC: consistency regularization on CTC for improved speech
+    recognition", 2024 (arXiv 2410.05101).
+    """
+    target = log_p.detach().roll(log_p.shape[1] // 2, dims=1)
+    return (target.exp() * (target - log_p)).sum(dim=2)[valid].sum()
 
 
 def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float:
@@ -315,16 +332,18 @@ class Trainer:
         nll = functional.ctc_loss(
             log_p, labels.to(self.device), lengths, counts, BLANK, reduction="none", zero_infinity=True
         )
-        (nll.sum() / counts.sum()).backward()  # type: ignore[no-untyped-call]
+        valid = (torch.arange(len(features))[:, None] < lengths[None]).to(self.device)
+        loss = nll.sum()
+        if self.batches.views > 1:
+            loss = loss + self.settings["consistency"] * divergence(log_p, valid)
+        (loss / counts.sum()).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
         if torch.isfinite(norm):
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(self.settings, self.progress, self.step)
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            valid = (torch.arange(len(features))[:, None] < lengths[None]).to(self.device)
-            prior = log_p.detach()[valid].exp().sum(dim=0).cpu()
+        prior = log_p.detach()[valid].exp().sum(dim=0).cpu()
         counted = torch.tensor([float(nll.detach().sum()), float(counts.sum()), float(lengths.sum()), 1.0])
         self.counted += torch.cat([counted, prior])
         self.step += 1

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pynna.train.augment import CHANCES, Sounds, augment, filters, reverberate, tempo
+from pynna.train.augment import (
+    CHANCES,
+    Sounds,
+    augment,
+    filters,
+    hiss,
+    knocks,
+    made_noise,
+    recorded_noise,
+    reverberate,
+    tempo,
+    tones,
+)
 from pynna.train.features import mel_matrix, mfcc, n_frames, spectrum, windows
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "mfcc.npz"
@@ -99,3 +112,40 @@ def test_a_room_adds_a_tail_in_power() -> None:
     x = np.zeros((4, 257), np.float32)
     x[0] = 2.0
     np.testing.assert_allclose(reverberate(x, np.array([1.0, 0.25], np.float32))[:, 0], [2, 1, 0, 0])
+
+
+@pytest.mark.parametrize("make", [hiss, tones, knocks, made_noise])
+def test_made_noises_are_amplitudes_of_any_length(make: Callable[[np.random.Generator, int], np.ndarray]) -> None:
+    rng = np.random.default_rng(7)
+    for n in (1, 2, 50, 400):
+        noise = make(rng, n)
+        assert noise.shape == (n, 257)
+        assert noise.dtype == np.float32
+        assert (noise >= 0).all()
+        assert np.isfinite(noise).all()
+        assert noise.max() > 0
+
+
+def test_tones_lie_in_lines_and_knocks_in_bursts() -> None:
+    rng = np.random.default_rng(8)
+
+    def peak(x: np.ndarray) -> np.ndarray:
+        """Highest value over the mean, along the last axis."""
+        return x.max(axis=-1) / x.mean(axis=-1)
+
+    for _ in range(10):
+        line, burst, even = (make(rng, 300) ** 2 for make in (tones, knocks, hiss))
+        sounding = line[line.max(axis=1) > 0.01 * line.max()]  # without the silences between notes
+        assert np.median(peak(sounding)) > 3
+        assert peak(burst.sum(axis=1)) > 3 * peak(even.sum(axis=1))
+
+
+def test_a_recorded_noise_is_heard_at_other_speeds() -> None:
+    rng = np.random.default_rng(9)
+    tone = np.zeros((500, 257), np.float16)
+    tone[:, 100] = 1.0
+    heard = {int(recorded_noise(rng, [tone], 60).sum(axis=0).argmax()) for _ in range(60)}
+    assert 100 in heard
+    assert min(heard) < 80
+    assert max(heard) > 125
+    assert recorded_noise(rng, [tone[:3]], 60).shape == (60, 257)  # too short: repeated

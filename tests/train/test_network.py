@@ -25,7 +25,7 @@ from pynna.train import lstm_cpu  # noqa: E402
 from pynna.train.augment import Sounds  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
 from pynna.train.export import blend, write_weights  # noqa: E402
-from pynna.train.fit import Batches, Data, Options, Trainer, fit, learning_rate  # noqa: E402
+from pynna.train.fit import Batches, Data, Options, Trainer, divergence, fit, learning_rate  # noqa: E402
 from pynna.train.model import Network, rounded  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
@@ -174,6 +174,47 @@ def test_batches_go_on_where_their_state_was_taken(small: configuration.Config) 
     again.restore(batches.state())
     for a, b in zip(batches.next(sounds, 0.5), again.next(sounds, 0.5), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("consistency", [0.0, 0.2])
+def test_a_batch_holds_each_clip_twice_where_consistency_counts(
+    small: configuration.Config, consistency: float
+) -> None:
+    small["fit"]["consistency"] = consistency
+    data = Data(small.folder("features"), ALPHABET)
+    data.refresh()
+    batches = Batches(data, small, 0)
+    batches.easy = False
+    features, lengths, labels, counts = batches.next(Sounds([], []), 1.0)
+    assert features.shape[1] == len(lengths) == len(counts)
+    assert len(labels) == counts.sum()
+    halves = [half.tolist() for half in lengths.chunk(2)]
+    if consistency == 0:
+        assert halves[0] != halves[1]
+        return
+    assert halves[0] == halves[1]
+    first, second = features.chunk(2, dim=1)
+    assert not any(torch.equal(a, b) for a, b in zip(first.unbind(1), second.unbind(1), strict=True))
+    assert torch.equal((first == 0).all(2), (second == 0).all(2))  # both are as long, and end where the other does
+
+
+def test_divergence_is_that_of_each_half_from_the_other_and_pulls_them_together() -> None:
+    torch.manual_seed(5)
+    logits = torch.randn(7, 6, 29)
+    logits[:, 3:] = logits[:, :3]
+    valid = torch.ones(7, 6, dtype=torch.bool)
+    same = torch.log_softmax(logits, dim=2)
+    assert float(divergence(same, valid)) == pytest.approx(0, abs=1e-5)
+    valid[5:, [1, 4]] = False
+    logits = torch.randn(7, 6, 29, requires_grad=True)
+    log_p = torch.log_softmax(logits, dim=2)
+    found = divergence(log_p, valid)
+    p = log_p.detach().exp().double().numpy()
+    q = np.roll(p, 3, axis=1)
+    each = (q * np.log(q / p)).sum(axis=2)
+    assert float(found.detach()) == pytest.approx(each[valid.numpy()].sum(), rel=1e-5)
+    found.backward()
+    np.testing.assert_allclose(logits.grad.numpy(), np.where(valid.numpy()[..., None], p - q, 0), atol=1e-6)
 
 
 def test_fit_leaves_a_checkpoint_and_an_export_and_resumes(small: configuration.Config) -> None:
