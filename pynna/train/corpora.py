@@ -5,7 +5,6 @@ A corpus of real recordings is a folder with a ``manifest.tsv``: path, speaker (
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from . import engines
 from .align import cut
 from .config import Config
 from .features import spectrum
+from .parallel import run
 from .speak import Pcm, broken, trim
 from .text import normalise
 
@@ -204,7 +204,4 @@ def features(config: Config, corpora: list[Path], noise: list[Path], rooms: list
             todo.append((_synthetic, path))
     if spoken and not (out / "noise-babble.npz").exists():
         todo.append((_babble, spoken[0]))
-    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        pending: list[concurrent.futures.Future[None]] = [pool.submit(make, config, path) for make, path in todo]
-        for future in tqdm(concurrent.futures.as_completed(pending), total=len(pending), desc="features", unit="shard"):
-            future.result()
+    run([(make, (config, path)) for make, path in todo], jobs, "features")

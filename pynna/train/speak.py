@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import random
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from . import engines
 from .config import Config
+from .parallel import run
 from .text import Sampler
 
 Pcm = npt.NDArray[np.int16]
@@ -93,7 +92,4 @@ def make_shard(config: Config, index: int) -> str:
 
 def speak(config: Config, first: int, last: int, jobs: int) -> None:
     """Speak shards `first` to `last` - 1 that are not there yet."""
-    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        futures = [pool.submit(make_shard, config, i) for i in range(first, last)]
-        for future in tqdm(concurrent.futures.as_completed(futures), total=len(futures), desc="speak", unit="shard"):
-            future.result()
+    run([(make_shard, (config, i)) for i in range(first, last)], jobs, "speak")
