@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log")
-BIAS = 6.546
-WEIGHTS = (-0.541, -0.299, 2.501, 0.943, -0.437)
-DEFAULT_THRESHOLD = 0.25
+BIAS = 7.591
+WEIGHTS = (-0.616, -0.312, 2.881, 0.981, -0.470)
+DEFAULT_THRESHOLD = 0.35
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
