@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -252,8 +252,9 @@ class Trainer:
     """One of the data-parallel processes; rank 0 also keeps time, checkpoints and exports."""
 
     def __init__(self, config: Config, args: Options, rank: int, world: int) -> None:
-        self.config, self.rank, self.world = config, rank, world
         self.settings = config["fit"] | (config["fit"]["quantised"] if args.quantise else {})
+        config = replace(config, settings=config.settings | {"fit": self.settings})
+        self.config, self.rank, self.world = config, rank, world
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         self.sounds = Sounds.load(config.folder("features"))

@@ -198,6 +198,13 @@ def test_a_batch_holds_each_clip_twice_where_consistency_counts(
     assert torch.equal((first == 0).all(2), (second == 0).all(2))  # both are as long, and end where the other does
 
 
+def test_rounded_weights_are_trained_with_their_own_settings(small: configuration.Config) -> None:
+    small["fit"]["quantised"].update(consistency=0.0, learning_rate=2e-4)
+    usual, rounded_too = (Trainer(small, Options(threads=1, quantise=q), 0, 1) for q in (False, True))
+    assert (usual.batches.views, rounded_too.batches.views) == (2, 1)
+    assert (usual.settings["learning_rate"], rounded_too.settings["learning_rate"]) == (1e-3, 2e-4)
+
+
 def test_divergence_is_that_of_each_half_from_the_other_and_pulls_them_together() -> None:
     torch.manual_seed(5)
     logits = torch.randn(7, 6, 29)
