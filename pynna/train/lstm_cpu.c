@@ -1,16 +1,31 @@
-/* The recurrent half of an LSTM's training in bfloat16 on AVX-512 BF16: the time loops of the forward and the backward
- * pass. All that can be one large product over time (input half, weight gradients) is left to the caller.
+/* The recurrent half of an LSTM's training in bfloat16 on AVX-512 BF16, or on AMX where the processor has it: the time
+ * loops of the forward and the backward pass. All that can be one large product over time (input half, weight
+ * gradients) is left to the caller.
  *
  * H is a multiple of 64; T steps, B sequences; gates in the order i, c, f, o. Weights come packed in pairs of rows
- * (vdpbf16ps), see lstm_pack. Built by lstm_cpu.py: cc -O3 -march=native -shared -fPIC. */
+ * (vdpbf16ps, tdpbf16ps), see lstm_pack. Built by lstm_cpu.py: cc -O3 -march=native -shared -fPIC. */
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
-
-#define ROWS 6 /* most sequences of a register block: 6 x 4 accumulators */
+#ifdef __AMX_BF16__
+#include <sys/syscall.h>
+#include <unistd.h>
+#define ROWS 16 /* most sequences of a block: the rows of a tile */
+#else
+#define ROWS 6 /* 6 x 4 accumulators */
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef uint16_t bf16;
+
+/* Asks Linux for the tiles (ARCH_REQ_XCOMP_PERM of XTILEDATA); 0, or an error. Without tiles there is nothing to ask. */
+int lstm_open(void) {
+#ifdef __AMX_BF16__
+    return (int)syscall(SYS_arch_prctl, 0x1023, 18);
+#else
+    return 0;
+#endif
+}
 
 /* Sequences a block, so that the blocks are even: 8 go as 4 + 4, not as 6 + 2. */
 static int block_rows(int B) {
@@ -49,6 +64,55 @@ INLINE __m512 tanh512(__m512 x) {
 }
 
 /* acc[row][tile] += a[row][0..K) x 64 packed columns; a's rows are `stride` apart. */
+#ifdef __AMX_BF16__
+/* Tiles of so many sequences, unless they are shaped so already: 0 to 3 sums, 4 of a, 5 to 7 of weights. */
+static int shape_tiles(int rows, int shaped) {
+    if (rows == shaped)
+        return shaped;
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int tile = 0; tile < 8; ++tile) {
+        config.bytes[tile] = 64;
+        config.rows[tile] = tile < 5 ? (uint8_t)rows : 16;
+    }
+    _tile_loadconfig(&config);
+    return rows;
+}
+
+static void release_tiles(void) { _tile_release(); }
+
+INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16 *w, __m512 acc[ROWS][4]) {
+    (void)rows; /* as shape_tiles was told */
+    _tile_loadd(0, acc[0], 256);
+    _tile_loadd(1, acc[0] + 1, 256);
+    _tile_loadd(2, acc[0] + 2, 256);
+    _tile_loadd(3, acc[0] + 3, 256);
+    for (int k = 0; k < K; k += 32, w += 16 * 128) {
+        _tile_loadd(4, a + k, 2 * stride);
+        _tile_loadd(5, w, 256);
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_loadd(6, w + 32, 256);
+        _tile_dpbf16ps(1, 4, 6);
+        _tile_loadd(7, w + 64, 256);
+        _tile_dpbf16ps(2, 4, 7);
+        _tile_loadd(5, w + 96, 256);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    _tile_stored(0, acc[0], 256);
+    _tile_stored(1, acc[0] + 1, 256);
+    _tile_stored(2, acc[0] + 2, 256);
+    _tile_stored(3, acc[0] + 3, 256);
+}
+
+#define FOR_ROWS(rows, CALL) CALL(rows)
+#else
+static int shape_tiles(int rows, int shaped) { return rows + shaped; }
+
+static void release_tiles(void) {}
+
 INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16 *w, __m512 acc[ROWS][4]) {
     for (int k = 0; k < K; k += 2, w += 128) {
         const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 32);
@@ -65,6 +129,17 @@ INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16
         }
     }
 }
+/* CALL with the rows as a constant, so that the sums stay in registers. */
+#define FOR_ROWS(rows, CALL)                                                                                                 \
+    switch (rows) {                                                                                                          \
+    case 1: CALL(1); break;                                                                                                  \
+    case 2: CALL(2); break;                                                                                                  \
+    case 3: CALL(3); break;                                                                                                  \
+    case 4: CALL(4); break;                                                                                                  \
+    case 5: CALL(5); break;                                                                                                  \
+    default: CALL(6);                                                                                                        \
+    }
+#endif
 
 /* wh [H, 4H] bf16 -> forward [H/16][H/2][4 gates][16][2], backward [H/64][4H/2][4][16][2]. */
 void lstm_pack(int H, const bf16 *wh, bf16 *forward, bf16 *backward) {
@@ -109,23 +184,21 @@ INLINE void forward_block(const int rows, int H, int u, const bf16 *xg, const fl
 void lstm_forward(int T, int B, int H, const bf16 *xg, const float *bias, const bf16 *packed, bf16 *h, float *c,
                   float *acts) {
     const long n = (long)B * H;
-    const int rows = block_rows(B);
+    const int most = block_rows(B);
+    int shaped = 0;
     for (int t = 0; t < T; ++t)
-        for (int u = 0; u < H; u += 16)
-            for (int b = 0; b < B; b += rows) {
+        for (int i = 0; i < H; i += 16)
+            for (int b = 0; b < B; b += most) {
+                const int u = t % 2 ? H - 16 - i : i; /* to and fro: the last weights are the nearest */
+                const int rows = B - b < most ? B - b : most;
                 const long at = t * n + (long)b * H, wide = 4 * at;
                 const bf16 *w = packed + (long)u * H * 4;
-#define CASE(R) forward_block(R, H, u, xg + wide, bias, w, h + at, c + at, h + at + n, c + at + n, acts + wide)
-                switch (B - b < rows ? B - b : rows) {
-                case 1: CASE(1); break;
-                case 2: CASE(2); break;
-                case 3: CASE(3); break;
-                case 4: CASE(4); break;
-                case 5: CASE(5); break;
-                default: CASE(6);
-                }
-#undef CASE
+                shaped = shape_tiles(rows, shaped);
+#define CALL(R) forward_block(R, H, u, xg + wide, bias, w, h + at, c + at, h + at + n, c + at + n, acts + wide)
+                FOR_ROWS(rows, CALL);
+#undef CALL
             }
+    release_tiles();
 }
 
 INLINE void gate_gradients(int H, int j, __m512 dh, const float *acts, const float *c_in, const float *c_out, float *dc_io,
@@ -167,22 +240,20 @@ INLINE void backward_block(const int rows, int H, int n, const bf16 *dg_next, co
 void lstm_backward(int T, int B, int H, const bf16 *dy, const bf16 *packed, const float *c, const float *acts, float *dc,
                    bf16 *dg) {
     const long n = (long)B * H;
-    const int rows = block_rows(B);
+    const int most = block_rows(B);
+    int shaped = 0;
     for (int t = T - 1; t >= 0; --t)
-        for (int u = 0; u < H; u += 64)
-            for (int b = 0; b < B; b += rows) {
+        for (int i = 0; i < H; i += 64)
+            for (int b = 0; b < B; b += most) {
+                const int u = t % 2 ? H - 64 - i : i;
+                const int rows = B - b < most ? B - b : most;
                 const long at = t * n + (long)b * H, wide = 4 * at;
                 const bf16 *next = t + 1 < T ? dg + wide + 4 * n : 0, *w = packed + (long)u * H * 4;
-#define CASE(R)                                                                                                              \
+                shaped = shape_tiles(rows, shaped);
+#define CALL(R)                                                                                                              \
     backward_block(R, H, u, next, w, dy + at, acts + wide, c + at, c + at + n, dc + (long)b * H, dg + wide)
-                switch (B - b < rows ? B - b : rows) {
-                case 1: CASE(1); break;
-                case 2: CASE(2); break;
-                case 3: CASE(3); break;
-                case 4: CASE(4); break;
-                case 5: CASE(5); break;
-                default: CASE(6);
-                }
-#undef CASE
+                FOR_ROWS(rows, CALL);
+#undef CALL
             }
+    release_tiles();
 }

@@ -1,4 +1,4 @@
-"""A faster LSTM for training on a CPU with AVX-512 BF16; elsewhere `available` is false and torch's own is used."""
+"""A faster LSTM for training on a CPU with AVX-512 BF16 or AMX; elsewhere `available` is false: torch's own is used."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 SOURCE = Path(__file__).with_name("lstm_cpu.c")
+FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -24,10 +25,10 @@ def _library() -> ctypes.CDLL | None:
             return None
         folder = Path(tempfile.mkdtemp(prefix="lstm-cpu-"))
         target = folder / "lstm_cpu.so"
-        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-        command = [os.environ.get("CC", "cc"), *flags, "-o", str(target), str(SOURCE)]
+        command = [os.environ.get("CC", "cc"), *FLAGS, "-o", str(target), str(SOURCE)]
         subprocess.run(command, check=True, capture_output=True)
-        return ctypes.CDLL(str(target))
+        library = ctypes.CDLL(str(target))
+        return library if library.lstm_open() == 0 else None
     except (OSError, subprocess.CalledProcessError):
         return None
 
