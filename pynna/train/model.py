@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -155,10 +156,19 @@ def rounded(weights: Tensor) -> Tensor:
     "Estimating or propagating gradients through stochastic neurons for conditional computation", 2013 (arXiv
     1308.3432).
     """
-    with torch.no_grad():
-        step = weights.abs().amax(dim=0).clamp_min(1e-30) / 127
-        error = (weights / step).round_().mul_(step).sub_(weights)
-    return weights + error
+    out: Tensor = _Rounded.apply(weights)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weights: Tensor) -> Tensor:
+        step = torch.maximum(weights.amax(dim=0), -weights.amin(dim=0)).clamp_min(1e-30) / 127
+        return (weights / step).round_().mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0]
 
 
 def _place(target: Tensor, source: Tensor, rows: Tensor, columns: Tensor) -> None:
