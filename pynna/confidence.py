@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log")
-BIAS = 7.591
-WEIGHTS = (-0.616, -0.312, 2.881, 0.981, -0.470)
-DEFAULT_THRESHOLD = 0.35
+BIAS = 6.728
+WEIGHTS = (-0.410, -0.403, 2.518, 0.843, -0.419)
+DEFAULT_THRESHOLD = 0.3
 """Confidence from which a sentence is accepted."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
