@@ -136,3 +136,25 @@ def test_the_source_distribution_holds_the_c_core_the_tests_and_nothing_built(sd
 def test_the_extension_is_not_tied_to_the_machine_that_built_it() -> None:
     text = (ROOT / "setup.py").read_text()
     assert not re.search(r"""["']-(march|mtune|mcpu|mavx|ffast-math)""", text)
+
+
+def accuracy(section: str) -> dict[str, list[str]]:
+    """Columns of the first table of a section of the accuracy report: clean, 20, 10 and 5 dB."""
+    report = (ROOT / "bench/accuracy.md").read_text().partition(f"\n## {section}")[2]
+    lines = report[report.index("| condition ") :].splitlines()
+    cells = [[cell.strip() for cell in line.split("|")] for line in (lines[0], *lines[2:6])]
+    return {head: list(column) for head, *column in zip(*cells, strict=True)}
+
+
+def test_the_readme_tells_of_accuracy_what_the_report_and_the_code_say() -> None:
+    car, people, other = map(accuracy, ("Car sentences", "Real people", "Commands of other domains"))
+    best, accepted, peer = "best sentence right", "accepted rightly", "pocketsphinx 5, same grammar"
+    readme = (ROOT / "README.md").read_text()
+    lines = readme[readme.index("| car sentences, ") :].splitlines()[:7]
+    assert [[cell.strip() for cell in line.split("|")[2:6]] for line in lines] == [
+        car[best], car[accepted], car[peer], people[best], people[accepted], people[peer], other[accepted],
+    ]  # fmt: skip
+    threshold = pynna.confidence.DEFAULT_THRESHOLD
+    assert f"confidence {threshold:g} or more" in readme
+    assert f"`threshold=` ({threshold:g})" in readme
+    assert f"threshold {threshold:g}." in (ROOT / "bench/accuracy.md").read_text()

@@ -63,7 +63,6 @@ INLINE __m512 tanh512(__m512 x) {
     return _mm512_fmsub_ps(two, sigmoid512(_mm512_mul_ps(two, x)), _mm512_set1_ps(1.f));
 }
 
-/* acc[row][tile] += a[row][0..K) x 64 packed columns; a's rows are `stride` apart. */
 #ifdef __AMX_BF16__
 /* Tiles of so many sequences, unless they are shaped so already: 0 to 3 sums, 4 of a, 5 to 7 of weights. */
 static int shape_tiles(int rows, int shaped) {
@@ -84,6 +83,7 @@ static int shape_tiles(int rows, int shaped) {
 
 static void release_tiles(void) { _tile_release(); }
 
+/* acc[row][tile] += a[row][0..K) x 64 packed columns; a's rows are `stride` apart. */
 INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16 *w, __m512 acc[ROWS][4]) {
     (void)rows; /* as shape_tiles was told */
     _tile_loadd(0, acc[0], 256);
@@ -109,10 +109,14 @@ INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16
 
 #define FOR_ROWS(rows, CALL) CALL(rows)
 #else
-static int shape_tiles(int rows, int shaped) { return rows + shaped; }
+static int shape_tiles(int rows, int shaped) {
+    (void)rows;
+    return shaped;
+}
 
 static void release_tiles(void) {}
 
+/* As above, in registers. */
 INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16 *w, __m512 acc[ROWS][4]) {
     for (int k = 0; k < K; k += 2, w += 128) {
         const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 32);
@@ -129,6 +133,7 @@ INLINE void product(const int rows, int K, const bf16 *a, int stride, const bf16
         }
     }
 }
+
 /* CALL with the rows as a constant, so that the sums stay in registers. */
 #define FOR_ROWS(rows, CALL)                                                                                                 \
     switch (rows) {                                                                                                          \
