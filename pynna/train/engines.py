@@ -24,6 +24,8 @@ import numpy.typing as npt
 import soundfile
 from scipy.signal import resample_poly
 
+from .accents import ACCENTED, espeak_accented
+
 Pcm = npt.NDArray[np.int16]
 RATE = 16000
 
@@ -70,6 +72,7 @@ class Espeak:
         name = ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1"
         self.lib = ctypes.CDLL(name)
         self.chunks: list[npt.NDArray[np.int16]] = []
+        self.lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
         self.rate = self.lib.espeak_Initialize(2, 0, None, 0)  # 2: synchronous
         if self.rate <= 0:
             raise RuntimeError("espeak-ng could not start: is the Debian package espeak-ng installed?")
@@ -82,15 +85,29 @@ class Espeak:
             self.chunks.append(np.ctypeslib.as_array(samples, (n,)).copy())
         return 0
 
-    def __call__(self, text: str, voice: str, speed: int, pitch: int, pitch_range: int = 50) -> Pcm:
-        """Speak with a voice such as ``en-gb+f3``, at `speed` words a minute, pitch and its range 0 to 99."""
+    def phones(self, text: str) -> str:
+        """Mnemonics of a text's phonemes, in the voice last spoken with."""
+        rest, clauses = ctypes.c_char_p(text.encode()), []
+        while rest.value:  # it moves on, clause by clause
+            clauses.append(self.lib.espeak_TextToPhonemes(ctypes.byref(rest), 1, 0).decode())
+        return " ".join(clauses)
+
+    def __call__(
+        self, text: str, voice: str, speed: int, pitch: int, pitch_range: int = 50, accent: random.Random | None = None
+    ) -> Pcm:
+        """Speak with a voice such as ``en-gb+f3``, at `speed` words a minute, pitch and its range 0 to 99.
+
+        With an `accent` drawn at random where a source of chance for it is given.
+        """
         if self.lib.espeak_SetVoiceByName(voice.encode()) != 0:
             raise ValueError(f"espeak-ng knows no voice {voice!r}")
         for parameter, value in ((1, speed), (2, 60), (3, pitch), (4, pitch_range)):
             self.lib.espeak_SetParameter(parameter, value, 0)
         self.chunks = []
+        if accent:
+            text = f"[[{espeak_accented(self.phones(text), accent)}]]"
         data = text.encode()
-        self.lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, 1, None, None)
+        self.lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, 0x101, None, None)  # UTF-8, phonemes in double brackets
         return to_rate(np.concatenate(self.chunks or [np.zeros(0, np.int16)]), self.rate)
 
 
@@ -210,7 +227,8 @@ def draw(
         variant = rng.choice(ESPEAK_VARIANTS)
         voice = _pick(ESPEAK_ACCENTS, rng) + (f"+{variant}" if variant else "")
         speed, pitch, span = int(rng.triangular(110, 215, 155)), int(rng.triangular(15, 85, 50)), rng.randint(25, 75)
-        return f"espeak:{voice}", lambda text: espeak()(text, voice, speed, pitch, span)
+        accent = random.Random(rng.getrandbits(32)) if rng.random() < ACCENTED else None
+        return f"espeak:{voice}", lambda text: espeak()(text, voice, speed, pitch, span, accent)
     if engine == "flite":
         voice = _pick(FLITE_VOICES, rng)
         stretch, f0 = rng.uniform(0.85, 1.25), rng.uniform(0.85, 1.2)

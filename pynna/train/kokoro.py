@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .accents import ACCENTED, accented
 from .engines import to_rate
 
 RATE = 24000
@@ -28,6 +29,8 @@ WHISPERS = ("af_nicole",)
 DEVELOPMENT = ("af_sarah", "am_puck", "bf_lily", "bm_george")
 """Voices that are not trained on: the development set's (`calibrate`)."""
 ENGLISH = "ab"  # first letters of the voices that are American and British; the others' English has an accent
+
+TIMBRE = 128  # numbers of a style that make the timbre; those behind them make the tempo and the melody
 
 F32 = npt.NDArray[np.float32]
 Pcm = npt.NDArray[np.int16]
@@ -98,9 +101,12 @@ def _phones(british: bool) -> Any:
     return G2P(british=british)
 
 
-def _ids(text: str, british: bool, rng: random.Random) -> list[int]:
-    """Numbers of a text's phones, a punctuation mark by chance behind them."""
-    phones = _phones(british)(written(text)) + rng.choice(("", ".", ".", "!", "?"))
+def _ids(text: str, british: bool, rng: random.Random, accent: float = 0.0) -> list[int]:
+    """Numbers of a text's phones, a punctuation mark by chance behind them; for a share of `accent` with an accent."""
+    phones = _phones(british)(written(text))
+    if accent and rng.random() < accent:
+        phones = accented(phones, rng)
+    phones += rng.choice(("", ".", ".", "!", "?"))
     return [_vocabulary()[c] for c in phones if c in _vocabulary()]
 
 
@@ -148,18 +154,22 @@ class Kokoro:
         `voices` are those to choose from; all but `DEVELOPMENT` where none are given.
         """
         rng = random.Random(seed)
+        training = not voices
         voices = voices or [name for name in self.styles if name not in DEVELOPMENT]
         names = rng.choices(voices, [2.0 if name[0] in ENGLISH else 1.0 for name in voices], k=2)
         british = names[0][0] == "b" or (names[0][0] not in ENGLISH and rng.random() < 0.4)
-        ids = _ids(text, british, rng)[:508]
+        ids = _ids(text, british, rng, ACCENTED * training)[:508]
         first, second = (self.styles[name][max(0, len(ids) - 1)] for name in names)  # a style for each length
-        share = 0.0 if rng.random() < 0.4 else rng.uniform(0.1, 0.5)
+        share = 0.0 if rng.random() < 0.4 else rng.uniform(-0.25 if training else 0.1, 0.5)
+        style = (1 - share) * first + share * second
+        if training and rng.random() < 0.4:  # one's timbre, and how another speaks
+            style[TIMBRE:] = self.styles[rng.choice(voices)][max(0, len(ids) - 1), TIMBRE:]
         size = rng.uniform(0.92, 1.1)
         samples = self.session.run(
             None,
             {
                 "tokens": np.array([[0, *ids, 0]], np.int64),
-                "style": ((1 - share) * first + share * second)[None].astype(np.float32),
+                "style": style[None].astype(np.float32),
                 "speed": np.array([size * rng.triangular(0.75, 1.35, 1.02)], np.float32),
             },
         )[0]
@@ -179,7 +189,7 @@ class Hibari:
         from hibari import dsp
 
         rng = random.Random(seed)
-        ids = _ids(text, rng.random() < 0.25, rng)
+        ids = _ids(text, rng.random() < 0.25, rng, ACCENTED)
         size = rng.uniform(0.82, 1.18)
         inputs = {"ids": np.array([[0, *ids, 0]], np.int64),
                   "speed": np.array([size * rng.triangular(0.75, 1.4, 1.05)], np.float32)}  # fmt: skip
