@@ -15,7 +15,7 @@ from pynna.train import accents
 from pynna.train.accents import ACCENTS, accented, espeak_accented
 
 WORDS = ("ðə", "wˈɛðəɹ", "nˈɔɹθ", "tˈɜɹn", "vˈɑljˌum", "hˈI", "spˈik", "ʤˈʌʤ", "mˈɛʒəɹ", "ʧˈɜɹʧ", "ˈAt", "bˈɑɾəl")
-MNEMONICS = ("t'3:n", "D@2", "v'0lju:m", "h'aI", "n'O@T", "dZ'VdZ", "m'EZ3r-", "tS'3:tS", "'eIt", "b'0t#@L", "DI2;", "_:")
+MNEMONICS = ("t'3:n", "D@2", "v'0lju:m", "h'aI", "n'O@T", "dZ'VdZ", "m'EZ3r-", "tS'3:tS", "'eIt", "b'0t#@L", "DI2;")
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(" ".join), st.integers(0, 999))
@@ -27,7 +27,8 @@ def test_an_accent_keeps_the_words_and_is_always_the_same(phones: str, seed: int
 
 @pytest.mark.parametrize("name", ACCENTS)
 def test_every_accent_changes_something_and_every_rule_of_it_can(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sounds = " ".join(WORDS) + " stˈɑp bˈɛd ɡˈɪv hˈOm bˈQt ˌʌv ɹˈʊm tˈæŋ tˈim dˈim ɹˈuz pˈɛn ɡˈOɪŋ sˈi bˈɔl bˈɪɡ bɹˈið ɡəɹˈɑʒ"
+    more = "stˈɑp bˈɛd ɡˈɪv hˈOm bˈQt ˌʌv ɹˈʊm tˈæŋ tˈim dˈim ɹˈuz pˈɛn ɡˈOɪŋ sˈi bˈɔl bˈɪɡ bɹˈið ɡəɹˈɑʒ kˈæb"
+    sounds = " ".join([*WORDS, *more.split()])
     for pattern, instead in ACCENTS[name]:
         assert re.sub(pattern, instead, sounds) != sounds, pattern
     monkeypatch.setattr(accents, "ACCENTS", {name: ACCENTS[name]})
