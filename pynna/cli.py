@@ -282,6 +282,8 @@ def _add_decoding(parser: Any) -> None:
     group.add_argument("--grammar", metavar="FILE",
                        help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
     group.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
+    group.add_argument("--hearings", type=_at_least(1, 5), metavar="N",
+                       help="times that what leaves doubt is heard, at N speeds (default: 5)")
     group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
     group.add_argument("--wake-word", action="append", metavar="WORD",
                        help="to be said before each sentence; may be given again: one of them")
@@ -594,6 +596,8 @@ def _options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         options["beam_width"] = args.beam
     if args.threshold is not None:
         options["threshold"] = args.threshold
+    if args.hearings is not None:
+        options["hearings"] = args.hearings
     if args.grammar is not None:
         grammar = _sentences(args.grammar)
         if args.wake_word:

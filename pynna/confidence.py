@@ -21,7 +21,7 @@ FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability
 BIAS = 6.728
 WEIGHTS = (-0.410, -0.403, 2.518, 0.843, -0.419)
 DEFAULT_THRESHOLD = 0.3
-"""Confidence from which a sentence is accepted."""
+"""Confidence from which a sentence is accepted; where it was heard more than once, their mean."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
 """Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
@@ -71,7 +71,7 @@ def features(
     return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST)])
 
 
-def probability(x: npt.NDArray[np.float64], bias: float = BIAS, weights: npt.ArrayLike = WEIGHTS) -> float:
-    """The calibrated probability of a hypothesis with these features; `calibrate` tries other weights, [5]."""
-    z = bias + float(np.dot(weights, x))
+def probability(x: npt.NDArray[np.float64]) -> float:
+    """The calibrated probability of a hypothesis with these features, [5]."""
+    z = BIAS + float(np.dot(WEIGHTS, x))
     return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))

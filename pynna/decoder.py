@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
+MAX_HEARINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class DecoderOptions:
         no beam; ``beam_width`` and the cutoffs do nothing then.
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
+    hearings : int
+        Times that an utterance is heard, 1 to 5, where a grammar's result leaves doubt: again at other speeds, and the
+        hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and listeners.
     free_cost, free_entry : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
@@ -69,6 +73,7 @@ class DecoderOptions:
     prior_exponent: float | None = None
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
+    hearings: int = MAX_HEARINGS
     free_cost: float = 0.5
     free_entry: float = 2.0
     language_model: LanguageModel | None = None
@@ -78,6 +83,7 @@ class DecoderOptions:
     def __post_init__(self) -> None:
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
         _check_range("alternatives", self.alternatives, 1, MAX_ALTERNATIVES)
+        _check_range("hearings", self.hearings, 1, MAX_HEARINGS)
         _check_range("cutoff_top_n", self.cutoff_top_n, 1, 1 << 20)
         if not 0.0 < self.cutoff_prob <= 1.0:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
@@ -128,7 +134,7 @@ class Decoder:
         Needed for a ``prior_exponent`` other than 0.
     seconds_per_frame : float
         What a frame stands for in the words' times.
-    first_frame : int
+    first_frame : float
         The number of the first frame, which counts in the words' times.
     options : DecoderOptions
 
@@ -141,7 +147,8 @@ class Decoder:
     """
 
     def __init__(self, labels: Sequence[str], *, blank: int | None = None, label_priors: npt.ArrayLike | None = None,
-                 seconds_per_frame: float = 0.02, first_frame: int = 0, options: DecoderOptions | None = None) -> None:
+                 seconds_per_frame: float = 0.02, first_frame: float = 0,
+                 options: DecoderOptions | None = None) -> None:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._hot_words: dict[str, float] = {}

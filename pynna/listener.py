@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.decoder import Decoder, DecoderOptions
 from pynna.endpoint import Endpointer, EndpointRules
+from pynna.hearings import Tape, hear_again
 from pynna.results import Result
 from pynna.stream import Group, Stream, samples
 
@@ -108,6 +109,7 @@ class Listener:
     def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
         self.model, self.rules = model, rules
         self._seconds = model.seconds_per_step
+        self._tape = Tape(model, options)
         self.options = options
         self._collecting = Collecting(len(model.labels))
         self.stream = Stream(model, options, group, self._collecting)
@@ -116,6 +118,7 @@ class Listener:
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
         self._decoder: Decoder | None = None
+        self._first = 0  # frame of the utterance under way
         self._said = ""
         self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
@@ -132,6 +135,7 @@ class Listener:
     def options(self, options: DecoderOptions) -> None:
         self._new_decoder(options)  # complains now if at all
         self._options = options
+        self._tape.wanted_by(options)
 
     def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
         return Decoder(self.model.labels, label_priors=self.model.label_priors, options=options,
@@ -166,8 +170,10 @@ class Listener:
 
     def take(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
         """Takes audio as `feed` does, and leaves it to `poll` to tell what has happened."""
-        self._measure(samples(pcm))
-        self.stream.feed(pcm)
+        chunk = samples(pcm)
+        self._measure(chunk)
+        self._tape.feed(chunk)
+        self.stream.feed(chunk)
 
     def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
         """Events of a whole stream of chunks, the end included."""
@@ -204,6 +210,7 @@ class Listener:
         power = self._powers.popleft() if self._powers else 0.0
         if self._decoder is None:
             self._recent.append(row)
+            self._tape.forget((frame + 1 - len(self._recent)) * self.model.geometry["step"])
         else:
             self._decoder.feed(row[None])
         complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
@@ -223,8 +230,8 @@ class Listener:
 
     def _begin(self, frame: int) -> None:
         """A decoder for the utterance, fed with what was just before."""
-        first = frame + 1 - len(self._recent)
-        self._decoder = self._new_decoder(self._options, first)
+        self._first = frame + 1 - len(self._recent)
+        self._decoder = self._new_decoder(self._options, self._first)
         self._decoder.feed(np.stack(self._recent))
         self._recent.clear()
         self._said = ""
@@ -235,8 +242,11 @@ class Listener:
 
     def _final(self, end: int) -> Final:
         assert self._decoder is not None
-        result = self._decoder.finish()
+        result, options = self._decoder.finish(), self._decoder.options
         self._decoder = None
+        step, window = self.model.geometry["step"], self.model.geometry["window"]
+        if (pcm := self._tape.audio(self._first * step, (end - 1) * step + window)) is not None:
+            result = hear_again(self.model, pcm, result, options, self._first)
         point = self._endpointer
         start = self._time(point.start)
         if words := result.words:

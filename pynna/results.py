@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -73,7 +74,7 @@ class Spelling:
 
     labels: tuple[str, ...]
     seconds_per_frame: float
-    first_frame: int = 0
+    first_frame: float = 0
 
     def text(self, tokens: Sequence[Token]) -> str:
         """The labels' texts, put together."""
@@ -207,7 +208,8 @@ class GrammarResult(Result):
     complete : bool
         Whether the text is a whole sentence of the grammar.
     confidence : float
-        0 to 1, calibrated: the probability that this sentence is what was said.
+        0 to 1, calibrated: the probability that this sentence is what was said; of several hearings the mean
+        (`pynna.hearings`).
     accepted : bool
         Whether it is complete and its confidence reaches the threshold. What is not accepted is not to be acted on.
     alternatives : tuple of Interpretation
@@ -220,6 +222,7 @@ class GrammarResult(Result):
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, _ in tails])
         self._complete = [complete for _, _, complete in tails]
         self._free_score, self._grammar, self._threshold = free_score, grammar, threshold
+        self._ballot: tuple[Interpretation, ...] = ()
 
     def _text(self, tail: list[Any]) -> str:
         return " ".join(super()._text(tail).split())
@@ -231,6 +234,14 @@ class GrammarResult(Result):
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
         return features(tokens, trailing, space, len(labels), self._grammar.size(labels))
+
+    def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
+        """The same sentence with the confidence, and the alternatives, that several hearings agreed on."""
+        result = copy.copy(self)
+        result._ballot = ballot
+        for name in ("alternatives", "confidence", "_best"):
+            result.__dict__.pop(name, None)
+        return result
 
     def _interpret(self, i: int) -> Interpretation:
         score, tail = self._tails[i]
@@ -245,7 +256,7 @@ class GrammarResult(Result):
 
     @cached_property
     def alternatives(self) -> tuple[Interpretation, ...]:  # type: ignore[override]
-        return tuple(self._interpret(i) for i in range(len(self._tails)))
+        return self._ballot or tuple(self._interpret(i) for i in range(len(self._tails)))
 
     @property
     def complete(self) -> bool:
@@ -258,11 +269,11 @@ class GrammarResult(Result):
 
     @cached_property
     def confidence(self) -> float:
-        return probability(self.features)
+        return self._ballot[0].confidence if self._ballot else probability(self.features)
 
     @cached_property
     def _best(self) -> Interpretation:
-        return self._interpret(0)
+        return self._ballot[0] if self._ballot else self._interpret(0)
 
     @property
     def intent(self) -> str | None:

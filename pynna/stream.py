@@ -14,6 +14,7 @@ from pynna.audio import as_pcm
 from pynna.decoder import Decoder, DecoderOptions
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, AudioError, FinishedError, StateError
+from pynna.hearings import Tape, hear_again
 from pynna.results import Result
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Stream:
         self._n_samples = 0
         self._flushed = False
         self._finished = False
+        self._options = options
+        self._tape = None if decoder else Tape(model, options)
+        self._result: Result | None = None
 
     @property
     def duration(self) -> float:
@@ -107,6 +111,8 @@ class Stream:
         self._n_samples += len(chunk)
         # a group's audio waits, and the caller may fill the same array again meanwhile
         self._waiting.append(chunk if self._group is None else chunk.copy())
+        if self._tape:
+            self._tape.feed(chunk)
         if self._group is None:
             self._run()
 
@@ -122,7 +128,11 @@ class Stream:
                 self._run()
             else:
                 self._group._drain(self)
-        return self.decoder.finish()
+        if self._result is None:
+            self._result = self.decoder.finish()
+            if self._tape and (pcm := self._tape.audio(0, self._n_samples)) is not None:
+                self._result = hear_again(self.model, pcm, self._result, self._options)
+        return self._result
 
     def _fill(self) -> int:
         """Makes frames of the audio that waits, as far as there is room; returns how many windows are ready."""
@@ -201,6 +211,12 @@ class Group:
             raise ArgumentError("the stream is not in this group")
         self._streams.remove(stream)
         stream._group = None
+
+    def _join(self, decoder: Any, options: DecoderOptions) -> Stream:
+        """A stream with a decoder of its own."""
+        self._check_room()
+        self._streams.append(Stream(self.model, options, self, decoder))
+        return self._streams[-1]
 
     def _check_room(self) -> None:
         if len(self._streams) == _core.MAX_CHANNELS:

@@ -5,7 +5,7 @@ leaves out and by training voices, all of them at another tape speed so that non
 in noise; and real recordings of the training part, with their phrases as the grammar and against the car's. Sentences
 outside of the car's file are also put together to small grammars, in which the confidence learns what a grammar's size
 is worth. The default threshold is the lowest that no more than 3 % of the speech outside of the car's file reaches: the
-people's, and the voices' clean and in noise down to 10 dB.
+people's, and the voices' clean and in noise down to 10 dB; heard again where the weights leave doubt.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from scipy.optimize import minimize
 from scipy.signal import resample_poly
 from tqdm import tqdm
 
-from pynna.confidence import FEATURES, probability
+from pynna import confidence
+from pynna.confidence import FEATURES
+from pynna.decoder import MAX_HEARINGS
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
 from pynna.results import GrammarResult
@@ -103,23 +105,22 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
     return clips
 
 
-def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None,
-            ) -> list[tuple[F64, bool]]:
-    """Features of each complete result, and whether it means what was said."""
+def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, hearings: int = 1,
+            ) -> list[tuple[GrammarResult, bool]]:
+    """Each complete result, and whether it means what was said."""
     found = []
     for clip in clips:
-        result = model.transcribe(clip.pcm, grammar=judge.grammar, prior_exponent=exponent)
+        result = model.transcribe(clip.pcm, grammar=judge.grammar, prior_exponent=exponent, hearings=hearings)
         assert isinstance(result, GrammarResult)
         if result.complete:
-            verdict = judge.verdict(clip, result, "")
-            found.append((result.features, verdict.right))
+            found.append((result, judge.verdict(clip, result, "").right))
     return found
 
 
-def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[F64, bool]]:
+def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[GrammarResult, bool]]:
     """`results` with grammars of ten, thirty and a hundred of the clips' sentences: of these clips, and of others."""
     rng, start = random.Random(SEED), 0
-    rows: list[tuple[F64, bool]] = []
+    rows: list[tuple[GrammarResult, bool]] = []
     for size in itertools.cycle((10, 30, 100)):
         part = clips[start : start + size]
         if not part:
@@ -133,7 +134,8 @@ def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) 
 
 
 def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
-    """Weights of a logistic function, the bias first: maximum likelihood, right and wrong counting the same in all."""
+    """Weights of a logistic function of features, the bias first: maximum likelihood, right and wrong counting the same
+    in all."""
     x = np.array([[1.0, *features] for features, _ in rows])
     y = np.array([right for _, right in rows], float)
     weight = np.where(y > 0, 0.5 / y.sum(), 0.5 / (1 - y).sum()) * len(y)
@@ -148,11 +150,11 @@ def fit(rows: Sequence[tuple[F64, bool]], penalty: float = 1.0) -> F64:
 
 
 def lowest_threshold(false: F64, n: int, most: float = 0.03) -> float:
-    """The lowest threshold, in steps of 0.05, that accepts no more than `most` of n recordings outside of a grammar.
+    """The lowest threshold, in steps of 0.01, that accepts no more than `most` of n recordings outside of a grammar.
 
     `false` are the confidences of those that a sentence was heard in, [<= n].
     """
-    steps = np.arange(1, 20) / 20
+    steps = np.arange(1, 100) / 100
     return float(next((t for t in steps if (false >= t).sum() <= most * n), 1.0))
 
 
@@ -171,21 +173,23 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     strangers = [clip for clip in real if car.means(clip.text) is None]
     usual = [clip for clip in outside if clip.source in ("clean", "20 dB", "10 dB")]
     loud = [clip for clip in outside if clip.source in ("5 dB", "0 dB")]
-    heard = {
-        "car": results(model, inside, car), "outside, down to 10 dB": results(model, usual, car),
-        "outside, 5 and 0 dB": results(model, loud, car),
-        "real outside": results(model, strangers, car), "real": results(model, real, phrases) if phrases else [],
-        "small grammars": small_grammars(model, outside, inside + outside + strangers),
+    sets = {
+        "car": (inside, car), "outside, down to 10 dB": (usual, car), "outside, 5 and 0 dB": (loud, car),
+        "real outside": (strangers, car), **({"real": (real, phrases)} if phrases else {}),
     }  # fmt: skip
-    weights = fit([row for rows in heard.values() for row in rows])
+    once = [row for clips, judge in sets.values() for row in results(model, clips, judge)]
+    once += small_grammars(model, outside, inside + outside + strangers)
+    weights = fit([(result.features, right) for result, right in once])
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
-    sure = {name: np.array([probability(x, weights[0], weights[1:]) for x, _ in rows]) for name, rows in heard.items()}
+    confidence.BIAS, confidence.WEIGHTS = weights[0], tuple(weights[1:])
+    heard = {name: results(model, clips, judge, hearings=MAX_HEARINGS) for name, (clips, judge) in sets.items()}
+    sure = {name: np.array([result.confidence for result, _ in rows]) for name, rows in heard.items()}
     false = np.concatenate([sure["outside, down to 10 dB"], sure["real outside"]])
     print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(usual) + len(strangers)):.2f}")
     for name, rows in heard.items():
         right = np.array([verdict for _, verdict in rows], bool)
         shares = [f"{t:g}: {100 * (right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} rightly, "
                   f"{100 * (~right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} wrongly"
-                  for t in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8)]
+                  for t in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)]
         print(f"{name}: " + "; ".join(shares))

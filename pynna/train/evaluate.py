@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from pynna import hearings
 from pynna.decoder import Decoder, DecoderOptions
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.mapping.dequantise import dequantise
@@ -19,7 +20,7 @@ from pynna.mapping.npz import import_npz
 from pynna.mapping.weights import Weights
 from pynna.model import Model, load
 from pynna.reference import edit_distance, windows
-from pynna.results import GrammarResult
+from pynna.results import GrammarResult, Result
 
 from . import engines, peers, testsets
 from .config import Config
@@ -133,18 +134,28 @@ def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam
 
 
 def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
-    """Results of the float network with the same decoders."""
-    network, out = weights.network(), {}
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i].pcm))
-    for start in range(0, len(order), 48):
-        batch = order[start : start + 48]
-        log_probs = network.run_many([windows(clips[i].pcm, weights.features, weights.n_context) for i in batch])
-        for i, p in zip(batch, log_probs, strict=True):
-            options = DecoderOptions(beam_width=beam_width, grammar=grammar)
-            decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options)
-            decoder.feed(p)
-            out[i] = decoder.finish()
-    return [out[i] for i in range(len(clips))]
+    """Results of the float network with the same decoders, heard again where they leave doubt."""
+    network, options = weights.network(), DecoderOptions(beam_width=beam_width, grammar=grammar)
+
+    def hear(recordings: Sequence[Pcm]) -> list[Result]:
+        out: dict[int, Result] = {}
+        order = sorted(range(len(recordings)), key=lambda i: len(recordings[i]))
+        for start in range(0, len(order), 48):
+            batch = order[start : start + 48]
+            log_probs = network.run_many([windows(recordings[i], weights.features, weights.n_context) for i in batch])
+            for i, p in zip(batch, log_probs, strict=True):
+                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options)
+                decoder.feed(p)
+                out[i] = decoder.finish()
+        return [out[i] for i in range(len(recordings))]
+
+    found = hear([clip.pcm for clip in clips])
+    doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
+    rate = weights.features.sample_rate
+    again = [hear([hearings.at_speed(clips[i].pcm, speed, rate) for i in doubted]) for speed in hearings.SPEEDS]
+    for i, *more in zip(doubted, *again, strict=True):
+        found[i] = hearings.vote([found[i], *more])
+    return list(found)
 
 
 class Evaluation:

@@ -1,0 +1,203 @@
+"""What leaves doubt is heard again at other speeds, and the hearings vote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pynna
+from pynna import hearings
+from pynna.errors import ArgumentError
+from pynna.hearings import LEAST, LONGEST, SPEEDS, SURE, Tape, at_speed, heard_in_doubt, vote
+from pynna.listener import Final
+
+RECORDINGS = Path(pynna.__file__).parent / "recordings"
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pynna.load()
+
+
+@pytest.fixture(scope="module")
+def car():
+    return pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
+
+
+@pytest.fixture(scope="module")
+def loud(model, car):
+    """The recorded commands in so loud a noise that they leave doubt, each with its first hearing."""
+    found = []
+    for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
+        pcm = pynna.audio.load_audio(path, target_rate=RATE).pcm
+        for level in (300, 1000, 2000, 4000):
+            noise = np.random.default_rng(i).normal(0, level, len(pcm))
+            noisy = np.clip(pcm + noise, -32768, 32767).astype(np.int16)
+            once = model.transcribe(noisy, grammar=car, hearings=1)
+            if once.complete and LEAST <= once.confidence < SURE:
+                found.append((noisy, once))
+                break
+    assert len(found) >= 6
+    return found
+
+
+def count_groups(monkeypatch, model):
+    made = []
+    group = type(model).group
+    monkeypatch.setattr(type(model), "group", lambda self: made.append(1) or group(self))
+    return made
+
+
+def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
+    for pcm, once in loud:
+        each = [once, *(model.transcribe(at_speed(pcm, s, RATE), grammar=car, hearings=1) for s in SPEEDS)]
+        shares: dict[str, float] = {}
+        for result in each:
+            shares[result.text] = shares.get(result.text, 0.0) + result.complete * result.confidence / len(each)
+        voted = model.transcribe(pcm, grammar=car)
+        assert voted.confidence == pytest.approx(max(shares.values())) == pytest.approx(shares[voted.text])
+        assert voted.complete and voted.intent == car.parse(voted.text).intent
+        assert voted.accepted == (voted.confidence >= pynna.confidence.DEFAULT_THRESHOLD)
+
+
+def test_fewer_hearings_are_of_the_first_speeds(model, car, loud):
+    pcm, once = loud[0]
+    second = model.transcribe(at_speed(pcm, SPEEDS[0], RATE), grammar=car, hearings=1)
+    two = model.transcribe(pcm, grammar=car, hearings=2)
+    expected = (once.confidence + second.confidence) / 2 if once.text == second.text else (
+        max(once.confidence, second.confidence) / 2)
+    assert two.confidence == pytest.approx(expected)
+
+
+def test_what_is_sure_is_heard_once(model, car, monkeypatch):
+    path = RECORDINGS / "open_the_window.flac"
+    once = model.transcribe(path, grammar=car, hearings=1)
+    assert once.confidence >= SURE
+    made = count_groups(monkeypatch, model)
+    assert model.transcribe(path, grammar=car).as_dict() == once.as_dict()
+    assert not heard_in_doubt(model.transcribe(path))  # without a grammar there is nothing to be sure of
+    assert not made
+
+
+def test_chunks_groups_and_second_asking_change_nothing(model, car, loud):
+    pcm, _ = loud[1]
+    whole = model.transcribe(pcm, grammar=car, alternatives=4)
+    for stream in (model.stream(grammar=car, alternatives=4), model.group().stream(grammar=car, alternatives=4)):
+        buffer = np.zeros(777, np.int16)  # filled again and again, as a sound card's
+        for start in range(0, len(pcm), 777):
+            part = buffer[: len(pcm[start : start + 777])]
+            part[:] = pcm[start : start + 777]
+            stream.feed(part)
+        assert stream.finish().as_dict() == whole.as_dict() == stream.finish().as_dict()
+
+
+def test_alternatives_are_the_ballot(model, car, loud):
+    for pcm, _ in loud:
+        result = model.transcribe(pcm, grammar=car, alternatives=3)
+        sure = [a.confidence for a in result.alternatives]
+        assert result.alternatives[0].text == result.text and sure[0] == result.confidence
+        assert sure == sorted(sure, reverse=True) and len({a.text for a in result.alternatives}) == len(sure) <= 3
+
+
+def test_words_have_the_times_of_the_recording(model, car, loud):
+    same = 0
+    for pcm, once in loud:
+        voted = model.transcribe(pcm, grammar=car)
+        same += voted.text == once.text
+        for word in voted.words:
+            assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
+        if voted.text == once.text:  # then the first hearing's own
+            assert voted.words == once.words
+    slow = at_speed(pynna.audio.load_audio(RECORDINGS / "call_home.flac", target_rate=RATE).pcm, 0.8, RATE)
+    home = model.transcribe(RECORDINGS / "call_home.flac", grammar=car).words[-1]
+    assert model.transcribe(slow, grammar=car, hearings=1).words[-1].start * 0.8 == pytest.approx(home.start, abs=0.06)
+    assert same >= 1
+
+
+def test_a_listener_hears_again_too(model, car, loud):
+    pcm, _ = loud[2]
+    quiet = np.random.default_rng(9).normal(0, 3, RATE).astype(np.int16)
+    audio = np.concatenate([quiet, pcm, quiet, quiet])
+    heard = {}
+    for n in (1, 5):
+        listener = model.listen(grammar=car, hearings=n)
+        events = list(listener.listen(audio[i : i + 320] for i in range(0, len(audio), 320)))
+        finals = [event for event in events if isinstance(event, Final)]
+        assert len(finals) == 1
+        heard[n] = finals[0]
+    once, voted = heard[1].result, heard[5].result
+    assert heard_in_doubt(once) and voted.confidence != once.confidence
+    first = round((heard[1].start - 0.5) * RATE)  # hardly any of what was before: the vote is near that of the command
+    alone = model.transcribe(audio[max(0, first) :], grammar=car)
+    assert voted.text in (alone.text, once.text)
+    for word in voted.words:
+        assert 1.0 - 0.1 <= word.start < word.end <= 1.0 + len(pcm) / RATE + 0.1
+
+
+def test_a_listener_keeps_no_more_than_it_may_hear_again(model, car):
+    listener = model.listen(grammar=car)
+    for _ in range(100):
+        listener.feed(np.zeros(RATE, np.int16))
+    assert sum(map(len, listener._tape._chunks)) < 2 * RATE
+    plain = model.listen()
+    plain.feed(np.zeros(RATE, np.int16))
+    assert not plain._tape._chunks
+    plain.options = listener.options
+    plain.feed(np.zeros(320, np.int16))
+    assert plain._tape._chunks
+
+
+def test_what_is_too_long_is_heard_once(model, car, loud, monkeypatch):
+    pcm, once = loud[0]
+    monkeypatch.setattr(hearings, "LONGEST", len(pcm) / RATE - 0.01)
+    made = count_groups(monkeypatch, model)
+    stream = model.stream(grammar=car)
+    for start in range(0, len(pcm), 320):
+        stream.feed(pcm[start : start + 320])
+    assert stream.finish().as_dict() == once.as_dict() and not made
+
+
+def test_a_vote_of_none_is_the_first_hearing(model, car):
+    whole = model.transcribe(RECORDINGS / "navigate_home.flac", grammar=car, hearings=1)
+    empty = model.transcribe(np.zeros(0, np.int16), grammar=car, hearings=1)
+    assert whole.complete and not empty.complete and vote([empty, empty]) is empty
+    voted = vote([empty, whole, empty])
+    assert voted.text == whole.text and voted.confidence == pytest.approx(whole.confidence / 3)
+
+
+@pytest.mark.parametrize("speed", [0.8, 0.92, 1.08, 1.25])
+def test_a_tape_at_another_speed(speed):
+    tone = np.round(8000 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.int16)
+    played = at_speed(tone, speed, RATE)
+    assert len(played) == pytest.approx(RATE / speed, abs=1)
+    spectrum = np.abs(np.fft.rfft(played[: RATE // 2] * np.hanning(RATE // 2)))
+    assert spectrum.argmax() * 2 == pytest.approx(1000 * speed, abs=2)
+
+
+@given(st.lists(st.integers(1, 9), max_size=30), st.integers(0, 60), st.integers(0, 99), st.integers(0, 99))
+def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, length):
+    tape = Tape(model, pynna.DecoderOptions(grammar=car))
+    tape.most = most
+    fed = np.arange(sum(sizes), dtype=np.int16)
+    at = 0
+    for size in sizes:
+        tape.feed(fed[at : at + size])
+        at += size
+    assert sum(map(len, tape._chunks)) < most + 10
+    audio = tape.audio(first, first + length)
+    if first >= max(0, at - most) and first < at and length <= most:
+        assert audio is not None
+    if audio is not None:
+        assert np.array_equal(audio, fed[first : first + length])
+
+
+@pytest.mark.parametrize("n", [0, 6, 2.0, True])
+def test_wrong_numbers_are_told(model, n):
+    with pytest.raises(ArgumentError, match="hearings is .*; a whole number from 1 to 5 is right"):
+        model.stream(hearings=n)
+    assert LONGEST > 0 and len(SPEEDS) == 4
