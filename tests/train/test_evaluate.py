@@ -90,7 +90,7 @@ def test_calibration_finds_the_probabilities() -> None:
 
 @pytest.mark.parametrize(
     ("n_sure", "n", "expected"),
-    [(0, 100, 0.05), (2, 100, 0.05), (3, 100, 0.75), (3, 150, 0.05), (100, 100, 0.75)],
+    [(0, 100, 0.02), (2, 100, 0.02), (3, 100, 0.73), (3, 150, 0.02), (100, 100, 0.73)],
 )
 def test_threshold_lets_no_more_than_its_share_in(n_sure: int, n: int, expected: float) -> None:
     false = np.concatenate([np.full(n_sure, 0.72), np.full(n - n_sure, 0.01)])
