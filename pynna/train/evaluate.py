@@ -340,7 +340,7 @@ class Report:
                 cells = [[v.right(0.0), v.right(t), v.wrong(t)] for v in (once, self.curve[f"{name}, {title(snr)}"])]
                 rows.append([f"{name}, {title(snr)}", doubted, *(x for pair in zip(*cells, strict=True) for x in pair)])
         self.lines += ["## Heard again", "", "Percent of the clips that the first hearing leaves in doubt, which are "
-                       f"heard {MAX_HEARINGS - 1} times more; and what became of all clips, heard once and as above.", "",
+                       f"heard {MAX_HEARINGS - 1} times more; what became of all clips, heard once and as above.", "",
                        *table(["clips", "in doubt", "best right, once", "again", "accepted rightly, once", "again",
                                "accepted wrongly, once", "again"], rows)]
 
