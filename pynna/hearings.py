@@ -7,7 +7,8 @@ it. Most utterances are not in doubt and are heard once.
 
 from __future__ import annotations
 
-from collections import deque
+import json
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from pynna.audio import from_array
 from pynna.decoder import Decoder, DecoderOptions
-from pynna.results import GrammarResult, Result
+from pynna.results import GrammarResult, Interpretation, Result
 
 if TYPE_CHECKING:
     from pynna.model import Model
@@ -110,21 +111,31 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
 
 
 def vote(hearings: Sequence[Result]) -> Result:
-    """The hearing whose sentence has the largest summed confidence, with the mean confidence of all.
+    """What most confidence was put in: of the sentences that mean the same, the sum over all hearings.
 
-    The first of those that heard this sentence; the first of all where none heard a whole one.
+    The result is the first hearing of the sentence that has most of it, and its confidence the mean over the hearings
+    of that in its meaning; the very first hearing where none heard a whole sentence.
     """
-    results = [result for result in hearings if isinstance(result, GrammarResult) and result.complete]
-    shares: dict[str, float] = {}
-    for result in results:
-        shares[result.text] = shares.get(result.text, 0.0) + result.confidence / len(hearings)
-    if not shares:
+    whole = [(result, result.alternatives[0]) for result in hearings
+             if isinstance(result, GrammarResult) and result.complete]
+    if not whole:
         return hearings[0]
-    best = max(shares, key=lambda text: shares[text])
-    chosen = next(result for result in results if result.text == best)
-    elected = {text: next(r for r in results if r.text == text).alternatives[0] for text in shares}
-    others = [a for a in chosen.alternatives if a.text not in shares]
-    ballot = [replace(a, confidence=shares[text]) for text, a in elected.items()]
-    ballot += [replace(a, confidence=min(a.confidence, shares[best])) for a in others]
-    ballot.sort(key=lambda a: (a.text != best, -a.confidence))
-    return chosen.voted(tuple(ballot[: len(chosen.alternatives)]))
+    of_text: dict[str, float] = defaultdict(float)
+    of_meaning: dict[str, float] = defaultdict(float)
+    for _, sentence in whole:
+        of_text[sentence.text] += sentence.confidence / len(hearings)
+        of_meaning[_meaning(sentence)] += sentence.confidence / len(hearings)
+    whole.sort(key=lambda pair: (-of_meaning[_meaning(pair[1])], -of_text[pair[1].text]))  # among equals in order
+    elected: dict[str, Interpretation] = {}
+    for _, sentence in whole:
+        elected.setdefault(_meaning(sentence), replace(sentence, confidence=of_meaning[_meaning(sentence)]))
+    best, *others = elected.values()
+    chosen, texts = whole[0][0], {sentence.text for sentence in elected.values()}
+    others += [replace(sentence, confidence=min(sentence.confidence, best.confidence))
+               for sentence in chosen.alternatives if sentence.text not in texts]
+    others.sort(key=lambda sentence: -sentence.confidence)
+    return chosen.voted((best, *others)[: len(chosen.alternatives)])
+
+
+def _meaning(sentence: Interpretation) -> str:
+    return sentence.text if sentence.intent is None else json.dumps([sentence.intent, sentence.slots], sort_keys=True)
