@@ -31,7 +31,7 @@ from pynna.results import GrammarResult
 from . import engines, testsets
 from .config import Config
 from .corpora import is_test, read_manifest
-from .evaluate import Judge
+from .evaluate import Judge, hear_int8
 from .kokoro import DEVELOPMENT, kokoro
 from .speak import Pcm, trim
 from .testsets import Clip
@@ -108,13 +108,9 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
 def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, hearings: int = 1,
             ) -> list[tuple[GrammarResult, bool]]:
     """Each complete result, and whether it means what was said."""
-    found = []
-    for clip in clips:
-        result = model.transcribe(clip.pcm, grammar=judge.grammar, prior_exponent=exponent, hearings=hearings)
-        assert isinstance(result, GrammarResult)
-        if result.complete:
-            found.append((result, judge.verdict(clip, result, "").right))
-    return found
+    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_exponent=exponent, hearings=hearings), strict=True)
+    return [(result, judge.verdict(clip, result, "").right) for clip, result in heard
+            if isinstance(result, GrammarResult) and result.complete]
 
 
 def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[GrammarResult, bool]]:

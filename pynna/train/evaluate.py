@@ -129,14 +129,14 @@ class Judge:
 
 
 def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0,
-              hearings: int = MAX_HEARINGS) -> list[object]:
-    """Results of the mapped model, as a user gets them."""
-    options: dict[str, Any] = {"grammar": grammar, "beam_width": beam_width, "hearings": hearings}
+              **options: Any) -> list[Result]:
+    """Results of the mapped model, as a user gets them; options as of `Model.stream`."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda clip: model.transcribe(clip.pcm, **options), clips))
+        return list(pool.map(
+            lambda clip: model.transcribe(clip.pcm, grammar=grammar, beam_width=beam_width, **options), clips))
 
 
-def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[object]:
+def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[Result]:
     """Results of the float network with the same decoders, heard again where they leave doubt."""
     network, options = weights.network(), DecoderOptions(beam_width=beam_width, grammar=grammar)
 
@@ -158,7 +158,7 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     again = [hear([hearings.at_speed(clips[i].pcm, speed, rate) for i in doubted]) for speed in hearings.SPEEDS]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = hearings.vote([found[i], *more])
-    return list(found)
+    return found
 
 
 class Evaluation:
@@ -333,7 +333,7 @@ class Report:
         for name, clips, judge in [("car sentences", e.car_clips, e.car), *people]:
             for snr in CONDITIONS:
                 heard = e.noisy(clips, snr)
-                results = [r for r in hear_int8(e.model, heard, judge.grammar, hearings=1) if isinstance(r, Result)]
+                results = hear_int8(e.model, heard, judge.grammar, hearings=1)
                 once = Verdicts([judge.verdict(c, r, "") for c, r in zip(heard, results, strict=True)
                                  if isinstance(r, GrammarResult)])
                 doubted = 100 * sum(map(hearings.heard_in_doubt, results)) / len(results)
