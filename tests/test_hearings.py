@@ -125,23 +125,24 @@ def test_words_have_the_times_of_the_recording(model, car, loud):
 
 
 def test_a_listener_hears_again_too(model, car, loud):
-    pcm, _ = loud[2]
     quiet = np.random.default_rng(9).normal(0, 3, RATE).astype(np.int16)
-    audio = np.concatenate([quiet, pcm, quiet, quiet])
-    heard = {}
-    for n in (1, 5):
-        listener = model.listen(grammar=car, hearings=n)
-        events = list(listener.listen(audio[i : i + 320] for i in range(0, len(audio), 320)))
-        finals = [event for event in events if isinstance(event, Final)]
-        assert len(finals) == 1
-        heard[n] = finals[0]
-    once, voted = heard[1].result, heard[5].result
-    assert heard_in_doubt(once) and voted.confidence != once.confidence
-    first = round((heard[1].start - 0.5) * RATE)  # hardly any of what was before: the vote is near that of the command
-    alone = model.transcribe(audio[max(0, first) :], grammar=car)
-    assert voted.text in (alone.text, once.text)
-    for word in voted.words:
-        assert 1.0 - 0.1 <= word.start < word.end <= 1.0 + len(pcm) / RATE + 0.1
+    doubted = 0
+    for pcm, _ in loud:
+        audio = np.concatenate([quiet, pcm, quiet, quiet])
+        heard = {}
+        for n in (1, 5):
+            events = model.listen(grammar=car, hearings=n).listen(audio[i : i + 320] for i in range(0, len(audio), 320))
+            finals = [event.result for event in events if isinstance(event, Final)]
+            if len(finals) == 1:  # else the noise ended it before the command, or began another one
+                heard[n] = finals[0]
+        if set(heard) == {1, 5} and heard_in_doubt(heard[1]):
+            doubted += 1
+            assert heard[5].confidence != heard[1].confidence
+            for word in heard[5].words:  # in the stream's time
+                assert 0.9 <= word.start < word.end <= 1.1 + len(pcm) / RATE
+        elif set(heard) == {1, 5}:
+            assert heard[5].as_dict() == heard[1].as_dict()
+    assert doubted >= 3
 
 
 def test_a_listener_keeps_no_more_than_it_may_hear_again(model, car):
