@@ -2,7 +2,7 @@
 
 Of a voice that is a little larger or smaller, of a noise that falls on other frames, a network gets other things wrong:
 what was said is what most hearings agree on. A sentence's confidence is then the mean of those that the hearings give
-it. Most utterances are not in doubt and are heard once.
+it. Where it is quiet most utterances leave no doubt and are heard once.
 """
 
 from __future__ import annotations

@@ -121,7 +121,10 @@ class Stream:
         return self.decoder.result()
 
     def finish(self) -> Result:
-        """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one."""
+        """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one.
+
+        What leaves doubt with a grammar is heard again before (`DecoderOptions.hearings`).
+        """
         if not self._finished:
             self._finished = True
             if self._group is None:

@@ -77,8 +77,7 @@ def accented(phones: str, rng: random.Random) -> str:
 
 _OF_ESPEAK = {
     "tS": "ʧ", "dZ": "ʤ", "T": "θ", "D": "ð", "S": "ʃ", "Z": "ʒ", "N": "ŋ", "r": "ɹ", "r-": "ɹ", "g": "ɡ", "i:": "i",
-    "i": "i",
-    "I": "ɪ", "I2": "ɪ", "I#": "ɪ", "U": "ʊ", "u:": "u", "a": "æ", "V": "ʌ", "3:": "ɜ", "@": "ə", "@2": "ə", "eI": "A",
+    "i": "i", "I": "ɪ", "I2": "ɪ", "I#": "ɪ", "U": "ʊ", "u:": "u", "a": "æ", "V": "ʌ", "3:": "ɜ", "@": "ə", "@2": "ə", "eI": "A",
     "oU": "O", "aI": "I", "aU": "W", "OI": "Y", "E": "ɛ", "O:": "ɔ", "A:": "ɑ", "'": "ˈ", ",": "ˌ",
 } | {c: c for c in "bdfhjklmnpstvwz "}  # fmt: skip
 _TO_ESPEAK = {phone: mnemonic for mnemonic, phone in reversed(_OF_ESPEAK.items())} | {
