@@ -116,21 +116,21 @@ def vote(hearings: Sequence[Result]) -> Result:
     The result is the first hearing of the sentence that has most of it, and its confidence the mean over the hearings
     of that in its meaning; the very first hearing where none heard a whole sentence.
     """
-    whole = [(result, result.alternatives[0]) for result in hearings
+    whole = [(_meaning(result.alternatives[0]), result) for result in hearings
              if isinstance(result, GrammarResult) and result.complete]
     if not whole:
         return hearings[0]
     of_text: dict[str, float] = defaultdict(float)
     of_meaning: dict[str, float] = defaultdict(float)
-    for _, sentence in whole:
-        of_text[sentence.text] += sentence.confidence / len(hearings)
-        of_meaning[_meaning(sentence)] += sentence.confidence / len(hearings)
-    whole.sort(key=lambda pair: (-of_meaning[_meaning(pair[1])], -of_text[pair[1].text]))  # among equals in order
+    for meaning, result in whole:
+        of_text[result.text] += result.confidence / len(hearings)
+        of_meaning[meaning] += result.confidence / len(hearings)
+    whole.sort(key=lambda pair: (-of_meaning[pair[0]], -of_text[pair[1].text]))  # among equals in order
     elected: dict[str, Interpretation] = {}
-    for _, sentence in whole:
-        elected.setdefault(_meaning(sentence), replace(sentence, confidence=of_meaning[_meaning(sentence)]))
+    for meaning, result in whole:
+        elected.setdefault(meaning, replace(result.alternatives[0], confidence=of_meaning[meaning]))
     best, *others = elected.values()
-    chosen, texts = whole[0][0], {sentence.text for sentence in elected.values()}
+    chosen, texts = whole[0][1], {sentence.text for sentence in elected.values()}
     others += [replace(sentence, confidence=min(sentence.confidence, best.confidence))
                for sentence in chosen.alternatives if sentence.text not in texts]
     others.sort(key=lambda sentence: -sentence.confidence)

@@ -15,16 +15,6 @@ from pynna.errors import ArgumentError
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 
 
-@pytest.fixture(scope="module")
-def model():
-    return pynna.load()
-
-
-@pytest.fixture(scope="module")
-def car():
-    return pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
-
-
 def commands():
     rows = [line.split("\t") for line in (RECORDINGS / "manifest.tsv").read_text().splitlines()[1:]]
     return [(RECORDINGS / path, text) for path, _, text in rows if "/" not in path]

@@ -22,16 +22,6 @@ RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def model():
-    return pynna.load()
-
-
-@pytest.fixture(scope="module")
-def car():
-    return pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
-
-
-@pytest.fixture(scope="module")
 def loud(model, car):
     """The recorded commands in so loud a noise that they leave doubt, each with its first hearing."""
     found = []

@@ -22,11 +22,6 @@ RECORDINGS = Path(pynna.__file__).parent / "recordings"
 NAMES = ("call_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it", "lock_the_doors")
 
 
-@pytest.fixture(scope="module")
-def model():
-    return pynna.load()
-
-
 def pcm(name):
     return pynna.audio.load_audio(RECORDINGS / f"{name}.flac", target_rate=16000).pcm
 

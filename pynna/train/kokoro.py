@@ -151,7 +151,8 @@ class Kokoro:
     def __call__(self, text: str, seed: int, voices: Sequence[str] = ()) -> Pcm:
         """int16 PCM at 16 kHz of a text, all else by chance: a voice or a mixture of two, tempo, size.
 
-        `voices` are those to choose from; all but `DEVELOPMENT` where none are given.
+        `voices` are those to choose from; all but `DEVELOPMENT` where none are given, and then also by chance an accent
+        and another voice's manner of speaking.
         """
         rng = random.Random(seed)
         training = not voices
