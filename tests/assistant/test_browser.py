@@ -193,6 +193,12 @@ def test_it_is_drawn_at_any_size(profile, theme):
                     await browser.until(f"document.querySelector('main').dataset.view == '{view}'")
                     main = "document.querySelector('main')"
                     assert await browser.ask(f"{main}.scrollWidth <= {main}.clientWidth + 1")
+                    assert await browser.ask(
+                        "[...document.querySelectorAll('.quick button')].filter(b => {"
+                        " const r = document.createRange(); r.selectNodeContents(b);"
+                        " const text = r.getBoundingClientRect(), box = b.getBoundingClientRect();"
+                        " return text.left < box.left + 2 || text.right > box.right - 2 }).map(b => b.title)"
+                    ) == []  # labels that do not fit
                 await browser.ask("document.querySelector('#views button[data-view=home]').click()")
                 await browser.until("document.querySelector('main').dataset.view == 'home'")
             assert browser.complaints == []
