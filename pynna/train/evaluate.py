@@ -449,7 +449,7 @@ class Report:
 
         outside = self.curve["speech outside the file"]
         steps = [i / 200 for i in range(201)]
-        figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+        figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
         for name, verdicts in self.curve.items():
             if name != "speech outside the file":
                 axes.plot([outside.wrong(t) for t in steps], [100 - verdicts.right(t) for t in steps], label=name)
@@ -457,7 +457,7 @@ class Report:
         axes.set(xlabel="speech outside the file that is accepted, %", ylabel="sentences not accepted rightly, %",
                  xlim=(0, 15), ylim=(0, 60))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        figure.legend(fontsize=8, loc="outside right center")
         figure.savefig(path, dpi=110)
 
 
