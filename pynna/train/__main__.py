@@ -52,7 +52,7 @@ def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .evaluate import evaluate, hear_peers
 
     if args.peers:
-        hear_peers(config, args.model, args.noise)
+        hear_peers(config, args.model, args.noise, args.output)
     else:
         evaluate(config, args.model, args.weights, args.noise, args.output)
 
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--weights", type=Path, help="the weights.npz that it was mapped from (default: the .nna's own)")
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
-    p.add_argument("--peers", action="store_true", help="only let the other engines listen, for a later report")
+    p.add_argument("--peers", action="store_true", help="only let the other engines listen, for later reports")
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 

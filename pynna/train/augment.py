@@ -6,7 +6,7 @@ All of it acts on [frames, 257] amplitudes, so a clip costs a few passes over a 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ CHANCES = {
 """What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
 the surroundings do."""
 TIMES = ("uneven tempo", "cut")  # those that move sounds in time
+LONGEST_TRAIL, LONGEST_PAUSE = 60, 75  # frames of silence after a clip, and before one that is joined to another
 POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
 
 
@@ -226,9 +227,10 @@ def contrast(logs: F32, rng: Rng) -> F32:
 
 
 def level_of(x: F32) -> float:
-    """Root mean square of the louder half of the frames."""
-    energy = np.sort((x * x).sum(axis=1))
-    return float(np.sqrt(energy[len(energy) // 2 :].mean()))
+    """Root mean square of the louder half of the frames, but for silent ones."""
+    energy = (x * x).sum(axis=1)
+    energy = np.sort(energy[energy > 1e-7 * energy.max()])
+    return float(np.sqrt(energy[len(energy) // 2 :].mean())) if len(energy) else 0.0
 
 
 def cut(x: F32, rng: Rng) -> F32:
@@ -255,8 +257,22 @@ def timed(
         x = tempo(x, rate, 0.18 if "uneven tempo" in on else 0.0, rng)
     if "cut" in on:  # speech that begins and ends with the recording
         x = cut(x, rng)
-    lead, trail = rng.integers(0, pad, 2) * (rng.random(2) < 0.6)
-    return np.concatenate([np.zeros((lead, BINS), np.float32), x, np.zeros((trail, BINS), np.float32)])
+    lead, trail = rng.integers(0, (pad, min(pad, LONGEST_TRAIL))) * (rng.random(2) < 0.6)
+    return np.concatenate([silence(int(lead)), x, silence(int(trail))])
+
+
+def silence(n: int) -> F32:
+    """Amplitudes [n, 257] of nothing."""
+    return np.zeros((n, BINS), np.float32)
+
+
+def joined(clips: Sequence[F32], rng: Rng) -> F32:
+    """Amplitudes [frames, 257] of clips one after the other, silence between them, each about as loud as the others."""
+    parts = []
+    for clip in clips:
+        gain = 10 ** (rng.normal(0, 3) / 20) / max(level_of(clip), 1e-5)
+        parts += [silence(int(rng.integers(0, LONGEST_PAUSE))), clip * np.float32(gain)]
+    return np.concatenate(parts)
 
 
 def coloured(
@@ -313,7 +329,7 @@ def augment(
     upper : float
         The mel bands' upper edge, Hz.
     pad : int
-        Frames of silence that are added on each side, at most.
+        Frames of silence that are added before the clip at most, and after it up to `LONGEST_TRAIL`.
     without : names of `CHANCES`
         What is left out, to measure what it is worth.
     """

@@ -29,7 +29,8 @@ from .speak import Pcm
 from .testsets import Clip, commands
 
 CONDITIONS: tuple[float | None, ...] = (None, 20.0, 10.0, 5.0, 0.0)
-FLOAT_CONDITIONS: tuple[float | None, ...] = (None, 10.0)
+SOME_CONDITIONS: tuple[float | None, ...] = (None, 10.0)
+AROUND = (2.0, 1.0)  # seconds of noise before speech and after it, in a longer recording
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -164,8 +165,9 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
 class Evaluation:
     """All that is heard, and the report."""
 
-    def __init__(self, config: Config, model: Path, weights: Path | None, noise: list[Path]) -> None:
-        self.config, self.model = config, load(model)
+    def __init__(self, config: Config, model: Path, weights: Path | None, noise: list[Path],
+                 figures: Path | None = None) -> None:
+        self.config, self.model, self.figures = config, load(model), peers.Figures(figures)
         self.dequantised = weights is None
         self.weights = dequantise(model) if weights is None else import_npz(weights)
         folders = [*map(Path, config["corpora"]["noise"]), *noise]
@@ -176,11 +178,9 @@ class Evaluation:
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
 
-    def noisy(self, clips: Sequence[Clip], snr: float | None) -> list[Clip]:
-        """The clips in noise."""
-        if snr is None:
-            return list(clips)
-        return [Clip(c.source, c.text, testsets.noisy(c.pcm, snr, i, self.noises)) for i, c in enumerate(clips)]
+    def noisy(self, clips: Sequence[Clip], snr: float | None, around: tuple[float, float] = (0.0, 0.0)) -> list[Clip]:
+        """The clips in noise, which begins and ends so many seconds before and after them."""
+        return [Clip(c.source, c.text, testsets.noisy(c.pcm, snr, i, self.noises, around)) for i, c in enumerate(clips)]
 
     def verdicts(self, clips: Sequence[Clip], judge: Judge, floating: bool = False) -> tuple[Verdicts, Score]:
         """With the grammar, and greedy without it."""
@@ -216,8 +216,13 @@ class Evaluation:
 
     def peers(self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool,
               listen: bool = False) -> dict[str, float]:
-        """Percent rightly understood by each peer that has listened; `listen`: those that have not do now."""
-        found = {}
+        """Percent rightly understood by each peer that has listened; `listen`: those that have not do now.
+
+        Where no transcripts are kept, the file of figures tells what peers have made of the very same clips.
+        """
+        found: dict[str, float] = {}
+        if not listen and not any(self.config.folder("evaluation").glob(f"*-{which}.json")):
+            return self.figures.of(which, clips, judge.grammar)
         said = [judge.means(clip.text) for clip in clips]
 
         def right(heard: Sequence[str]) -> float:
@@ -233,6 +238,7 @@ class Evaluation:
             known = sorted({clip.text for clip in clips})
             nearest = [(get_close_matches(h, known, 1, 0.6) or [""])[0] for h in heard]
             found["Moonshine tiny, nearest of the test's sentences"] = right(nearest)
+        self.figures.keep(which, clips, judge.grammar, found)
         return found
 
 
@@ -272,15 +278,15 @@ class Report:
         for snr in CONDITIONS:
             clips = e.noisy(e.car_clips, snr)
             verdicts, score = e.verdicts(clips, e.car)
-            floating = e.verdicts(clips, e.car, True) if snr in FLOAT_CONDITIONS else None
-            others = e.peers(f"car-{title(snr)}", clips, e.car, snr in FLOAT_CONDITIONS)
+            floating = e.verdicts(clips, e.car, True) if snr in SOME_CONDITIONS else None
+            others = e.peers(f"car-{title(snr)}", clips, e.car, snr in SOME_CONDITIONS)
             rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
                          floating[0].right(t) if floating else "", verdicts.repaired(t),
                          *(others.get(name, "") for name in PEERS)])
             self.curve[f"car sentences, {title(snr)}"] = verdicts
             self.int8_rows.append((f"car sentences, {title(snr)}", score, floating[1] if floating else None, verdicts,
                                    floating[0] if floating else None))
-            if snr in FLOAT_CONDITIONS:
+            if snr in SOME_CONDITIONS:
                 by_voice.append((title(snr), verdicts))
             if snr is None:
                 self.bar("car sentences, clean: accepted rightly", verdicts.right(t), 97)
@@ -309,7 +315,7 @@ class Report:
         for snr in CONDITIONS:
             clips = e.noisy(e.real, snr)
             verdicts, score = e.verdicts(clips, e.phrases)
-            floating = e.verdicts(clips, e.phrases, True) if snr in FLOAT_CONDITIONS else None
+            floating = e.verdicts(clips, e.phrases, True) if snr in SOME_CONDITIONS else None
             others = e.peers(f"real-{title(snr)}", clips, e.phrases, snr is None)
             rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
                          floating[0].right(t) if floating else "", *(verdicts.of(c).right(t) for c in corpora),
@@ -343,6 +349,22 @@ class Report:
                        f"heard {MAX_HEARINGS - 1} times more; what became of all clips, heard once and as above.", "",
                        *table(["clips", "in doubt", "best right, once", "again", "accepted rightly, once", "again",
                                "accepted wrongly, once", "again"], rows)]
+
+    def longer(self) -> None:
+        """The same clips within longer recordings, after `car` and `people`: noise before and after what is said."""
+        e, t = self.e, self.threshold
+        rows = []
+        people = [("real people", e.real, e.phrases)] if e.phrases else []
+        for name, clips, judge in [("car sentences", e.car_clips, e.car), *people]:
+            for snr in SOME_CONDITIONS:
+                verdicts, score = e.verdicts(e.noisy(clips, snr, AROUND), judge)
+                alone = self.curve[f"{name}, {title(snr)}"]
+                rows.append([f"{name}, {title(snr)}", alone.right(t), verdicts.right(t), verdicts.wrong(t),
+                             verdicts.right(0.0), score.cer])
+        self.lines += ["## In a longer recording", "", f"The same clips after {AROUND[0]:g} seconds of silence or "
+                       f"noise and before {AROUND[1]:g} of it. Percent of the clips; CER: character error rate without "
+                       "the grammar.", "", *table(["clips", "alone: accepted rightly", "accepted rightly",
+                                               "accepted wrongly", "best sentence right", "CER"], rows)]
 
     def elsewhere(self) -> None:
         """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
@@ -415,7 +437,8 @@ class Report:
 
     def write(self) -> str:
         """The whole report."""
-        parts = (self.car, self.people, self.again, self.elsewhere, self.outside, self.without_grammar, self.thresholds)
+        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.outside, self.without_grammar,
+                 self.thresholds)
         for part in parts:
             part()
         model = self.e.model
@@ -464,11 +487,16 @@ class Report:
 PEERS = ("pocketsphinx 5, same grammar", "Moonshine tiny", "Moonshine tiny, nearest of the test's sentences")
 
 
-def hear_peers(config: Config, model: Path, noise: list[Path]) -> None:
-    """Let the peers listen, so that a report finds their transcripts."""
-    e = Evaluation(config, model, None, noise)
+def figures_beside(output: Path | None) -> Path | None:
+    """Where a report's figures of the peers are kept."""
+    return output.with_name("peers.json") if output else None
+
+
+def hear_peers(config: Config, model: Path, noise: list[Path], output: Path | None = None) -> None:
+    """Let the peers listen, so that a report finds their transcripts; their figures are written beside `output`."""
+    e = Evaluation(config, model, None, noise, figures_beside(output))
     for snr in CONDITIONS:
-        e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in FLOAT_CONDITIONS, True)
+        e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in SOME_CONDITIONS, True)
         if e.phrases:
             e.peers(f"real-{title(snr)}", e.noisy(e.real, snr), e.phrases, snr is None, True)
 
@@ -477,7 +505,7 @@ def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path
     """Print the report, and write it and its plot to `output` and beside it."""
     from pynna.confidence import DEFAULT_THRESHOLD
 
-    report = Report(Evaluation(config, model, weights, noise), DEFAULT_THRESHOLD)
+    report = Report(Evaluation(config, model, weights, noise, figures_beside(output)), DEFAULT_THRESHOLD)
     text = report.write()
     print(text)
     config.folder("evaluation").joinpath("report.json").write_text(json.dumps(report.summary(), indent=1))

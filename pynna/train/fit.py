@@ -13,6 +13,7 @@ import os
 import random
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from tqdm import tqdm
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 
-from .augment import Sounds, augment, coloured, timed
+from . import lstm_cpu
+from .augment import Sounds, augment, coloured, joined, timed
 from .config import DATA, Config
 from .export import write_weights
 from .model import Network
@@ -75,6 +77,11 @@ def encode(text: str, alphabet: str) -> tuple[int, ...]:
     return tuple(alphabet.index(c) for c in text)
 
 
+def join(texts: Sequence[tuple[int, ...]], space: int) -> tuple[int, ...]:
+    """Label indices of texts with a space between them."""
+    return sum(((space, *text) for text in texts[1:]), texts[0])
+
+
 @functools.lru_cache(maxsize=1)
 def _car_words() -> frozenset[str]:
     """The vocabulary of the car's sentences, by sampling."""
@@ -87,6 +94,7 @@ class Data:
 
     def __init__(self, folder: Path, alphabet: str, kept: dict[str, float] | None = None) -> None:
         self.folder, self.alphabet, self.kept = folder, alphabet, kept or {}
+        self.space = alphabet.index(" ")
         self.spectra: list[npt.NDArray[np.float16]] = []
         self.seen: set[str] = set()
         self.synthetic: list[Clip] = []
@@ -173,7 +181,8 @@ class Batches:
         """Features [time, batch, 26] zero after each end, frames, labels one after the other, their counts.
 
         Where `fit.consistency` of the configuration is more than 0, the second half of the batch is the first heard
-        elsewhere: the same clips, frame by frame, coloured otherwise.
+        elsewhere: the same clips, frame by frame, coloured otherwise. In some batches the speech begins late, in some
+        two clips are one recording: what came before a sentence is not to disturb the network.
         """
         if self.position >= len(self.pool):
             self._fill(self.pool_index + 1)
@@ -181,16 +190,25 @@ class Batches:
         rng = np.random.default_rng([self.config["seed"], self.rank, self.pool_index + 1, self.position])
         self.position += 1
         upper = self.config["features"]["mel_upper"]
-        pad = 60 if rng.random() < 0.07 else 10  # long silences for a whole batch, or all would be padded for one
-        without = self.config["fit"].get("without", ())
+        settings = self.config["fit"]
+        # for a whole batch: long silences for one clip would pad all of them
+        late, pairs = rng.random(2) < (0.0 if self.easy else settings["late"], 0.0 if self.easy else settings["joined"])
+        pad = settings["late_frames"] if late and not pairs else 10
+        without = settings.get("without", ())
         spectra = [timed(self.data.spectrum(c), r, rng, hard, pad, without) for c, r in items]
+        texts = [c.labels for c, _ in items]
+        if pairs:
+            order = rng.permutation(len(items))
+            both = [order[i : i + 2] for i in range(0, len(items), 2)]
+            spectra = [joined([spectra[i] for i in pair], rng) for pair in both]
+            texts = [join([texts[i] for i in pair], self.data.space) for pair in both]
         clips = [coloured(x, rng, sounds, hard, upper, without) for _ in range(self.views) for x in spectra]
         lengths = torch.tensor([len(c) for c in clips])
         features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
         for i, clip in enumerate(clips):
             features[: len(clip), i] = torch.from_numpy(clip)
-        labels = torch.tensor([label for c, _ in items for label in c.labels] * self.views)
-        return features, lengths, labels, torch.tensor([len(c.labels) for c, _ in items] * self.views)
+        labels = torch.tensor([label for text in texts for label in text] * self.views)
+        return features, lengths, labels, torch.tensor([len(text) for text in texts] * self.views)
 
 
 def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tensor]:
@@ -271,6 +289,7 @@ class Trainer:
         if args.init:
             self.priors = torch.from_numpy(start_from(self.net, args.init))
         self.device = _device(args.device, rank)
+        self.half = self.device.type != "cpu" or lstm_cpu.bfloat16()
         self.net.to(self.device)
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -327,7 +346,7 @@ class Trainer:
     def train_step(self) -> None:
         """One batch and one update, in this process alone; `synchronise` brings the processes together."""
         features, lengths, labels, counts = self.batches.next(self.sounds, self._hard())
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.net(features.to(self.device))
         log_p = functional.log_softmax(logits.float(), dim=2)
         nll = functional.ctc_loss(

@@ -154,11 +154,22 @@ def speech_level(pcm: Pcm) -> float:
     return float(np.sqrt(power[n // 2 :].mean()))
 
 
-def noisy(pcm: Pcm, snr: float, index: int, noises: list[Pcm]) -> Pcm:
-    """A clip in noise at a ratio in dB: recorded for odd indices, made for even ones; always the same one."""
-    rng = np.random.default_rng([20, index])
+def noisy(pcm: Pcm, snr: float | None, index: int, noises: list[Pcm], around: tuple[float, float] = (0.0, 0.0)) -> Pcm:
+    """A clip in noise at a ratio in dB: recorded for odd indices, made for even ones; always the same one.
+
+    The noise begins so many seconds before the clip and ends so many after it; where there is no ratio it is silence,
+    but for the last bit.
+    """
+    rng, level = np.random.default_rng([20, index]), speech_level(pcm)
+    before, after = (round(seconds * RATE) for seconds in around)
+    pcm = np.pad(pcm, (before, after))
+    if snr is None:
+        if before + after:
+            pcm[:before] += rng.integers(-1, 2, before, np.int16)
+            pcm[len(pcm) - after :] += rng.integers(-1, 2, after, np.int16)
+        return pcm
     noise = recorded_noise(rng, len(pcm), noises) if index % 2 and noises else made_noise(rng, len(pcm))
-    mixed = pcm + noise * speech_level(pcm) * 10 ** (-snr / 20)
+    mixed = pcm + noise * level * 10 ** (-snr / 20)
     return np.asarray(mixed * min(1.0, 32700 / max(1.0, float(np.abs(mixed).max()))), np.int16)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import pynna
 from pynna.train import calibrate, corpora, peers, testsets
 from pynna.train.evaluate import Judge, Score, Verdict, Verdicts
+from pynna.train.testsets import Clip
 
 RATE = 16000
 
@@ -53,6 +55,34 @@ def test_noise_is_added_at_its_ratio(snr: float) -> None:
         added = noise - clip.astype(np.float64)
         ratio = 20 * np.log10(testsets.speech_level(clip) / np.sqrt((added**2).mean()))
         assert ratio == pytest.approx(snr, abs=0.6)
+
+
+def test_noise_around_a_clip_is_as_loud_as_within_it() -> None:
+    clip = tone(level=8000.0)
+    mixed = testsets.noisy(clip, 10.0, 0, [], (2.0, 1.0))
+    assert len(mixed) == 4 * RATE
+    levels = [float((mixed[part].astype(np.float64) ** 2).mean() ** 0.5)
+              for part in (slice(0, 2 * RATE), slice(3 * RATE, None))]
+    assert levels == pytest.approx([testsets.speech_level(clip) * 10**-0.5] * 2, rel=0.25)
+    quiet = testsets.noisy(clip, None, 0, [], (2.0, 1.0))
+    np.testing.assert_array_equal(quiet[2 * RATE : 3 * RATE], clip)
+    assert set(np.unique(np.delete(quiet, np.s_[2 * RATE : 3 * RATE]))) == {-1, 0, 1}
+    np.testing.assert_array_equal(testsets.noisy(clip, None, 0, []), clip)
+
+
+def test_peers_figures_are_kept_for_the_very_clips_alone(tmp_path: Path) -> None:
+    grammar = pynna.Grammar.from_sentences(["stop", "go"])
+    clips = [Clip("a", "stop", tone(0.1)), Clip("a", "go", tone(0.2))]
+    figures = peers.Figures(tmp_path / "peers.json")
+    assert figures.of("clean", clips, grammar) == {}
+    figures.keep("clean", clips, grammar, {"a peer": 50.0})
+    figures.keep("10 dB", clips, grammar, {})
+    again = peers.Figures(figures.path)
+    assert again.of("clean", clips, grammar) == {"a peer": 50.0}
+    assert again.of("10 dB", clips, grammar) == {}
+    assert again.of("clean", clips[::-1], grammar) == {}
+    assert again.of("clean", clips, pynna.Grammar.from_sentences(["stop"])) == {}
+    peers.Figures(None).keep("clean", clips, grammar, {"a peer": 50.0})
 
 
 def test_spoilt_clips_keep_their_length() -> None:

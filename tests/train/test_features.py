@@ -14,11 +14,15 @@ from pynna.train.augment import (
     augment,
     filters,
     hiss,
+    joined,
     knocks,
+    level_of,
     made_noise,
     recorded_noise,
     reverberate,
+    silence,
     tempo,
+    timed,
     tones,
 )
 from pynna.train.features import mel_matrix, mfcc, n_frames, spectrum, windows
@@ -106,6 +110,40 @@ def test_tempo_changes_the_number_of_frames_alone() -> None:
     assert fast.shape == (80, 257)
     assert fast[0, 0] == 0
     assert fast[-1, 0] == pytest.approx(1)
+
+
+def test_silence_around_speech_does_not_change_its_level() -> None:
+    x = np.abs(np.random.default_rng(0).normal(size=(50, 257))).astype(np.float32)
+    assert level_of(np.concatenate([silence(200), x, silence(60)])) == level_of(x)
+    assert level_of(silence(5)) == 0.0
+
+
+def test_speech_begins_late_and_soon_ends() -> None:
+    magnitude, rng = np.ones((40, 257), np.float16), np.random.default_rng(0)
+    leads = []
+    for _ in range(200):
+        x = timed(magnitude, 1.0, rng, 0.0, 150)
+        loud = np.flatnonzero(x[:, 0])
+        assert len(loud) == 40
+        assert len(x) - 1 - loud[-1] < 60
+        leads.append(loud[0])
+    assert 120 < max(leads) < 150
+    assert leads.count(0) > 20
+
+
+def test_joined_clips_follow_each_other_about_as_loud() -> None:
+    rng = np.random.default_rng(0)
+    clips = [np.full((n, 257), level, np.float32) for n, level in ((30, 0.01), (50, 5.0))]
+    levels = []
+    for _ in range(100):
+        x = joined(clips, rng)
+        loud = np.flatnonzero(x[:, 0])
+        assert len(loud) == 80
+        assert len(x) == 1 + loud[-1]
+        levels.append([level_of(x[loud[:30]]), level_of(x[loud[30:]])])
+    decibels = 20 * np.log10(levels)
+    assert np.abs(decibels.mean(axis=0)).max() < 1.0
+    np.testing.assert_allclose(decibels.std(axis=0), 3.0, atol=1.0)
 
 
 def test_a_room_adds_a_tail_in_power() -> None:

@@ -204,6 +204,23 @@ def test_a_batch_holds_each_clip_twice_where_consistency_counts(
     assert torch.equal((first == 0).all(2), (second == 0).all(2))  # both are as long, and end where the other does
 
 
+def test_two_clips_of_a_batch_are_one_recording(small: configuration.Config) -> None:
+    data = Data(small.folder("features"), ALPHABET)
+    data.refresh()
+    drawn = {}
+    for share in (0.0, 1.0):
+        small["fit"].update(joined=share, late=0.0, consistency=0.0)
+        batches = Batches(data, small, 0)
+        batches.easy = False
+        drawn[share] = batches.next(Sounds([], []), 1.0)
+    (alone, _, _, one), (pairs, lengths, labels, two) = drawn[0.0], drawn[1.0]
+    assert pairs.shape[1] == (alone.shape[1] + 1) // 2 == len(lengths)
+    assert set(one.tolist()) == {4}
+    assert two.tolist() == [9] * (alone.shape[1] // 2) + [4] * (alone.shape[1] % 2)
+    assert "".join(ALPHABET[i] for i in labels[:9]) == "open open"
+    assert int(lengths[0]) > 1.5 * alone.shape[0]
+
+
 def test_rounded_weights_are_trained_with_their_own_settings(small: configuration.Config) -> None:
     small["fit"]["quantised"].update(consistency=0.2, learning_rate=2e-4)
     usual, rounded_too = (Trainer(small, Options(threads=1, quantise=q), 0, 1) for q in (False, True))
