@@ -489,7 +489,7 @@ PEERS = ("pocketsphinx 5, same grammar", "Moonshine tiny", "Moonshine tiny, near
 
 def figures_beside(output: Path | None) -> Path | None:
     """Where a report's figures of the peers are kept."""
-    return output.with_name("peers.json") if output else None
+    return output.with_name(f"{output.stem}-peers.json") if output else None
 
 
 def hear_peers(config: Config, model: Path, noise: list[Path], output: Path | None = None) -> None:
