@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's products are small; its threads would wait for each other on the same cores
     "MALLOC_MMAP_THRESHOLD_": str(2**31), "MALLOC_TRIM_THRESHOLD_": str(2**32),  # keep freed memory: no page faults
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",  # every length of a batch is another one: gigabytes after an hour
 }  # fmt: skip
 """What the processes start with, where the caller's environment does not say otherwise: 1.7 times as fast."""
 POOL = 4000  # utterances drawn at a time, sorted by length within
