@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ class Figures:
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
-    def _rows(self) -> dict[str, dict[str, object]]:
+    def _rows(self) -> dict[str, dict[str, Any]]:
         return json.loads(self.path.read_text()) if self.path and self.path.exists() else {}
 
     def of(self, which: str, clips: Sequence[Clip], grammar: Grammar) -> dict[str, float]:
@@ -103,7 +104,7 @@ class Figures:
         row = self._rows().get(which)
         if row is None or row["clips"] != fingerprint(clips, grammar):
             return {}
-        return dict(row["right"])  # type: ignore[call-overload,no-any-return]
+        return dict(row["right"])
 
     def keep(self, which: str, clips: Sequence[Clip], grammar: Grammar, right: Mapping[str, float]) -> None:
         """Write what each peer got right; nothing where there is no file to write to, or none has listened."""
