@@ -178,6 +178,11 @@ class Evaluation:
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
 
+    def sets(self) -> list[tuple[str, list[Clip], Judge]]:
+        """The car's sentences and, where there are recordings of people, these: name, clips, and their grammar."""
+        people = [("real people", self.real, self.phrases)] if self.phrases else []
+        return [("car sentences", self.car_clips, self.car), *people]
+
     def noisy(self, clips: Sequence[Clip], snr: float | None, around: tuple[float, float] = (0.0, 0.0)) -> list[Clip]:
         """The clips in noise, which begins and ends so many seconds before and after them."""
         return [Clip(c.source, c.text, testsets.noisy(c.pcm, snr, i, self.noises, around)) for i, c in enumerate(clips)]
@@ -335,8 +340,7 @@ class Report:
         """What hearing again is worth, after `car` and `people`."""
         e, t = self.e, self.threshold
         rows = []
-        people = [("real people", e.real, e.phrases)] if e.phrases else []
-        for name, clips, judge in [("car sentences", e.car_clips, e.car), *people]:
+        for name, clips, judge in e.sets():
             for snr in CONDITIONS:
                 heard = e.noisy(clips, snr)
                 results = hear_int8(e.model, heard, judge.grammar, hearings=1)
@@ -354,8 +358,7 @@ class Report:
         """The same clips within longer recordings, after `car` and `people`: noise before and after what is said."""
         e, t = self.e, self.threshold
         rows = []
-        people = [("real people", e.real, e.phrases)] if e.phrases else []
-        for name, clips, judge in [("car sentences", e.car_clips, e.car), *people]:
+        for name, clips, judge in e.sets():
             for snr in SOME_CONDITIONS:
                 verdicts, score = e.verdicts(e.noisy(clips, snr, AROUND), judge)
                 alone = self.curve[f"{name}, {title(snr)}"]

@@ -193,7 +193,7 @@ class Batches:
         upper = self.config["features"]["mel_upper"]
         settings = self.config["fit"]
         # for a whole batch: long silences for one clip would pad all of them
-        late, pairs = rng.random(2) < (0.0 if self.easy else settings["late"], 0.0 if self.easy else settings["joined"])
+        late, pairs = (rng.random(2) < (settings["late"], settings["joined"])) & (not self.easy)
         pad = settings["late_frames"] if late and not pairs else 10
         without = settings.get("without", ())
         spectra = [timed(self.data.spectrum(c), r, rng, hard, pad, without) for c, r in items]

@@ -18,20 +18,24 @@ FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
 
 
 @functools.lru_cache(maxsize=1)
+def _features() -> frozenset[str]:
+    """What the processor says it can; empty where it says nothing."""
+    try:
+        return frozenset(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return frozenset()
+
+
 def bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 itself; where it does not, float32 is many times as fast."""
-    try:
-        words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
+    return not _features().isdisjoint({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 @functools.lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where the processor or a compiler is lacking."""
     try:
-        if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+        if "avx512_bf16" not in _features():
             return None
         folder = Path(tempfile.mkdtemp(prefix="lstm-cpu-"))
         target = folder / "lstm_cpu.so"
