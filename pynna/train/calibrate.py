@@ -48,7 +48,7 @@ def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm
     settings = config["speak"]
     names = ["espeak", "flite", "pico", "festival"] + ["kokoro"] * 2 * (settings["engines"].get("kokoro", 0) > 0)
     spoken: dict[int, Pcm | None] = {}
-    batch: list[tuple[int, tuple[str, str, float, float]]] = []  # festival starts slowly: all its sentences at once
+    batch: list[tuple[int, engines.Job]] = []  # festival starts slowly: all its sentences at once
     for i, text in enumerate(tqdm(texts, desc="development voices")):
         if (name := rng.choice(names)) == "kokoro":
             spoken[i] = kokoro(config.work / settings["kokoro"])(text, rng.getrandbits(32), DEVELOPMENT)

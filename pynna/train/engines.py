@@ -1,9 +1,9 @@
 """Free speech synthesisers as functions from text to PCM.
 
 Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,
-which is ten times as fast as running them), libttspico-utils, festival
-with festvox-kallpc16k, festvox-kdlpc16k and festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2,
--us3, -en1. The neural voices alone come from PyPI, see `tinytts` and `kokoro`.
+which is ten times as fast as running them), libttspico-utils, festival with festvox-kallpc16k, festvox-kdlpc16k and
+festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2, -us3, -en1. Voices of other languages that
+speak English are in `foreign`; the neural voices, which come from PyPI, in `tinytts` and `kokoro`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from scipy.signal import resample_poly
 from .accents import ACCENTED, espeak_accented
 
 Pcm = npt.NDArray[np.int16]
+Job = tuple[str, str, float, float]
+"""A text, a voice, a factor of the durations and the mean f0 in Hz (of pico: in percent), for what speaks many."""
 RATE = 16000
 
 ESPEAK_ACCENTS = {
@@ -168,8 +170,8 @@ def pico(text: str, voice: str, speed: int, pitch: int, volume: int = 100) -> Pc
         return read(Path(file.name))
 
 
-def festival(jobs: list[tuple[str, str, float, float]]) -> list[Pcm | None]:
-    """Speak many (text, voice, stretch, mean f0 of a diphone voice in Hz) in one run; None where it failed."""
+def festival(jobs: list[Job]) -> list[Pcm | None]:
+    """Speak many in one run (f0 only counts with diphone voices); None where it failed."""
     with tempfile.TemporaryDirectory() as folder:
         script = []
         for i, (text, voice, stretch, f0) in enumerate(jobs):
@@ -219,7 +221,7 @@ def _pick(weights: dict[str, int], rng: random.Random) -> str:
 def draw(
     engine: str, rng: random.Random, folders: Mapping[str, Path] = MappingProxyType({})
 ) -> tuple[str, Callable[[str], Pcm | None] | tuple[str, float, float]]:
-    """A random training voice of an engine: its name, and the function that speaks (festival: settings of its job).
+    """A random training voice of an engine: its name, and what speaks (of festival and foreign: a job's settings).
 
     `folders` are the source packages, unpacked, of the engines that have one: ``tinytts``, ``kokoro``.
     """
@@ -240,6 +242,11 @@ def draw(
     if engine == "festival":
         voice = _pick(FESTIVAL_VOICES, rng)
         return f"festival:{voice}", (voice, rng.uniform(0.8, 1.25), rng.uniform(80, 140))
+    if engine == "foreign":
+        from .foreign import VOICES
+
+        voice = rng.choice(list(VOICES))
+        return f"foreign:{voice}", (voice, rng.uniform(0.95, 1.4), VOICES[voice].f0 * rng.uniform(0.85, 1.2))
     if engine in ("tinytts", "kokoro") and engine not in folders:
         raise ValueError(f"no folder of {engine}'s source package is given")
     if engine in ("tinytts", "kokoro", "hibari"):  # torch and onnxruntime are only loaded for them
@@ -253,4 +260,4 @@ def draw(
         if engine == "kokoro":
             return "kokoro:any", lambda text: kokoro(folders[engine])(text, seed)
         return "hibari:heart", lambda text: hibari()(text, seed)
-    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival, tinytts, kokoro or hibari")
+    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival, foreign, tinytts, kokoro or hibari")

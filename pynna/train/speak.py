@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from . import engines
 from .config import Config
+from .foreign import foreign
 from .parallel import run
 from .text import Sampler
 
@@ -64,17 +65,18 @@ def make_shard(config: Config, index: int) -> str:
     sampler = Sampler(config["text"])
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
-    batch: list[tuple[str, str, float, float]] = []
+    batches: dict[str, list[tuple[str, engines.Job]]] = {"festival": [], "foreign": []}
     folders = {engine: config.work / settings[engine] for engine in ("tinytts", "kokoro")}
     for _ in range(settings["clips_per_shard"]):
         text = sampler.sample(rng)
         voice, speak = engines.draw(rng.choices(list(shares), list(shares.values()))[0], rng, folders)
         if isinstance(speak, tuple):
-            batch.append((text, *speak))
+            batches[voice.partition(":")[0]].append((voice, (text, *speak)))
             continue
         spoken.append((speak(text), text, voice))
-    for pcm, job in zip(engines.festival(batch), batch, strict=True):
-        spoken.append((pcm, job[0], f"festival:{job[1]}"))
+    for batch, speak_all in zip(batches.values(), (engines.festival, foreign), strict=True):
+        for pcm, (voice, job) in zip(speak_all([job for _, job in batch]), batch, strict=True):
+            spoken.append((pcm, job[0], voice))
     clips, left_out = [], []
     for pcm, text, voice in spoken:
         if pcm is None:
