@@ -23,7 +23,7 @@ MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.fl
 LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 N_WARPS = 400
 CHANCES = {
-    "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.0, "voice": 1.5,
+    "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.25, "voice": 1.5,
     "contrast": 0.6, "masks": 0.35,
 }  # fmt: skip
 """What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
@@ -291,7 +291,7 @@ def coloured(
     if "noise" in on:
         recorded = rng.random() < 0.6 and sounds.noises
         noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
-        snr = rng.triangular(-4, 10, 45)
+        snr = rng.triangular(-4, 8, 40)
         x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -1.5)

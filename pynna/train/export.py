@@ -42,8 +42,8 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
     os.replace(temporary, path)
 
 
-def blend(path: Path, model: Path, share: float) -> None:
-    """Replace the weights in `path` by their average with a model's, which counts `share`.
+def blend(path: Path, model: Path, share: float, quantise: bool = False) -> None:
+    """Replace the weights in `path` by their average with a model's, which counts `share`; rounded with `quantise`.
 
     A network and what it was trained on from are near enough for the average to be better than either: Wortsman et al.,
     "Robust fine-tuning of zero-shot models", 2022.
@@ -60,6 +60,13 @@ def blend(path: Path, model: Path, share: float) -> None:
         if value is None or ours[name].shape != value.shape:
             raise ValueError(f"{model}: {name} is not {list(ours[name].shape)} as in {path}; its descendant is right")
         ours[name] = ((1 - share) * ours[name].astype(np.float64) + share * value).astype(np.float32)
+    if quantise:
+        import torch
+
+        from .model import rounded_arrays
+
+        rounded = rounded_arrays({name: torch.from_numpy(ours[name]) for name in theirs.arrays})
+        ours.update({name: value.numpy() for name, value in rounded.items()})
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, **ours)
     os.replace(temporary, path)
@@ -73,5 +80,5 @@ def export(config: Config, checkpoint: Path | None, output: Path | None, model: 
     path = output or config.folder("export") / "weights.npz"
     write_weights(config, saved, path)
     if model is not None:
-        blend(path, model, share)
+        blend(path, model, share, saved.get("quantise", False))
     print(f"{path}: step {saved['step']}, {saved['audio_seconds'] / 3600:.1f} audio hours seen")

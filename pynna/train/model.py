@@ -57,10 +57,7 @@ class Network(nn.Module):
         return rounded(weights) if self.quantise and layer != 1 else weights
 
     def _kernel(self) -> Tensor:
-        if not self.quantise:
-            return self.kernel
-        # what weighs x and what weighs h have steps of their own
-        return torch.cat([rounded(self.kernel[: self.width]), rounded(self.kernel[self.width :])])
+        return _rounded_kernel(self.kernel) if self.quantise else self.kernel
 
     def _dense(self, x: Tensor, layer: int) -> Tensor:
         # linear rather than matmul and a sum: under autocast the sum would go on in single precision
@@ -109,16 +106,17 @@ class Network(nn.Module):
         """The exported variables, the normalisation folded into layer 1."""
         out = {}
         for layer in DENSE:
-            out[f"layer_{layer}/weights"] = self._weights(layer).detach().double()
+            out[f"layer_{layer}/weights"] = self.weights[str(layer)].detach().double()
             out[f"layer_{layer}/bias"] = self.bias[str(layer)].detach().double()
         steps = 2 * self.context + 1
         mean, std = self.mean.double().repeat(steps), self.std.double().repeat(steps)
         weights = out["layer_1/weights"] / std[:, None]
         out["layer_1/bias"] = out["layer_1/bias"] - mean @ weights
         out["layer_1/weights"] = weights
-        out["lstm_fused_cell/kernel"] = self._kernel().detach()
+        out["lstm_fused_cell/kernel"] = self.kernel.detach()
         out["lstm_fused_cell/bias"] = self.gate_bias.detach()
-        return {name: value.float() for name, value in out.items()}
+        out = {name: value.float() for name, value in out.items()}
+        return rounded_arrays(out) if self.quantise else out
 
     def take(self, arrays: dict[str, Tensor], forget_bias: float) -> None:
         """Load exported variables; the inverse of `arrays`, for a network with its own normalisation.
@@ -157,6 +155,20 @@ def rounded(weights: Tensor) -> Tensor:
     1308.3432).
     """
     out: Tensor = _Rounded.apply(weights)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _rounded_kernel(kernel: Tensor) -> Tensor:
+    """An LSTM's kernel `rounded`: what weighs x and what weighs h have steps of their own."""
+    half = kernel.shape[0] // 2
+    return torch.cat([rounded(kernel[:half]), rounded(kernel[half:])])
+
+
+def rounded_arrays(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Exported variables, all weights but layer 1's `rounded`."""
+    out = {**arrays, "lstm_fused_cell/kernel": _rounded_kernel(arrays["lstm_fused_cell/kernel"])}
+    for name in (f"layer_{layer}/weights" for layer in DENSE if layer != 1):
+        out[name] = rounded(arrays[name])
     return out
 
 

@@ -340,6 +340,12 @@ def test_blending_is_the_weighted_average_of_two_exports(net: Any, tmp_path: Pat
         for name in ("layer_1/weights", "lstm_fused_cell/bias", "label_priors"):
             np.testing.assert_allclose(blended[name], 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
         assert blended["forget_bias"] == first["forget_bias"]
+    blend(paths[0], paths[1], 0.25, quantise=True)
+    rounded_path = tmp_path / "model.nna"
+    map_model(paths[0], rounded_path, report=False)
+    with np.load(paths[0]) as blended:
+        for name in ("layer_2/weights", "layer_6/weights", "lstm_fused_cell/kernel"):
+            np.testing.assert_allclose(dequantise(rounded_path).arrays[name], blended[name], atol=1e-5)
     write_weights(configuration.load(None, tmp_path), _saved(Network(16, net.mean, net.std)), paths[1])
     with pytest.raises(ValueError, match=r"second.npz: layer_1/weights is not \[494, 48\]"):
         blend(paths[0], paths[1], 0.25)
