@@ -393,21 +393,27 @@ class Report:
         }
         for kind in ("music", "noise alone", "silence"):
             sets[kind] = [clip for clip in testsets.sounds(e.noises) if clip.source == kind]
-        rows, speech = [], Verdicts()
+        rows: list[list[object]] = []
+        speech = {snr: Verdicts() for snr in CONDITIONS}
         for name, clips in sets.items():
             outside = [clip for clip in clips if e.car.means(clip.text) is None]
-            verdicts = Verdicts([e.car.verdict(clip, result, "") for clip, result in
-                                 zip(outside, hear_int8(e.model, outside, e.car.grammar), strict=True)
-                                 if isinstance(result, GrammarResult)])
-            rows.append([name, len(outside), verdicts.wrong(t)])
-            if clips and clips[0].text:
-                speech.items += verdicts.items
-        rows.append(["**all speech**", len(speech.items), speech.wrong(t)])
+            row: list[object] = [name, len(outside)]
+            for snr in CONDITIONS if outside and outside[0].text else CONDITIONS[:1]:
+                noisy = e.noisy(outside, snr)
+                heard = zip(noisy, hear_int8(e.model, noisy, e.car.grammar), strict=True)
+                verdicts = Verdicts([e.car.verdict(clip, result, "") for clip, result in heard
+                                     if isinstance(result, GrammarResult)])
+                row.append(verdicts.wrong(t))
+                if outside[0].text:
+                    speech[snr].items += verdicts.items
+            rows.append(row + [""] * (2 + len(CONDITIONS) - len(row)))
+        n = len(speech[None].items)
+        rows.append(["**all speech**", n, *(verdicts.wrong(t) for verdicts in speech.values())])
         self.lines += ["## False acceptances: what is not in the car's sentence file", "",
-                       f"Percent of the clips that are accepted as some command at the default threshold, {t:g}.", "",
-                       *table(["what", "clips", "accepted"], rows)]
-        self.bar("false acceptance of speech outside the sentence file", speech.wrong(t), 3, True)
-        self.curve["speech outside the file"] = speech
+                       f"Percent of the clips that are accepted as some command at the default threshold, {t:g}; of "
+                       "speech in noise, too.", "", *table(["what", "clips", *map(title, CONDITIONS)], rows)]
+        self.bar("false acceptance of speech outside the sentence file", speech[None].wrong(t), 3, True)
+        self.curve["speech outside the file"] = speech[None]
 
     def without_grammar(self) -> None:
         """Greedy and beam, float and int8."""
