@@ -73,7 +73,9 @@ _PICO_ITALIAN = _SAME | {
     "dh": "d|z", "dx": "d|4", "hh": "", "ng": "N g", "sh": "S", "th": "t|f|s", "w": "u", "y": "i", "zh": "dZ|S",
     "pau": "",
 }  # fmt: skip
-_OF_OTHERS = {"el": "ax l", "em": "ax m", "en": "ax n", "axr": "er", "hv": "hh", "nx": "n", "ix": "ih"}
+_OF_OTHERS = {  # phones that the tables lack, as ones that they have
+    "el": "ax l", "em": "ax m", "en": "ax n", "axr": "er", "hv": "hh", "nx": "n", "ix": "ih",
+}  # fmt: skip
 
 
 class Voice(NamedTuple):
