@@ -162,11 +162,22 @@ def prosody(texts: list[str]) -> list[list[Segment]]:
 
 @functools.lru_cache(maxsize=16)
 def recorded(voice: str) -> frozenset[str]:
-    """Names of the diphones that a voice has; none: any phones can be joined."""
+    """Names of the diphones that a voice has; none: any phones can be joined.
+
+    Raises
+    ------
+    FileNotFoundError
+        A voice that is not installed.
+    """
     if voice == VOICES[voice].source:
         return frozenset()
-    data = (FESTIVAL / VOICES[voice].source).read_bytes()
-    return frozenset(re.findall(r"(?m)^(\S+-\S+) \d+", data[: 1 << 17].decode("latin-1")))
+    path = FESTIVAL / VOICES[voice].source
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no {path}: the Debian packages that `pynna.train.foreign` names, or foreign = 0 in the configuration's "
+            "[speak.engines], are right"
+        )
+    return frozenset(re.findall(r"(?m)^(\S+-\S+) \d+", path.read_bytes()[: 1 << 17].decode("latin-1")))
 
 
 def spoken(segments: list[Segment], voice: str, rng: random.Random) -> list[Segment]:
@@ -195,7 +206,13 @@ def spoken(segments: list[Segment], voice: str, rng: random.Random) -> list[Segm
 
 
 def foreign(jobs: list[Job]) -> list[Pcm | None]:
-    """Speak many jobs; None where one failed."""
+    """Speak many in one run; None where it failed.
+
+    Raises
+    ------
+    FileNotFoundError
+        A voice, festival or pico that is not installed.
+    """
     out: list[Pcm | None] = [None] * len(jobs)
     script = [_select(voice) for voice in sorted({job[1] for job in jobs}) if recorded(voice)]
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,8 @@ from .parallel import run
 from .text import Sampler
 
 Pcm = npt.NDArray[np.int16]
+SPEAK_MANY = {"festival": engines.festival, "foreign": foreign}
+"""Engines that start slowly, and speak all of a shard's sentences at once."""
 
 
 def trim(pcm: Pcm, margin: int = 1600) -> Pcm:
@@ -65,7 +67,7 @@ def make_shard(config: Config, index: int) -> str:
     sampler = Sampler(config["text"])
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
-    batches: dict[str, list[tuple[str, engines.Job]]] = {"festival": [], "foreign": []}
+    batches: dict[str, list[tuple[str, engines.Job]]] = {engine: [] for engine in SPEAK_MANY}
     folders = {engine: config.work / settings[engine] for engine in ("tinytts", "kokoro")}
     for _ in range(settings["clips_per_shard"]):
         text = sampler.sample(rng)
@@ -74,9 +76,9 @@ def make_shard(config: Config, index: int) -> str:
             batches[voice.partition(":")[0]].append((voice, (text, *speak)))
             continue
         spoken.append((speak(text), text, voice))
-    for batch, speak_all in zip(batches.values(), (engines.festival, foreign), strict=True):
-        for pcm, (voice, job) in zip(speak_all([job for _, job in batch]), batch, strict=True):
-            spoken.append((pcm, job[0], voice))
+    for engine, batch in batches.items():
+        spoken_now = SPEAK_MANY[engine]([job for _, job in batch])
+        spoken += [(pcm, job[0], voice) for pcm, (voice, job) in zip(spoken_now, batch, strict=True)]
     clips, left_out = [], []
     for pcm, text, voice in spoken:
         if pcm is None:

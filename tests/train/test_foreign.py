@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,13 @@ def test_a_diphone_voice_has_recorded_what_it_is_given_to_say(voice: str) -> Non
     phones = {phone for name in recorded(voice) for phone in name.split("-")}
     odd = {p for says in VOICES[voice].says.values() for way in says.split("|") for p in way.split()} - phones
     assert odd <= {"T"} and len(recorded(voice)) > 1000  # one of the two Finnish voices has no th
+
+
+def test_a_voice_that_is_not_installed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VOICES, "absent", Voice("absent.group", {}, 100.0))
+    monkeypatch.setattr(foreign, "FESTIVAL", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no .*absent\.group: the Debian packages .* or foreign = 0"):
+        foreign.foreign([("stop", "absent", 1.0, 100.0)])
 
 
 def test_an_english_sentence_becomes_phones_with_lengths_and_stress() -> None:
