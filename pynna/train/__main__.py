@@ -1,5 +1,5 @@
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-evaluate | card | ablate | merge | recordings``.
+evaluate | card | ablate | merge | recordings | dialogue``.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
     make(args.output, args.corpus)
 
 
+def _dialogue(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .dialogue import make
+
+    make(args.output, args.share)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
@@ -168,6 +174,11 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
     p.add_argument("-o", "--output", type=Path, required=True)
     p.set_defaults(run=_recordings)
+
+    p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
+    p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
+    p.set_defaults(run=_dialogue)
     return parser
 
 

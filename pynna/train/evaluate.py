@@ -371,17 +371,30 @@ class Report:
 
     def elsewhere(self) -> None:
         """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
-        e, t = self.e, self.threshold
-        judge, spoken = Judge(Grammar.from_sentences(testsets.lines("other.txt"))), testsets.other_clips(e.config)
-        rows = []
-        for snr in CONDITIONS:
-            clips = e.noisy(spoken, snr)
-            verdicts, score = e.verdicts(clips, judge)
-            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
-        head = ["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"]
+        judge = Judge(Grammar.from_sentences(testsets.lines("other.txt")))
+        spoken = testsets.other_clips(self.e.config)
         self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
                        f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
-                       "clips; CER: character error rate without the grammar.", "", *table(head, rows)]
+                       "clips; CER: character error rate without the grammar.", "", *self._conditions(spoken, judge)]
+
+    def actors(self) -> None:
+        """Held-out lines of actors (`dialogue`), where there are some, with these lines as the grammar."""
+        spoken = testsets.real_clips(self.e.config, acted=True)
+        if not spoken:
+            return
+        judge = Judge(Grammar.from_sentences({clip.text for clip in spoken}))
+        self.lines += ["## Actors' lines out of games, scenes and speakers that no training has heard", "",
+                       f"{len(spoken)} clips, their texts found by listening, a grammar of "
+                       f"{len(judge.grammar.intents)} sentences. Percent of the clips; CER: character error rate "
+                       "without the grammar.", "", *self._conditions(spoken, judge)]
+
+    def _conditions(self, spoken: Sequence[Clip], judge: Judge) -> list[str]:
+        """A table of some clips in all conditions."""
+        t, rows = self.threshold, []
+        for snr in CONDITIONS:
+            verdicts, score = self.e.verdicts(self.e.noisy(spoken, snr), judge)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
+        return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"], rows)
 
     def outside(self) -> None:
         """False acceptances with the car's file."""
@@ -446,8 +459,8 @@ class Report:
 
     def write(self) -> str:
         """The whole report."""
-        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.outside, self.without_grammar,
-                 self.thresholds)
+        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.actors, self.outside,
+                 self.without_grammar, self.thresholds)
         for part in parts:
             part()
         model = self.e.model

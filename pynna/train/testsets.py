@@ -103,21 +103,25 @@ def broad_clips(config: Config) -> list[Clip]:
     return _spoken(config, "broad", texts)
 
 
-def real_clips(config: Config) -> list[Clip]:
-    """The held-out real recordings; source is the corpus."""
+def real_clips(config: Config, acted: bool = False) -> list[Clip]:
+    """The held-out real recordings, or those of actors; source is the corpus."""
     clips = []
     for path in sorted(config.folder("heldout").glob("*.tsv")):
         for line in path.read_text(encoding="utf-8").splitlines():
             audio, speaker, text = line.split("\t")
-            clips.append(Clip(speaker.partition(":")[0], text, engines.read(Path(audio))))
+            corpus = speaker.partition(":")[0]
+            if (corpus in config["corpora"]["acted"]) == acted:
+                clips.append(Clip(corpus, text, engines.read(Path(audio))))
     return clips
 
 
 def real_phrases(config: Config) -> list[str]:
-    """All phrases of the real corpora's clips, training and test part."""
+    """All phrases of the real corpora's clips, training and test part, but for the actors'."""
     phrases = {clip.text for clip in real_clips(config)}
     for path in sorted(config.folder("features").glob("real-*.json")):
-        phrases.update(text for _, _, text, _ in json.loads(path.read_text()))
+        rows = json.loads(path.read_text())
+        phrases.update(text for _, _, text, voice in rows
+                       if voice.partition(":")[0] not in config["corpora"]["acted"])
     return sorted(phrases)
 
 
