@@ -94,7 +94,7 @@ def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
 def _dialogue(args: argparse.Namespace, config: configuration.Config) -> None:
     from .dialogue import make
 
-    make(args.output, args.share)
+    make(args.output, args.share, args.jobs)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
     p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
+    p.add_argument("--jobs", type=int, default=2)
     p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
     p.set_defaults(run=_dialogue)
     return parser

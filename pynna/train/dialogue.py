@@ -8,7 +8,10 @@ subtitles that is nearest to that; what is in doubt is left out.
 
 from __future__ import annotations
 
+import functools
 import io
+import itertools
+import os
 import re
 import shutil
 import struct
@@ -23,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 from scipy.signal import resample_poly
-from tqdm import tqdm
 
 from . import engines
 from .align import aligner
+from .parallel import run
 from .speak import Pcm, trim
 from .text import normalise
 
@@ -37,8 +40,10 @@ two hearings to be the same."""
 FASTER = 1.07
 """The second hearing is of the clip played this much faster."""
 
-Line = tuple[str, str, Pcm]
-"""Name, speaker (``corpus:name``), samples."""
+Line = tuple[str, str, Callable[[], Pcm]]
+"""Name, speaker (``corpus:name``), and what reads the samples: none of them where it is no speech."""
+PARTS = 16
+"""Of a corpus: each is listened to at once, and is not listened to again when the work goes on after a break."""
 
 
 def pcm16(x: npt.NDArray[np.float32], rate: int = RATE) -> Pcm:
@@ -52,13 +57,18 @@ def queen(folder: Path) -> Iterator[Line]:
     """Clips of Flight of the Amazon Queen: MP3 in one archive, by a table of names, places and sizes."""
     for name, data in _queen_files(folder):
         if name.endswith(".SB"):
-            try:
-                x, rate = soundfile.read(io.BytesIO(data), dtype="float32")
-            except soundfile.LibsndfileError:
-                continue
             joe = name.startswith("JOE") or name[6] == "J"
             scene = name[:4] if name.startswith("C") else name[:2]
-            yield name.split(".")[0], f"queen:{'joe' if joe else scene}", pcm16(x, rate)
+            yield name.split(".")[0], f"queen:{'joe' if joe else scene}", functools.partial(_decoded, data)
+
+
+def _decoded(data: bytes) -> Pcm:
+    """Samples of an Ogg or MP3 file."""
+    try:
+        x, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        return np.zeros(0, np.int16)
+    return pcm16(x.mean(axis=1), rate)
 
 
 def _queen_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -84,29 +94,41 @@ def queen_subtitles(folder: Path) -> set[str]:
 def sky(folder: Path) -> Iterator[Line]:
     """Clips of Beneath a Steel Sky: packed 8 bit samples in one archive, by a table of numbers, places and sizes."""
     table, data = (folder / "sky.dnr").read_bytes(), (folder / "sky.dsk").read_bytes()
+    for i in range(int.from_bytes(table[:4], "little")):
+        entry = table[4 + 8 * i : 12 + 8 * i]
+        number, place, size = (int.from_bytes(entry[a:b], "little") for a, b in ((0, 2), (2, 5), (5, 8)))
+        start = (place & 0x7FFFFF) << 4 if place >> 23 else place
+        body = data[start + 22 : start + (size & 0x3FFFFF)]  # after a header of 22 bytes
+        if 50000 <= number < 59000 and body[:3] == b"RNC":
+            yield str(number), "sky:unknown", functools.partial(_unpacked, body)
+
+
+def _unpacked(body: bytes) -> Pcm:
+    """Samples of a packed file; none of a picture."""
     with tempfile.TemporaryDirectory() as scratch:
         packed, unpacked = Path(scratch, "packed"), Path(scratch, "unpacked")
-        for i in range(int.from_bytes(table[:4], "little")):
-            entry = table[4 + 8 * i : 12 + 8 * i]
-            number, place, size = (int.from_bytes(entry[a:b], "little") for a, b in ((0, 2), (2, 5), (5, 8)))
-            start = (place & 0x7FFFFF) << 4 if place >> 23 else place
-            body = data[start + 22 : start + (size & 0x3FFFFF)]  # after a header of 22 bytes
-            if not 50000 <= number < 59000 or body[:3] != b"RNC":
-                continue
-            packed.write_bytes(body)
-            subprocess.run(["ancient", "decompress", packed, unpacked], check=True, capture_output=True)
-            x = np.frombuffer(unpacked.read_bytes(), np.uint8).astype(np.float32)
-            if abs(x.mean() - 128) < 8 and x.std() > 2:
-                yield str(number), "sky:unknown", pcm16((x - x.mean()) / 128)
+        packed.write_bytes(body)
+        subprocess.run(["ancient", "decompress", packed, unpacked], check=True, capture_output=True)
+        return _eight_bits(np.fromfile(unpacked, np.uint8))
+
+
+def _eight_bits(data: npt.NDArray[np.uint8]) -> Pcm:
+    """Samples of unsigned bytes; none where they do not look like a sound's."""
+    x = data.astype(np.float32)
+    if len(x) < RATE // 4 or abs(x.mean() - 128) > 8 or x.std() < 2:
+        return np.zeros(0, np.int16)
+    return pcm16((x - x.mean()) / 128)
 
 
 def drascula(folder: Path) -> Iterator[Line]:
     """Clips of Drascula: files of 8 bit samples, named by who speaks; numbers alone are the hero."""
     for path in sorted((folder / "en").glob("*.ALS")):
-        x = np.fromfile(path, np.uint8).astype(np.float32)
         who = re.sub(r"\d.*", "", path.stem).lower() or "hero"
-        if len(x) > RATE // 4:
-            yield path.stem, f"drascula:{who}", pcm16((x - x.mean()) / 128)
+        yield path.stem, f"drascula:{who}", functools.partial(_read, path)
+
+
+def _read(path: Path) -> Pcm:
+    return _eight_bits(np.fromfile(path, np.uint8))
 
 
 def drascula_subtitles(folder: Path) -> set[str]:
@@ -133,10 +155,9 @@ def shouts(folder: Path) -> Iterator[Line]:
             raise FileNotFoundError(f"{source} is missing: apt-get install {' '.join(GAMES['shouts'].packages)}")
         for path, data in _sounds(source):
             if re.match(pattern, path):
-                x, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
                 speaker = f"{place.partition('/')[0]}/{path.rpartition('/')[0]}".strip("/")
                 name = re.sub(r"[^a-z0-9]+", "-", f"{speaker}/{Path(path).stem}".lower())
-                yield name, f"shouts:{speaker}", pcm16(x.mean(axis=1), rate)
+                yield name, f"shouts:{speaker}", functools.partial(_decoded, data)
 
 
 def _sounds(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -214,8 +235,21 @@ def fits(pcm: Pcm, text: str) -> float:
     ))  # fmt: skip
 
 
-def make(output: Path, share: Path) -> None:
-    """Write the corpora under `output`, a folder each with a ``manifest.tsv``; those that are there stay.
+def _listen(folder: Path, game: Game, source: Path, part: int) -> None:
+    """Write the recordings of one of the `PARTS`, and the manifest's rows."""
+    listen, rows = Listener(game.subtitles(source) if game.subtitles else set()), []
+    for name, speaker, samples in itertools.islice(game.clips(source), part, None, PARTS):
+        pcm = trim(samples())
+        if len(pcm) >= engines.RATE // 4 and (text := listen(pcm)):
+            soundfile.write(folder / f"{name}.flac", pcm, engines.RATE)
+            rows.append(f"{name}.flac\t{speaker}\t{text}\n")
+    done = folder / f"part-{part:02}"
+    done.with_suffix(".tmp").write_text("".join(rows), encoding="utf-8")
+    os.replace(done.with_suffix(".tmp"), done.with_suffix(".tsv"))
+
+
+def make(output: Path, share: Path, jobs: int = 2) -> None:
+    """Write the corpora under `output`, a folder each with a ``manifest.tsv``; what is there already stays.
 
     `share` is where Debian puts the games: ``/usr/share``.
 
@@ -231,11 +265,8 @@ def make(output: Path, share: Path) -> None:
         if not source.exists() or ("ancient" in game.packages and not shutil.which("ancient")):
             raise FileNotFoundError(f"{corpus} needs {source}: apt-get install {' '.join(game.packages)}")
         folder.mkdir(parents=True, exist_ok=True)
-        listen, rows = Listener(game.subtitles(source) if game.subtitles else set()), []
-        for name, speaker, samples in tqdm(game.clips(source), desc=corpus, unit="clip"):
-            pcm = trim(samples)
-            if len(pcm) < engines.RATE // 4 or not (text := listen(pcm)):
-                continue
-            soundfile.write(folder / f"{name}.flac", pcm, engines.RATE)
-            rows.append(f"{name}.flac\t{speaker}\t{text}")
-        (folder / "manifest.tsv").write_text("\n".join(["path\tspeaker\ttext", *rows]) + "\n", encoding="utf-8")
+        parts = [folder / f"part-{part:02}.tsv" for part in range(PARTS)]
+        todo = [(_listen, (folder, game, source, part)) for part in range(PARTS) if not parts[part].exists()]
+        run(todo, jobs, corpus)
+        rows = "".join(path.read_text(encoding="utf-8") for path in parts)
+        (folder / "manifest.tsv").write_text("path\tspeaker\ttext\n" + rows, encoding="utf-8")

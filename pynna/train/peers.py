@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -73,14 +74,23 @@ class Sphinx:
 class Moonshine:
     """Moonshine tiny, which knows no grammar."""
 
+    RENEWED = 200  # clips: the library holds some megabytes for each that it has heard
+
     def __init__(self) -> None:
         from moonshine_voice import ModelArch, Transcriber
         from moonshine_voice.utils import get_assets_path
 
-        self.transcriber = Transcriber(str(Path(get_assets_path()) / "tiny-en"), model_arch=ModelArch.TINY)
+        path = str(Path(get_assets_path()) / "tiny-en")
+        self._open = functools.partial(Transcriber, path, model_arch=ModelArch.TINY)
+        self.transcriber = self._open()
+        self.heard = 0
 
     def __call__(self, pcm: Pcm) -> str:
         """Its transcript, normalised."""
+        if self.heard == self.RENEWED:
+            self.transcriber.close()
+            self.transcriber, self.heard = self._open(), 0
+        self.heard += 1
         padded = np.concatenate([np.zeros(4000, np.int16), pcm, np.zeros(8000, np.int16)])
         samples = (padded / 32768.0).astype(np.float32).tolist()
         transcript = self.transcriber.transcribe_without_streaming(samples, 16000)
