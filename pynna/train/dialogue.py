@@ -86,8 +86,9 @@ def queen_subtitles(folder: Path) -> set[str]:
     for name, data in _queen_files(folder):
         if name.endswith((".DOG", ".CUT", ".JAS")):
             for line in re.findall(rb"[ -~]{3,}", data):
-                parts = re.split(r"\*\d\d", line.decode("ascii"))
-                lines.update(part[i:] for part in parts for i in range(3))  # its number and length may stand before it
+                for part in re.split(r"\*\d\d", line.decode("ascii")):
+                    # its number and its length may stand before it
+                    lines.update(part[i:] for i in range(3) if i == 0 or part[i : i + 1].isupper())
     return lines
 
 
