@@ -22,6 +22,7 @@ LIMITS = """\
 * Without a grammar, words outside of the car's sentences, names above all, are spelled by ear.
 * Noise recordings of the tests are those that training has heard, too; half of the test clips have synthesised noise.
 * The people in the held-out part of corpora that name no speakers (the wake words) may be in the training part too.
+* Actors whose lines are held out are heard in training in other scenes and parts.
 """
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from . import engines
 from .align import cut
 from .config import Config
-from .features import spectrum
+from .features import BINS, spectrum
 from .parallel import run
 from .speak import Pcm, broken, trim
 from .text import normalise
@@ -57,7 +57,7 @@ def save_features(folder: Path, name: str, clips: list[tuple[Pcm, str, str]]) ->
         parts.append(part)
         start += len(part)
     temporary = folder / f"{name}.tmp.npy"
-    np.save(temporary, np.concatenate(parts))
+    np.save(temporary, np.concatenate(parts or [np.zeros((1, BINS), np.float16)]))  # an empty file can't be mapped
     os.replace(temporary, folder / f"{name}.npy")
     index = folder / f"{name}.tmp"
     index.write_text(json.dumps(rows))

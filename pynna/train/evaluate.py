@@ -174,7 +174,7 @@ class Evaluation:
         self.noises = [engines.read(path) for folder in folders for path in sorted(folder.glob("*.flac"))]
         self.car = Judge(Grammar.from_yaml(CAR_GRAMMAR))
         self.fixed, self.sampled = testsets.command_clips(config), testsets.sampled_clips(config)
-        self.real = testsets.real_clips(config)
+        self.real, self.acted = testsets.real_clips(config), testsets.real_clips(config, acted=True)
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
 
@@ -379,7 +379,7 @@ class Report:
 
     def actors(self) -> None:
         """Held-out lines of actors (`dialogue`), where there are some, with these lines as the grammar."""
-        spoken = testsets.real_clips(self.e.config, acted=True)
+        spoken = self.e.acted
         if not spoken:
             return
         judge = Judge(Grammar.from_sentences({clip.text for clip in spoken}))
@@ -403,6 +403,7 @@ class Report:
             "commands of other domains, test voices": testsets.other_clips(e.config),
             "broad English, test voices": testsets.broad_clips(e.config),
             "real people": e.real,
+            **({"actors' lines": e.acted} if e.acted else {}),
         }
         for kind in ("music", "noise alone", "silence"):
             sets[kind] = [clip for clip in testsets.sounds(e.noises) if clip.source == kind]

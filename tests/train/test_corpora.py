@@ -11,11 +11,15 @@ import pytest
 pytest.importorskip("soundfile")
 pytest.importorskip("tqdm")
 
+import soundfile
+
+from pynna.train.config import Config
 from pynna.train.corpora import is_test, read_manifest, save_features
 from pynna.train.engines import TEST_VOICES, to_rate
 from pynna.train.evaluate import Score, commands
 from pynna.train.recordings import COMMANDS
 from pynna.train.speak import broken, trim
+from pynna.train.testsets import real_clips, real_phrases
 
 
 def test_a_speaker_is_wholly_in_training_or_in_test() -> None:
@@ -62,6 +66,25 @@ def test_feature_shard_holds_every_clip(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "shard.json").read_text())
     assert [r[2:] for r in rows] == [["text 1000", "v"], ["text 5000", "v"]]
     assert np.load(tmp_path / "shard.npy").shape == (sum(r[1] for r in rows), 257)
+
+
+def test_a_shard_without_clips_can_be_read(tmp_path: Path) -> None:
+    save_features(tmp_path, "shard", [])
+    assert json.loads((tmp_path / "shard.json").read_text()) == []
+    assert np.load(tmp_path / "shard.npy", mmap_mode="r").shape[1] == 257
+
+
+def test_actors_are_told_apart_from_other_people(tmp_path: Path) -> None:
+    config = Config({"corpora": {"acted": ["play"]}}, tmp_path)
+    soundfile.write(tmp_path / "a.wav", np.zeros(1600, np.int16), 16000)
+    for corpus in ("play", "people"):
+        row = f"{tmp_path / 'a.wav'}\t{corpus}:x\t{corpus} held out"
+        config.folder("heldout").joinpath(f"{corpus}.tsv").write_text(row)
+        shard = config.folder("features") / f"real-{corpus}.json"
+        shard.write_text(json.dumps([[0, 5, f"{corpus} trained on", f"{corpus}:y"]]))
+    assert [clip.text for clip in real_clips(config)] == ["people held out"]
+    assert [clip.text for clip in real_clips(config, acted=True)] == ["play held out"]
+    assert real_phrases(config) == ["people held out", "people trained on"]
 
 
 def test_score_counts_characters_words_and_whole_sentences() -> None:

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("soundfile")
+pytest.importorskip("tqdm")
+
 import soundfile
 
 import pynna
