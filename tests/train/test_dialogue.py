@@ -155,7 +155,11 @@ def test_shouts(tmp_path: Path) -> None:
     assert all(pitch(read()) == pytest.approx(400, abs=8) for *_, read in clips)
 
 
-def test_a_game_that_is_missing_is_told(tmp_path: Path) -> None:
+def test_what_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rapidfuzz" else True)
+    with pytest.raises(ModuleNotFoundError, match=r"rapidfuzz: pip install 'pynna\[train,accuracy\]'"):
+        dialogue.make(tmp_path / "out", tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
     with pytest.raises(FileNotFoundError, match="flight-of-the-amazon-queen.*apt-get install flight-of"):
         dialogue.make(tmp_path / "out", tmp_path)
     games(tmp_path)
