@@ -44,7 +44,7 @@ class DecoderOptions:
         shortest sentences would win (`pynna.confidence.GRAMMAR_PRIOR_EXPONENT`).
     grammar : Grammar, optional
         The sentences that may be said: results are of the best of them, a `GrammarResult`. The search is exact and has
-        no beam; ``beam_width`` and the cutoffs do nothing then.
+        no beam; ``beam_width`` and the cutoffs do nothing then, but for a language model in its free slots.
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
     hearings : int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import re
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.errors import ArgumentError, LanguageModelError
+from pynna.ngram import Ngrams, is_zipped, open_arpa
 
 Tree = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
@@ -88,15 +88,15 @@ def _tree(words: Iterable[str], index: dict[str, int]) -> Tree:
 
 
 class LanguageModel:
-    """A word n-gram model through KenLM, which the extra `lm` installs.
+    """A word n-gram model: through KenLM, which the extra `lm` installs, or a small one through `Ngrams`.
 
     A word adds alpha * ln P(word | words before) + beta to a hypothesis' log-probability, as in DeepSpeech: the first
     word follows ``<s>``, the end of the text is not scored, and a space comes after a whole word alone.
 
     Parameters
     ----------
-    path : path-like
-        An ARPA file, also gzipped, or a binary one of KenLM's.
+    path : path-like or Ngrams
+        An ARPA file, also gzipped, or a binary one of KenLM's, for KenLM; or what `Ngrams` has read.
     alpha, beta : float
         The model's weight, and what each word adds, in nats. DeepSpeech's own: 0.75 and 1.85.
     unknown_score : float, optional
@@ -114,16 +114,20 @@ class LanguageModel:
         A number out of range, or a vocabulary without words.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, alpha: float = 0.75, beta: float = 1.85,
+    def __init__(self, path: str | os.PathLike[str] | Ngrams, *, alpha: float = 0.75, beta: float = 1.85,
                  unknown_score: float | None = None, vocabulary: Iterable[str] | None = None) -> None:
         if not (0.0 <= alpha < math.inf and math.isfinite(beta)):
             raise ArgumentError(f"alpha is {alpha}, beta is {beta}; alpha 0 or more and a finite beta are right")
         if unknown_score is not None and not -math.inf < unknown_score <= 0.0:
             raise ArgumentError(f"unknown_score is {unknown_score}; None, or 0 or less is right")
-        self.path, self.alpha, self.beta, self.unknown_score = Path(path), alpha, beta, unknown_score
-        self._model = _load(self.path)
-        self.vocabulary = Vocabulary(_words(self.path, self._model) if vocabulary is None else vocabulary)
-        self._asker = _Asker(self._model, self.vocabulary.words, alpha, beta, unknown_score is not None)
+        self.alpha, self.beta, self.unknown_score = alpha, beta, unknown_score
+        self.path = path.path if isinstance(path, Ngrams) else Path(path)
+        self._model = path if isinstance(path, Ngrams) else _load(self.path)
+        if vocabulary is None:
+            vocabulary = path.words if isinstance(path, Ngrams) else _words(self.path, self._model)
+        self.vocabulary = Vocabulary(vocabulary)
+        scorer = path if isinstance(path, Ngrams) else _KenLM(self._model)
+        self._asker = _Asker(scorer, self.vocabulary.words, alpha, beta, unknown_score is not None)
 
     @property
     def order(self) -> int:
@@ -144,20 +148,32 @@ class LanguageModel:
             unfinished=self.alpha * OUTSIDE_LOG10)
 
 
+class _KenLM:
+    """KenLM's model asked as `Ngrams` is."""
+
+    def __init__(self, model: Any) -> None:
+        import kenlm
+
+        self._model, self._new_state = model, kenlm.State
+        self.start = kenlm.State()
+        model.BeginSentenceWrite(self.start)
+
+    def score(self, context: Any, word: str) -> tuple[float, Any]:
+        after = self._new_state()
+        return self._model.BaseScore(context, word, after), after
+
+
 class _Asker:
     """Questions of all streams to a language model, answered from memory where they were asked lately.
 
     Contexts are numbered as they come up. Of those that were not asked for since as many new ones as are kept came up,
     nothing is remembered but that there was one: streams of any length take the same memory."""
 
-    def __init__(self, model: Any, words: Sequence[str], alpha: float, beta: float, unknown: bool) -> None:
-        import kenlm
-
+    def __init__(self, model: _KenLM | Ngrams, words: Sequence[str], alpha: float, beta: float, unknown: bool) -> None:
         self._model, self._words, self._unknown = model, words, unknown
         self._weight, self._beta = alpha * math.log(10.0), beta
-        self._new_state, self._lock = kenlm.State, threading.Lock()
-        start = kenlm.State()
-        self._model.BeginSentenceWrite(start)
+        self._lock = threading.Lock()
+        start: Any = model.start
         self._numbers: dict[Any, int] = {start: 0}
         self._states: dict[int, Any] = {0: start}
         self._answers: dict[tuple[int, int], tuple[float, int]] = {}
@@ -181,9 +197,7 @@ class _Asker:
         state = self._states.get(context)
         if state is None:
             state = self._states[context] = self._old_states.get(context, self._start)
-        after = self._new_state()
-        text = self._words[word] if word >= 0 else "<unk>"
-        log10 = self._model.BaseScore(state, text, after)
+        log10, after = self._model.score(state, self._words[word] if word >= 0 else "<unk>")
         return self._weight * log10 + self._beta, self._number(after)
 
     def _number(self, state: Any) -> int:
@@ -221,8 +235,8 @@ def _load(path: Path) -> Any:
 
 def _check_counts(path: Path) -> None:
     """That an ARPA file holds as many n-grams as it promises to: KenLM takes memory for them, whatever their number."""
-    size = path.stat().st_size * (1100 if _is_zipped(path) else 1)  # deflate's limit is 1032 to 1
-    with _open(path) as file:
+    size = path.stat().st_size * (1100 if is_zipped(path) else 1)  # deflate's limit is 1032 to 1
+    with open_arpa(path) as file:
         for i, line in enumerate(file, 1):
             if line.startswith(b"\\1-grams:"):
                 return
@@ -239,7 +253,7 @@ def _fault(path: Path, error: Exception) -> str:
     reason = re.sub(r"(?s)^.*?Exception( because `.*?')?\.\s", "", reason).partition(". ")[0]
     where, word = f"{path}", ""
     if at := re.search(r"Byte: (\d+)", told):
-        with _open(path) as file:
+        with open_arpa(path) as file:
             before = file.read(int(at[1]) - ("parse" not in reason))  # else it is where reading has come to
             line = before.rpartition(NEWLINE)[2] + file.readline()
         where += f":{len(before.split(NEWLINE))}"
@@ -253,23 +267,14 @@ def _words(path: Path, model: Any) -> Iterator[str]:
     return (word for word in words if word not in ("<s>", "</s>", "<unk>", "<UNK>"))
 
 
-def _is_zipped(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if _is_zipped(path) else open(path, "rb")
-
-
 def _is_arpa(path: Path) -> bool:
-    with _open(path) as file:
+    with open_arpa(path) as file:
         return b"\\data\\" in file.read(4096)
 
 
 def _arpa_words(path: Path) -> Iterator[str]:
     r"""The second field of each line between \1-grams: and the next section."""
-    with _open(path) as file:
+    with open_arpa(path) as file:
         inside = False
         for line in file:
             if line.startswith(b"\\"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from pynna.audio import AudioPath, load_audio
 from pynna.decoder import DecoderOptions
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
+from pynna.language_model import LanguageModel
 from pynna.listener import Collecting, Listener
+from pynna.ngram import Ngrams
 from pynna.results import Result
 from pynna.stream import Group, Stream
 
@@ -224,6 +228,27 @@ class Model:
         with self._runner(threads) as runner:
             return runner.step(features, _state("c", c, np.int16, shape), _state("h", h, np.int8, shape))
 
+    @functools.cached_property
+    def language_model(self) -> LanguageModel | None:
+        """What spells the words in a grammar's free slots: NAME.arpa.gz beside NAME.nna, read when first asked for.
+
+        Raises
+        ------
+        LanguageModelError
+            The file is there, but is no ARPA file.
+        """
+        path = self.path.with_suffix(".arpa.gz")
+        return LanguageModel(Ngrams(path)) if path.exists() else None
+
+    def decoder_options(self, **options: Any) -> DecoderOptions:
+        """`DecoderOptions` with the model's own `language_model`, where a grammar has free slots and nothing is said of
+        one; ``language_model=None`` does without, and so does ``beam_width=0``."""
+        made = DecoderOptions(**options)
+        free = made.grammar is not None and made.grammar.has_free_slots
+        if free and made.beam_width > 0 and "language_model" not in options:
+            return replace(made, language_model=self.language_model)
+        return made
+
     def stream(self, **options: Any) -> Stream:
         """A stream of audio to text.
 
@@ -231,8 +256,8 @@ class Model:
         ----------
         **options
             The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; language_model,
-            vocabulary, hot_words.
+            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; language_model
+            (the model's own for a grammar's free slots), vocabulary, hot_words.
 
         Raises
         ------
@@ -241,7 +266,7 @@ class Model:
         GrammarError
             A grammar with letters that the model's labels lack, or too large a one.
         """
-        return Stream(self, DecoderOptions(**options))
+        return Stream(self, self.decoder_options(**options))
 
     def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
         """A stream that tells where utterances begin and end: events instead of one result.
@@ -257,7 +282,7 @@ class Model:
         ArgumentError, GrammarError
             As ``stream``.
         """
-        return Listener(self, DecoderOptions(**options), rules or EndpointRules())
+        return Listener(self, self.decoder_options(**options), rules or EndpointRules())
 
     def group(self) -> Group:
         """A group: up to 16 streams through one step call."""

@@ -189,7 +189,7 @@ class Group:
             The group has 16 streams already.
         """
         self._check_room()
-        stream = Stream(self.model, DecoderOptions(**options), self)
+        stream = Stream(self.model, self.model.decoder_options(**options), self)
         self._streams.append(stream)
         return stream
 
@@ -198,7 +198,7 @@ class Group:
         from pynna.listener import Listener
 
         self._check_room()
-        listener = Listener(self.model, DecoderOptions(**options), rules or EndpointRules(), self)
+        listener = Listener(self.model, self.model.decoder_options(**options), rules or EndpointRules(), self)
         self._streams.append(listener.stream)
         return listener
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna import errors
-from pynna.ngram import write_arpa
+from pynna.ngram import Ngrams, write_arpa
 
 kenlm = pytest.importorskip("kenlm")
 
@@ -36,6 +36,20 @@ def test_each_context_has_a_distribution(tmp_path_factory: pytest.TempPathFactor
             at, state = state, kenlm.State()
         total = sum(10 ** lm._model.BaseScore(at, word, kenlm.State()) for word in [*known, "</s>", "<unk>"])
         assert total == pytest.approx(1.0, abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts, st.integers(2, 4), st.integers(1, 2), st.lists(words, max_size=6))
+def test_without_kenlm_as_with_it(tmp_path_factory: pytest.TempPathFactory, text: list[str], order: int, least: int,
+                                  said: list[str]) -> None:
+    path = tmp_path_factory.getbasetemp() / "model.arpa"
+    write_arpa(text, path, order, least)
+    ours, theirs = Ngrams(path), kenlm.Model(str(path))
+    context, total = ours.start, 0.0
+    for word in said:
+        score, context = ours.score(context, word)
+        total += score
+    assert total == pytest.approx(theirs.score(" ".join(said), eos=False), abs=1e-4)
 
 
 def test_likely_sentences_are_likely(tmp_path: Path) -> None:

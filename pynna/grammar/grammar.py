@@ -105,6 +105,11 @@ class Grammar:
         self._graphs: dict[tuple[str, ...], _core.Graph] = {}
         self._sizes: dict[tuple[str, ...], float] = {}
 
+    @property
+    def has_free_slots(self) -> bool:
+        """Whether some slot takes whatever is said: a wildcard's."""
+        return any(has_wildcard(template.expression) for template in self._templates)
+
     # ---- where it comes from --------------------------------------------------------------------------------------
 
     @classmethod

@@ -1,5 +1,5 @@
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-evaluate | card | ablate | merge | recordings | dialogue``.
+evaluate | card | ablate | merge | recordings | dialogue | words``.
 """
 
 from __future__ import annotations
@@ -97,6 +97,12 @@ def _dialogue(args: argparse.Namespace, config: configuration.Config) -> None:
     make(args.output, args.share, args.jobs)
 
 
+def _words(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .words import make
+
+    print(f"{make(config, args.output)} n-grams")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
@@ -180,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
     p.set_defaults(run=_dialogue)
+
+    p = commands.add_parser("words", help="the language model of free slots, an ARPA file")
+    p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")
+    p.set_defaults(run=_words)
     return parser
 
 

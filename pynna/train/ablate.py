@@ -38,7 +38,7 @@ def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
     for clips in (evaluation.car_clips, evaluation.real):
         for snr in CONDITIONS:
             score = Score()
-            for clip, text in zip(clips, hear_float(network, evaluation.noisy(clips, snr), None), strict=True):
+            for clip, text in zip(clips, hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model), strict=True):
                 score.add(clip.text, str(text))
             rates.append(score.cer)
     return rates

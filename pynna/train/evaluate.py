@@ -132,14 +132,18 @@ class Judge:
 def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0,
               **options: Any) -> list[Result]:
     """Results of the mapped model, as a user gets them; options as of `Model.stream`."""
+    if grammar is None:
+        options["beam_width"] = beam_width
     with ThreadPoolExecutor() as pool:
         return list(pool.map(
-            lambda clip: model.transcribe(clip.pcm, grammar=grammar, beam_width=beam_width, **options), clips))
+            lambda clip: model.transcribe(clip.pcm, grammar=grammar, **options), clips))
 
 
-def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0) -> list[Result]:
-    """Results of the float network with the same decoders, heard again where they leave doubt."""
-    network, options = weights.network(), DecoderOptions(beam_width=beam_width, grammar=grammar)
+def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model) -> list[Result]:
+    """Results of the float network with the mapped model's decoders, greedy or a grammar's, heard again where they
+    leave doubt."""
+    network = weights.network()
+    options = model.decoder_options(grammar=grammar) if grammar else DecoderOptions(beam_width=0)
 
     def hear(recordings: Sequence[Pcm]) -> list[Result]:
         out: dict[int, Result] = {}
@@ -189,10 +193,12 @@ class Evaluation:
 
     def verdicts(self, clips: Sequence[Clip], judge: Judge, floating: bool = False) -> tuple[Verdicts, Score]:
         """With the grammar, and greedy without it."""
-        source = self.weights if floating else self.model
-        hear = hear_float if floating else hear_int8
-        greedy = [str(r) for r in hear(source, clips, None)]  # type: ignore[arg-type]
-        results = hear(source, clips, judge.grammar)  # type: ignore[arg-type]
+        def hear(grammar: Grammar | None) -> list[Result]:
+            if floating:
+                return hear_float(self.weights, clips, grammar, self.model)
+            return hear_int8(self.model, clips, grammar)
+
+        greedy, results = [str(result) for result in hear(None)], hear(judge.grammar)
         score = Score()
         for clip, text in zip(clips, greedy, strict=True):
             score.add(clip.text, text)
