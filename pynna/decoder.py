@@ -172,15 +172,15 @@ class Decoder:
         if self.options.hot_words:
             self.hot_words = self.options.hot_words
 
-    def _words(self, texts: tuple[str, ...]) -> _core.Words | None:
-        """What the beam search asks about words."""
+    def _words(self, texts: tuple[str, ...], before: Sequence[str] = ()) -> _core.Words | None:
+        """What the beam search asks about words that follow those `before`."""
         lm, vocabulary = self.options.language_model, self.options.vocabulary
         if " " not in texts:
             if lm or vocabulary or self.options.hot_words:
                 raise ArgumentError("words need labels with a space, which tells them apart")
             return None
         if lm:
-            return lm.words(texts, texts.index(" "))
+            return lm.words(texts, texts.index(" "), before)
         tree = vocabulary.tree(texts) if vocabulary else None
         return _core.Words(len(texts), texts.index(" "), vocabulary=tree)
 
@@ -266,9 +266,10 @@ class Decoder:
     def _with_free_speech(self, tokens: list[GrammarToken]) -> list[GrammarToken]:
         assert isinstance(self.core, _core.GraphDecoder)
 
-        def search(rows: npt.NDArray[np.float32]) -> list[Token]:
+        def search(rows: npt.NDArray[np.float32], before: list[int]) -> list[Token]:
+            words = "".join(self._texts[label] for label in before).split()
             beam = _core.BeamDecoder(self.core.n_labels, self._blank, self.options.beam_width,
-                                     words=self._words(self._texts))
+                                     words=self._words(self._texts, words))
             beam.feed(rows)
             beam.finish()
             heard = [*beam.committed, *beam.tails(1)[0][1]]

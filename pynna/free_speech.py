@@ -15,7 +15,7 @@ KEPT_SECONDS = 60.0
 
 
 def hear_again(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: npt.NDArray[np.float32],
-               search: Callable[[npt.NDArray[np.float32]], list[Token]]) -> list[GrammarToken]:
+               search: Callable[[npt.NDArray[np.float32], list[int]], list[Token]]) -> list[GrammarToken]:
     """A sentence's labels with those of free speech, `n_labels` and above, replaced.
 
     Parameters
@@ -27,7 +27,8 @@ def hear_again(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: 
     rows : float32 [n_frames, n_labels]
         Natural-log probabilities up to the end of the stream.
     search : callable
-        Of the rows between the labels around a piece of free speech; frames count from the first of them.
+        Of the rows between the labels around a piece of free speech, and of the labels before it; frames count from the
+        first of the rows.
     """
     found: list[GrammarToken] = []
     i = 0
@@ -41,7 +42,8 @@ def hear_again(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: 
             continue
         begin = tokens[i - 1][2] + 1 if i > 0 else 0
         end = tokens[j][1] if j < len(tokens) else first + len(rows)
-        heard = search(rows[begin - first : end - first]) if first <= begin < end else []
+        before = [token[0] % n_labels for token in found]
+        heard = search(rows[begin - first : end - first], before) if first <= begin < end else []
         loss = sum(token[4] for token in tokens[i:j])
         found += [(n_labels + label, start + begin, frame + begin, log_prob, 0.0 if k else loss)
                   for k, (label, start, frame, log_prob) in enumerate(heard)] or list(tokens[i:j])

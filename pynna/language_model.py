@@ -6,7 +6,7 @@ import math
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +134,8 @@ class LanguageModel:
         """Words that it looks at together, 3 for trigrams."""
         return int(self._model.order)
 
-    def words(self, labels: Sequence[str], space: int) -> _core.Words:
-        """What one stream's search asks.
+    def words(self, labels: Sequence[str], space: int, before: Sequence[str] = ()) -> _core.Words:
+        """What one stream's search asks, of which the first word follows those `before`.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class LanguageModel:
             The labels can spell no word of the vocabulary.
         """
         return _core.Words(
-            len(labels), space, vocabulary=self.vocabulary.tree(labels), score=self._asker.ask,
+            len(labels), space, vocabulary=self.vocabulary.tree(labels), score=self._asker.after(before),
             most=max(0.0, self.beta), outside=-math.inf if self.unknown_score is None else self.unknown_score,
             unfinished=self.alpha * OUTSIDE_LOG10)
 
@@ -180,6 +180,17 @@ class _Asker:
         self._old_states: dict[int, Any] = {}
         self._n_contexts = 1
         self._start = start
+
+    def after(self, words: Sequence[str]) -> Callable[[int, int], tuple[float, int]]:
+        """`ask` of a text that goes on after these words."""
+        if not words:
+            return self.ask
+        state = self._start
+        for word in words:
+            _, state = self._model.score(state, word)
+        with self._lock:
+            first = self._number(state)
+        return lambda context, word: self.ask(context or first, word)
 
     def ask(self, context: int, word: int) -> tuple[float, int]:
         """(nats, the context then) of a word after a context."""

@@ -38,7 +38,8 @@ def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
     for clips in (evaluation.car_clips, evaluation.real):
         for snr in CONDITIONS:
             score = Score()
-            for clip, text in zip(clips, hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model), strict=True):
+            heard = hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model)
+            for clip, text in zip(clips, heard, strict=True):
                 score.add(clip.text, str(text))
             rates.append(score.cer)
     return rates
