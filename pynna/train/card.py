@@ -111,7 +111,8 @@ def card(config: Config, path: Path, notes: str) -> str:
         f"Of the last training: {sum(synthetic.values()):,} synthetic clips ({hours:.0f} hours) and "
         f"{sum(real.values()):,} clips of recordings; {config['corpora']['test_share']:.0%} of the people in these (of "
         "the clips where speakers are not named) were kept out for testing.", "",
-        "Text:", "", *_made(sources["text"]),
+        "Text, of the language model for free slots (`python -m pynna.train words`), too:", "",
+        *_made(sources["text"]),
         "Synthetic voices, Debian packages where nothing else is said:", "", *_sources(sources["voices"], synthetic),
         "Recordings:", "", *_sources(sources["corpora"], real),
         "Noise and rooms:", "", *_made(sources["sounds"])]
