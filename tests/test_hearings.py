@@ -27,7 +27,7 @@ def loud(model, car):
     found = []
     for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
         pcm = pynna.audio.load_audio(path, target_rate=RATE).pcm
-        for level in (300, 1000, 2000, 4000):
+        for level in (300, 600, 1000, 1500, 2000, 3000, 4000, 6000):
             noise = np.random.default_rng(i).normal(0, level, len(pcm))
             noisy = np.clip(pcm + noise, -32768, 32767).astype(np.int16)
             once = model.transcribe(noisy, grammar=car, hearings=1)
