@@ -121,12 +121,14 @@ class LanguageModel:
         if unknown_score is not None and not -math.inf < unknown_score <= 0.0:
             raise ArgumentError(f"unknown_score is {unknown_score}; None, or 0 or less is right")
         self.alpha, self.beta, self.unknown_score = alpha, beta, unknown_score
-        self.path = path.path if isinstance(path, Ngrams) else Path(path)
-        self._model = path if isinstance(path, Ngrams) else _load(self.path)
-        if vocabulary is None:
-            vocabulary = path.words if isinstance(path, Ngrams) else _words(self.path, self._model)
-        self.vocabulary = Vocabulary(vocabulary)
-        scorer = path if isinstance(path, Ngrams) else _KenLM(self._model)
+        self._model: Any
+        scorer: _KenLM | Ngrams
+        if isinstance(path, Ngrams):
+            self.path, self._model, scorer, known = path.path, path, path, iter(path.words)
+        else:
+            self.path, self._model = Path(path), _load(Path(path))
+            scorer, known = _KenLM(self._model), _words(self.path, self._model)
+        self.vocabulary = Vocabulary(known if vocabulary is None else vocabulary)
         self._asker = _Asker(scorer, self.vocabulary.words, alpha, beta, unknown_score is not None)
 
     @property

@@ -30,7 +30,7 @@ def open_arpa(path: Path) -> Any:
 class Ngrams:
     r"""An ARPA file's n-grams in memory, for a `LanguageModel` without KenLM.
 
-    It suits small files: a hundred thousand n-grams take a fifth of a second and twenty megabytes.
+    It suits small files: a hundred thousand n-grams take a fifth of a second and a dozen megabytes.
 
     Attributes
     ----------
