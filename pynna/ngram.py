@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,7 +69,7 @@ class Ngrams:
                         n += 1
                     elif text and n and text != "\\end\\":
                         self._read(text, n, len(promised))
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, EOFError, OSError, zlib.error) as error:
             where = f"{self.path}:{n_lines}" if isinstance(error, ValueError) else str(self.path)
             raise LanguageModelError(f"{where}: no line of an ARPA file: {error}") from None
         self.order = len(promised)

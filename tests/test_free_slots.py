@@ -121,6 +121,11 @@ def test_files_that_are_cut_short_are_told(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(errors.LanguageModelError, match=name):
             Ngrams(path)
+    damaged = bytearray(gzip.compress(whole.read_bytes()))
+    damaged[12:40] = bytes(28)
+    path.write_bytes(damaged)
+    with pytest.raises(errors.LanguageModelError, match=f"{path.name}.*no line of an ARPA file"):
+        Ngrams(path)
     with pytest.raises(errors.LanguageModelError, match="none.arpa: no such file"):
         Ngrams(tmp_path / "none.arpa")
     assert len(Ngrams(whole)._log10) == n

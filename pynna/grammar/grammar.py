@@ -108,7 +108,7 @@ class Grammar:
     @property
     def has_free_slots(self) -> bool:
         """Whether some slot takes whatever is said: a wildcard's."""
-        return any(has_wildcard(template.expression) for template in self._templates)
+        return has_wildcard(self._order[-1].expression)
 
     # ---- where it comes from --------------------------------------------------------------------------------------
 

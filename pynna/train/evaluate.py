@@ -131,7 +131,7 @@ class Judge:
 
 def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0,
               **options: Any) -> list[Result]:
-    """Results of the mapped model, as a user gets them; options as of `Model.stream`."""
+    """Results of the mapped model, as a user gets them; options as of `Model.stream`, `beam_width` for none."""
     if grammar is None:
         options["beam_width"] = beam_width
     with ThreadPoolExecutor() as pool:
@@ -389,10 +389,11 @@ class Report:
         if not spoken:
             return
         judge = Judge(Grammar.from_sentences({clip.text for clip in spoken}))
-        self.lines += ["## Actors' lines out of games, scenes and speakers that no training has heard", "",
+        self.lines += ["## Actors' lines out of games, held out", "",
                        f"{len(spoken)} clips, their texts found by listening, a grammar of "
-                       f"{len(judge.grammar.intents)} sentences. Percent of the clips; CER: character error rate "
-                       "without the grammar.", "", *self._conditions(spoken, judge)]
+                       f"{len(judge.grammar.intents)} sentences. Training has heard other lines by the same actors. "
+                       "Percent of the clips; CER: character error rate without the grammar.", "",
+                       *self._conditions(spoken, judge)]
 
     def _conditions(self, spoken: Sequence[Clip], judge: Judge) -> list[str]:
         """A table of some clips in all conditions."""
@@ -473,8 +474,9 @@ class Report:
         model = self.e.model
         head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
                 f"{model.name}, {model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; "
-                f"threshold {self.threshold:g}. Voices and people of the tests are in no training; noise is added to "
-                "the samples: recorded for every other clip (recordings that training has heard too), else synthesised."
+                f"threshold {self.threshold:g}. Voices and people of the tests, but for the actors, are in no "
+                "training; noise is added to the samples: recorded for every other clip (recordings that training has "
+                "heard too), else synthesised."
                 + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
                 *table(["test", "bar", "measured", "reached"],
                         [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
