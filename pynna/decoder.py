@@ -48,8 +48,9 @@ class DecoderOptions:
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
     hearings : int
-        Times that an utterance is heard, 1 to 5, where a grammar's result leaves doubt: again at other speeds, and the
-        hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and listeners.
+        Times that an utterance is heard, 1 to 5, where a grammar's result leaves doubt: again with less noise
+        and at other speeds, and the hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and
+        listeners.
     free_cost, free_entry : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional

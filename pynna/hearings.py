@@ -1,8 +1,9 @@
-"""What is heard in doubt is heard again: at other speeds, as a tape is played faster or slower, and the hearings vote.
+"""What is heard in doubt is heard again, and the hearings vote: without the noise that can be taken out of it
+(`pynna.denoise`), and at other speeds, as a tape is played faster or slower.
 
-Of a voice that is a little larger or smaller, of a noise that falls on other frames, a network gets other things wrong:
-what was said is what most hearings agree on. A sentence's confidence is then the mean of those that the hearings give
-it. Where it is quiet most utterances leave no doubt and are heard once.
+Of a voice that is a little larger or smaller, of a noise that falls on other frames, or is hardly there any more, a
+network gets other things wrong: what was said is what most hearings agree on. A sentence's confidence is then the mean
+of those that the hearings give it. Where it is quiet most utterances leave no doubt and are heard once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from pynna.audio import from_array
 from pynna.decoder import Decoder, DecoderOptions
+from pynna.denoise import denoise
 from pynna.results import GrammarResult, Interpretation, Result
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
 Pcm = npt.NDArray[np.int16]
 
-SPEEDS = (0.92, 1.08, 0.96, 1.04)
-"""Of the second hearing, the third and so on; formants, fundamental and tempo change by as much."""
+MANNERS = ((1.0, True), (0.92, False), (1.08, True), (1.08, False))
+"""(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
+change by as much as the speed."""
 
 LEAST, SURE = 1e-4, 0.95
 """Confidence from which, and below which, a first hearing leaves doubt."""
@@ -81,6 +84,13 @@ def at_speed(pcm: Pcm, speed: float, rate: int) -> Pcm:
     return from_array(pcm, round(rate * speed), target_rate=rate).pcm
 
 
+def as_heard_again(pcm: Pcm, rate: int, hearings: int) -> list[Pcm]:
+    """Samples at a rate in Hz as the hearings after the first get them, `hearings` in all: int16, `MANNERS`."""
+    manners = MANNERS[: hearings - 1]
+    clean = denoise(pcm, rate) if any(denoised for _, denoised in manners) else pcm
+    return [at_speed(clean if denoised else pcm, speed, rate) for speed, denoised in manners]
+
+
 def heard_in_doubt(result: Result) -> bool:
     """Whether hearing again may change what a grammar's result is worth."""
     return isinstance(result, GrammarResult) and (not result.complete or LEAST <= result.confidence < SURE)
@@ -103,10 +113,10 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
     if not heard_in_doubt(first):
         return first
     group = model.group()  # one step call for all of them
-    for speed in SPEEDS[: options.hearings - 1]:
+    for (speed, _), again in zip(MANNERS, as_heard_again(pcm, model.sample_rate, options.hearings), strict=False):
         decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
                           seconds_per_frame=model.seconds_per_step * speed, first_frame=first_frame / speed)
-        group._join(decoder, options).feed(at_speed(pcm, speed, model.sample_rate))
+        group._join(decoder, options).feed(again)
     return vote([first, *(stream.finish() for stream in group.streams)])
 
 

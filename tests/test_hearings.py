@@ -1,4 +1,4 @@
-"""What leaves doubt is heard again at other speeds, and the hearings vote."""
+"""What leaves doubt is heard again, at other speeds and without noise, and the hearings vote."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna import hearings
+from pynna.denoise import denoise
 from pynna.errors import ArgumentError
-from pynna.hearings import LEAST, LONGEST, SPEEDS, SURE, Tape, at_speed, heard_in_doubt, vote
+from pynna.hearings import LEAST, LONGEST, MANNERS, SURE, Tape, as_heard_again, at_speed, heard_in_doubt, vote
 from pynna.listener import Final
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
@@ -47,7 +48,7 @@ def count_groups(monkeypatch, model):
 
 def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
     for pcm, once in loud:
-        each = [once, *(model.transcribe(at_speed(pcm, s, RATE), grammar=car, hearings=1) for s in SPEEDS)]
+        each = [once, *(model.transcribe(x, grammar=car, hearings=1) for x in as_heard_again(pcm, RATE, 5))]
         shares: dict[str, float] = {}
         for result in each:
             meant = f"{result.intent} {sorted(result.slots.items())}"
@@ -60,9 +61,19 @@ def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
         assert voted.accepted == (voted.confidence >= pynna.confidence.DEFAULT_THRESHOLD)
 
 
-def test_fewer_hearings_are_of_the_first_speeds(model, car, loud):
+def test_each_hearing_is_of_its_manner(loud):
+    pcm, _ = loud[0]
+    heard = as_heard_again(pcm, RATE, 5)
+    for (speed, denoised), again in zip(MANNERS, heard, strict=True):
+        assert np.array_equal(again, at_speed(denoise(pcm, RATE) if denoised else pcm, speed, RATE))
+    assert len({again.tobytes() for again in [pcm, *heard]}) == 5
+    assert len(as_heard_again(pcm, RATE, 3)) == 2 and not as_heard_again(pcm, RATE, 1)
+
+
+def test_fewer_hearings_are_the_first_ones(model, car, loud):
     pcm, once = loud[0]
-    second = model.transcribe(at_speed(pcm, SPEEDS[0], RATE), grammar=car, hearings=1)
+    [again] = as_heard_again(pcm, RATE, 2)
+    second = model.transcribe(again, grammar=car, hearings=1)
     two = model.transcribe(pcm, grammar=car, hearings=2)
     agree = (once.intent, once.slots) == (second.intent, second.slots)
     expected = (once.confidence + second.confidence) / 2 if agree else max(once.confidence, second.confidence) / 2
@@ -211,4 +222,4 @@ def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, le
 def test_wrong_numbers_are_told(model, n):
     with pytest.raises(ArgumentError, match="hearings is .*; a whole number from 1 to 5 is right"):
         model.stream(hearings=n)
-    assert LONGEST > 0 and len(SPEEDS) == 4
+    assert LONGEST > 0 and len(MANNERS) == 4

@@ -160,7 +160,8 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     found = hear([clip.pcm for clip in clips])
     doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
     rate = weights.features.sample_rate
-    again = [hear([hearings.at_speed(clips[i].pcm, speed, rate) for i in doubted]) for speed in hearings.SPEEDS]
+    others = [hearings.as_heard_again(clips[i].pcm, rate, options.hearings) for i in doubted]
+    again = [hear(recordings) for recordings in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = hearings.vote([found[i], *more])
     return found
