@@ -2,8 +2,9 @@
 
 A sentence that was not said fits badly somewhere: forcing the network's output into it costs probability against the
 best path without a grammar. The features are that loss in nats, spread over the whole sentence and in its worst word,
-how sure the network is of the letters, how many there are, and how many sentences the grammar has: the more there are,
-the likelier one of them fits by chance. A logistic function of these gives the probability.
+how sure the network is of the letters, how many there are, how far apart those of a word are, for what a noise hides
+costs hardly anything, and how many sentences the grammar has: the more there are, the likelier one of them fits by
+chance. A logistic function of these gives the probability.
 The weights are fitted by ``python -m pynna.train calibrate`` on speech of training voices inside and outside of
 grammars.
 """
@@ -17,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
-            "sentences, log")
-BIAS = 7.753
-WEIGHTS = (-0.768, -0.241, 2.869, 1.769, -0.622)
-DEFAULT_THRESHOLD = 0.21
+            "sentences, log", "longest gap in a word, s")
+BIAS = 7.895
+WEIGHTS = (-0.737, -0.221, 2.882, 1.805, -0.621, -1.884)
+DEFAULT_THRESHOLD = 0.22
 """Confidence from which a sentence is accepted; where it was heard more than once, their mean."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
@@ -34,7 +35,7 @@ GrammarToken = tuple[int, int, int, float, float]
 
 
 def features(
-    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float
+    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float, seconds: float
 ) -> npt.NDArray[np.float64]:
     """`FEATURES` of a hypothesis.
 
@@ -45,33 +46,38 @@ def features(
     trailing_loss : float
         Nats lost after the last label.
     space : int
-        The label between words, -1 for none.
+        The label between words, -1 for none: then no gap counts.
     n_labels : int
     size : float
         Natural logarithm of the number of the grammar's sentences; beyond a million it counts no more.
+    seconds : float
+        From one frame to the next.
     """
     words: list[list[float]] = [[]]
     sure = []
-    before = 0.0
-    for label, _, _, log_prob, loss in tokens:
-        if label >= n_labels:
-            continue
+    before, gap = 0.0, 0
+    last: int | None = None  # the frame of the letter before in the same word
+    for label, _, frame, log_prob, loss in tokens:
         if label == space:
             words.append([])
             before += loss
-            continue
-        words[-1].append(loss + before)
-        before = 0.0
-        sure.append(log_prob)
+        elif label < n_labels:
+            words[-1].append(loss + before)
+            before = 0.0
+            sure.append(log_prob)
+            if last is not None and space >= 0:
+                gap = max(gap, frame - last)
+        last = frame if label != space and label < n_labels else None
     if not sure:
-        return np.array([20.0, 20.0, -20.0, 0.0, 0.0])
+        return np.array([20.0, 20.0, -20.0, 0.0, 0.0, 0.0])
     total = sum(map(sum, words)) + before + max(trailing_loss, 0.0)
     # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
     worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
-    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST)])
+    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST),
+                     gap * seconds])
 
 
 def probability(x: npt.NDArray[np.float64]) -> float:
-    """The calibrated probability of a hypothesis with these features, [5]."""
+    """The calibrated probability of a hypothesis with these features, [6]."""
     z = BIAS + float(np.dot(WEIGHTS, x))
     return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, z))))

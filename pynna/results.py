@@ -233,7 +233,8 @@ class GrammarResult(Result):
         trailing = self._free_score - score - sum(token[4] for token in tokens)
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
-        return features(tokens, trailing, space, len(labels), self._grammar.size(labels))
+        return features(tokens, trailing, space, len(labels), self._grammar.size(labels),
+                        self._spelling.seconds_per_frame)
 
     def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
         """The same sentence with the confidence, and the alternatives, that several hearings agreed on."""
@@ -264,7 +265,7 @@ class GrammarResult(Result):
 
     @property
     def features(self) -> npt.NDArray[np.float64]:
-        """What the confidence is made of: `pynna.confidence.FEATURES`, float64 [5]."""
+        """What the confidence is made of: `pynna.confidence.FEATURES`, float64 [6]."""
         return self._features(0)
 
     @cached_property

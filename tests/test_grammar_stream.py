@@ -117,13 +117,26 @@ def test_filler_around_a_command(model, car):
 def test_features_of_a_hypothesis():
     tokens = [(0, 0, 0, -0.1, 0.5), (5, 1, 1, -9.0, 3.0), (3, 2, 2, 0.0, 0.25), (1, 3, 3, -0.3, 1.0)]
     # letters 0 and 1, a space, and one of free speech that counts for nothing
-    x = features(tokens, 0.25, 3, 4, np.log(40))
-    assert x == pytest.approx([(0.5 + 0.25 + 1.0 + 0.25) / 2, 1.25 / 3, -0.2, np.log(2), np.log(40)])
-    assert probability(features([], 0.0, 3, 4, 2.0)) < 0.01
-    sure = np.array([0.0, 0.0, 0.0, 2.5, np.log(1000)])
+    x = features(tokens, 0.25, 3, 4, np.log(40), 0.02)
+    assert x == pytest.approx([(0.5 + 0.25 + 1.0 + 0.25) / 2, 1.25 / 3, -0.2, np.log(2), np.log(40), 0.0])
+    assert probability(features([], 0.0, 3, 4, 2.0, 0.02)) < 0.01
+    sure = np.array([0.0, 0.0, 0.0, 2.5, np.log(1000), 0.1])
     assert probability(sure) > 0.9
-    assert probability(sure) > probability(np.array([0.0, 0.0, 0.0, 2.5, np.log(100000)]))
-    assert features(tokens, 0.25, 3, 4, np.log(1e9))[4] == pytest.approx(np.log(1e6))
+    assert probability(sure) > probability(np.array([0.0, 0.0, 0.0, 2.5, np.log(100000), 0.1]))
+    assert probability(sure) > probability(np.array([0.0, 0.0, 0.0, 2.5, np.log(1000), 0.8]))
+    assert features(tokens, 0.25, 3, 4, np.log(1e9), 0.02)[4] == pytest.approx(np.log(1e6))
+
+
+def test_the_longest_gap_is_within_a_word():
+    def gap(frames, space=3):
+        tokens = [(label, frame, frame + 1, -0.1, 0.1) for label, frame in frames]
+        return features(tokens, 0.0, space, 4, 1.0, 0.02)[5]
+
+    assert gap([(0, 0), (1, 4), (0, 7)]) == pytest.approx(0.08)
+    assert gap([(0, 0), (1, 4), (3, 9), (0, 50), (1, 53)]) == pytest.approx(0.08)  # people pause between words
+    assert gap([(0, 0), (1, 4), (5, 60), (0, 90)]) == pytest.approx(0.08)  # and free speech is no part of one
+    assert gap([(0, 0), (1, 4), (0, 50)], space=-1) == 0.0  # no telling where words are
+    assert gap([(0, 5)]) == gap([]) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna import hearings
+from pynna.decoder import Decoder
 from pynna.denoise import denoise
 from pynna.errors import ArgumentError
 from pynna.hearings import LEAST, LONGEST, MANNERS, SURE, Tape, as_heard_again, at_speed, heard_in_doubt, vote
@@ -46,9 +47,18 @@ def count_groups(monkeypatch, model):
     return made
 
 
+def heard_at(model, car, pcm, speed):
+    """One hearing of a tape, its seconds the recording's."""
+    decoder = Decoder(model.labels, label_priors=model.label_priors, options=model.decoder_options(grammar=car),
+                      seconds_per_frame=model.seconds_per_step * speed)
+    decoder.feed(model.log_probs(pcm))
+    return decoder.finish()
+
+
 def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
     for pcm, once in loud:
-        each = [once, *(model.transcribe(x, grammar=car, hearings=1) for x in as_heard_again(pcm, RATE, 5))]
+        each = [once, *(heard_at(model, car, again, speed)
+                        for (speed, _), again in zip(MANNERS, as_heard_again(pcm, RATE, 5), strict=True))]
         shares: dict[str, float] = {}
         for result in each:
             meant = f"{result.intent} {sorted(result.slots.items())}"

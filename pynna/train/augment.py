@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pynna.denoise import wiener_gains
-
 from .features import BINS, HZ_PER_BIN, dct_matrix, mel, mel_filters, mel_matrix
 
 F32 = npt.NDArray[np.float32]
@@ -26,7 +24,7 @@ LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 N_WARPS = 400
 CHANCES = {
     "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.25, "voice": 1.5,
-    "contrast": 0.6, "masks": 0.35, "denoised": 0.6,
+    "contrast": 0.6, "masks": 0.35,
 }  # fmt: skip
 """What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
 the surroundings do."""
@@ -222,12 +220,6 @@ def add(x: F32, noise: F32, rng: Rng) -> F32:
     return np.asarray(np.sqrt(np.maximum(out, 0, out=out), out=out))
 
 
-def denoised(x: F32, rng: Rng) -> F32:
-    """Noise taken out as `pynna.denoise` does, a little more or less of it."""
-    memory, over, floor = rng.uniform(0.86, 0.97), rng.uniform(0.9, 1.8), 10 ** rng.uniform(-1.2, -0.5)
-    return x * wiener_gains(x * x, rng.uniform(0.1, 0.2), over, memory, floor)
-
-
 def contrast(logs: F32, rng: Rng) -> F32:
     """Peaks and valleys of the spectra deeper or flatter, as between kinds of voices: the mean spectrum stays."""
     mean = logs.mean(axis=1, keepdims=True)
@@ -304,8 +296,6 @@ def coloured(
     if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
         floor = 10 ** rng.uniform(-4.6, -1.5)
         x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
-    if "denoised" in on:  # as what is heard in doubt is heard again
-        x = denoised(x, rng)
     matrix = filters(upper)[rng.integers(N_WARPS)] if "voice" in on else mel_matrix(upper=upper)
     logs = np.log(np.maximum(x @ matrix, 1e-12))
     if "contrast" in on:
