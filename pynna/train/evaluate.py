@@ -145,14 +145,15 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     network = weights.network()
     options = model.decoder_options(grammar=grammar) if grammar else DecoderOptions(beam_width=0)
 
-    def hear(recordings: Sequence[Pcm]) -> list[Result]:
+    def hear(recordings: Sequence[Pcm], speed: float = 1.0) -> list[Result]:
         out: dict[int, Result] = {}
         order = sorted(range(len(recordings)), key=lambda i: len(recordings[i]))
         for start in range(0, len(order), 48):
             batch = order[start : start + 48]
             log_probs = network.run_many([windows(recordings[i], weights.features, weights.n_context) for i in batch])
             for i, p in zip(batch, log_probs, strict=True):
-                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options)
+                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options,
+                                  seconds_per_frame=model.seconds_per_step * speed)
                 decoder.feed(p)
                 out[i] = decoder.finish()
         return [out[i] for i in range(len(recordings))]
@@ -161,7 +162,8 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
     rate = weights.features.sample_rate
     others = [hearings.as_heard_again(clips[i].pcm, rate, options.hearings) for i in doubted]
-    again = [hear(recordings) for recordings in zip(*others, strict=True)]
+    again = [hear(recordings, speed)
+             for (speed, _), recordings in zip(hearings.MANNERS, zip(*others, strict=True), strict=False)]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = hearings.vote([found[i], *more])
     return found
