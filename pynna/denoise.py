@@ -23,39 +23,39 @@ SMOOTH = 9
 """Frames that a bin's power is averaged over before its noise is told from it."""
 
 
-def wiener_gains(
-    power: F32, quantile: float = 0.15, over: float = 1.3, memory: float = 0.97, floor: float = 0.15
-) -> F32:
+QUANTILE, OVER = 0.15, 1.3
+"""Share of the frames whose averaged power is no more than the noise's; the noise's mean as a multiple of it."""
+
+MEMORY = 0.97
+"""What the frame before counts in a frame's ratio of speech to noise."""
+
+FLOOR = 0.15
+"""The least gain."""
+
+
+def wiener_gains(power: F32) -> F32:
     """Gain of each bin of spectra, frame by frame.
 
     Parameters
     ----------
     power : float32 [n_frames, n_bins]
         Squared magnitudes.
-    quantile : float
-        Share of the frames whose power, averaged over `SMOOTH` frames, is no more than the noise's.
-    over : float
-        The noise's mean power as a multiple of that quantile.
-    memory : float
-        0 to 1: what the frame before counts in a frame's ratio of speech to noise.
-    floor : float
-        The least gain.
 
     Returns
     -------
-    float32 [n_frames, n_bins], `floor` to 1
+    float32 [n_frames, n_bins], `FLOOR` to 1
     """
     n = len(power)
     smooth = uniform_filter1d(power, min(SMOOTH, n), axis=0, mode="nearest")
-    rank = int(quantile * (n - 1))
-    noise = uniform_filter1d(over * np.partition(smooth, rank, axis=0)[rank], 3, mode="nearest")
+    rank = int(QUANTILE * (n - 1))
+    noise = uniform_filter1d(OVER * np.partition(smooth, rank, axis=0)[rank], 3, mode="nearest")
     posterior = power / np.maximum(noise, 1e-12 * max(float(power.max()), 1e-30))
-    instant = (1 - memory) * np.maximum(posterior - 1, 0)
+    instant = (1 - MEMORY) * np.maximum(posterior - 1, 0)
     gains = np.empty_like(power)
     left = np.ones(power.shape[1], power.dtype)
     for gain, after, now in zip(gains, posterior, instant, strict=True):
-        prior = memory * left + now
-        np.maximum(prior / (1 + prior), floor, out=gain)
+        prior = MEMORY * left + now
+        np.maximum(prior / (1 + prior), FLOOR, out=gain)
         left = gain * gain * after
     return gains
 

@@ -84,11 +84,11 @@ def at_speed(pcm: Pcm, speed: float, rate: int) -> Pcm:
     return from_array(pcm, round(rate * speed), target_rate=rate).pcm
 
 
-def as_heard_again(pcm: Pcm, rate: int, hearings: int) -> list[Pcm]:
-    """Samples at a rate in Hz as the hearings after the first get them, `hearings` in all: int16, `MANNERS`."""
+def as_heard_again(pcm: Pcm, rate: int, hearings: int) -> list[tuple[float, Pcm]]:
+    """(speed, samples) of each hearing after the first, `hearings` in all, by `MANNERS`; samples at a rate in Hz."""
     manners = MANNERS[: hearings - 1]
     clean = denoise(pcm, rate) if any(denoised for _, denoised in manners) else pcm
-    return [at_speed(clean if denoised else pcm, speed, rate) for speed, denoised in manners]
+    return [(speed, at_speed(clean if denoised else pcm, speed, rate)) for speed, denoised in manners]
 
 
 def heard_in_doubt(result: Result) -> bool:
@@ -113,7 +113,7 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
     if not heard_in_doubt(first):
         return first
     group = model.group()  # one step call for all of them
-    for (speed, _), again in zip(MANNERS, as_heard_again(pcm, model.sample_rate, options.hearings), strict=False):
+    for speed, again in as_heard_again(pcm, model.sample_rate, options.hearings):
         decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
                           seconds_per_frame=model.seconds_per_step * speed, first_frame=first_frame / speed)
         group._join(decoder, options).feed(again)

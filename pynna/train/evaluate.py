@@ -162,8 +162,7 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
     rate = weights.features.sample_rate
     others = [hearings.as_heard_again(clips[i].pcm, rate, options.hearings) for i in doubted]
-    again = [hear(recordings, speed)
-             for (speed, _), recordings in zip(hearings.MANNERS, zip(*others, strict=True), strict=False)]
+    again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = hearings.vote([found[i], *more])
     return found
