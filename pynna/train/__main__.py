@@ -36,6 +36,18 @@ def _features(args: argparse.Namespace, config: configuration.Config) -> None:
     features(config, args.corpus, args.noise, args.rir, args.jobs)
 
 
+def _pack(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .carry import pack
+
+    pack(config.folder("features"), args.folder, args.jobs)
+
+
+def _unpack(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .carry import unpack
+
+    unpack(args.folder, config.folder("features"), args.jobs)
+
+
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
     from .fit import Options, fit
 
@@ -126,9 +138,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=int, default=2)
     p.set_defaults(run=_features)
 
+    for name, what, do in (("pack", "features made small, to carry to another machine", _pack),
+                           ("unpack", "features out of a folder of pack", _unpack)):  # fmt: skip
+        p = commands.add_parser(name, help=what)
+        p.add_argument("folder", type=Path, help="of the small ones")
+        p.add_argument("--jobs", type=int, default=2)
+        p.set_defaults(run=do)
+
     p = commands.add_parser("fit", help="train, or go on training from the last checkpoint")
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
-    p.add_argument("--threads", type=int, default=2, help="processes, each with a core; on CUDA they share the device")
+    p.add_argument("--threads", type=int, default=2, help="processes, each with a core; on CUDA there is one a device")
     p.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is some")
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     p.add_argument("--init", type=Path, help="a .nna or .npz file, as wide or narrower, to start from")

@@ -1,6 +1,7 @@
 """Training: data-parallel processes of one thread each, checkpoints, exact resume, exports on the way.
 
-Where there is a CUDA device, the processes share it: each still augments on a processor core of its own.
+Where there are CUDA devices, there is a process for each; it keeps all spectra in the device's memory and augments
+there.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pynna.mapping.dequantise import dequantise
 
 from . import lstm_cpu
 from .augment import Sounds, augment, coloured, joined, timed
+from .batched import Source, Studio
 from .config import DATA, Config
 from .export import write_weights
 from .model import Network
@@ -45,14 +47,14 @@ ENVIRONMENT = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",  # every length of a batch is another one: gigabytes after an hour
 }  # fmt: skip
 """What the processes start with, where the caller's environment does not say otherwise: 1.7 times as fast."""
-POOL = 4000  # utterances drawn at a time, sorted by length within
 
 
 @dataclass(frozen=True)
 class Options:
-    """The command line's part of a run: end as HH:MM UTC, processes, whether to start over, from which model, and where
-    (``cpu``, ``cuda``; None: on CUDA if there is some), and whether with weights rounded as the mapping rounds them:
-    `fit.quantised` of the configuration then goes before `fit`."""
+    """The command line's part of a run: end as HH:MM UTC, processes (on CUDA: one a device, whatever this says),
+    whether to start over, from which model, and where (``cpu``, ``cuda``; None: on CUDA if there is some), and whether
+    with weights rounded as the mapping rounds them: `fit.quantised` of the configuration then goes before `fit`. On
+    CUDA `fit.cuda` goes before both."""
 
     until: str | None = None
     threads: int = 2
@@ -97,9 +99,11 @@ class Data:
         self.folder, self.alphabet, self.kept = folder, alphabet, kept or {}
         self.space = alphabet.index(" ")
         self.spectra: list[npt.NDArray[np.float16]] = []
+        self.first: list[int] = [0]  # frames in all shards before each
         self.seen: set[str] = set()
         self.synthetic: list[Clip] = []
         self.real: dict[str, list[Clip]] = defaultdict(list)
+        self.weights: dict[str, float] = {}  # of the real corpora, when one is drawn
         self.car_words = _car_words()
 
     def refresh(self) -> None:
@@ -109,6 +113,7 @@ class Data:
                 continue
             self.seen.add(path.stem)
             self.spectra.append(np.load(path.with_suffix(".npy"), mmap_mode="r"))
+            self.first.append(self.first[-1] + len(self.spectra[-1]))
             for start, frames, text, voice in json.loads(path.read_text()):
                 kept = self.kept.get(voice.partition(":")[0], 1.0)
                 if not self.car_words.issuperset(text.split()):
@@ -118,6 +123,7 @@ class Data:
                     self.synthetic.append(clip)
                 else:
                     self.real[voice.partition(":")[0]].append(clip)
+        self.weights = {name: len(self.real[name]) ** (1 / 3) for name in sorted(self.real)}
 
     def spectrum(self, clip: Clip) -> npt.NDArray[np.float16]:
         """Spectra of a clip."""
@@ -127,8 +133,7 @@ class Data:
         """A clip and a tempo for it; each real corpus weighs the cube root of its size."""
         while True:
             if self.real and rng.random() < real_share:
-                names = sorted(self.real)
-                name = rng.choices(names, [len(self.real[n]) ** (1 / 3) for n in names])[0]
+                name = rng.choices(list(self.weights), list(self.weights.values()))[0]
                 clip = rng.choice(self.real[name])
             else:
                 clip = rng.choice(self.synthetic)
@@ -140,10 +145,13 @@ class Data:
 
 
 class Batches:
-    """An endless, seeded series of batches; `state` and `restore` allow an exact resume."""
+    """An endless, seeded series of batches; `state` and `restore` allow an exact resume.
 
-    def __init__(self, data: Data, config: Config, rank: int) -> None:
-        self.data, self.config, self.rank = data, config, rank
+    With a `studio`, which holds the shards that `data` had when it was made, batches are augmented on its device.
+    """
+
+    def __init__(self, data: Data, config: Config, rank: int, studio: Studio | None = None) -> None:
+        self.data, self.config, self.rank, self.studio = data, config, rank, studio
         self.views = 2 if config["fit"]["consistency"] > 0 else 1
         self.pool_index, self.position = -1, 0
         self.pool: list[list[tuple[Clip, float]]] = []
@@ -160,13 +168,14 @@ class Batches:
         self.position = state["position"]
 
     def _fill(self, index: int) -> None:
-        self.data.refresh()
+        if self.studio is None:
+            self.data.refresh()
         settings = self.config["fit"]
         rng = random.Random(f"{self.config['seed']}/{self.rank}/{index}")
         longest = settings["easy_frames"] if self.easy else settings["max_frames"]
         frames = settings["batch_frames"] if not self.easy else 900
         real_share = 0.0 if self.easy else settings["real_share"]
-        drawn = [self.data.draw(rng, real_share, longest) for _ in range(POOL if not self.easy else 1000)]
+        drawn = [self.data.draw(rng, real_share, longest) for _ in range(settings["pool"] if not self.easy else 1000)]
         drawn.sort(key=lambda d: d[0].frames / d[1])
         batches: list[list[tuple[Clip, float]]] = []
         batch: list[tuple[Clip, float]] = []
@@ -188,7 +197,8 @@ class Batches:
         if self.position >= len(self.pool):
             self._fill(self.pool_index + 1)
         items = self.pool[self.position]
-        rng = np.random.default_rng([self.config["seed"], self.rank, self.pool_index + 1, self.position])
+        seed = [self.config["seed"], self.rank, self.pool_index + 1, self.position]
+        rng = np.random.default_rng(seed)
         self.position += 1
         upper = self.config["features"]["mel_upper"]
         settings = self.config["fit"]
@@ -196,18 +206,24 @@ class Batches:
         late, pairs = (rng.random(2) < (settings["late"], settings["joined"])) & (not self.easy)
         pad = settings["late_frames"] if late and not pairs else 10
         without = settings.get("without", ())
-        spectra = [timed(self.data.spectrum(c), r, rng, hard, pad, without) for c, r in items]
         texts = [c.labels for c, _ in items]
+        rows = [[i] for i in range(len(items))]
         if pairs:
-            order = rng.permutation(len(items))
-            both = [order[i : i + 2] for i in range(0, len(items), 2)]
-            spectra = [joined([spectra[i] for i in pair], rng) for pair in both]
-            texts = [join([texts[i] for i in pair], self.data.space) for pair in both]
-        clips = [coloured(x, rng, sounds, hard, upper, without) for _ in range(self.views) for x in spectra]
-        lengths = torch.tensor([len(c) for c in clips])
-        features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
-        for i, clip in enumerate(clips):
-            features[: len(clip), i] = torch.from_numpy(clip)
+            order = rng.permutation(len(items)).tolist()
+            rows = [order[i : i + 2] for i in range(0, len(items), 2)]
+            texts = [join([texts[i] for i in row], self.data.space) for row in rows]
+        if self.studio is not None:
+            sources = [Source(self.data.first[c.shard] + c.start, c.frames, rate) for c, rate in items]
+            recordings = [[sources[i] for i in row] for row in rows]
+            features, lengths = self.studio.hear(recordings, [*seed, 1], hard, pad, without, self.views)
+        else:
+            spectra = [timed(self.data.spectrum(c), rate, rng, hard, pad, without) for c, rate in items]
+            heard = [joined([spectra[i] for i in row], rng) if pairs else spectra[row[0]] for row in rows]
+            clips = [coloured(x, rng, sounds, hard, upper, without) for _ in range(self.views) for x in heard]
+            lengths = torch.tensor([len(c) for c in clips])
+            features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
+            for i, clip in enumerate(clips):
+                features[: len(clip), i] = torch.from_numpy(clip)
         labels = torch.tensor([label for text in texts for label in text] * self.views)
         return features, lengths, labels, torch.tensor([len(text) for text in texts] * self.views)
 
@@ -271,13 +287,19 @@ class Trainer:
     """One of the data-parallel processes; rank 0 also keeps time, checkpoints and exports."""
 
     def __init__(self, config: Config, args: Options, rank: int, world: int) -> None:
+        self.device = _device(args.device, rank)
         self.settings = config["fit"] | (config["fit"]["quantised"] if args.quantise else {})
+        if self.device.type == "cuda":
+            self.settings = self.settings | config["fit"]["cuda"]
         config = replace(config, settings=config.settings | {"fit": self.settings})
         self.config, self.rank, self.world = config, rank, world
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         self.sounds = Sounds.load(config.folder("features"))
-        self.batches = Batches(self.data, config, rank)
+        studio = None
+        if self.device.type == "cuda":
+            studio = Studio(self.data.spectra, self.sounds, self.device, config["features"]["mel_upper"])
+        self.batches = Batches(self.data, config, rank, studio)
         torch.manual_seed(config["seed"])
         mean, std = statistics(config, self.data, self.sounds)
         network = config["network"]
@@ -289,7 +311,6 @@ class Trainer:
         self.priors = torch.full((29,), 1 / 29.0)
         if args.init:
             self.priors = torch.from_numpy(start_from(self.net, args.init))
-        self.device = _device(args.device, rank)
         self.half = self.device.type != "cpu" or lstm_cpu.bfloat16()
         self.net.to(self.device)
         self.parameters = list(self.net.parameters())
@@ -299,7 +320,8 @@ class Trainer:
         self.ema = [p.detach().clone() for p in self.parameters]
         self.step, self.seconds, self.audio_seconds, self.hard_since = 0, 0.0, 0.0, 0.0
         self.loss, self.progress = float("nan"), 0.0
-        self.counted = torch.zeros(4 + 29)  # loss, characters, frames, steps, posteriors, since the last synchronise
+        # loss, characters, frames, steps, posteriors, since the last synchronise
+        self.counted = torch.zeros(4 + 29, device=self.device)
         self.checkpoint = config.folder("checkpoints") / "last.pt"
         if self.checkpoint.exists() and not args.fresh:
             self._restore()
@@ -350,23 +372,24 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = self.net(features.to(self.device))
         log_p = functional.log_softmax(logits.float(), dim=2)
-        nll = functional.ctc_loss(
-            log_p, labels.to(self.device), lengths, counts, BLANK, reduction="none", zero_infinity=True
-        )
-        valid = (torch.arange(len(features))[:, None] < lengths[None]).to(self.device)
+        labels = labels.to(self.device, non_blocking=True)
+        nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
+        frames = lengths.to(self.device, non_blocking=True)
+        valid = torch.arange(len(features), device=self.device)[:, None] < frames[None]
         loss = nll.sum()
         if self.batches.views > 1:
             loss = loss + self.settings["consistency"] * divergence(log_p, valid)
         (loss / counts.sum()).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
-        if torch.isfinite(norm):
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate(self.settings, self.progress, self.step)
-            self.optimizer.step()
+        # the fused optimizer leaves out a step where this is 1: to ask for the norm here would wait for the device
+        self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.progress, self.step)
+        self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        prior = log_p.detach()[valid].exp().sum(dim=0).cpu()
-        counted = torch.tensor([float(nll.detach().sum()), float(counts.sum()), float(lengths.sum()), 1.0])
-        self.counted += torch.cat([counted, prior])
+        prior = (log_p.detach().exp() * valid[:, :, None]).sum(dim=(0, 1))
+        counted = torch.tensor([float(counts.sum()), float(lengths.sum()), 1.0]).to(self.device, non_blocking=True)
+        self.counted += torch.cat([nll.detach().sum()[None], counted, prior])
         self.step += 1
 
     def synchronise(self) -> None:
@@ -376,7 +399,7 @@ class Trainer:
             state = self.optimizer.state[p]
             tensors += [state["exp_avg"], state["exp_avg_sq"]]
         clock = torch.tensor([self.progress, self.seconds, float(self.step)]) if self.rank == 0 else torch.zeros(3)
-        flat = torch.cat([t.detach().reshape(-1).cpu() for t in tensors] + [self.counted, clock])
+        flat = torch.cat([t.detach().reshape(-1).cpu() for t in tensors] + [self.counted.cpu(), clock])
         dist.all_reduce(flat)
         position = 0
         with torch.no_grad():
@@ -482,17 +505,16 @@ def _check_resume(checkpoint: Path, quantise: bool) -> None:
 
 
 def fit(config: Config, args: Options) -> None:
-    """Train with one process a thread.
+    """Train with one process a thread, or a CUDA device.
 
     Raises
     ------
     ValueError
         A device that is not there; a checkpoint trained with rounded weights to go on without them, or the reverse.
     """
-    _device(args.device, 0)
     if not args.fresh:
         _check_resume(config.folder("checkpoints") / "last.pt", args.quantise)
-    world = args.threads
+    world = args.threads if _device(args.device, 0).type == "cpu" else torch.cuda.device_count()
     data = Data(config.folder("features"), config["network"]["alphabet"])
     data.refresh()
     statistics(config, data, Sounds.load(config.folder("features")))
