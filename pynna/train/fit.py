@@ -394,10 +394,12 @@ class Trainer:
 
     def synchronise(self) -> None:
         """Average weights and moments over the processes (local SGD), gather the counts, take rank 0's clock."""
-        tensors = list(self.parameters)
-        for p in self.parameters:
-            state = self.optimizer.state[p]
-            tensors += [state["exp_avg"], state["exp_avg_sq"]]
+        tensors: list[Tensor] = []
+        if self.world > 1:  # a process alone would only carry them from its device and back
+            tensors += self.parameters
+            for p in self.parameters:
+                state = self.optimizer.state[p]
+                tensors += [state["exp_avg"], state["exp_avg_sq"]]
         clock = torch.tensor([self.progress, self.seconds, float(self.step)]) if self.rank == 0 else torch.zeros(3)
         flat = torch.cat([t.detach().reshape(-1).cpu() for t in tensors] + [self.counted.cpu(), clock])
         dist.all_reduce(flat)
