@@ -1,11 +1,13 @@
 """Augmentation on stored magnitude spectra: tempo, vocal tract, equaliser, rooms, noise, level, masks.
 
-All of it acts on [frames, 257] amplitudes, so a clip costs a few passes over a small array and no Fourier transform.
+All of it acts on amplitudes [rows, frames, 257] of a whole batch, in PyTorch, on the device that trains: a clip costs a
+few passes over a small array and no Fourier transform, and nothing in here waits for the device.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from .features import BINS, HZ_PER_BIN, dct_matrix, mel, mel_filters, mel_matrix
 
 F32 = npt.NDArray[np.float32]
-Rng = np.random.Generator
 
 MEL_POSITION = np.asarray(mel(HZ_PER_BIN * np.arange(BINS)) / mel(8000.0), np.float32)
 LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
@@ -30,7 +34,9 @@ CHANCES = {
 the surroundings do."""
 TIMES = ("uneven tempo", "cut")  # those that move sounds in time
 LONGEST_TRAIL, LONGEST_PAUSE = 60, 75  # frames of silence after a clip, and before one that is joined to another
-POOL = 1 << 20  # random numbers drawn once, of which every clip takes other stretches: drawing them anew takes longer
+TAIL = 14  # frames of a room's response at most
+POOL = 1 << 22  # random numbers drawn once, of which every batch takes other stretches: drawing them anew takes longer
+SLICE = 1 << 18  # frames whose energies are measured at a time
 
 
 @dataclass
@@ -52,26 +58,6 @@ class Sounds:
         return cls(noises, rooms)
 
 
-@functools.lru_cache(maxsize=1)
-def _cosines() -> F32:
-    """Twice the cosine of angles drawn evenly."""
-    return 2 * np.cos(2 * np.pi * np.random.default_rng(1).random(POOL, np.float32))
-
-
-@functools.lru_cache(maxsize=1)
-def _rayleigh() -> F32:
-    """Amplitudes of noise of unit power."""
-    return np.sqrt(np.random.default_rng(2).standard_exponential(POOL, np.float32))
-
-
-def _stretch(pool: F32, rng: Rng, n: int) -> F32:
-    """Random numbers [n, 257] out of a pool; not to be written to."""
-    start = int(rng.integers(0, len(pool)))
-    if start + n * BINS <= len(pool):
-        return pool[start : start + n * BINS].reshape(n, BINS)
-    return np.take(pool, np.arange(start, start + n * BINS), mode="wrap").reshape(n, BINS)
-
-
 @functools.lru_cache(maxsize=2)
 def filters(upper: float) -> list[F32]:
     """Mel filters of as many voices: the vocal tract's length, and each formant's place within it a little.
@@ -91,257 +77,413 @@ def filters(upper: float) -> list[F32]:
     return made
 
 
-def tempo(x: F32, rate: float, unevenness: float = 0.0, rng: Rng | None = None) -> F32:
-    """Time axis stretched: `rate` times as fast, by interpolation between frames.
+@dataclass(frozen=True)
+class Source:
+    """A clip in the store: where its spectra begin, how many there are, and how much faster it is to be heard."""
 
-    With `unevenness` the rate is another every few tenths of a second, by about that share; the length stays the same.
-    """
-    n = max(2, int(len(x) / rate))
-    at = np.linspace(0, len(x) - 1, n, dtype=np.float32)
-    if rng is not None and unevenness > 0 and n > 16:
-        steps = np.exp(rng.normal(0, unevenness, 2 + n // 8))
-        places = np.cumsum(np.interp(np.arange(n), np.linspace(0, n - 1, len(steps)), steps))
-        at = ((places - places[0]) * ((len(x) - 1) / (places[-1] - places[0]))).astype(np.float32)
-    left = np.minimum(at.astype(np.int64), len(x) - 2)
-    share = (at - left)[:, None]
-    return x[left] * (1 - share) + x[left + 1] * share
+    start: int
+    frames: int
+    rate: float
 
 
-def equaliser(rng: Rng, spread: float) -> F32:
-    """Random smooth gain of each bin: a curve through a few points on the mel axis, and a tilt."""
-    points = rng.integers(3, 8)
-    curve = rng.normal(0, spread, points) + np.linspace(-1, 1, points) * rng.normal(0, 2.0 * spread)
-    gain = np.interp(MEL_POSITION, np.linspace(0, 1, points), curve)
-    if rng.random() < 0.08:  # a telephone's or a cheap microphone's band
-        low, high = rng.uniform(50, 350), rng.uniform(3200, 7800)
-        f = HZ_PER_BIN * np.arange(BINS)
-        octaves = np.log2(np.maximum(f, 10))
-        gain = gain - 12 * np.maximum(0, np.log2(low) - octaves) - 60 * np.maximum(0, octaves - np.log2(high))
-    return np.asarray(10 ** (gain / 20), np.float32)
-
-
-def fundamental(rng: Rng) -> F32:
-    """Gain of each bin as of a voice, or a microphone too near, of which hardly more than the fundamental is loud."""
-    f = HZ_PER_BIN * np.arange(BINS)
-    bump = rng.uniform(4, 18) * np.exp(-(((f - rng.uniform(80, 250)) / rng.uniform(60, 150)) ** 2))
-    return np.asarray(10 ** (bump / 20), np.float32)
-
-
-def room(rng: Rng, measured: list[F32]) -> F32:
-    """Energy of a room's response at steps of a frame, the direct sound's as 1."""
-    if measured and rng.random() < 0.25:
-        response = np.array(measured[rng.integers(len(measured))][:12])
-        response[1:] *= rng.uniform(0.2, 1.0)
-        return response
-    decay = 10 ** (-6 * 0.02 / rng.uniform(0.08, 0.6))
-    late = 10 ** (-rng.uniform(-1, 14) / 10) * (1 - decay)
-    n = int(np.clip(np.log(1e-3) / np.log(decay), 2, 14))
-    return np.concatenate([[1.0], late * decay ** np.arange(n - 1)]).astype(np.float32)
-
-
-def reverberate(x: F32, response: F32) -> F32:
-    """Add a room's tail, in power."""
-    power = x * x
-    out = power.copy()
-    for k in range(1, min(len(response), len(x))):
-        out[k:] += response[k] * power[:-k]
-    return np.sqrt(out)
-
-
-def hiss(rng: Rng, n: int) -> F32:
-    """Noise [n, 257] as of engine, tyres, wind and fans: Rayleigh amplitudes under a random slope that swells."""
-    f = np.maximum(HZ_PER_BIN * np.arange(BINS), 31.0)
-    shape = (f / 300.0) ** (-rng.uniform(0.0, 2.0)) * equaliser(rng, 3.0)
-    swell = np.exp(rng.normal(0, 0.25) * np.sin(np.arange(n) * rng.uniform(0.005, 0.12) + rng.uniform(0, 6)))
-    return _stretch(_rayleigh(), rng, n) * shape.astype(np.float32) * swell[:, None].astype(np.float32)
-
-
-def tones(rng: Rng, n: int) -> F32:
-    """Noise [n, 257] as of music, machines and signals: a few voices of harmonics, each gliding or in notes."""
-    f = HZ_PER_BIN * np.arange(BINS, dtype=np.float32)
-    power = np.zeros((n, BINS), np.float32)
-    for _ in range(rng.integers(1, 4)):
-        lowest = np.exp(rng.uniform(np.log(60), np.log(1500)))
-        if rng.random() < 0.5:  # one long tone that wanders, as an engine's or a drill's
-            pitch = lowest * np.exp(np.interp(np.arange(n), np.linspace(0, n, 5), rng.normal(0, 0.1, 5)))
-            loud = np.ones(n)
-        else:  # notes and silences, each dying away
-            steps = rng.integers(4, 30) * rng.choice((1, 1, 2, 3), size=n)
-            note = np.searchsorted(np.cumsum(steps), np.arange(n), side="right")
-            pitch = lowest * 2 ** (rng.integers(0, 13, n)[note] / 12)
-            since = np.arange(n) - np.concatenate([[0], np.cumsum(steps)])[note]
-            loud = (rng.random(n) < 0.85)[note] * np.exp(-since * rng.uniform(0.0, 0.2))
-        harmonic = f / pitch[:, None].astype(np.float32)
-        nearest = np.maximum(np.rint(harmonic), 1)
-        off = (harmonic - nearest) * (pitch[:, None] / 25.0).astype(np.float32)  # a Hann window's lobe, as a bell
-        each = np.exp(-np.minimum(off * off, 30.0)) * nearest ** np.float32(-rng.uniform(0.3, 3.0))
-        power += each * (loud[:, None] * 10 ** rng.uniform(-1.5, 0)).astype(np.float32)
-    return np.sqrt(power) * equaliser(rng, 2.0)
-
-
-def knocks(rng: Rng, n: int) -> F32:
-    """Noise [n, 257] as of dishes, doors and keys: short bursts that die away, each like the others."""
-    loud = (rng.random(n) < rng.uniform(0.01, 0.15)) * np.exp(rng.normal(0, 0.7, n))
-    loud[rng.integers(n)] += 1.0
-    decay = rng.uniform(0.2, 0.8) ** np.arange(12)
-    envelope = np.convolve(loud, decay)[:n].astype(np.float32)
-    return hiss(rng, n) * envelope[:, None]
-
-
-def made_noise(rng: Rng, n: int) -> F32:
-    """Synthesised noise [n, 257]: a hiss, and often tones or knocks above it or below."""
-    noise = hiss(rng, n)
-    for make, chance in ((tones, 0.3), (knocks, 0.25)):
-        if rng.random() < chance:
-            other = make(rng, n)
-            gain = level_of(noise) / max(level_of(other), 1e-6) * 10 ** (rng.uniform(-10, 25) / 20)
-            noise = np.sqrt(noise * noise + other * other * np.float32(gain * gain))
-    return noise
-
-
-def recorded_noise(rng: Rng, noises: list[Any], n: int) -> F32:
-    """A stretch of a recorded noise [n, 257], repeated if it is too short; often played faster or slower."""
-    noise = noises[rng.integers(len(noises))]
-    speed = np.exp(rng.uniform(-0.4, 0.4)) if rng.random() < 0.6 else 1.0
-    start = int(rng.integers(0, max(1, len(noise) - int(n * speed))))
-    times = (start + (np.arange(n) * speed).astype(np.int64)) % len(noise)
-    part = noise[times].astype(np.float32)
-    if speed != 1.0:
-        part = part[:, np.minimum(np.rint(np.arange(BINS) / speed).astype(np.int64), BINS - 1)]
-    return part * equaliser(rng, 2.0) if rng.random() < 0.5 else part
-
-
-def add(x: F32, noise: F32, rng: Rng) -> F32:
-    """Magnitude of the sum of two sounds whose phases are independent."""
-    out = x * _stretch(_cosines(), rng, len(x))
-    out += noise
-    out *= noise
-    out += x * x
-    return np.asarray(np.sqrt(np.maximum(out, 0, out=out), out=out))
-
-
-def contrast(logs: F32, rng: Rng) -> F32:
-    """Peaks and valleys of the spectra deeper or flatter, as between kinds of voices: the mean spectrum stays."""
-    mean = logs.mean(axis=1, keepdims=True)
-    return np.asarray(mean + (logs - mean) * np.float32(np.exp(rng.normal(0, 0.12))), np.float32)
-
-
-def level_of(x: F32) -> float:
-    """Root mean square of the louder half of the frames, but for silent ones."""
-    energy = (x * x).sum(axis=1)
-    energy = np.sort(energy[energy > 1e-7 * energy.max()])
-    return float(np.sqrt(energy[len(energy) // 2 :].mean())) if len(energy) else 0.0
-
-
-def cut(x: F32, rng: Rng) -> F32:
-    """Without the silence before the first loud frame and after the last, but for a frame or two."""
-    energy = (x * x).sum(axis=1)
-    loud = np.flatnonzero(energy > 1e-3 * energy.max())
-    first, last = loud[0] - rng.integers(0, 3), loud[-1] + 1 + rng.integers(0, 3)
-    return x[max(0, first) : last]
-
-
-def _chosen(names: Collection[str], rng: Rng, hard: float, without: Collection[str]) -> set[str]:
-    """Those of some `CHANCES` that a clip gets."""
-    drawn = rng.random(len(names))
-    return {name for name, u in zip(names, drawn, strict=True) if u < hard * CHANCES[name] and name not in without}
-
-
-def timed(
-    magnitude: npt.NDArray[np.float16], rate: float, rng: Rng, hard: float, pad: int = 10, without: Collection[str] = ()
-) -> F32:
-    """Amplitudes [frames, 257] of a clip, the times of its sounds changed at random; parameters as in `augment`."""
-    on = _chosen(TIMES, rng, hard, without)
-    x = magnitude.astype(np.float32)
-    if rate != 1.0:
-        x = tempo(x, rate, 0.18 if "uneven tempo" in on else 0.0, rng)
-    if "cut" in on:  # speech that begins and ends with the recording
-        x = cut(x, rng)
-    lead, trail = rng.integers(0, (pad, min(pad, LONGEST_TRAIL))) * (rng.random(2) < 0.6)
-    return np.concatenate([silence(int(lead)), x, silence(int(trail))])
-
-
-def silence(n: int) -> F32:
-    """Amplitudes [n, 257] of nothing."""
-    return np.zeros((n, BINS), np.float32)
-
-
-def joined(clips: Sequence[F32], rng: Rng) -> F32:
-    """Amplitudes [frames, 257] of clips one after the other, silence between them, each about as loud as the others."""
-    parts = []
-    for clip in clips:
-        gain = 10 ** (rng.normal(0, 3) / 20) / max(level_of(clip), 1e-5)
-        parts += [silence(int(rng.integers(0, LONGEST_PAUSE))), clip * np.float32(gain)]
-    return np.concatenate(parts)
-
-
-def coloured(
-    x: F32, rng: Rng, sounds: Sounds, hard: float, upper: float = 8000.0, without: Collection[str] = ()
-) -> F32:
-    """MFCC [frames, 26] of `timed` amplitudes, the sounds themselves changed at random; parameters as in `augment`."""
-    on = _chosen([name for name in CHANCES if name not in TIMES], rng, hard, without)
-    if "equaliser" in on:
-        x = x * equaliser(rng, 3.5)
-    if "fundamental" in on:
-        x = x * fundamental(rng)
-    if "room" in on:
-        x = reverberate(x, room(rng, sounds.rooms))
-    loudness = max(level_of(x), 1e-5)
-    x = x * np.float32(10 ** (rng.uniform(-30, 4) / 20) * LOUD / loudness)
-    if "noise" in on:
-        recorded = rng.random() < 0.6 and sounds.noises
-        noise = recorded_noise(rng, sounds.noises, len(x)) if recorded else made_noise(rng, len(x))
-        snr = rng.triangular(-4, 8, 40)
-        x = add(x, noise * np.float32(level_of(x) / max(level_of(noise), 1e-6) * 10 ** (-snr / 20)), rng)
-    if rng.random() < 0.8:  # an analogue floor; else the digital silence of a synthesiser stays
-        floor = 10 ** rng.uniform(-4.6, -1.5)
-        x = add(x, _stretch(_rayleigh(), rng, len(x)) * np.float32(floor), rng)
-    matrix = filters(upper)[rng.integers(N_WARPS)] if "voice" in on else mel_matrix(upper=upper)
-    logs = np.log(np.maximum(x @ matrix, 1e-12))
-    if "contrast" in on:
-        logs = contrast(logs, rng)
-    if "masks" in on:
-        logs = mask(logs, rng)
-    return np.asarray(logs @ dct_matrix(), np.float32)
-
-
-def augment(
-    magnitude: npt.NDArray[np.float16],
-    rate: float,
-    rng: Rng,
-    sounds: Sounds,
-    hard: float,
-    upper: float = 8000.0,
-    pad: int = 10,
-    without: Collection[str] = (),
-) -> F32:
-    """MFCC [frames, 26] of a clip, changed at random: `coloured` after `timed`.
+class Studio:
+    """Clips, noises and rooms in a device's memory, and what is to be heard of them.
 
     Parameters
     ----------
-    magnitude : float16 [frames, 257]
-    rate : float
-        Of the tempo.
-    rng, sounds
-        Chance, and the noises and rooms to draw from.
-    hard : float
-        From 0 (clean, but for level and floor) to 1: the `CHANCES` are multiplied by it.
+    sounds : Sounds
+        Noises and rooms.
+    device : torch.device
     upper : float
         The mel bands' upper edge, Hz.
-    pad : int
-        Frames of silence that are added before the clip at most, and after it up to `LONGEST_TRAIL`.
-    without : names of `CHANCES`
-        What is left out, to measure what it is worth.
     """
-    return coloured(timed(magnitude, rate, rng, hard, pad, without), rng, sounds, hard, upper, without)
+
+    def __init__(self, sounds: Sounds, device: torch.device, upper: float = 8000.0) -> None:
+        self.device = device
+        self.keep([])
+        noises = [np.asarray(noise) for noise in sounds.noises]
+        self.noises = torch.from_numpy(np.concatenate(noises)).to(device) if noises else None
+        ends = np.cumsum([len(noise) for noise in noises], dtype=np.int64)
+        self.noise_frames = torch.tensor([len(noise) for noise in noises], device=device)
+        self.noise_starts = torch.from_numpy(ends).to(device) - self.noise_frames
+        rooms = np.zeros((len(sounds.rooms), TAIL), np.float32)
+        for row, response in zip(rooms, sounds.rooms, strict=True):
+            row[: min(12, len(response))] = response[:12]
+        self.rooms = torch.from_numpy(rooms).to(device)
+        # of the voices' filters, the last is no voice's
+        matrices = np.stack([*filters(upper), mel_matrix(upper=upper)])
+        self.filters = torch.from_numpy(matrices).to(device)
+        self.dct = torch.from_numpy(dct_matrix()).to(device)
+        self.frequency = HZ_PER_BIN * torch.arange(BINS, dtype=torch.float32, device=device)
+        self.mel_position = torch.from_numpy(MEL_POSITION).to(device)
+        self.random, self.host = torch.Generator(device), np.random.default_rng(0)
+        self.random.manual_seed(1)
+        pool = POOL if device.type == "cpu" else 8 * POOL
+        self.amplitudes = torch.empty(pool, device=device).exponential_(generator=self.random).sqrt_()
+        phase = torch.rand(pool, generator=self.random, device=device) * (2 * math.pi)
+        self.cosines = 2 * torch.cos(phase)
+
+    def keep(self, spectra: Sequence[npt.NDArray[np.float16]]) -> None:
+        """Take `spectra` [frames, 257] in, one after the other, in place of what was kept: a `Source` counts frames
+        through all of them."""
+        parts = [torch.from_numpy(np.array(x)).to(self.device) for x in spectra]
+        self.store = torch.cat([*parts, torch.zeros(1, BINS, dtype=torch.float16, device=self.device)])
+        energies = [self.store[i : i + SLICE].float().square().sum(dim=1) for i in range(0, len(self.store), SLICE)]
+        self.energy: F32 = torch.cat(energies).cpu().numpy()
+        self.measured: dict[int, tuple[int, int, float]] = {}  # of clips, by their start
+
+    def _there(self, values: npt.NDArray[Any]) -> Tensor:
+        """Values on the device, without waiting for what it does."""
+        return torch.from_numpy(values).to(self.device, non_blocking=True)
+
+    # chance, on the device
+
+    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+        return low + (high - low) * torch.rand(shape, generator=self.random, device=self.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.random, device=self.device)
+
+    def stretch(self, pool: Tensor, *shape: int) -> Tensor:
+        """Random numbers out of a pool; not to be written to."""
+        n = math.prod(shape)
+        if n > len(pool):
+            pool = pool.repeat(1 + n // len(pool))
+        start = int(self.host.integers(len(pool) - n + 1))
+        return pool[start : start + n].view(shape)
+
+    def rayleigh(self, *shape: int) -> Tensor:
+        """Amplitudes of noise of unit power."""
+        return self.stretch(self.amplitudes, *shape)
+
+    def whole(self, low: int, high: int, *shape: int) -> Tensor:
+        return torch.randint(low, high, shape, generator=self.random, device=self.device)
+
+    # the clips, in time
+
+    def _measured(self, source: Source) -> tuple[int, int, float]:
+        """The first loud frame of a clip, the one after its last, and its `level_of`."""
+        if source.start not in self.measured:
+            energy = self.energy[source.start : source.start + source.frames]
+            loud = np.flatnonzero(energy > 1e-3 * energy.max())
+            first, end = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, source.frames)
+            energy = np.sort(energy[energy > 1e-7 * energy.max()])
+            level = float(np.sqrt(energy[len(energy) // 2 :].mean())) if len(energy) else 0.0
+            self.measured[source.start] = first, end, level
+        return self.measured[source.start]
+
+    def timed(
+        self, rows: Sequence[Sequence[Source]], rng: np.random.Generator, hard: float, pad: int,
+        without: Collection[str],
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Amplitudes [rows, frames, 257] of recordings of one clip or more, and their frames [rows]."""
+        chance = {name: 0.0 if name in without else hard * CHANCES[name] for name in TIMES}
+        parts = max(len(row) for row in rows)
+        # of each part of each recording: first frame in the store, frames there, first frame heard, frames heard
+        cells: list[tuple[int, int, int, int]] = []
+        levels: list[float] = []
+        ends: list[int] = []
+        paused = np.array([len(row) > 1 for row in rows])[:, None]
+        drawn = rng.random((4, len(rows), parts))
+        trims = rng.integers(0, 3, (2, len(rows), parts))
+        pads = rng.integers(0, np.array([pad, min(pad, LONGEST_TRAIL)])[:, None, None], (2, len(rows), parts))
+        pads *= drawn[:2] < 0.6
+        pads[0] += rng.integers(0, LONGEST_PAUSE, (len(rows), parts)) * paused
+        uneven, trimmed = drawn[2] < chance["uneven tempo"], drawn[3] < chance["cut"]
+        pads, trims, trimmed = pads.tolist(), trims.tolist(), trimmed.tolist()
+        for r, row in enumerate(rows):
+            now = 0
+            for k, source in enumerate(row):
+                start, length = source.start, source.frames
+                first, end, level = self._measured(source)
+                if trimmed[r][k]:
+                    first, end = max(0, first - trims[0][r][k]), min(length, end + trims[1][r][k])
+                    start, length = start + first, end - first
+                heard = max(2, int(length / source.rate))
+                cells.append((start, length, now + pads[0][r][k], heard))
+                levels.append(level)
+                now += pads[0][r][k] + heard + pads[1][r][k]
+            cells += [(0, 2, 0, 0)] * (parts - len(row))
+            levels += [1.0] * (parts - len(row))
+            ends.append(now)
+        table = np.array(cells).reshape(len(rows), parts, 4).transpose(2, 0, 1).copy()
+        loudness = np.maximum(np.array(levels).reshape(len(rows), parts), 1e-5)
+        spread = np.where(uneven & (table[3] > 16), 0.18, 0.0)
+        gain = np.where(paused, 10 ** (rng.normal(0, 3, loudness.shape) / 20) / loudness, 1.0)
+        frames = np.array(ends)
+        longest = int(frames.max())
+        starts, lengths, offsets, counts = self._there(table)
+        spreads = self._there(spread.astype(np.float32))
+        gains = self._there(gain.astype(np.float32))
+        time = torch.arange(longest, device=self.device)
+        left = torch.zeros(len(rows), longest, dtype=torch.long, device=self.device)
+        share, loud = torch.zeros_like(left, dtype=torch.float32), torch.zeros_like(left, dtype=torch.float32)
+        for k in range(parts):
+            since = time - offsets[:, k, None]
+            inside = (since >= 0) & (since < counts[:, k, None])
+            at = self._places(spreads[:, k], longest)
+            at = torch.gather(at, 1, since.clamp(0, longest - 1))
+            last = torch.gather(at, 1, (offsets[:, k] + counts[:, k] - 1).clamp(0, longest - 1)[:, None])
+            at = at * ((lengths[:, k, None] - 1) / last.clamp_min(1.0))
+            whole = torch.minimum(at.long(), lengths[:, k, None] - 2).clamp_min(0)
+            left = torch.where(inside, starts[:, k, None] + whole, left)
+            share = torch.where(inside, (at - whole).clamp(0.0, 1.0), share)
+            loud = torch.where(inside, gains[:, k, None], loud)
+        right = (left + 1).clamp_max(len(self.store) - 1)
+        x = torch.lerp(self.store[left].float(), self.store[right].float(), share[:, :, None]) * loud[:, :, None]
+        return x, frames
+
+    def _places(self, spread: Tensor, frames: int) -> Tensor:
+        """Where in a clip each frame is taken [rows, frames], in steps of a rate that changes every few tenths of a
+        second by a share `spread` [rows]."""
+        nodes = torch.exp(self.normal(len(spread), 2 + frames // 8) * spread[:, None])
+        time = torch.arange(frames, device=self.device)
+        share = (time % 8) / 8
+        steps = nodes[:, time // 8] * (1 - share) + nodes[:, time // 8 + 1] * share
+        places = steps.cumsum(dim=1)
+        return places - places[:, :1]
+
+    # the sounds
+
+    def equaliser(self, rows: int, spread: float) -> Tensor:
+        """Random smooth gain of each bin [rows, 257]: a curve through a few points on the mel axis, and a tilt."""
+        points = self.whole(3, 8, rows)
+        values = self.normal(rows, 8) * spread
+        at = self.mel_position * (points[:, None] - 1)
+        left = at.long().clamp(0, 6).minimum(points[:, None] - 2)
+        curve = torch.lerp(values.gather(1, left), values.gather(1, left + 1), at - left)
+        curve = curve + (2 * self.mel_position - 1) * (self.normal(rows, 1) * 2.0 * spread)
+        octaves = torch.log2(self.frequency.clamp_min(10.0))  # a telephone's or a cheap microphone's band
+        low = torch.log2(self.uniform(rows, 1, low=50, high=350))
+        high = torch.log2(self.uniform(rows, 1, low=3200, high=7800))
+        band = -12 * (low - octaves).clamp_min(0) - 60 * (octaves - high).clamp_min(0)
+        curve = curve + band * (self.uniform(rows, 1) < 0.08)
+        return 10 ** (curve / 20)
+
+    def fundamental(self, rows: int) -> Tensor:
+        """Gain [rows, 257] as of a voice, or a microphone too near, of which little but the fundamental is loud."""
+        centre, width = self.uniform(rows, 1, low=80, high=250), self.uniform(rows, 1, low=60, high=150)
+        bump = self.uniform(rows, 1, low=4, high=18) * torch.exp(-(((self.frequency - centre) / width) ** 2))
+        return 10 ** (bump / 20)
+
+    def room(self, rows: int) -> Tensor:
+        """Energy of rooms' responses at steps of a frame [rows, 14], the direct sound's as 1."""
+        decay = 10 ** (-6 * 0.02 / self.uniform(rows, 1, low=0.08, high=0.6))
+        late = 10 ** (-self.uniform(rows, 1, low=-1, high=14) / 10) * (1 - decay)
+        taps = torch.arange(TAIL, device=self.device)
+        response = late * decay ** (taps - 1)
+        response = response * (decay**taps > 1e-3 / decay)
+        if len(self.rooms):
+            measured = self.rooms[self.whole(0, len(self.rooms), rows)] * self.uniform(rows, 1, low=0.2, high=1.0)
+            response = torch.where(self.uniform(rows, 1) < 0.25, measured, response)
+        response[:, 0] = 1.0
+        return response
+
+    def hiss(self, rows: int, frames: int) -> Tensor:
+        """Noise as of engine, tyres, wind and fans: Rayleigh amplitudes under a random slope that swells."""
+        slope = (self.frequency.clamp_min(31.0) / 300.0) ** (-self.uniform(rows, 1, low=0.0, high=2.0))
+        shape = slope * self.equaliser(rows, 3.0)
+        time = torch.arange(frames, device=self.device)
+        phase = time * self.uniform(rows, 1, low=0.005, high=0.12) + self.uniform(rows, 1, high=6.0)
+        swell = torch.exp(self.normal(rows, 1) * 0.25 * torch.sin(phase))
+        return self.rayleigh(rows, frames, BINS) * shape[:, None] * swell[:, :, None]
+
+    def tones(self, rows: int, frames: int) -> Tensor:
+        """Noise as of music, machines and signals: a few voices of harmonics, each gliding or in notes."""
+        power = torch.zeros(rows, frames, BINS, device=self.device)
+        voices = self.whole(1, 4, rows)
+        time = torch.arange(frames, device=self.device)
+        span = torch.arange(frames, device=self.device) * (4 / max(1, frames))
+        for voice in range(3):
+            lowest = torch.exp(self.uniform(rows, 1, low=math.log(60), high=math.log(1500)))
+            # one long tone that wanders, as an engine's or a drill's
+            nodes = self.normal(rows, 6) * 0.1
+            wander = torch.lerp(nodes[:, span.long()], nodes[:, span.long() + 1], span - span.long())
+            # or notes and silences, each dying away
+            steps = self.whole(4, 30, rows, 1) * self.whole(1, 4, rows, 2 + frames // 4)
+            ends = steps.cumsum(dim=1)
+            note = torch.searchsorted(ends, time.expand(rows, -1).contiguous(), right=True)
+            since = time - functional.pad(ends, (1, 0)).gather(1, note)
+            semitone = self.whole(0, 13, rows, ends.shape[1] + 1).gather(1, note)
+            sounding = (self.uniform(rows, ends.shape[1] + 1) < 0.85).gather(1, note)
+            dying = torch.exp(-since * self.uniform(rows, 1, high=0.2))
+            long = self.uniform(rows, 1) < 0.5
+            pitch = lowest * torch.where(long, torch.exp(wander), 2 ** (semitone / 12))
+            loud = torch.where(long, torch.ones_like(dying), sounding * dying)
+            loud = loud * 10 ** self.uniform(rows, 1, low=-1.5, high=0.0) * (voice < voices)[:, None]
+            harmonic = self.frequency / pitch[:, :, None]
+            nearest = harmonic.round().clamp_min(1.0)
+            off = (harmonic - nearest) * (pitch / 25.0)[:, :, None]  # a Hann window's lobe, as a bell
+            each = torch.exp(-off * off) * nearest ** (-self.uniform(rows, 1, 1, low=0.3, high=3.0))
+            power += each * loud[:, :, None]
+        return power.sqrt() * self.equaliser(rows, 2.0)[:, None]
+
+    def knocks(self, rows: int, frames: int) -> Tensor:
+        """Noise as of dishes, doors and keys: short bursts that die away, each like the others."""
+        often = self.uniform(rows, frames) < self.uniform(rows, 1, low=0.01, high=0.15)
+        loud = often * torch.exp(self.normal(rows, frames) * 0.7)
+        loud.scatter_add_(1, self.whole(0, frames, rows, 1), torch.ones(rows, 1, device=self.device))
+        decay = self.uniform(rows, 1, low=0.2, high=0.8) ** torch.arange(12, device=self.device)
+        envelope = torch.zeros_like(loud)
+        for k in range(min(12, frames)):
+            envelope[:, k:] += decay[:, k, None] * loud[:, : frames - k]
+        return self.hiss(rows, frames) * envelope[:, :, None]
+
+    def made_noise(self, rows: int, frames: int) -> Tensor:
+        """Synthesised noise [rows, frames, 257]: a hiss, and often tones or knocks above it or below."""
+        noise = self.hiss(rows, frames)
+        whole = torch.full((rows,), frames, device=self.device)
+        for make, chance in ((self.tones, 0.3), (self.knocks, 0.25)):
+            where = np.flatnonzero(self.host.random(rows) < chance)
+            if len(where) == 0:
+                continue
+            at = self._there(where)
+            other, base = make(len(where), frames), noise[at]
+            gain = level_of(base, whole[at]) / level_of(other, whole[at]).clamp_min(1e-6)
+            gain = gain * 10 ** (self.uniform(len(where), low=-10, high=25) / 20)
+            noise[at] = torch.sqrt(base.square() + (other * gain[:, None, None]).square())
+        return noise
+
+    def recorded_noise(self, rows: int, frames: int) -> Tensor:
+        """Stretches of recorded noises [rows, frames, 257], repeated where too short; often faster or slower."""
+        assert self.noises is not None
+        which = self.whole(0, len(self.noise_frames), rows)
+        length = self.noise_frames[which][:, None]
+        speed = torch.exp(self.uniform(rows, 1, low=-0.4, high=0.4))
+        speed = torch.where(self.uniform(rows, 1) < 0.6, speed, torch.ones_like(speed))
+        room = (length - (frames * speed).long()).clamp_min(1)
+        start = (self.uniform(rows, 1) * room).long()
+        time = (start + (torch.arange(frames, device=self.device) * speed).long()) % length
+        bins = torch.arange(BINS, device=self.device)
+        bins = (bins / speed).round().long().clamp_max(BINS - 1)
+        rows_of = (self.noise_starts[which][:, None] + time) * BINS
+        part = self.noises.view(-1)[rows_of[:, :, None] + bins[:, None]].float()
+        shape = self.equaliser(rows, 2.0)
+        shape = torch.where(self.uniform(rows, 1) < 0.5, shape, torch.ones_like(shape))
+        return part * shape[:, None]
+
+    def add(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Magnitude of the sum of two sounds whose phases are independent."""
+        out = x * self.stretch(self.cosines, *x.shape)
+        out += noise
+        out *= noise
+        return out.addcmul_(x, x).clamp_min_(0).sqrt_()
+
+    def hear(
+        self, rows: Sequence[Sequence[Source]], seed: Sequence[int], hard: float, pad: int = 10,
+        without: Collection[str] = (), views: int = 1,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """MFCC of recordings, each of one clip or of several with pauses between, changed at random.
+
+        Parameters
+        ----------
+        rows : sequence of recordings
+            The clips of each.
+        seed : whole numbers
+            The same give the same.
+        hard : float
+            From 0 (clean, but for level and floor) to 1: the `CHANCES` are multiplied by it.
+        pad : int
+            Frames of silence that are added before each clip at most, and after it up to `LONGEST_TRAIL`.
+        without : names of `CHANCES`
+            What is left out, to measure what it is worth.
+        views : int
+            How often each is heard, frame by frame the same but for the sounds' changes: rows are views times as many.
+
+        Returns
+        -------
+        features : float32 Tensor [frames, rows, 26]
+            On the device; zero after each recording's end.
+        frames : int64 Tensor [rows]
+            Frames of each, in main memory.
+        """
+        rng = self.host = np.random.default_rng(seed)
+        self.random.manual_seed(int(rng.integers(1 << 62)))
+        n = views * len(rows)
+        x, counts = self.timed(rows, rng, hard, pad, without)
+        counts = np.tile(counts, views)
+        frames = self._there(counts)
+        if views > 1:
+            x = x.repeat(views, 1, 1)
+        valid = torch.arange(x.shape[1], device=self.device) < frames[:, None]
+        names = [name for name in CHANCES if name not in TIMES]
+        drawn = rng.random((len(names), n))
+        on = {
+            name: np.flatnonzero((u < hard * CHANCES[name]) & (name not in without))
+            for name, u in zip(names, drawn, strict=True)
+        }
+        at = {name: self._there(where) for name, where in on.items()}
+        gain = torch.ones(n, BINS, device=self.device)
+        gain[at["equaliser"]] *= self.equaliser(len(on["equaliser"]), 3.5)
+        gain[at["fundamental"]] *= self.fundamental(len(on["fundamental"]))
+        x = x * gain[:, None]
+        if len(on["room"]):
+            x[at["room"]] = reverberate(x[at["room"]], self.room(len(on["room"])))
+        level = level_of(x, frames).clamp_min(1e-5)
+        x = x * (10 ** (self.uniform(n, low=-30, high=4) / 20) * LOUD / level)[:, None, None]
+        if len(on["noise"]):
+            recorded = (rng.random(len(on["noise"])) < 0.6) & (self.noises is not None)
+            for where, make in (
+                (on["noise"][recorded], self.recorded_noise),
+                (on["noise"][~recorded], self.made_noise),
+            ):
+                if len(where) == 0:
+                    continue
+                chosen = self._there(where)
+                noise, speech = make(len(where), x.shape[1]), x[chosen]
+                snr = self._there(rng.triangular(-4, 8, 40, len(where)).astype(np.float32))
+                loud = level_of(speech, frames[chosen]) / level_of(noise, frames[chosen]).clamp_min(1e-6)
+                x[chosen] = self.add(speech, noise * (loud * 10 ** (-snr / 20))[:, None, None])
+        # an analogue floor; in some the digital silence of a synthesiser stays
+        floor = 10 ** self.uniform(n, low=-4.6, high=-1.5) * (self.uniform(n) < 0.8)
+        x = self.add(x, self.rayleigh(*x.shape) * floor[:, None, None])
+        voice = torch.full((n,), N_WARPS, device=self.device)
+        voice[at["voice"]] = self.whole(0, N_WARPS, len(on["voice"]))
+        logs = torch.log(torch.bmm(x, self.filters[voice]).clamp_min_(1e-12))
+        depth = torch.ones(n, device=self.device)
+        depth[at["contrast"]] = torch.exp(self.normal(len(on["contrast"])) * 0.12)
+        mean = logs.mean(dim=2, keepdim=True)
+        logs = mean + (logs - mean) * depth[:, None, None]
+        logs = self.masked(logs, frames, valid, at["masks"])
+        return ((logs @ self.dct) * valid[:, :, None]).transpose(0, 1).contiguous(), torch.from_numpy(counts)
+
+    def masked(self, logs: Tensor, frames: Tensor, valid: Tensor, at: Tensor) -> Tensor:
+        """SpecAugment of the rows `at`: a band of channels and short stretches of time replaced by the row's mean."""
+        n = len(at)
+        if n == 0:
+            return logs
+        part, count = logs[at], frames[at]
+        mean = (part * valid[at][:, :, None]).sum(dim=(1, 2)) / (count * part.shape[2])
+        channel = torch.arange(part.shape[2], device=self.device)
+        low = self.whole(0, 34, n, 1)
+        hidden = ((channel >= low) & (channel < low + self.whole(1, 7, n, 1)))[:, None, :]
+        time = torch.arange(part.shape[1], device=self.device)
+        for k in range(1 + part.shape[1] // 120):
+            start = (self.uniform(n, 1) * count[:, None]).long()
+            inside = (time >= start) & (time < start + self.whole(1, 6, n, 1)) & (count[:, None] >= 120 * k)
+            hidden = hidden | inside[:, :, None]
+        logs[at] = torch.where(hidden, mean[:, None, None], part)
+        return logs
 
 
-def mask(logs: F32, rng: Rng) -> F32:
-    """SpecAugment: a band of channels and short stretches of time replaced by the clip's mean."""
-    mean = logs.mean()
-    low = rng.integers(0, 34)
-    logs[:, low : low + rng.integers(1, 7)] = mean
-    for _ in range(1 + len(logs) // 120):
-        start = rng.integers(0, len(logs))
-        logs[start : start + rng.integers(1, 6)] = mean
-    return logs
+def level_of(x: Tensor, frames: Tensor) -> Tensor:
+    """Root mean square [rows] of the louder half of the frames, but for silent ones.
+
+    Of amplitudes [rows, frames, 257] the first `frames` [rows] count.
+    """
+    energy = x.square().sum(dim=2)
+    energy = energy * (torch.arange(x.shape[1], device=x.device) < frames[:, None])
+    energy, _ = energy.sort(dim=1, descending=True)
+    counted = (energy > 1e-7 * energy[:, :1]).sum(dim=1)
+    half = counted - counted // 2
+    total = energy.cumsum(dim=1).gather(1, (half - 1).clamp_min(0)[:, None])[:, 0]
+    return torch.sqrt(total / half.clamp_min(1))
+
+
+def reverberate(x: Tensor, response: Tensor) -> Tensor:
+    """Amplitudes [rows, frames, 257] with rooms' tails added, in power; the rooms' responses are [rows, taps]."""
+    power = x.square()
+    out = power.clone()
+    for k in range(1, min(response.shape[1], x.shape[1])):
+        out[:, k:] += response[:, k, None, None] * power[:, :-k]
+    return out.sqrt()

@@ -32,8 +32,7 @@ from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 
 from . import lstm_cpu
-from .augment import Sounds, augment, coloured, joined, timed
-from .batched import Source, Studio
+from .augment import Sounds, Source, Studio
 from .config import DATA, Config
 from .export import write_weights
 from .model import Network
@@ -147,11 +146,15 @@ class Data:
 class Batches:
     """An endless, seeded series of batches; `state` and `restore` allow an exact resume.
 
-    With a `studio`, which holds the shards that `data` had when it was made, batches are augmented on its device.
+    Batches are augmented in a `studio`. One on a CUDA device keeps the shards that are there at the beginning, all of
+    them; one in main memory takes the clips of a batch in, and new shards are picked up as they appear.
     """
 
-    def __init__(self, data: Data, config: Config, rank: int, studio: Studio | None = None) -> None:
+    def __init__(self, data: Data, config: Config, rank: int, studio: Studio) -> None:
         self.data, self.config, self.rank, self.studio = data, config, rank, studio
+        self.resident = studio.device.type != "cpu"
+        if self.resident:
+            studio.keep(data.spectra)
         self.views = 2 if config["fit"]["consistency"] > 0 else 1
         self.pool_index, self.position = -1, 0
         self.pool: list[list[tuple[Clip, float]]] = []
@@ -168,7 +171,7 @@ class Batches:
         self.position = state["position"]
 
     def _fill(self, index: int) -> None:
-        if self.studio is None:
+        if not self.resident:
             self.data.refresh()
         settings = self.config["fit"]
         rng = random.Random(f"{self.config['seed']}/{self.rank}/{index}")
@@ -187,8 +190,9 @@ class Batches:
         rng.shuffle(batches)
         self.pool, self.pool_index, self.position = batches, index, 0
 
-    def next(self, sounds: Sounds, hard: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features [time, batch, 26] zero after each end, frames, labels one after the other, their counts.
+    def next(self, hard: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features [time, batch, 26], on the studio's device and zero after each end; frames, labels one after the
+        other, their counts.
 
         Where `fit.consistency` of the configuration is more than 0, the second half of the batch is the first heard
         elsewhere: the same clips, frame by frame, coloured otherwise. In some batches the speech begins late, in some
@@ -200,7 +204,6 @@ class Batches:
         seed = [self.config["seed"], self.rank, self.pool_index + 1, self.position]
         rng = np.random.default_rng(seed)
         self.position += 1
-        upper = self.config["features"]["mel_upper"]
         settings = self.config["fit"]
         # for a whole batch: long silences for one clip would pad all of them
         late, pairs = (rng.random(2) < (settings["late"], settings["joined"])) & (not self.easy)
@@ -212,18 +215,13 @@ class Batches:
             order = rng.permutation(len(items)).tolist()
             rows = [order[i : i + 2] for i in range(0, len(items), 2)]
             texts = [join([texts[i] for i in row], self.data.space) for row in rows]
-        if self.studio is not None:
-            sources = [Source(self.data.first[c.shard] + c.start, c.frames, rate) for c, rate in items]
-            recordings = [[sources[i] for i in row] for row in rows]
-            features, lengths = self.studio.hear(recordings, [*seed, 1], hard, pad, without, self.views)
-        else:
-            spectra = [timed(self.data.spectrum(c), rate, rng, hard, pad, without) for c, rate in items]
-            heard = [joined([spectra[i] for i in row], rng) if pairs else spectra[row[0]] for row in rows]
-            clips = [coloured(x, rng, sounds, hard, upper, without) for _ in range(self.views) for x in heard]
-            lengths = torch.tensor([len(c) for c in clips])
-            features = torch.zeros(int(lengths.max()), len(clips), clips[0].shape[1])
-            for i, clip in enumerate(clips):
-                features[: len(clip), i] = torch.from_numpy(clip)
+        starts = [self.data.first[c.shard] + c.start for c, _ in items]
+        if not self.resident:
+            self.studio.keep([self.data.spectrum(c) for c, _ in items])
+            starts = np.cumsum([0] + [c.frames for c, _ in items[:-1]]).tolist()
+        sources = [Source(start, c.frames, rate) for start, (c, rate) in zip(starts, items, strict=True)]
+        recordings = [[sources[i] for i in row] for row in rows]
+        features, lengths = self.studio.hear(recordings, [*seed, 1], hard, pad, without, self.views)
         labels = torch.tensor([label for text in texts for label in text] * self.views)
         return features, lengths, labels, torch.tensor([len(text) for text in texts] * self.views)
 
@@ -232,12 +230,14 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
     """Mean and deviation of each coefficient over some augmented speech, made once."""
     path = config.folder("features") / "stats.npz"
     if not path.exists():
-        rng, draw = np.random.default_rng(config["seed"]), random.Random(config["seed"])
-        clips = [
-            augment(data.spectrum(c), r, rng, sounds, 0.7, config["features"]["mel_upper"])
-            for c, r in (data.draw(draw, 0.1, 400) for _ in range(400))
-        ]
-        frames = np.concatenate(clips)
+        rng = random.Random(config["seed"])
+        studio = Studio(sounds, torch.device("cpu"), config["features"]["mel_upper"])
+        drawn = [data.draw(rng, 0.1, 400) for _ in range(400)]
+        studio.keep([data.spectrum(clip) for clip, _ in drawn])
+        starts = np.cumsum([0] + [clip.frames for clip, _ in drawn]).tolist()
+        rows = [[Source(start, clip.frames, rate)] for start, (clip, rate) in zip(starts, drawn, strict=False)]
+        features, lengths = studio.hear(rows, [config["seed"]], 0.7)
+        frames = features[torch.arange(len(features))[:, None] < lengths].numpy()
         frames = frames[frames[:, 0] > -60.0]  # digital silence would blow up the deviations
         np.savez(path, mean=frames.mean(axis=0), std=frames.std(axis=0))
     with np.load(path) as stats:
@@ -295,13 +295,11 @@ class Trainer:
         self.config, self.rank, self.world = config, rank, world
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
-        self.sounds = Sounds.load(config.folder("features"))
-        studio = None
-        if self.device.type == "cuda":
-            studio = Studio(self.data.spectra, self.sounds, self.device, config["features"]["mel_upper"])
+        sounds = Sounds.load(config.folder("features"))
+        studio = Studio(sounds, self.device, config["features"]["mel_upper"])
         self.batches = Batches(self.data, config, rank, studio)
         torch.manual_seed(config["seed"])
-        mean, std = statistics(config, self.data, self.sounds)
+        mean, std = statistics(config, self.data, sounds)
         network = config["network"]
         self.net = Network(
             network["width"], mean, std, config["features"]["context"], relu_clip=network["relu_clip"],
@@ -368,9 +366,9 @@ class Trainer:
 
     def train_step(self) -> None:
         """One batch and one update, in this process alone; `synchronise` brings the processes together."""
-        features, lengths, labels, counts = self.batches.next(self.sounds, self._hard())
+        features, lengths, labels, counts = self.batches.next(self._hard())
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.net(features.to(self.device))
+            logits = self.net(features)
         log_p = functional.log_softmax(logits.float(), dim=2)
         labels = labels.to(self.device, non_blocking=True)
         nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)

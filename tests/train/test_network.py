@@ -23,7 +23,7 @@ from pynna.mapping.npz import import_npz  # noqa: E402
 from pynna.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train import lstm_cpu  # noqa: E402
-from pynna.train.augment import Sounds  # noqa: E402
+from pynna.train.augment import Sounds, Studio  # noqa: E402
 from pynna.train.corpora import save_features  # noqa: E402
 from pynna.train.export import blend, write_weights  # noqa: E402
 from pynna.train.fit import Batches, Data, Options, Trainer, divergence, fit, learning_rate  # noqa: E402
@@ -170,15 +170,20 @@ def small(tmp_path: Path) -> configuration.Config:
     return config
 
 
+def studio() -> Studio:
+    """Without noises or rooms."""
+    return Studio(Sounds([], []), torch.device("cpu"))
+
+
 def test_batches_go_on_where_their_state_was_taken(small: configuration.Config) -> None:
-    data, sounds = Data(small.folder("features"), ALPHABET), Sounds([], [])
+    data = Data(small.folder("features"), ALPHABET)
     data.refresh()
-    batches = Batches(data, small, 0)
+    batches = Batches(data, small, 0, studio())
     for _ in range(3):
-        batches.next(sounds, 0.5)
-    again = Batches(data, small, 0)
+        batches.next(0.5)
+    again = Batches(data, small, 0, studio())
     again.restore(batches.state())
-    for a, b in zip(batches.next(sounds, 0.5), again.next(sounds, 0.5), strict=True):
+    for a, b in zip(batches.next(0.5), again.next(0.5), strict=True):
         assert torch.equal(a, b)
 
 
@@ -189,9 +194,9 @@ def test_a_batch_holds_each_clip_twice_where_consistency_counts(
     small["fit"]["consistency"] = consistency
     data = Data(small.folder("features"), ALPHABET)
     data.refresh()
-    batches = Batches(data, small, 0)
+    batches = Batches(data, small, 0, studio())
     batches.easy = False
-    features, lengths, labels, counts = batches.next(Sounds([], []), 1.0)
+    features, lengths, labels, counts = batches.next(1.0)
     assert features.shape[1] == len(lengths) == len(counts)
     assert len(labels) == counts.sum()
     halves = [half.tolist() for half in lengths.chunk(2)]
@@ -210,9 +215,9 @@ def test_two_clips_of_a_batch_are_one_recording(small: configuration.Config) -> 
     drawn = {}
     for share in (0.0, 1.0):
         small["fit"].update(joined=share, late=0.0, consistency=0.0)
-        batches = Batches(data, small, 0)
+        batches = Batches(data, small, 0, studio())
         batches.easy = False
-        drawn[share] = batches.next(Sounds([], []), 1.0)
+        drawn[share] = batches.next(1.0)
     (alone, _, _, one), (pairs, lengths, labels, two) = drawn[0.0], drawn[1.0]
     assert pairs.shape[1] == (alone.shape[1] + 1) // 2 == len(lengths)
     assert set(one.tolist()) == {4}
