@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 SOURCE = Path(__file__).with_name("lstm_cpu.c")
 FLAGS = ["-O3", "-march=native", "-shared", "-fPIC"]
@@ -49,7 +50,7 @@ def _library() -> ctypes.CDLL | None:
 
 def available(width: int) -> bool:
     """Whether `lstm` works here for this width."""
-    return width % 64 == 0 and _library() is not None
+    return width >= 64 and _library() is not None
 
 
 def _p(tensor: Tensor) -> ctypes.c_void_p:
@@ -96,6 +97,15 @@ class _Lstm(torch.autograd.Function):
 
 
 def lstm(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """Outputs [time, batch, width] in bfloat16 from a zero state; `bias` has the forget bias in it already."""
+    """Outputs [time, batch, width] in bfloat16 from a zero state; `bias` has the forget bias in it already.
+
+    The kernels' widths are multiples of 64: to others, units are added that are never anything but zero.
+    """
+    width = x.shape[2]
+    more = -width % 64
+    if more:
+        x = functional.pad(x, (0, more))
+        kernel = functional.pad(kernel.view(2, width, 4, width), (0, more, 0, 0, 0, more)).view(2 * (width + more), -1)
+        bias = functional.pad(bias.view(4, width), (0, more)).view(-1)
     out: Tensor = _Lstm.apply(x, kernel, bias)  # type: ignore[no-untyped-call]
-    return out
+    return out[:, :, :width]

@@ -127,18 +127,18 @@ def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not lstm_cpu.available(64), reason="no AVX-512 BF16 or no C compiler here")
-@pytest.mark.parametrize(("steps", "batch"), [(1, 1), (9, 7), (20, 13), (5, 33)])
+@pytest.mark.parametrize(("steps", "batch", "width"), [(1, 1, 128), (9, 7, 128), (20, 13, 144), (5, 33, 64)])
 @pytest.mark.parametrize("flags", [[], ["-mno-amx-tile", "-mno-amx-bf16"]], ids=["all", "without AMX"])
 def test_fast_lstm_equals_torchs_within_bfloat16(
-    steps: int, batch: int, flags: list[str], monkeypatch: pytest.MonkeyPatch
+    steps: int, batch: int, width: int, flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lstm_cpu, "FLAGS", [*lstm_cpu.FLAGS, *flags])
     monkeypatch.setattr(lstm_cpu, "_library", functools.cache(lstm_cpu._library.__wrapped__))
-    assert lstm_cpu.available(128)  # or torch's own would be compared with itself
+    assert lstm_cpu.available(width)  # or torch's own would be compared with itself
     torch.manual_seed(1)
-    net = Network(128, torch.zeros(26), torch.ones(26))
-    x = torch.randn(steps, batch, 128)
-    weight = torch.randn(steps, batch, 128)
+    net = Network(width, torch.zeros(26), torch.ones(26))
+    x = torch.randn(steps, batch, width)
+    weight = torch.randn(steps, batch, width)
     gradients = []
     for fast in (True, False):
         net.zero_grad()
