@@ -1,7 +1,8 @@
 """English by free voices of other languages: a speaker's own timbre, and an accent.
 
 Festival finds the phones of an English sentence, their lengths and the fundamental (kal_diphone's lexicon and prosody),
-and each phone becomes one or two of the voice's. Debian's packages, beside festival and festvox-kallpc16k:
+or espeak-ng does the phones and the lengths in one of its accents, and each phone becomes one or two of the voice's.
+So are festival's two American voices spoken by espeak-ng. Debian's packages, beside festival and festvox-kallpc16k:
 festvox-itapc16k, -italp16k, -czech-ph, -czech-dita, -czech-krb, -czech-machac, -suopuhe-lj, -suopuhe-mv and -hi-nsk,
 whose diphones festival joins without their language's rules; and libttspico-utils, which reads phones.
 """
@@ -19,12 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .engines import Job, Pcm, pico, read
+from .engines import Job, Pcm, espeak, pico, read
 
 GAP = 0.01  # seconds between phones that were not recorded together
 FESTIVAL = Path("/usr/share/festival/voices")
 
 _SAME = {p: p for p in "b d f g k l m n p r s t v z".split()}
+_AMERICAN = _SAME | {"dx": "d|t"} | {
+    p: p for p in "aa ae ah ao aw ax ay ch dh eh er ey hh ih iy jh ng ow oy pau sh th uh uw w y zh".split()
+}  # fmt: skip
 _ITALIAN = _SAME | {
     "aa": "a1|a", "ae": "E1|a1", "ah": "a|a1", "ao": "O1|o1", "aw": "a1 u|a u", "ax": "a|e|o", "ay": "a1 i|a i",
     "eh": "E1|e1", "er": "E1 r|e r|a r", "ey": "e1 i|e i", "ih": "i|i1", "iy": "i1|i", "ow": "o1 u|o1",
@@ -78,6 +82,22 @@ _OF_OTHERS = {  # phones that the tables lack, as ones that they have
 }  # fmt: skip
 
 
+_ESPEAK = _SAME | {  # mnemonics of espeak-ng's English; an r in brackets is said by those who say it everywhere
+    "i:": "iy", "i": "iy", "I": "ih", "I2": "ih", "I#": "ih", "IR": "ih (r)", "E": "eh", "eI": "ey", "e@": "eh (r)",
+    "a": "ae", "a#": "ax", "aa": "ae", "A:": "aa", "A@": "aa (r)", "A~": "aa", "0": "aa", "O": "ao", "O2": "ao",
+    "O:": "ao", "O@": "ao (r)", "o@": "ao (r)", "oU": "ow", "OI": "oy", "aU": "aw", "aI": "ay", "aI2": "ay",
+    "aI@": "ay ax", "aI3": "ay er", "V": "ah", "VR": "er", "U": "uh", "U@": "uh (r)", "u:": "uw", "i@": "iy ax",
+    "i@3": "iy er", "3:": "er", "3": "er", "@": "ax", "@2": "ax", "@5": "ax", "@-": "ax", "@L": "ax l", "D": "dh",
+    "T": "th", "S": "sh", "Z": "zh", "N": "ng", "n-": "ax n", "h": "hh", "j": "y", "w": "w", "w#": "w", "tS": "ch",
+    "dZ": "jh", "t#": "dx", "t[": "t", "t2": "t", "r-": "r", ";": "", "?": "", "_": "pau", "_:": "pau", "_|": "pau",
+    "_!": "pau",
+}  # fmt: skip
+_RHOTIC = ("en-us", "en-gb-scotland", "en-us-nyc")
+_STOPS = "b ch d g jh k p t".split()
+PAUSE, SHORTEST = 0.1, 0.015  # seconds
+CLOSURE = 0.03  # seconds of a stop before espeak-ng's event of it, taken from what was said before
+
+
 class Voice(NamedTuple):
     """What a voice says for each English phone: alternatives, each of any number of phones of its own.
 
@@ -90,6 +110,8 @@ class Voice(NamedTuple):
 
 
 VOICES = {
+    "kal_diphone": Voice("english/kal_diphone/group/kallpc16k.group", _AMERICAN, 105.0),
+    "ked_diphone": Voice("english/ked_diphone/group/kedlpc16k.group", _AMERICAN, 105.0),
     "pc_diphone": Voice("italian/pc_diphone/group/pc_diphone.group", _ITALIAN, 110.0),
     "lp_diphone": Voice("italian/lp_diphone/group/lp_diphone.group", _ITALIAN, 190.0),
     "czech_ph": Voice("czech/czech_ph/group/ph.group", _CZECH, 105.0),
@@ -104,6 +126,10 @@ VOICES = {
     "es-ES": Voice("es-ES", _PICO_SPANISH, 100.0),
     "it-IT": Voice("it-IT", _PICO_ITALIAN, 100.0),
 }
+SPOKEN_BY_ESPEAK = {
+    voice: 1.0 if says is _AMERICAN else 0.5 for voice, (source, says, _) in VOICES.items() if voice != source
+}
+"""Shares of what the diphones' voices say that espeak-ng speaks; festival speaks the rest."""
 _PROSODY = """
 (voice_kal_diphone)
 (define (tell utterance)
@@ -160,6 +186,42 @@ def prosody(texts: list[str]) -> list[list[Segment]]:
     return found
 
 
+def in_accent(voice: str, accent: str) -> str:
+    """A job's voice: one of diphones, spoken by espeak-ng in an accent of its, such as ``en-gb-scotland``."""
+    return f"{voice}/{accent}"
+
+
+def espeak_prosody(text: str, accent: str, rng: random.Random) -> list[Segment]:
+    """The segments of a sentence as espeak-ng says them in an accent, and an f0 that falls unevenly.
+
+    Raises
+    ------
+    ValueError
+        No such accent; or it has a phoneme that is none of espeak-ng's English.
+    """
+    out = [Segment("pau", PAUSE, 0.0)]
+    for mnemonic, seconds, begins in espeak().timed_phones(text, accent, 155):
+        if mnemonic not in _ESPEAK:
+            raise ValueError(f"espeak-ng's phoneme {mnemonic!r} in {text!r}, {accent}, is none of its English")
+        said = _ESPEAK[mnemonic].replace("(r)", "r" if accent in _RHOTIC else "").split()
+        for phone in said:
+            length = seconds / len(said)
+            if phone in _STOPS and out[-1].seconds > 2 * CLOSURE:
+                out[-1] = out[-1]._replace(seconds=out[-1].seconds - CLOSURE)
+                length += CLOSURE
+            if phone == out[-1].phone == "pau":
+                out[-1] = out[-1]._replace(seconds=out[-1].seconds + length)
+            else:  # UniSyn has been seen to write beyond its memory for phones of no length
+                out.append(Segment(phone, max(SHORTEST, length), 0.0, " " * begins))
+            begins = False
+    out[-1] = out[-1]._replace(seconds=max(PAUSE, out[-1].seconds))
+    total = sum(s.seconds for s in out)
+    nodes = [rng.gauss(1.0, 0.08) * (1.12 - 0.07 * k) for k in range(5)]
+    places = np.cumsum([0.0, *(s.seconds for s in out[:-1])]) / total
+    f0 = 100 * np.interp(places, np.linspace(0, 1, 5), nodes)
+    return [segment._replace(f0=float(f)) for segment, f in zip(out, f0, strict=True)]
+
+
 @functools.lru_cache(maxsize=16)
 def recorded(voice: str) -> frozenset[str]:
     """Names of the diphones that a voice has; none: any phones can be joined.
@@ -212,15 +274,20 @@ def foreign(jobs: list[Job]) -> list[Pcm | None]:
     ------
     FileNotFoundError
         A voice, festival or pico that is not installed.
+    ValueError
+        An accent that espeak-ng does not know.
     """
     out: list[Pcm | None] = [None] * len(jobs)
-    script = [_select(voice) for voice in sorted({job[1] for job in jobs}) if recorded(voice)]
+    script = [_select(voice) for voice in sorted({job[1].partition("/")[0] for job in jobs}) if recorded(voice)]
     with tempfile.TemporaryDirectory() as folder:
-        found = prosody([text for text, *_ in jobs])
-        for i, (segments, (text, voice, stretch, f0)) in enumerate(zip(found, jobs, strict=True)):
+        by_festival = iter(prosody([text for text, voice, *_ in jobs if "/" not in voice]))
+        for i, (text, spoken_as, stretch, f0) in enumerate(jobs):
+            rng = random.Random(f"{text}/{stretch}/{f0}")
+            voice, _, accent = spoken_as.partition("/")
+            segments = espeak_prosody(text, accent, rng) if accent else next(by_festival)
             if not segments:
                 continue
-            said = spoken(segments, voice, random.Random(f"{text}/{stretch}/{f0}"))
+            said = spoken(segments, voice, rng)
             if not recorded(voice):
                 phones = "".join(s.mark + s.phone for s in said).strip()
                 out[i] = pico(f"<phoneme ph='{phones}'/>", voice, round(100 / stretch), 2 * round(f0 / 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynna.train import engines, foreign
-from pynna.train.foreign import VOICES, Segment, Voice, prosody, recorded, spoken
+from pynna.train.foreign import VOICES, Segment, Voice, espeak_prosody, in_accent, prosody, recorded, spoken
 
 RADIO = (
     "aa ae ah ao aw ax axr ay b ch d dh dx eh el em en er ey f g hh hv ih iy jh k l m n ng nx ow oy p pau r s sh t th "
@@ -102,5 +103,42 @@ def test_a_foreign_voice_is_drawn_with_its_own_pitch() -> None:
     for seed in range(20):
         name, settings = engines.draw("foreign", random.Random(seed))
         assert isinstance(settings, tuple)
-        voice, stretch, f0 = settings
+        spoken_as, stretch, f0 = settings
+        voice, _, accent = spoken_as.partition("/")
+        assert not accent or accent in engines.ESPEAK_ACCENTS
+        assert bool(accent) or foreign.SPOKEN_BY_ESPEAK.get(voice) != 1.0
         assert name == f"foreign:{voice}" and 0.9 < stretch < 1.5 and 0.8 < f0 / VOICES[voice].f0 < 1.25
+
+
+@pytest.mark.parametrize("accent", engines.ESPEAK_ACCENTS)
+def test_espeak_gives_phones_with_lengths_in_every_accent(accent: str) -> None:
+    if not shutil.which("espeak-ng"):
+        pytest.skip("no espeak-ng")
+    rng = random.Random(0)
+    first = espeak_prosody("turn the third bird around", accent, rng)
+    assert (first[0].phone, first[-1].phone) == ("pau", "pau")
+    words = "".join(s.mark + s.phone for s in first[1:-1]).split()
+    assert len(words) == 5
+    assert words[0] == "tern" and words[2].endswith("d")
+    assert 0.8 < sum(s.seconds for s in first) < 3.0 and min(s.seconds for s in first) >= 0.015
+    assert min(s.f0 for s in first) > 60 and first[1].f0 > first[-1].f0
+
+
+def test_the_english_phones_of_espeak_are_known_whatever_is_said() -> None:
+    if not shutil.which("espeak-ng"):
+        pytest.skip("no espeak-ng")
+    odd = "measure the nuclear weapons, admire some croissant beer; vision of poor theatre or car or a drawing? oh no"
+    for accent in engines.ESPEAK_ACCENTS:
+        assert {s.phone for s in espeak_prosody(odd, accent, random.Random(1))} <= set(RADIO)
+
+
+def test_american_diphones_speak_with_espeaks_accents() -> None:
+    voice = "kal_diphone"
+    tools = shutil.which("espeak-ng") and shutil.which("festival")
+    if not tools or not (foreign.FESTIVAL / "english" / voice).exists():
+        pytest.skip("no espeak-ng or festvox-kallpc16k")
+    texts = "help", "turn on the radio"
+    jobs = [(text, in_accent(voice, accent), 1.0, 110.0) for text in texts for accent in ("en-us", "en")]
+    said = foreign.foreign(jobs)
+    assert all(pcm is not None and 0.4 < len(pcm) / engines.RATE < 2.5 for pcm in said)
+    assert not any(len(a) == len(b) and (a == b).all() for a, b in itertools.pairwise(said))
