@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
-MAX_HEARINGS = 5
+MAX_HEARINGS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DecoderOptions:
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
     hearings : int
-        Times that an utterance is heard, 1 to 5, where a grammar's result leaves doubt: again with less noise
+        Times that an utterance is heard, 1 to 7, where a grammar's result leaves doubt: again with less noise
         and at other speeds, and the hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and
         listeners.
     free_cost, free_entry : float

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Pcm = npt.NDArray[np.int16]
 
-MANNERS = ((1.0, True), (0.92, False), (1.08, True), (1.08, False))
+MANNERS = ((1.0, True), (0.92, False), (1.08, True), (1.08, False), (1.04, False), (0.92, True))
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
 change by as much as the speed."""
 
