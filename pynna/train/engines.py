@@ -3,7 +3,8 @@
 Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,
 which is ten times as fast as running them), libttspico-utils, festival with festvox-kallpc16k, festvox-kdlpc16k and
 festvox-us-slt-hts; for testing only rhvoice-english and mbrola-us1, -us2, -us3, -en1. Voices of other languages that
-speak English are in `foreign`; the neural voices, which come from PyPI, in `tinytts` and `kokoro`.
+speak English are in `foreign`, and festival's American diphones spoken by espeak-ng (the engine ``diphone``); the
+neural voices, which come from PyPI, in `tinytts` and `kokoro`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ ESPEAK_VARIANTS = (
     "grandma grandpa"
 ).split(" ")
 FLITE_VOICES = {"slt": 28, "rms": 26, "awb": 20, "kal16": 16, "kal": 10}
+ENGINES = ("espeak", "flite", "pico", "festival", "diphone", "foreign", "tinytts", "kokoro", "hibari")
 FESTIVAL_VOICES = {"cmu_us_slt_arctic_hts": 40, "kal_diphone": 30, "ked_diphone": 30}
 TEST_VOICES = (
     "rhvoice:alan", "rhvoice:bdl", "rhvoice:clb", "mbrola:us1", "mbrola:us2", "mbrola:us3", "mbrola:en1",
@@ -252,8 +254,9 @@ def _pick(weights: dict[str, int], rng: random.Random) -> str:
 def draw(
     engine: str, rng: random.Random, folders: Mapping[str, Path] = MappingProxyType({})
 ) -> tuple[str, Callable[[str], Pcm | None] | tuple[str, float, float]]:
-    """A random training voice of an engine: its name, and what speaks (of festival and foreign: a job's settings).
+    """A random training voice of an engine: its name, and what speaks.
 
+    That is a function from text to PCM; of festival, foreign and diphone it is the settings of a `Job`.
     `folders` are the source packages, unpacked, of the engines that have one: ``tinytts``, ``kokoro``.
     """
     if engine == "espeak":
@@ -273,14 +276,14 @@ def draw(
     if engine == "festival":
         voice = _pick(FESTIVAL_VOICES, rng)
         return f"festival:{voice}", (voice, rng.uniform(0.8, 1.25), rng.uniform(80, 140))
-    if engine == "foreign":
-        from .foreign import SPOKEN_BY_ESPEAK, VOICES, in_accent
+    if engine in ("foreign", "diphone"):
+        from .foreign import AMERICAN, VOICES, has_diphones, in_accent
 
-        voice = rng.choice(list(VOICES))
+        voice = rng.choice([voice for voice in VOICES if (voice in AMERICAN) == (engine == "diphone")])
         settings = rng.uniform(0.95, 1.4), VOICES[voice].f0 * rng.uniform(0.85, 1.2)
-        if voice in SPOKEN_BY_ESPEAK and rng.random() < SPOKEN_BY_ESPEAK[voice]:
-            return f"foreign:{voice}", (in_accent(voice, _pick(ESPEAK_ACCENTS, rng)), *settings)
-        return f"foreign:{voice}", (voice, *settings)
+        if engine == "diphone" or has_diphones(voice) and rng.random() < 0.5:
+            return f"{engine}:{voice}", (in_accent(voice, _pick(ESPEAK_ACCENTS, rng)), *settings)
+        return f"{engine}:{voice}", (voice, *settings)
     if engine in ("tinytts", "kokoro") and engine not in folders:
         raise ValueError(f"no folder of {engine}'s source package is given")
     if engine in ("tinytts", "kokoro", "hibari"):  # torch and onnxruntime are only loaded for them
@@ -294,4 +297,4 @@ def draw(
         if engine == "kokoro":
             return "kokoro:any", lambda text: kokoro(folders[engine])(text, seed)
         return "hibari:heart", lambda text: hibari()(text, seed)
-    raise ValueError(f"unknown engine {engine!r}: espeak, flite, pico, festival, foreign, tinytts, kokoro or hibari")
+    raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)} is right")

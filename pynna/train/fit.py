@@ -39,6 +39,7 @@ from .model import Network
 from .text import Grammar
 
 BLANK = 28
+SCALE = 1024.0  # of the loss on CUDA, whose LSTM computes in half precision under autocast: else gradients would vanish
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # NumPy's products are small; its threads would wait for each other on the same cores
     "MALLOC_MMAP_THRESHOLD_": str(2**31), "MALLOC_TRIM_THRESHOLD_": str(2**32),  # keep freed memory: no page faults
@@ -377,7 +378,9 @@ class Trainer:
         loss = nll.sum()
         if self.batches.views > 1:
             loss = loss + self.settings["consistency"] * divergence(log_p, valid)
-        (loss / counts.sum()).backward()  # type: ignore[no-untyped-call]
+        scale = SCALE if self.device.type == "cuda" else 1.0
+        (loss * (scale / counts.sum())).backward()  # type: ignore[no-untyped-call]
+        torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], scale)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
         # the fused optimizer leaves out a step where this is 1: to ask for the norm here would wait for the device
         self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]

@@ -90,7 +90,7 @@ _ESPEAK = _SAME | {  # mnemonics of espeak-ng's English; an r in brackets is sai
     "i@3": "iy er", "3:": "er", "3": "er", "@": "ax", "@2": "ax", "@5": "ax", "@-": "ax", "@L": "ax l", "D": "dh",
     "T": "th", "S": "sh", "Z": "zh", "N": "ng", "n-": "ax n", "h": "hh", "j": "y", "w": "w", "w#": "w", "tS": "ch",
     "dZ": "jh", "t#": "dx", "t[": "t", "t2": "t", "r-": "r", ";": "", "?": "", "_": "pau", "_:": "pau", "_|": "pau",
-    "_!": "pau",
+    "_!": "pau", "x": "k",
 }  # fmt: skip
 _RHOTIC = ("en-us", "en-gb-scotland", "en-us-nyc")
 _STOPS = "b ch d g jh k p t".split()
@@ -126,10 +126,8 @@ VOICES = {
     "es-ES": Voice("es-ES", _PICO_SPANISH, 100.0),
     "it-IT": Voice("it-IT", _PICO_ITALIAN, 100.0),
 }
-SPOKEN_BY_ESPEAK = {
-    voice: 1.0 if says is _AMERICAN else 0.5 for voice, (source, says, _) in VOICES.items() if voice != source
-}
-"""Shares of what the diphones' voices say that espeak-ng speaks; festival speaks the rest."""
+AMERICAN = [voice for voice, (_, says, _) in VOICES.items() if says is _AMERICAN]
+"""Voices that are no foreign ones; festival itself speaks with them, too."""
 _PROSODY = """
 (voice_kal_diphone)
 (define (tell utterance)
@@ -186,6 +184,11 @@ def prosody(texts: list[str]) -> list[list[Segment]]:
     return found
 
 
+def has_diphones(voice: str) -> bool:
+    """Whether a voice is of diphones, not one of pico's."""
+    return VOICES[voice].source != voice
+
+
 def in_accent(voice: str, accent: str) -> str:
     """A job's voice: one of diphones, spoken by espeak-ng in an accent of its, such as ``en-gb-scotland``."""
     return f"{voice}/{accent}"
@@ -194,15 +197,17 @@ def in_accent(voice: str, accent: str) -> str:
 def espeak_prosody(text: str, accent: str, rng: random.Random) -> list[Segment]:
     """The segments of a sentence as espeak-ng says them in an accent, and an f0 that falls unevenly.
 
+    None where a word has a phoneme that is not English, as espeak-ng knows of some.
+
     Raises
     ------
     ValueError
-        No such accent; or it has a phoneme that is none of espeak-ng's English.
+        No such accent.
     """
     out = [Segment("pau", PAUSE, 0.0)]
     for mnemonic, seconds, begins in espeak().timed_phones(text, accent, 155):
         if mnemonic not in _ESPEAK:
-            raise ValueError(f"espeak-ng's phoneme {mnemonic!r} in {text!r}, {accent}, is none of its English")
+            return []
         said = _ESPEAK[mnemonic].replace("(r)", "r" if accent in _RHOTIC else "").split()
         for phone in said:
             length = seconds / len(said)
@@ -231,7 +236,7 @@ def recorded(voice: str) -> frozenset[str]:
     FileNotFoundError
         A voice that is not installed.
     """
-    if voice == VOICES[voice].source:
+    if not has_diphones(voice):
         return frozenset()
     path = FESTIVAL / VOICES[voice].source
     if not path.exists():

@@ -16,7 +16,7 @@ from .parallel import run
 from .text import Sampler
 
 Pcm = npt.NDArray[np.int16]
-SPEAK_MANY = {"festival": engines.festival, "foreign": foreign}
+SPEAK_MANY = {"festival": engines.festival, "foreign": foreign, "diphone": foreign}
 """Engines that start slowly, and speak all of a shard's sentences at once."""
 
 

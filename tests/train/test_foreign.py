@@ -106,8 +106,16 @@ def test_a_foreign_voice_is_drawn_with_its_own_pitch() -> None:
         spoken_as, stretch, f0 = settings
         voice, _, accent = spoken_as.partition("/")
         assert not accent or accent in engines.ESPEAK_ACCENTS
-        assert bool(accent) or foreign.SPOKEN_BY_ESPEAK.get(voice) != 1.0
+        assert voice not in foreign.AMERICAN
         assert name == f"foreign:{voice}" and 0.9 < stretch < 1.5 and 0.8 < f0 / VOICES[voice].f0 < 1.25
+
+
+def test_an_american_voice_is_drawn_in_an_accent_of_espeak() -> None:
+    drawn = [engines.draw("diphone", random.Random(seed)) for seed in range(40)]
+    assert {name for name, _ in drawn} == {f"diphone:{voice}" for voice in foreign.AMERICAN}
+    assert {settings[0] for _, settings in drawn} <= {
+        in_accent(voice, accent) for voice in foreign.AMERICAN for accent in engines.ESPEAK_ACCENTS
+    }
 
 
 @pytest.mark.parametrize("accent", engines.ESPEAK_ACCENTS)
@@ -124,12 +132,15 @@ def test_espeak_gives_phones_with_lengths_in_every_accent(accent: str) -> None:
     assert min(s.f0 for s in first) > 60 and first[1].f0 > first[-1].f0
 
 
-def test_the_english_phones_of_espeak_are_known_whatever_is_said() -> None:
+def test_the_english_phones_of_espeak_are_known_whatever_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("espeak-ng"):
         pytest.skip("no espeak-ng")
     odd = "measure the nuclear weapons, admire some croissant beer; vision of poor theatre or car or a drawing? oh no"
     for accent in engines.ESPEAK_ACCENTS:
-        assert {s.phone for s in espeak_prosody(odd, accent, random.Random(1))} <= set(RADIO)
+        assert set(RADIO) >= {s.phone for s in espeak_prosody(odd, accent, random.Random(1))} > {"zh"}
+    assert espeak_prosody("high", "en-us", random.Random(1))
+    monkeypatch.delitem(foreign._ESPEAK, "aI")  # one that would not be English
+    assert not espeak_prosody("high", "en-us", random.Random(1))
 
 
 def test_american_diphones_speak_with_espeaks_accents() -> None:

@@ -60,5 +60,5 @@ def test_missing_weights_say_where_they_are_to_be_had(tmp_path: Path) -> None:
 
 
 def test_engines_are_named() -> None:
-    with pytest.raises(ValueError, match="unknown engine 'sam': espeak, flite, pico, festival, foreign, tinytts"):
+    with pytest.raises(ValueError, match="unknown engine 'sam': one of espeak, flite, pico, .*foreign, tinytts"):
         engines.draw("sam", random.Random(0))
