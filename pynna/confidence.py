@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log", "longest gap in a word, s")
-BIAS = 7.895
-WEIGHTS = (-0.737, -0.221, 2.882, 1.805, -0.621, -1.884)
-DEFAULT_THRESHOLD = 0.22
+BIAS = 9.340
+WEIGHTS = (-0.593, -0.315, 3.532, 1.681, -0.681, -0.760)
+DEFAULT_THRESHOLD = 0.18
 """Confidence from which a sentence is accepted; where it was heard more than once, their mean."""
 
 GRAMMAR_PRIOR_EXPONENT = 0.7
