@@ -18,7 +18,8 @@ RATES = {"learning_rate": 6e-4, "final_rate": 3e-5, "hold_share": 0.3}
 
 def variant(config: Config, without: list[str], minutes: float) -> Config:
     """The configuration of one short training, its checkpoints in a folder of their own, on the same features."""
-    fit_settings = {**config["fit"], **RATES, "minutes": minutes, "without": without}
+    changed = {**RATES, "minutes": minutes, "without": without}
+    fit_settings = {**config["fit"], **changed, "cuda": {**config["fit"]["cuda"], **changed}}
     work = config.folder("ablation") / ("-".join(without).replace(" ", "_") or "all")
     work.mkdir(exist_ok=True)
     if not (work / "features").exists():

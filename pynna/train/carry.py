@@ -82,7 +82,9 @@ def _unpack(path: Path, out: Path) -> None:
     temporary = out / f"{path.stem}.tmp.npy"
     np.save(temporary, spectra)
     os.replace(temporary, out / f"{path.stem}.npy")
-    (out / f"{path.stem}.json").write_bytes(zlib.decompress(arrays["index"].tobytes()))
+    index = out / f"{path.stem}.tmp"
+    index.write_bytes(zlib.decompress(arrays["index"].tobytes()))
+    os.replace(index, out / f"{path.stem}.json")  # last: a shard without one is not there yet
 
 
 def _all(work: Callable[[Path, Path], None], paths: list[Path], out: Path, jobs: int, title: str) -> None:

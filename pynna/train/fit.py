@@ -380,7 +380,8 @@ class Trainer:
             loss = loss + self.settings["consistency"] * divergence(log_p, valid)
         scale = SCALE if self.device.type == "cuda" else 1.0
         (loss * (scale / counts.sum())).backward()  # type: ignore[no-untyped-call]
-        torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], scale)
+        if scale != 1.0:
+            torch._foreach_div_([p.grad for p in self.parameters if p.grad is not None], scale)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings["clip_norm"])
         # the fused optimizer leaves out a step where this is 1: to ask for the norm here would wait for the device
         self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
