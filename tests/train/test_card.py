@@ -64,7 +64,8 @@ def test_a_source_of_unknown_licence_is_refused(made: configuration.Config) -> N
 def test_a_short_training_without_an_augmentation_shares_the_features(made: configuration.Config) -> None:
     without = variant(made, ["noise"], 2.0)
     assert without["fit"]["without"] == ["noise"]
-    assert without["fit"]["minutes"] == 2.0
+    assert without["fit"]["minutes"] == without["fit"]["cuda"]["minutes"] == 2.0
+    assert without["fit"]["cuda"]["without"] == ["noise"] and without["fit"]["cuda"]["batch_frames"] > 4000
     assert "without" not in made["fit"]
     assert (without.folder("features") / "real-speech.json").exists()
     assert without.folder("checkpoints") != made.folder("checkpoints")
