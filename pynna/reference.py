@@ -329,12 +329,14 @@ class FloatNetwork(_Network):
         Upper limit of the clipped ReLUs.
     n_coefficients : int
         Features of a frame; with layer_1's inputs it tells the context.
+    feature_range : float [n_coefficients], optional
+        Magnitude at which each feature is clipped.
     dtype : numpy float type
         Of all the arithmetic.
     """
 
     def __init__(self, weights: Mapping[str, Array], *, forget_bias: float = 1.0, relu_clip: float = 20.0,
-                 n_coefficients: int = 26, dtype: type = np.float32) -> None:
+                 n_coefficients: int = 26, feature_range: Array | None = None, dtype: type = np.float32) -> None:
         def get(name: str) -> Array:
             return np.ascontiguousarray(weights[name], dtype)
         self.dense = {k: (get(f"layer_{k}/weights"), get(f"layer_{k}/bias")) for k in (1, 2, 3, 5, 6)}
@@ -349,6 +351,9 @@ class FloatNetwork(_Network):
         self.n_coefficients = n_coefficients
         self.n_context = (len(self.dense[1][0]) // n_coefficients - 1) // 2
         self.n_labels = len(self.dense[6][1])
+        self._limits: Array | None = None
+        if feature_range is not None:
+            self._limits = np.tile(feature_range, 2 * self.n_context + 1).astype(dtype)
         self._type = dtype
         self._c_type = self._h_type = dtype
 
@@ -360,6 +365,8 @@ class FloatNetwork(_Network):
 
     def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
         x = x.reshape(len(x), -1).astype(self._type)
+        if self._limits is not None:
+            x = np.clip(x, -self._limits, self._limits)
         a1 = self._relu(1, x)
         a2 = self._relu(2, a1)
         a3 = self._relu(3, a2)

@@ -122,8 +122,8 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
               progress: Progress | None = None) -> Calibration:
     """Runs the float network over the clips and keeps an even sample of `max_frames` frames.
 
-    It is fed features clipped to the range that the mapped network will have, and so shows the activations that the
-    mapped network will have.
+    It is fed features clipped to the range that the mapped network will have (measured here, where the weights do not
+    bring it), and so shows the activations that the mapped network will have.
 
     Raises
     ------
@@ -132,7 +132,9 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
     """
     network = weights.network()
     features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
-    limits = feature_ranges(np.concatenate([x[:, weights.n_context] for x in features]))
+    limits = weights.feature_range
+    if limits is None:
+        limits = feature_ranges(np.concatenate([x[:, weights.n_context] for x in features]))
     features = [np.clip(x, -limits, limits).astype(np.float32) for x in features]
     groups = batches([len(x) for x in features])
     stride = max(1, -(-sum(map(len, features)) // max_frames))

@@ -39,8 +39,8 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
     features = MfccConfig(sample_rate=g.sample_rate, window=g.window, step=g.step, n_coefficients=g.n_coefficients,
                           n_mel=g.n_mel, lower_hz=g.mel_lower_hz, upper_hz=g.mel_upper_hz)
     return Weights({name: array.astype(np.float32) for name, array in arrays.items()}, tuple(model.alphabet), features,
-                   forget_bias=0.0, relu_clip=_clip(model), label_priors=model.label_priors, source=os.fspath(path),
-                   **_card(model))
+                   forget_bias=0.0, relu_clip=_clip(model), label_priors=model.label_priors,
+                   feature_range=127 / model.feature_gain, source=os.fspath(path), **_card(model))
 
 
 def _row_scale(layer: Layer) -> Array:

@@ -2,7 +2,8 @@
 
 Besides the arrays a file may hold, each on its own and all with DeepSpeech 0.5.1's value as the default: alphabet
 (strings), sample_rate (Hz), feature_win_len and feature_win_step (samples), n_features, n_mel, mel_lower and mel_upper
-(Hz), forget_bias, relu_clip, label_priors [labels], name, licence, and card (a JSON object as text).
+(Hz), forget_bias, relu_clip, label_priors [labels], feature_range [n_features], name, licence, and card (a JSON object
+as text).
 """
 from __future__ import annotations
 
@@ -58,8 +59,8 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
     weights = Weights(
         {key: arrays[key] for key in NAMES if key in arrays}, alphabet or _alphabet(values, arrays), features,
         forget_bias=_number(values, "forget_bias", 0.0 if cudnn else 1.0), relu_clip=_number(values, "relu_clip", 20.0),
-        label_priors=values.get("label_priors"), name=_text(values, "name"), licence=_text(values, "licence"),
-        source=os.path.basename(source), card=_card(values))
+        label_priors=values.get("label_priors"), feature_range=values.get("feature_range"), name=_text(values, "name"),
+        licence=_text(values, "licence"), source=os.path.basename(source), card=_card(values))
     if "n_context" in values and int(_number(values, "n_context", 9)) != weights.n_context:
         raise MappingError(f"n_context is {values['n_context']}, but layer_1 takes {weights.n_context} frames a side")
     return weights
@@ -126,4 +127,6 @@ def export_npz(weights: Weights, path: str | os.PathLike[str]) -> None:
         "card": json.dumps(weights.card)}
     if weights.label_priors is not None:
         extra["label_priors"] = weights.label_priors
+    if weights.feature_range is not None:
+        extra["feature_range"] = weights.feature_range
     np.savez(path, **extra)

@@ -39,6 +39,9 @@ class Weights:
         Upper limit of the clipped ReLUs.
     label_priors : float32 [labels] or None
         Mean posterior of each label in training, the blank's last.
+    feature_range : float32 [n_coefficients] or None
+        Magnitude at which each coefficient was clipped in training, and is in the float network and the mapped one.
+        None: it was not; the mapping measures where to.
     name, licence, source : str
         For the model's card.
 
@@ -55,6 +58,7 @@ class Weights:
     forget_bias: float = 1.0
     relu_clip: float = 20.0
     label_priors: Array | None = None
+    feature_range: Array | None = None
     name: str = ""
     licence: str = ""
     source: str = ""
@@ -72,6 +76,9 @@ class Weights:
             raise MappingError(f"relu_clip is {self.relu_clip}; a positive number like 20 is needed")
         if self.label_priors is not None:
             object.__setattr__(self, "label_priors", _checked_priors(self.label_priors, self.n_labels))
+        if self.feature_range is not None:
+            n = self.features.n_coefficients
+            object.__setattr__(self, "feature_range", _checked_range(self.feature_range, n))
 
     @property
     def n_labels(self) -> int:
@@ -96,7 +103,7 @@ class Weights:
     def network(self, dtype: type = np.float32) -> FloatNetwork:
         """The float reference of this network."""
         return FloatNetwork(self.arrays, forget_bias=self.forget_bias, relu_clip=self.relu_clip,
-                            n_coefficients=self.features.n_coefficients, dtype=dtype)
+                            n_coefficients=self.features.n_coefficients, feature_range=self.feature_range, dtype=dtype)
 
 
 def _checked(arrays: Mapping[str, Array], name: str) -> Array:
@@ -171,6 +178,13 @@ def _checked_priors(priors: Array, n_labels: int) -> Array:
     array = np.asarray(priors, np.float32)
     if array.shape != (n_labels,) or not ((array > 0) & (array <= 1)).all():
         raise MappingError(f"label priors {list(array.shape)}: {n_labels} numbers above 0 and up to 1 are needed")
+    return array
+
+
+def _checked_range(values: Array, n_coefficients: int) -> Array:
+    array = np.asarray(values, np.float32)
+    if array.shape != (n_coefficients,) or not (np.isfinite(array) & (array > 0)).all():
+        raise MappingError(f"feature_range {list(array.shape)}: {n_coefficients} finite numbers above 0 are needed")
     return array
 
 

@@ -37,6 +37,8 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
         mel_upper=np.float32(features["mel_upper"]), forget_bias=np.float32(network["forget_bias"]),
         relu_clip=np.float32(network["relu_clip"]), alphabet=np.array(network["alphabet"]),
     )  # fmt: skip
+    if torch.isfinite(net.feature_range).all():
+        arrays["feature_range"] = net.feature_range.numpy()
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, **arrays)
     os.replace(temporary, path)

@@ -28,8 +28,10 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 from tqdm import tqdm
 
-from pynna.mapping import load_weights
+from pynna.mapping import load_clips, load_weights
+from pynna.mapping.calibration import feature_ranges
 from pynna.mapping.dequantise import dequantise
+from pynna.reference import MfccConfig, windows
 
 from . import lstm_cpu
 from .augment import Sounds, Source, Studio
@@ -245,6 +247,20 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
         return torch.from_numpy(stats["mean"].astype(np.float32)), torch.from_numpy(stats["std"].astype(np.float32))
 
 
+def feature_range(settings: dict[str, Any]) -> Tensor:
+    """Where the mapping will clip each coefficient [coefficients], measured as it does and on what it calibrates with.
+
+    `settings` are `features` of the configuration.
+    """
+    front_end = MfccConfig(
+        window=settings["window"], step=settings["step"], n_coefficients=settings["coefficients"],
+        n_mel=settings["channels"], lower_hz=settings["mel_lower"], upper_hz=settings["mel_upper"],
+    )  # fmt: skip
+    clips = load_clips(None, front_end.sample_rate)
+    frames = np.concatenate([windows(clip.pcm, front_end, 0)[:, 0] for clip in clips])
+    return torch.from_numpy(feature_ranges(frames).astype(np.float32))
+
+
 def divergence(log_p: Tensor, valid: Tensor) -> Tensor:
     """How far the first half of a batch is from the second, clip by clip, and the reverse: nats, summed over frames.
 
@@ -305,7 +321,7 @@ class Trainer:
         self.net = Network(
             network["width"], mean, std, config["features"]["context"], relu_clip=network["relu_clip"],
             forget_bias=network["forget_bias"], dropout=self.settings["dropout"],
-            quantise=args.quantise,
+            quantise=args.quantise, feature_range=feature_range(config["features"]),
         )  # fmt: skip
         self.priors = torch.full((29,), 1 / 29.0)
         if args.init:

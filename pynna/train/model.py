@@ -23,6 +23,8 @@ class Network(nn.Module):
         Units of every layer but the last.
     mean, std : Tensor
         Normalisation [coefficients] of the raw MFCC, folded into layer 1 at export.
+    feature_range : Tensor, optional
+        Magnitude at which each of the raw MFCC is clipped before that [coefficients], as the mapped network clips them.
     quantise : bool
         Whether weights are rounded as the mapping will round them (`rounded`), in what is heard and in what is
         exported; all but layer 1's, whose steps hang on the features' ranges, which only the mapping measures.
@@ -30,16 +32,19 @@ class Network(nn.Module):
 
     mean: Tensor
     std: Tensor
+    feature_range: Tensor
 
     def __init__(
         self, width: int, mean: Tensor, std: Tensor, context: int = 9, labels: int = 29, relu_clip: float = 20.0,
-        forget_bias: float = 1.0, dropout: float = 0.0, quantise: bool = False,
+        forget_bias: float = 1.0, dropout: float = 0.0, quantise: bool = False, feature_range: Tensor | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.width, self.context, self.relu_clip = width, context, relu_clip
         self.forget_bias, self.dropout, self.quantise = forget_bias, dropout, quantise
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        unlimited = torch.full_like(mean, math.inf)
+        self.register_buffer("feature_range", unlimited if feature_range is None else feature_range)
         inputs = (2 * context + 1) * len(mean)
         sizes = {1: (inputs, width), 2: (width, width), 3: (width, width), 5: (width, width), 6: (width, labels)}
         self.weights = nn.ParameterDict({str(k): nn.Parameter(torch.empty(*s)) for k, s in sizes.items()})
@@ -92,7 +97,8 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
-        x = functional.pad(features, (0, 0, 0, 0, self.context, self.context))
+        x = torch.minimum(torch.maximum(features, -self.feature_range), self.feature_range)
+        x = functional.pad(x, (0, 0, 0, 0, self.context, self.context))
         x = (x - self.mean) / self.std
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))

@@ -214,14 +214,15 @@ def test_without_protobuf_the_message_says_what_to_install(monkeypatch: pytest.M
 
 def test_an_npz_that_is_written_is_read_back(tmp_path: Path) -> None:
     weights = random_weights(9, cell=7, features=MfccConfig(upper_hz=8000.0), forget_bias=0.0, relu_clip=15.0,
-                             label_priors=np.linspace(0.01, 0.2, 29), name="a name", licence="CC0-1.0",
-                             card={"trained_on": ["x"]})
+                             label_priors=np.linspace(0.01, 0.2, 29), feature_range=np.linspace(90.0, 1.0, 26),
+                             name="a name", licence="CC0-1.0", card={"trained_on": ["x"]})
     export_npz(weights, tmp_path / "a.npz")
     again = import_npz(tmp_path / "a.npz")
     _same(again, weights)
     assert (again.name, again.licence, again.source) == ("a name", "CC0-1.0", "a.npz")
     assert again.card == {"trained_on": ["x"]}
     np.testing.assert_array_equal(again.label_priors, weights.label_priors)
+    np.testing.assert_array_equal(again.feature_range, weights.feature_range)
 
 
 def test_bare_arrays_are_a_deepspeech_051_network(tmp_path: Path) -> None:
@@ -256,6 +257,8 @@ def test_an_npz_with_the_lstm_of_later_versions_is_read(tmp_path: Path) -> None:
     ({"alphabet": np.array(["a"] * 28)}, "'a' twice"),
     ({"alphabet": np.arange(28)}, "strings are needed"),
     ({"label_priors": np.zeros(29)}, "priors"), ({"label_priors": np.ones(28) / 28}, "priors"),
+    ({"feature_range": np.ones(25)}, r"feature_range \[25\]: 26 finite numbers above 0"),
+    ({"feature_range": np.full(26, np.inf)}, "feature_range"), ({"feature_range": np.zeros(26)}, "feature_range"),
     ({"card": np.array("[")}, "no JSON"),
 ])  # fmt: skip
 def test_a_wrong_npz_is_refused_with_the_reason(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -319,6 +319,16 @@ def test_digital_silence_does_not_widen_the_features_range() -> None:
     assert feature_ranges(np.zeros((5, 1), np.float32)) == 1
 
 
+def test_the_range_that_a_network_was_trained_with_is_taken(weights: Weights) -> None:
+    limits = np.linspace(60, 2, 26).astype(np.float32)
+    clipped = replace(weights, feature_range=limits)
+    sample = calibrate(clipped, CLIPS)
+    np.testing.assert_array_equal(sample.feature_range, limits)
+    assert (np.abs(sample.inputs) <= np.tile(limits, 19)).all()
+    loud = np.random.default_rng(2).normal(0, 100, (9, 19, 26)).astype(np.float32)
+    np.testing.assert_array_equal(clipped.network().run(loud), weights.network().run(np.clip(loud, -limits, limits)))
+
+
 def test_a_range_clips_rare_outliers_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 1, 20000)

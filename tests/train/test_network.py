@@ -67,9 +67,11 @@ def _features(n: int) -> np.ndarray[Any, Any]:
     return features
 
 
-@pytest.mark.parametrize("quantise", [False, True])
-def test_exported_network_in_numpy_equals_torchs(net: Any, quantise: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("quantise", "clipped"), [(False, False), (True, False), (True, True)])
+def test_exported_network_in_numpy_equals_torchs(net: Any, quantise: bool, clipped: bool, tmp_path: Path) -> None:
     net.quantise = quantise
+    if clipped:
+        net.feature_range.copy_(torch.linspace(90.0, 8.0, 26))
     path = tmp_path / "weights.npz"
     write_weights(configuration.load(None, tmp_path), _saved(net), path)
     clips = [_features(40), _features(17)]
