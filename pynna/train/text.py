@@ -9,7 +9,7 @@ import functools
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,8 @@ FREQUENT_WORDS, ANY_WORDS = (1, 1, 1, 2, 2, 3, 4, 5), (1, 1, 1, 1, 2, 3)
 """Lengths of random phrases: people's commands are often a single word, which no other one helps to hear."""
 LETTERS = (1, 1, 2, 3, 4, 5)
 """Lengths of spelled letters."""
+THINGS = {"05", "06", "08", "13", "17", "20"}
+"""WordNet's files of nouns for animals, artefacts, parts of the body, food, natural objects and plants."""
 
 
 class BroadEnglish:
@@ -263,22 +265,56 @@ def _dictionary(folder: Path) -> dict[str, list[str]]:
     return words
 
 
+@functools.lru_cache(maxsize=2)
+def _things(folder: Path) -> tuple[list[str], list[str]]:
+    """WordNet's nouns of one word, and of two, for what can be seen and touched, of words that its examples hold."""
+    _, words, _ = _wordnet(folder)
+    known: set[str] = set(words)
+    things: set[str] = set()
+    path = folder / "data.noun"
+    for line in path.read_text(encoding="latin-1").splitlines() if path.exists() else []:
+        fields = line.split()
+        if line.startswith("  ") or fields[1] not in THINGS:
+            continue
+        for lemma in fields[4 : 4 + 2 * int(fields[3], 16) : 2]:
+            parts = lemma.split("_")
+            if len(parts) <= 2 and known.issuperset(parts):
+                things.add(" ".join(parts))
+    names = sorted(things)
+    return [name for name in names if " " not in name], [name for name in names if " " in name]
+
+
+def _thing(things: tuple[Sequence[str], Sequence[str]], rng: random.Random) -> str:
+    """What people call a thing: mostly a bare noun."""
+    single, double = things
+    name = rng.choice(single if rng.random() < 0.6 or not double else double)
+    kind = rng.random()
+    if kind < 0.75:
+        return name
+    return f"the {name}" if kind < 0.9 else f"{name} and {rng.choice(single)}"
+
+
 class Sampler:
-    """Sentences of the whole mix, one stream for each seed: the car's, requests of any domain, broad English."""
+    """Sentences of the whole mix, one stream for each seed: the car's, requests of any domain, names of things, broad
+    English."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         wordnet = Path(settings["wordnet"])
         self.car = Grammar(DATA / "car.txt", DATA / "slots.txt")
         self.requests = Grammar(DATA / "requests.txt", DATA / "slots.txt", _dictionary(wordnet))
         self.broad = BroadEnglish(wordnet)
-        self.shares = settings["car_share"], settings["request_share"]
+        self.things = _things(wordnet)
+        self.shares = settings["car_share"], settings["request_share"], settings.get("things_share", 0.0)
 
     def sample(self, rng: random.Random, longest: int = 75) -> str:
         """One sentence of at most `longest` characters."""
-        car, requests = self.shares
+        car, requests, things = self.shares
         while True:
             draw = rng.random()
-            source = self.car if draw < car else self.requests if draw < car + requests else self.broad
-            text = source.sample(rng)
+            if self.things[0] and car + requests <= draw < car + requests + things:
+                text = _thing(self.things, rng)
+            else:
+                source = self.car if draw < car else self.requests if draw < car + requests else self.broad
+                text = source.sample(rng)
             if 0 < len(text) <= longest:
                 return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,17 @@ def test_sampling_repeats_for_the_same_seed() -> None:
     sampler = Sampler({"car_share": 1.0, "request_share": 0.0, "wordnet": "/nonexistent"})
     first, second = ([sampler.sample(random.Random(7)) for _ in range(3)] for _ in range(2))
     assert first == second
+
+
+def test_names_of_things_are_nouns_for_what_can_be_touched(tmp_path: Path) -> None:
+    (tmp_path / "data.noun").write_text(
+        "  1 the licence's lines begin with spaces\n"
+        "00000001 06 n 02 hammer 0 mallet 0 000 | a tool with a heavy hammer's head; \"he lifted the hammer\"\n"
+        "00000002 20 n 01 palm_tree 0 000 | a tree of the palm kind; \"the hammer lay under the palm tree\"\n"
+        "00000003 07 n 01 weight 0 000 | the weight of a tree in a scale; \"the weight of a tree\"\n"
+    )
+    sampler = Sampler({"car_share": 0.0, "request_share": 0.0, "things_share": 1.0, "wordnet": str(tmp_path)})
+    rng = random.Random(1)
+    said = {sampler.sample(rng) for _ in range(200)}
+    # a mallet is in no example, and what weight is cannot be touched
+    assert said == {"hammer", "palm tree", "the hammer", "the palm tree", "hammer and hammer", "palm tree and hammer"}
