@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
             "sentences, log", "longest gap in a word, s")
-BIAS = 9.340
-WEIGHTS = (-0.593, -0.315, 3.532, 1.681, -0.681, -0.760)
-DEFAULT_THRESHOLD = 0.18
+BIAS = 8.773
+WEIGHTS = (-0.712, -0.230, 3.386, 1.649, -0.664, -1.158)
+DEFAULT_THRESHOLD = 0.15
 """Confidence from which a sentence is accepted; where it was heard more than once, their mean."""
 
-GRAMMAR_PRIOR_EXPONENT = 0.7
+GRAMMAR_PRIOR_EXPONENT = 0.6
 """Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
 
 MOST = math.log(1e6)

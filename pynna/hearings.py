@@ -31,7 +31,7 @@ MANNERS = ((1.0, True), (0.92, False), (1.08, True), (1.08, False), (1.04, False
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
 change by as much as the speed."""
 
-LEAST, SURE = 1e-4, 0.95
+LEAST, SURE = 1e-4, 0.98
 """Confidence from which, and below which, a first hearing leaves doubt."""
 
 LONGEST = 20.0
