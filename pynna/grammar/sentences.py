@@ -38,6 +38,11 @@ def short(text: Any) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
+def bare(name: Any) -> str:
+    """A name without quotes, as a message can tell it: in one line, whatever it holds."""
+    return short(name)[1:-1]
+
+
 def parse(template: str, file: str) -> parsed.Expression:
     """A template's parse tree."""
     try:
@@ -112,7 +117,7 @@ class Scope:
         if name not in self.lists:
             if self.outer is None:
                 raise GrammarError(
-                    f"{where(source, self.file)}{short(source)} names the list {{{name}}}, which is not there"
+                    f"{where(source, self.file)}{short(source)} names the list {{{bare(name)}}}, which is not there"
                     f"; there {_are(self.lists, 'list')}"
                 )
             return self.outer.values(name, source)
@@ -168,19 +173,20 @@ class Scope:
         if name not in self.rules:
             if self.outer is None:
                 raise GrammarError(
-                    f"{where(source, self.file)}{short(source)} names the rule <{name}>, which is not there; "
+                    f"{where(source, self.file)}{short(source)} names the rule <{bare(name)}>, which is not there; "
                     f"there {_are(self.rules, 'rule')}"
                 )
             return self.outer._rule(name, source)
         if name in self._open:
-            chain = " -> ".join(f"<{n}>" for n in [*self._open[self._open.index(name) :], name])
+            chain = " -> ".join(f"<{bare(n)}>" for n in [*self._open[self._open.index(name) :], name])
             raise GrammarError(
-                f"{where(self.rules[name], self.file)}the rule <{name}> contains itself: {chain}; its "
+                f"{where(self.rules[name], self.file)}the rule <{bare(name)}> contains itself: {chain}; its "
                 "sentences would never end"
             )
         if not isinstance(self.rules[name], (str, int, float)):
             at = where(next(key for key in self.rules if key == name), self.file)
-            raise GrammarError(f"{at}the rule <{name}> must be a sentence template, not {short(self.rules[name])}")
+            rule = short(self.rules[name])
+            raise GrammarError(f"{at}the rule <{bare(name)}> must be a sentence template, not {rule}")
         if name not in self._made_rules:
             self._open.append(name)
             try:
@@ -236,7 +242,7 @@ def _out(value: Any) -> Any:
 
 
 def _are(names: Iterable[str], kind: str) -> str:
-    known = sorted(str(name) for name in names)
+    known = sorted(bare(name) for name in names)
     if not known:
         return f"are no {kind}s"
     return f"{'is' if len(known) == 1 else 'are'} {', '.join(known[:12])}" + (", ..." if len(known) > 12 else "")

@@ -14,7 +14,7 @@ from hassil.expression import TextChunk
 from hassil.intents import TextSlotList, TextSlotValue
 from hassil.parse_expression import parse_sentence
 from hassil.sample import sample_sentence
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pynna
@@ -474,6 +474,7 @@ places = st.floats(0, 1, exclude_max=True)
 @pytest.mark.parametrize("read", MANGLED, ids=lambda read: read.__name__)
 @settings(max_examples=150, deadline=None)
 @given(edits=st.lists(st.tuples(places, st.integers(0, 12), pieces | st.just("")), max_size=5), seed=st.integers(0, 99))
+@example(edits=[(0.1875, 0, "\n"), (0.1875, 0, "\n")], seed=0)     # a line's end within a list's name
 def test_mangled_files_are_refused_or_mean_what_they_say(read, edits, seed):
     text = MANGLED[read]
     for place, n_cut, piece in edits:
