@@ -19,8 +19,7 @@ from pynna.errors import ArgumentError, StateError
 from pynna.listener import Final, Partial, SpeechStart, Timeout
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
-NAMES = ("navigate_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it",
-         "lock_the_doors")
+NAMES = ("call_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it", "lock_the_doors")
 
 
 def pcm(name):
@@ -74,8 +73,8 @@ def test_events_come_in_order_and_speak_json(model):
     assert kinds[0] is SpeechStart and Partial in kinds[1:first] and kinds[first + 1] is SpeechStart
     assert [event.time for event in events[1:first]] == sorted(event.time for event in events[1:first])
     told = json.loads(json.dumps(events[first].as_dict()))
-    assert (told["event"], told["intent"], told["accepted"]) == ("final", "RouteTo", True)
-    assert told["slots"] == {"place": "home"}
+    assert (told["event"], told["intent"], told["accepted"]) == ("final", "Call", True)
+    assert told["slots"] == {"contact": "home"}
     assert json.loads(json.dumps([e.as_dict() for e in events]))[0]["event"] == "start"
 
 
@@ -205,18 +204,18 @@ def test_wrong_rules_are_told(wrong):
 
 
 def test_grammar_and_hot_words_change_between_utterances(model):
-    said = room(["navigate_home"], 0.7, 5)
+    said = room(["call_home"], 0.7, 5)
 
-    def grammar(*places):
-        return pynna.Grammar.from_dict({"intents": {"RouteTo": {"sentences": ["navigate {place}"]}},
-                                        "lists": {"place": list(places)}})
+    def grammar(*contacts):
+        return pynna.Grammar.from_dict({"intents": {"Call": {"sentences": ["call {contact}"]}},
+                                        "lists": {"contact": list(contacts)}})
 
     listener = model.listen(grammar=grammar("home", "robert"))
     heard = [finals(listen_on(listener, said))[0].result]
     listener.options = replace(listener.options, grammar=grammar("work", "robert"))
     heard.append(finals(listen_on(listener, said))[0].result)
-    assert [(r.slots, r.accepted) for r in heard[:1]] == [({"place": "home"}, True)]
-    assert heard[1].slots != {"place": "home"}
+    assert [(r.slots, r.accepted) for r in heard[:1]] == [({"contact": "home"}, True)]
+    assert heard[1].slots != {"contact": "home"}
 
     listener = model.listen()
     assert finals(listen_on(listener, said))[0].result.text.endswith(" home")
