@@ -119,9 +119,12 @@ class Studio:
         self.random, self.host = torch.Generator(device), np.random.default_rng(0)
         self.random.manual_seed(1)
         pool = POOL if device.type == "cpu" else 8 * POOL
-        self.amplitudes = torch.empty(pool, device=device).exponential_(generator=self.random).sqrt_()
-        phase = torch.rand(pool, generator=self.random, device=device) * (2 * math.pi)
-        self.cosines = 2 * torch.cos(phase)
+        # a Hann window makes what neighbouring bins hold of a noise alike, and a mel channel's energy less steady
+        white = torch.randn(2, 2, pool + 2, generator=self.random, device=device)
+        noise = white[:, :, 1:-1] + (white[:, :, 2:] + white[:, :, :-2]) / 2  # [2 draws, real and imaginary, pool]
+        sizes = torch.hypot(noise[:, 0], noise[:, 1])
+        self.amplitudes = sizes[0] / math.sqrt(3.0)
+        self.cosines = 2 * noise[1, 0] / sizes[1]
 
     def keep(self, spectra: Sequence[npt.NDArray[np.float16]]) -> None:
         """Take `spectra` [frames, 257] in, one after the other, in place of what was kept: a `Source` counts frames

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from pynna.train.augment import CHANCES, Sounds, Source, Studio, filters, level_of, reverberate  # noqa: E402
-from pynna.train.features import mfcc  # noqa: E402
+from pynna.train.features import mel_matrix, mfcc, spectrum  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -210,6 +210,29 @@ def test_made_noises_are_amplitudes_of_any_length(studio: Studio, make: str) -> 
         assert (noise >= 0).all()
         assert torch.isfinite(noise).all()
         assert noise.max() > 0
+
+
+def test_noise_is_as_unsteady_as_through_the_window(studio: Studio) -> None:
+    rng = np.random.default_rng(9)
+    time = np.arange(32000) / 16000
+    speech = sum(4000 / k * np.sin(2 * np.pi * 130 * k * time) for k in range(1, 40))  # a vowel, say
+    clean = spectrum(np.asarray(speech, np.int16))
+    noises = rng.normal(0, 500, (40, len(time)))
+    size = np.sqrt(np.mean(spectrum(np.asarray(noises[0], np.int16)) ** 2))
+    there = torch.from_numpy(clean).to(DEVICE)
+
+    def spread(amplitudes: list[np.ndarray]) -> np.ndarray:
+        """Of each channel's logarithm from one noise to the next, but for the recording's ends."""
+        return np.log(np.stack(amplitudes)[:, 2:-2] @ mel_matrix()).std(axis=0).mean(axis=0)
+
+    for speech_too in (False, True):
+        real = [spectrum(np.asarray(noise + speech * speech_too, np.int16)) for noise in noises]
+        made = [studio.rayleigh(*clean.shape) * float(size) for _ in noises]
+        if speech_too:
+            made = [studio.add(there, noise) for noise in made]
+        ratio = spread([noise.cpu().numpy() for noise in made]) / spread(real)
+        assert 0.93 < ratio.mean() < 1.12
+        assert ((ratio > 0.8) & (ratio < 1.25))[1:].all()  # the lowest has hardly a bin
 
 
 def test_tones_lie_in_lines_and_knocks_in_bursts(studio: Studio) -> None:
