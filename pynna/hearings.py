@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Pcm = npt.NDArray[np.int16]
 
-MANNERS = ((1.08, True), (0.92, True), (0.96, True), (0.92, False), (1.12, True), (0.88, True))
+MANNERS = ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
 change by as much as the speed. Each is what helps most after those before it, on development data."""
 
