@@ -29,7 +29,7 @@ Pcm = npt.NDArray[np.int16]
 
 MANNERS = ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
-change by as much as the speed. Each is what helps most after those before it, on development data."""
+change by as much as the speed. They were chosen together, and in this order, on development data."""
 
 LEAST, SURE = 1e-4, 0.98
 """Confidence from which, and below which, a first hearing leaves doubt."""
