@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from pynna.model import Model
 
 Pcm = npt.NDArray[np.int16]
+Manner = tuple[float, bool]
 
-MANNERS = ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
+MANNERS: tuple[Manner, ...] = ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
-change by as much as the speed. They were chosen together, and in this order, on development data."""
+change by as much as the speed. They were chosen together, and in this order, on development data
+(``python -m pynna.train manners``)."""
 
 LEAST, SURE = 1e-4, 0.98
 """Confidence from which, and below which, a first hearing leaves doubt."""
@@ -84,11 +86,21 @@ def at_speed(pcm: Pcm, speed: float, rate: int) -> Pcm:
     return from_array(pcm, round(rate * speed), target_rate=rate).pcm
 
 
-def as_heard_again(pcm: Pcm, rate: int, hearings: int) -> list[tuple[float, Pcm]]:
-    """(speed, samples) of each hearing after the first, `hearings` in all, by `MANNERS`; samples at a rate in Hz."""
-    manners = MANNERS[: hearings - 1]
+def as_heard_again(pcm: Pcm, rate: int, manners: Sequence[Manner]) -> list[tuple[float, Pcm]]:
+    """(speed, samples) of a hearing in each of the manners; samples at a rate in Hz."""
     clean = denoise(pcm, rate) if any(denoised for _, denoised in manners) else pcm
     return [(speed, at_speed(clean if denoised else pcm, speed, rate)) for speed, denoised in manners]
+
+
+def hear_in(manners: Sequence[Manner], model: Model, pcm: Pcm, options: DecoderOptions,
+            first_frame: int = 0) -> list[Result]:
+    """A hearing in each of up to 16 manners; the rest as for `hear_again`."""
+    group = model.group()  # one step call for all of them
+    for speed, again in as_heard_again(pcm, model.sample_rate, manners):
+        decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
+                          seconds_per_frame=model.seconds_per_step * speed, first_frame=first_frame / speed)
+        group._join(decoder, options).feed(again)
+    return [stream.finish() for stream in group.streams]
 
 
 def heard_in_doubt(result: Result) -> bool:
@@ -112,12 +124,7 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
     """
     if not heard_in_doubt(first):
         return first
-    group = model.group()  # one step call for all of them
-    for speed, again in as_heard_again(pcm, model.sample_rate, options.hearings):
-        decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
-                          seconds_per_frame=model.seconds_per_step * speed, first_frame=first_frame / speed)
-        group._join(decoder, options).feed(again)
-    return vote([first, *(stream.finish() for stream in group.streams)])
+    return vote([first, *hear_in(MANNERS[: options.hearings - 1], model, pcm, options, first_frame)])
 
 
 def vote(hearings: Sequence[Result]) -> Result:

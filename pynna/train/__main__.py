@@ -1,5 +1,5 @@
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-evaluate | card | ablate | merge | recordings | dialogue | words``.
+manners | evaluate | card | ablate | merge | recordings | dialogue | words``.
 """
 
 from __future__ import annotations
@@ -73,6 +73,12 @@ def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
     from .calibrate import calibrate
 
     calibrate(config, args.model, args.noise, args.corpus)
+
+
+def _manners(args: argparse.Namespace, config: configuration.Config) -> None:
+    from .manners import manners
+
+    manners(config, args.model, args.noise, args.corpus)
 
 
 def _card(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -175,11 +181,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 
-    p = commands.add_parser("calibrate", help="fit the confidence and the search's options, on no test's data")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
-    p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
-    p.set_defaults(run=_calibrate)
+    for name, what, do in (
+        ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
+        ("manners", "try how doubtful speech is best heard again, on no test's data", _manners),
+    ):
+        p = commands.add_parser(name, help=what)
+        p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+        p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+        p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
+        p.set_defaults(run=do)
 
     p = commands.add_parser("card", help="the model's card, from the features, the export and the evaluation")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")

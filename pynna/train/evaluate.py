@@ -116,11 +116,14 @@ class Judge:
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
+        self._known: dict[str, tuple[str, str] | None] = {}
 
     def means(self, text: str) -> tuple[str, str] | None:
         """Intent and slots as they can be compared; None for what is not in the grammar."""
-        match = self.grammar.parse(text)
-        return None if match is None else (match.intent, json.dumps(match.slots, sort_keys=True))
+        if text not in self._known:
+            match = self.grammar.parse(text)
+            self._known[text] = None if match is None else (match.intent, json.dumps(match.slots, sort_keys=True))
+        return self._known[text]
 
     def verdict(self, clip: Clip, result: GrammarResult, greedy: str) -> Verdict:
         """What a result is worth."""
@@ -161,7 +164,8 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     found = hear([clip.pcm for clip in clips])
     doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
     rate = weights.features.sample_rate
-    others = [hearings.as_heard_again(clips[i].pcm, rate, options.hearings) for i in doubted]
+    manners = hearings.MANNERS[: options.hearings - 1]
+    others = [hearings.as_heard_again(clips[i].pcm, rate, manners) for i in doubted]
     again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = hearings.vote([found[i], *more])
