@@ -30,8 +30,8 @@ Manner = tuple[float, bool]
 
 MANNERS: tuple[Manner, ...] = ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
 """(speed, whether noise is taken out) of the second hearing, the third and so on; formants, fundamental and tempo
-change by as much as the speed. They were chosen together, and in this order, on development data
-(``python -m pynna.train manners``)."""
+change by as much as the speed. They were chosen together, and in this order, on development data;
+``python -m pynna.train manners`` tries others."""
 
 LEAST, SURE = 1e-4, 0.98
 """Confidence from which, and below which, a first hearing leaves doubt."""
