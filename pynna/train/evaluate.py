@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -187,6 +187,9 @@ class Evaluation:
         self.real, self.acted = testsets.real_clips(config), testsets.real_clips(config, acted=True)
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
+        self.other, self.other_lines = testsets.other_clips(config), Judge(
+            Grammar.from_sentences(testsets.lines("other.txt")))
+        self.acted_lines = Judge(Grammar.from_sentences({clip.text for clip in self.acted})) if self.acted else None
 
     def sets(self) -> list[tuple[str, list[Clip], Judge]]:
         """The car's sentences and, where there are recordings of people, these: name, clips, and their grammar."""
@@ -285,6 +288,12 @@ class Report:
         reached = figure <= bar if most else figure >= bar
         self.bars.append((test, f"{'at most ' if most else ''}{round(bar, 1):g} %", figure, reached))
 
+    def above(self, test: str, figure: float, others: Mapping[str, float]) -> None:
+        """Pocketsphinx's figure as a bar, where it has listened."""
+        if others:
+            best = others.get(PEERS[0], 0.0)
+            self.bar(f"{test}: above pocketsphinx ({best:.1f} %)", figure, best)
+
     def car(self) -> None:
         """Car sentences with the sentence file."""
         e, t = self.e, self.threshold
@@ -311,9 +320,7 @@ class Report:
                 self.bar("car sentences that greedy gets wrong, repaired by the grammar", verdicts.repaired(t), 80)
             if snr == 10:
                 self.bar("car sentences, 10 dB: accepted rightly", verdicts.right(t), 93)
-            if others:
-                best = others.get("pocketsphinx 5, same grammar", 0.0)
-                self.bar(f"car sentences, {title(snr)}: above pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
+            self.above(f"car sentences, {title(snr)}", verdicts.right(t), others)
         self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", "greedy's errors repaired", *PEERS], rows)
         voices = sorted({clip.source for clip in e.car_clips})
@@ -342,9 +349,7 @@ class Report:
                                    floating[0] if floating else None))
             if snr is None:
                 self.bar("held-out real recordings, clean: accepted rightly", verdicts.right(t), 95)
-            if others:
-                best = others.get("pocketsphinx 5, same grammar", 0.0)
-                self.bar(f"real people, {title(snr)}: better than pocketsphinx ({best:.1f} %)", verdicts.right(t), best)
+            self.above(f"real people, {title(snr)}", verdicts.right(t), others)
         self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
                               "float: accepted rightly", *corpora, *PEERS], rows)
 
@@ -383,37 +388,40 @@ class Report:
 
     def elsewhere(self) -> None:
         """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
-        judge = Judge(Grammar.from_sentences(testsets.lines("other.txt")))
-        spoken = testsets.other_clips(self.e.config)
+        judge, spoken = self.e.other_lines, self.e.other
         self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
                        f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
-                       "clips; CER: character error rate without the grammar.", "", *self._conditions(spoken, judge)]
+                       "clips; CER: character error rate without the grammar.", "",
+                       *self._conditions("other domains", spoken, judge)]
 
     def actors(self) -> None:
         """Held-out lines of actors (`dialogue`), where there are some, with these lines as the grammar."""
-        spoken = self.e.acted
-        if not spoken:
+        judge, spoken = self.e.acted_lines, self.e.acted
+        if judge is None:
             return
-        judge = Judge(Grammar.from_sentences({clip.text for clip in spoken}))
         self.lines += ["## Actors' lines out of games, held out", "",
                        f"{len(spoken)} clips, their texts found by listening, a grammar of "
                        f"{len(judge.grammar.intents)} sentences. Training has heard other lines by the same actors. "
                        "Percent of the clips; CER: character error rate without the grammar.", "",
-                       *self._conditions(spoken, judge)]
+                       *self._conditions("actors", spoken, judge)]
 
-    def _conditions(self, spoken: Sequence[Clip], judge: Judge) -> list[str]:
+    def _conditions(self, which: str, spoken: Sequence[Clip], judge: Judge) -> list[str]:
         """A table of some clips in all conditions."""
-        t, rows = self.threshold, []
+        t, rows, peer = self.threshold, list[Sequence[object]](), PEERS[0]
         for snr in CONDITIONS:
-            verdicts, score = self.e.verdicts(self.e.noisy(spoken, snr), judge)
-            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer])
-        return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER"], rows)
+            clips = self.e.noisy(spoken, snr)
+            verdicts, score = self.e.verdicts(clips, judge)
+            others = self.e.peers(f"{which}-{title(snr)}", clips, judge, moonshine=False)
+            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer,
+                         others.get(peer, "")])
+            self.above(f"{which}, {title(snr)}", verdicts.right(t), others)
+        return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER", peer], rows)
 
     def outside(self) -> None:
         """False acceptances with the car's file."""
         e, t = self.e, self.threshold
         sets = {
-            "commands of other domains, test voices": testsets.other_clips(e.config),
+            "commands of other domains, test voices": e.other,
             "broad English, test voices": testsets.broad_clips(e.config),
             "real people": e.real,
             **({"actors' lines": e.acted} if e.acted else {}),
@@ -534,8 +542,11 @@ def hear_peers(config: Config, model: Path, noise: list[Path], output: Path | No
     e = Evaluation(config, model, None, noise, figures_beside(output))
     for snr in CONDITIONS:
         e.peers(f"car-{title(snr)}", e.noisy(e.car_clips, snr), e.car, snr in SOME_CONDITIONS, True)
+        e.peers(f"other domains-{title(snr)}", e.noisy(e.other, snr), e.other_lines, False, True)
         if e.phrases:
             e.peers(f"real-{title(snr)}", e.noisy(e.real, snr), e.phrases, snr is None, True)
+        if e.acted_lines:
+            e.peers(f"actors-{title(snr)}", e.noisy(e.acted, snr), e.acted_lines, False, True)
 
 
 def evaluate(config: Config, model: Path, weights: Path | None, noise: list[Path], output: Path | None) -> None:
