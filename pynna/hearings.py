@@ -92,7 +92,7 @@ def as_heard_again(pcm: Pcm, rate: int, manners: Sequence[Manner]) -> list[tuple
     return [(speed, at_speed(clean if denoised else pcm, speed, rate)) for speed, denoised in manners]
 
 
-def hear_in(manners: Sequence[Manner], model: Model, pcm: Pcm, options: DecoderOptions,
+def hear_in(model: Model, pcm: Pcm, manners: Sequence[Manner], options: DecoderOptions,
             first_frame: int = 0) -> list[Result]:
     """A hearing in each of up to 16 manners; the rest as for `hear_again`."""
     group = model.group()  # one step call for all of them
@@ -124,7 +124,7 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
     """
     if not heard_in_doubt(first):
         return first
-    return vote([first, *hear_in(MANNERS[: options.hearings - 1], model, pcm, options, first_frame)])
+    return vote([first, *hear_in(model, pcm, MANNERS[: options.hearings - 1], options, first_frame)])
 
 
 def vote(hearings: Sequence[Result]) -> Result:

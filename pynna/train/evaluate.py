@@ -187,8 +187,8 @@ class Evaluation:
         self.real, self.acted = testsets.real_clips(config), testsets.real_clips(config, acted=True)
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
-        self.other, self.other_lines = testsets.other_clips(config), Judge(
-            Grammar.from_sentences(testsets.lines("other.txt")))
+        self.other = testsets.other_clips(config)
+        self.other_lines = Judge(Grammar.from_sentences(testsets.lines("other.txt")))
         self.acted_lines = Judge(Grammar.from_sentences({clip.text for clip in self.acted})) if self.acted else None
 
     def sets(self) -> list[tuple[str, list[Clip], Judge]]:

@@ -1,9 +1,9 @@
 """How doubtful speech is best heard again: sets of manners (`pynna.hearings.MANNERS`) tried on no test's data.
 
-The development set is that of `calibrate`, and people's recordings played a quarter faster or slower, so that none is
-one that training knows. What leaves doubt is heard once in every manner; then each set of manners votes as it would in
-use. A set is worth the mean, over the parts of the development set, of the sentences heard rightly and of those
-accepted, less a tenth of the sentences outside of the car's file that are accepted.
+The development set is that of `calibrate`, and people's recordings played a fifth to a quarter faster or slower, so
+that none is one that training knows. What leaves doubt is heard once in every manner; then each set of manners votes as
+it would in use. A set is worth the mean, over the parts of the development set, of the sentences heard rightly and of
+those accepted, less a tenth of the sentences outside of the car's file that are accepted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def hear(model: Model, clips: Sequence[Clip], judge: Judge, candidates: Sequence
     options, heard = model.decoder_options(grammar=judge.grammar), []
     for clip in tqdm(clips, desc="hearings"):
         first = model.transcribe(clip.pcm, grammar=judge.grammar, hearings=1)
-        others = hear_in(candidates, model, clip.pcm, options) if heard_in_doubt(first) else []
+        others = hear_in(model, clip.pcm, candidates, options) if heard_in_doubt(first) else []
         heard.append(Heard(clip, first, dict(zip(candidates, others, strict=False))))
     return heard
 
@@ -125,5 +125,6 @@ def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) 
     parts.append(Part("outside", car, hear(model, strangers, car), inside=False))
     for value, found in [(worth(parts, MANNERS), MANNERS), *best_sets(parts, len(MANNERS))[:5]]:
         print(f"{value:.2f}: {found if found is MANNERS else ordered(parts, found)}")
-        print("  " + "; ".join(f"{p.name}: {p.shares(found)[0]:.1f} rightly, {p.shares(found)[1]:.1f} accepted"
-                               for p in parts))
+        shares = [(part.name, *part.shares(found)) for part in parts]
+        print("  " + "; ".join(f"{name}: {right:.1f} rightly, {accepted:.1f} accepted"
+                               for name, right, accepted in shares))

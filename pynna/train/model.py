@@ -100,9 +100,9 @@ class Network(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
         x = torch.minimum(torch.maximum(features, -self.feature_range), self.feature_range)
-        if self.training and self.quantise and bool(self.feature_range.isfinite().all()):
+        if self.training and self.quantise:
             step = self.feature_range / 127
-            x = (x / step).round() * step
+            x = torch.where(step.isfinite(), (x / step).round() * step, x)
         x = functional.pad(x, (0, 0, 0, 0, self.context, self.context))
         x = (x - self.mean) / self.std
         if torch.is_autocast_enabled(x.device.type):
