@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -47,10 +47,10 @@ class DecoderOptions:
         no beam; ``beam_width`` and the cutoffs do nothing then, but for a language model in its free slots.
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
-    hearings : int
-        Times that an utterance is heard, 1 to 7, where a grammar's result leaves doubt: again with less noise
-        and at other speeds, and the hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and
-        listeners.
+    hearings : int, optional
+        Times that an utterance is heard, 1 to 7, where the first leaves doubt: again with less noise and at other
+        speeds, and the hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and listeners.
+        Unless given 7 with a grammar, and without one what the model's card says (`Model.hearings`).
     free_cost, free_entry : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
@@ -74,7 +74,7 @@ class DecoderOptions:
     prior_exponent: float | None = None
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
-    hearings: int = MAX_HEARINGS
+    hearings: int | None = None
     free_cost: float = 0.5
     free_entry: float = 2.0
     language_model: LanguageModel | None = None
@@ -84,7 +84,8 @@ class DecoderOptions:
     def __post_init__(self) -> None:
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
         _check_range("alternatives", self.alternatives, 1, MAX_ALTERNATIVES)
-        _check_range("hearings", self.hearings, 1, MAX_HEARINGS)
+        if self.hearings is not None:
+            _check_range("hearings", self.hearings, 1, MAX_HEARINGS)
         _check_range("cutoff_top_n", self.cutoff_top_n, 1, 1 << 20)
         if not 0.0 < self.cutoff_prob <= 1.0:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
@@ -108,6 +109,13 @@ class DecoderOptions:
             raise ArgumentError("language_model and vocabulary exclude each other; LanguageModel takes a vocabulary")
         if self.grammar is not None and given and given != ["language_model"]:
             raise ArgumentError(f"{given[-1]} and grammar exclude each other; the grammar knows all that may be said")
+
+    @property
+    def most_hearings(self) -> int:
+        """The hearings that count."""
+        if self.hearings is not None:
+            return self.hearings
+        return 1 if self.grammar is None else MAX_HEARINGS
 
     @property
     def exponent(self) -> float:
@@ -207,6 +215,7 @@ class Decoder:
             hot = HotWords(boosts, self._texts)
             self.core.set_hot_words(hot.next, hot.bonus, hot.end)
             self._hot_words = dict(boosts)
+            self.options = replace(self.options, hot_words=self._hot_words)
 
     def _graph_decoder(self, grammar: Grammar, labels: Sequence[str], blank: int,
                        label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:

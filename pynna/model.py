@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.audio import AudioPath, load_audio
-from pynna.decoder import DecoderOptions
+from pynna.decoder import MAX_HEARINGS, DecoderOptions
 from pynna.endpoint import EndpointRules
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
 from pynna.language_model import LanguageModel
@@ -120,6 +120,8 @@ class Model:
             raise ModelFileError(f"{self.path}: its provenance is not JSON: {error}") from error
         if not isinstance(provenance, dict):
             raise ModelFileError(f"{self.path}: its provenance is {type(provenance).__name__}; a JSON object is right")
+        if (hearings := provenance.get("hearings", 1)) not in range(1, MAX_HEARINGS + 1):
+            raise ModelFileError(f"{self.path}: its card's hearings are {hearings!r}; 1 to {MAX_HEARINGS} are right")
         return provenance
 
     def _default_threads(self) -> int:
@@ -166,6 +168,12 @@ class Model:
     def name(self) -> str:
         """Its name, the file's unless it was given one."""
         return str(self.provenance.get("name") or self.path.stem)
+
+    @property
+    def hearings(self) -> int:
+        """Times that what leaves doubt is heard without a grammar, unless told otherwise: the card's ``hearings``, 1
+        where it has none."""
+        return int(self.provenance.get("hearings", 1))
 
     def info(self) -> dict[str, Any]:
         """The model's card: name, path, size in bytes, n_weights, isa, threads, geometry, layers, provenance."""
@@ -241,8 +249,11 @@ class Model:
         return LanguageModel(Ngrams(path)) if path.exists() else None
 
     def decoder_options(self, **options: Any) -> DecoderOptions:
-        """`DecoderOptions` with the model's own `language_model`, where a grammar has free slots and nothing is said of
-        one; ``language_model=None`` does without, and so does ``beam_width=0``."""
+        """`DecoderOptions` with what the model has to say: without a grammar its `hearings`; its own `language_model`,
+        where a grammar has free slots and nothing is said of one (``language_model=None`` does without, and so does
+        ``beam_width=0``)."""
+        if options.get("hearings") is None and options.get("grammar") is None:
+            options["hearings"] = self.hearings
         made = DecoderOptions(**options)
         free = made.grammar is not None and made.grammar.has_free_slots
         if free and made.beam_width > 0 and "language_model" not in options:
@@ -256,8 +267,9 @@ class Model:
         ----------
         **options
             The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; language_model
-            (the model's own for a grammar's free slots), vocabulary, hot_words.
+            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; hearings (7
+            with a grammar, the model's own without); language_model (the model's own for a grammar's free slots),
+            vocabulary, hot_words.
 
         Raises
         ------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,8 +23,9 @@ Token: TypeAlias = tuple[int, int, int, float]
 """(label, first frame of its run, frame of its highest probability, natural log of the probability there)"""
 
 
-FREE = 0xE000
-"""Added to the code of a letter that was heard in free speech (Unicode's private use area), for `Grammar.parse`."""
+FREE, LAST_FREE = 0xE000, 0xF8FF
+"""The first is added to the code of a letter that was heard in free speech, for `Grammar.parse`: Unicode's private use
+area, which ends at the second."""
 
 
 def free_text(text: str) -> str:
@@ -244,12 +247,23 @@ class GrammarResult(Result):
             result.__dict__.pop(name, None)
         return result
 
+    def _letters(self, i: int) -> str:
+        """The text of an alternative, what was heard in free speech marked."""
+        n_labels, tokens = len(self._spelling.labels), self._tokens(self._tails[i][1])
+        return "".join(self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t))
+                       for t in tokens)
+
+    @cached_property
+    def meaning(self) -> str:
+        """Intent and slots as they can be compared, the text where it is no sentence; words of free speech count as the
+        same, whatever they are."""
+        any_word = re.sub(f"[{chr(FREE)}-{chr(LAST_FREE)}]+", free_text("x"), self._letters(0))
+        match = self._grammar.parse(any_word) if self.complete else None
+        return self.text if match is None else json.dumps([match.intent, match.slots], sort_keys=True)
+
     def _interpret(self, i: int) -> Interpretation:
         score, tail = self._tails[i]
-        n_labels = len(self._spelling.labels)
-        letters = (self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t))
-                   for t in self._tokens(tail))
-        match = self._grammar.parse("".join(letters)) if self._complete[i] else None
+        match = self._grammar.parse(self._letters(i)) if self._complete[i] else None
         sure = probability(self._features(i))
         if match is None:
             return Interpretation(self._text(tail), sure, score, None, {}, "")

@@ -51,7 +51,6 @@ class Stream:
         self._n_samples = 0
         self._flushed = False
         self._finished = False
-        self._options = options
         self._tape = None if decoder else Tape(model, options)
         self._result: Result | None = None
 
@@ -123,7 +122,7 @@ class Stream:
     def finish(self) -> Result:
         """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one.
 
-        What leaves doubt with a grammar is heard again before (`DecoderOptions.hearings`).
+        What leaves doubt is heard again before (`DecoderOptions.hearings`).
         """
         if not self._finished:
             self._finished = True
@@ -134,7 +133,7 @@ class Stream:
         if self._result is None:
             self._result = self.decoder.finish()
             if self._tape and (pcm := self._tape.audio(0, self._n_samples)) is not None:
-                self._result = hear_again(self.model, pcm, self._result, self._options)
+                self._result = hear_again(self.model, pcm, self._result, self.decoder.options)
         return self._result
 
     def _fill(self) -> int:

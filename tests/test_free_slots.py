@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import pynna
 from pynna import errors
 from pynna.decoder import Decoder
+from pynna.hearings import vote
 from pynna.model import DEFAULT_MODEL
 from pynna.ngram import Ngrams, write_arpa
 
@@ -69,8 +71,9 @@ def test_who_gets_it(model: pynna.Model) -> None:
     assert model.decoder_options(grammar=CAR, beam_width=0).language_model is None
     assert model.decoder_options(grammar=NO_FREE_SLOT).language_model is None
     assert model.decoder_options().language_model is None
-    streams = model.stream(grammar=CAR), model.group().stream(grammar=CAR), model.listen(grammar=CAR)
-    assert all(stream._options.language_model is own for stream in streams)
+    streams = model.stream(grammar=CAR), model.group().stream(grammar=CAR)
+    assert all(stream.decoder.options.language_model is own for stream in streams)
+    assert model.listen(grammar=CAR).options.language_model is own
 
 
 def test_a_model_without_one_does_without(tmp_path: Path) -> None:
@@ -140,3 +143,15 @@ def test_rare_ngrams_are_left_out(tmp_path: Path) -> None:
     assert total == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(errors.ArgumentError, match="least is 0; 1 or more is right"):
         write_arpa(["a"], path, 2, least=0)
+
+
+def test_what_is_heard_freely_votes_together(model: pynna.Model) -> None:
+    each = [heard(model, f"remind me to buy {what}", {}, language_model=None) for what in ("silk", "milk", "milt")]
+    doors = heard(model, "lock the doors", {})
+    assert len({result.meaning for result in each}) == 1 and doors.meaning != each[0].meaning
+    assert json.loads(doors.meaning) == [doors.intent, doors.slots]
+    voted = vote([doors, *each])
+    assert isinstance(voted, pynna.GrammarResult)
+    assert (voted.intent, voted.slots) == ("Reminder", {"task": "buy milk"})  # one letter from either of the others
+    assert voted.confidence == pytest.approx(sum(result.confidence for result in each) / 4) and voted.accepted
+    assert heard(model, "lock the", {}).meaning == "lock the"  # no sentence yet

@@ -10,14 +10,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nna_models import random_file, random_model
 
 import pynna
 from pynna import hearings
-from pynna.decoder import MAX_HEARINGS, Decoder
+from pynna.decoder import MAX_HEARINGS, Decoder, DecoderOptions
 from pynna.denoise import denoise
 from pynna.errors import ArgumentError
-from pynna.hearings import LEAST, LONGEST, MANNERS, SURE, Tape, as_heard_again, at_speed, heard_in_doubt, vote
+from pynna.hearings import (
+    LEAST,
+    LONGEST,
+    MANNERS,
+    SURE,
+    WEIGHT,
+    Tape,
+    as_heard_again,
+    at_speed,
+    hear_in,
+    heard_in_doubt,
+    nearest,
+    vote,
+)
 from pynna.listener import Final
+from pynna.mapping.nna import encode_nna
+from pynna.reference import edit_distance
+from pynna.results import Result, Spelling
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
@@ -96,7 +113,7 @@ def test_what_is_sure_is_heard_once(model, car, monkeypatch):
     assert once.confidence >= SURE
     made = count_groups(monkeypatch, model)
     assert model.transcribe(path, grammar=car).as_dict() == once.as_dict()
-    assert not heard_in_doubt(model.transcribe(path))  # without a grammar there is nothing to be sure of
+    assert not heard_in_doubt(model.transcribe(np.zeros(RATE, np.int16)))  # there is nothing to hear
     assert not made
 
 
@@ -161,7 +178,7 @@ def test_a_listener_keeps_no_more_than_it_may_hear_again(model, car):
     for _ in range(100):
         listener.feed(np.zeros(RATE, np.int16))
     assert sum(map(len, listener._tape._chunks)) < 2 * RATE
-    plain = model.listen()
+    plain = model.listen(hearings=1)
     plain.feed(np.zeros(RATE, np.int16))
     assert not plain._tape._chunks
     plain.options = listener.options
@@ -200,6 +217,67 @@ def test_sentences_that_mean_the_same_vote_together(model):
     voted = vote([music, window, other, window])
     assert voted.text == "open the window" and voted.confidence == pytest.approx(3 * window.confidence / 4)
     assert [a.intent for a in voted.alternatives] == ["Open", "Play"][: len(voted.alternatives)]
+
+
+# ---- without a grammar --------------------------------------------------------------------------
+
+def test_a_text_is_the_nearest_of_the_hearings(model, loud):
+    changed = 0
+    for pcm, _ in loud:
+        for beam in (0, 64):
+            options = DecoderOptions(beam_width=beam, hearings=1)
+            once = model.transcribe(pcm, beam_width=beam, hearings=1)
+            each = [once, *hear_in(model, pcm, MANNERS, options)]
+            errors = [sum(edit_distance(one.text, other.text) * other.confidence**WEIGHT for other in each)
+                      for one in each]
+            heard = model.transcribe(pcm, beam_width=beam)
+            assert heard.as_dict() == each[int(np.argmin(errors))].as_dict()
+            assert model.transcribe(pcm, beam_width=beam, hearings=3).text in {one.text for one in each[:3]}
+            changed += heard.text != once.text
+            for word in heard.words:
+                assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
+    assert changed >= 3
+
+
+def test_a_sure_hearing_outweighs_the_others():
+    def heard(text, confidence):
+        tokens = [("ab ".index(c), i, i, float(np.log(confidence))) for i, c in enumerate(text)]
+        return Result(Spelling(("a", "b", " ", ""), 0.02), (), "", [(0.0, tokens)])
+
+    agreed = [heard("aab", 0.5), heard("abb", 0.5), heard("abb", 0.5), heard("bbb", 0.5)]
+    assert nearest(agreed) is agreed[1]
+    assert nearest([*agreed, heard("ba ba", 0.9)]).text == "ba ba"
+    assert nearest([heard("a", 0.5), heard("", 0.5), heard("", 0.5)]).text == "a"  # nothing heard is no say
+
+
+def test_hot_words_count_when_heard_again(model, loud):
+    words, changed = {"a": 30.0}, 0
+    for pcm, _ in loud:
+        late, once = model.stream(), model.stream(hearings=1)
+        for stream in (late, once):
+            stream.feed(pcm)
+            stream.hot_words = words
+        first = once.finish()
+        with_words = [first, *hear_in(model, pcm, MANNERS, DecoderOptions(hot_words=words))]
+        assert late.finish().text == nearest(with_words).text
+        changed += nearest(with_words).text != nearest([first, *hear_in(model, pcm, MANNERS, DecoderOptions())]).text
+    assert changed >= 1
+
+
+def test_how_often_is_the_models_own(model, car, tmp_path):
+    assert model.hearings == model.decoder_options().most_hearings == MAX_HEARINGS
+    path = tmp_path / "random.nna"
+    path.write_bytes(random_file())
+    plain = pynna.load(path)
+    assert plain.hearings == plain.decoder_options().most_hearings == 1
+    assert plain.decoder_options(hearings=3).most_hearings == model.decoder_options(hearings=3).most_hearings == 3
+    assert plain.decoder_options(grammar=car).most_hearings == MAX_HEARINGS
+    for wrong in (0, 8, "7", 2.5, None):
+        card = random_model()
+        card.provenance["hearings"] = wrong
+        path.write_bytes(encode_nna(card))
+        with pytest.raises(pynna.ModelFileError, match="its card's hearings are .*; 1 to 7 are right"):
+            pynna.load(path)
 
 
 @pytest.mark.parametrize("speed", [0.8, 0.92, 1.08, 1.25])

@@ -262,6 +262,16 @@ def test_edit_distance_is_a_distance(a: str, b: str, c: str) -> None:
     assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
 
 
+@given(st.text("abc", max_size=80), st.text("abc", max_size=80))
+def test_edit_distance_is_that_of_the_table(a: str, b: str) -> None:
+    table = np.zeros((len(a) + 1, len(b) + 1), int)
+    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
+    for i, x in enumerate(a, 1):
+        for j, y in enumerate(b, 1):
+            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (x != y))
+    assert edit_distance(a, b) == edit_distance(a.encode(), list(b.encode())) == table[-1, -1]
+
+
 def test_character_errors_weigh_texts_by_length() -> None:
     assert character_errors(["abcd", "x"], ["abcc", "x"]) == pytest.approx(1 / 5)
     assert character_errors([""], [""]) == 0.0

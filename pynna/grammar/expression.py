@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynna.errors import GrammarError
-from pynna.results import FREE
+from pynna.results import FREE, LAST_FREE
 
 Slots = dict[str, Any]
 Found = tuple[int, Slots]
@@ -17,7 +17,7 @@ Found = tuple[int, Slots]
 
 def is_free(character: str) -> bool:
     """Whether a character was heard in free speech."""
-    return FREE <= ord(character) <= 0xF8FF
+    return FREE <= ord(character) <= LAST_FREE
 
 
 def plain(text: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pynna.decoder import MAX_HEARINGS
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 
@@ -36,6 +38,7 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
         n_context=np.int32(features["context"]), mel_lower=np.float32(features["mel_lower"]),
         mel_upper=np.float32(features["mel_upper"]), forget_bias=np.float32(network["forget_bias"]),
         relu_clip=np.float32(network["relu_clip"]), alphabet=np.array(network["alphabet"]),
+        card=np.array(json.dumps({"hearings": MAX_HEARINGS})),  # trained on other speeds and vocal tracts, too
     )  # fmt: skip
     if torch.isfinite(net.feature_range).all():
         arrays["feature_range"] = net.feature_range.numpy()
