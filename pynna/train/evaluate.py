@@ -26,7 +26,7 @@ from pynna.results import GrammarResult, Result
 from . import engines, peers, testsets
 from .config import Config
 from .speak import Pcm
-from .testsets import Clip, commands
+from .testsets import FREE_INTENT, Clip, commands
 
 CONDITIONS: tuple[float | None, ...] = (None, 20.0, 10.0, 5.0, 0.0)
 SOME_CONDITIONS: tuple[float | None, ...] = (None, 10.0)
@@ -180,6 +180,12 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     return found
 
 
+def accepts(result: Result, intent: str | None, threshold: float) -> bool:
+    """Whether a result is accepted as this intent, or as any."""
+    return (isinstance(result, GrammarResult) and result.complete and result.confidence >= threshold
+            and intent in (None, result.intent))
+
+
 class Evaluation:
     """All that is heard, and the report."""
 
@@ -195,7 +201,7 @@ class Evaluation:
         self.real, self.acted = testsets.real_clips(config), testsets.real_clips(config, acted=True)
         self.phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if self.real else None
         self.car_clips = [clip for clip in self.fixed if self.car.means(clip.text)] + self.sampled
-        self.other = testsets.other_clips(config)
+        self.other, self.free = testsets.other_clips(config), testsets.free_clips(config)
         self.other_lines = Judge(Grammar.from_sentences(testsets.lines("other.txt")))
         self.acted_lines = Judge(Grammar.from_sentences({clip.text for clip in self.acted})) if self.acted else None
 
@@ -429,6 +435,24 @@ class Report:
             self.above(f"{which}, {title(snr)}", verdicts.right(t), others)
         return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER", peer], rows)
 
+    def free_speech(self) -> None:
+        """Sentences of the car's file that end in free speech."""
+        e, t, rows = self.e, self.threshold, list[Sequence[object]]()
+        for snr in CONDITIONS:
+            clips = e.noisy(e.free, snr)
+            once, again = (hear_int8(e.model, clips, e.car.grammar, hearings=n) for n in (1, MAX_HEARINGS))
+            score = Score.of(clips, again)
+            rows.append([title(snr), *(100 * sum(accepts(r, FREE_INTENT, t) for r in results) / len(clips)
+                                       for results in (once, again)),
+                         100 * sum(accepts(r, None, t) and not accepts(r, FREE_INTENT, t) for r in again) / len(clips),
+                         score.cer, 100 * score.right / len(clips)])
+        self.lines += ["## Free speech in a sentence, unseen voices, with the car's sentence file", "",
+                       f"{len(e.free)} clips: \"remind me to\", and one of {len(testsets.lines('tasks.txt'))} tasks in "
+                       "free words, which the small language model that ships spells. Percent of the clips; CER: "
+                       "character error rate of the whole sentence.", "",
+                       *table(["condition", "accepted as a reminder, heard once", "again",
+                               "accepted as another command", "CER", "every letter right"], rows)]
+
     def outside(self) -> None:
         """False acceptances with the car's file."""
         e, t = self.e, self.threshold
@@ -495,8 +519,8 @@ class Report:
 
     def write(self) -> str:
         """The whole report."""
-        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.actors, self.outside,
-                 self.without_grammar, self.thresholds)
+        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.actors, self.free_speech,
+                 self.outside, self.without_grammar, self.thresholds)
         for part in parts:
             part()
         model = self.e.model

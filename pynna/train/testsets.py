@@ -21,6 +21,8 @@ from .speak import Pcm
 from .text import BroadEnglish
 
 SPEEDS = (0.9, 1.0, 1.12)
+FREE_INTENT = "Reminder"
+"""Of the car's sentences with free speech in them."""
 SAMPLED_PER_VOICE, BROAD_PER_VOICE = 20, 20
 RATE = engines.RATE
 
@@ -75,7 +77,7 @@ def sampled_clips(config: Config) -> list[Clip]:
         drawn: dict[str, None] = {}
         while len(drawn) < SAMPLED_PER_VOICE:
             sentence = car.sample(rng)
-            if sentence.intent != "Reminder":  # free speech
+            if sentence.intent != FREE_INTENT:
                 drawn[sentence.text] = None
         return list(drawn)
 
@@ -85,6 +87,11 @@ def sampled_clips(config: Config) -> list[Clip]:
 def other_clips(config: Config) -> list[Clip]:
     """Commands of other domains by the test voices."""
     return _spoken(config, "other", lambda voice: lines("other.txt")[voice % 2 :: 2])
+
+
+def free_clips(config: Config) -> list[Clip]:
+    """Sentences of the car with free speech in them by the test voices."""
+    return _spoken(config, "free", lambda voice: [f"remind me to {task}" for task in lines("tasks.txt")])
 
 
 def broad_clips(config: Config) -> list[Clip]:
