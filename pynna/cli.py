@@ -283,8 +283,8 @@ def _add_decoding(parser: Any) -> None:
                        help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
     group.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
     group.add_argument("--hearings", type=_at_least(1, 7), metavar="N",
-                       help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 with "
-                            "a grammar, else what the model's card says, 7 for the one that ships)")
+                       help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 "
+                            "with a grammar, else what the model's card says, 7 for the one that ships)")
     group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
     group.add_argument("--wake-word", action="append", metavar="WORD",
                        help="to be said before each sentence; may be given again: one of them")
