@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pynna
+from pynna.reference import edit_distance
 from pynna.train import calibrate, corpora, peers, testsets
-from pynna.train.evaluate import Judge, Score, Verdict, Verdicts
+from pynna.train.evaluate import Judge, Score, Verdict, Verdicts, accepts, hear_int8
 from pynna.train.testsets import Clip
 
 RATE = 16000
@@ -28,6 +29,20 @@ def test_errors_are_counted() -> None:
     score.add("stop", "stop")
     assert (score.clips, score.right, score.words, score.word_errors) == (2, 1, 4, 1)
     assert score.cer == pytest.approx(100 * 3 / 23)
+
+
+def test_hearing_again_and_intents_are_counted() -> None:
+    model, car = pynna.load(), pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
+    folder = Path(pynna.__file__).parent / "recordings"
+    clips = [Clip("people", text, pynna.audio.load_audio(folder / f"{text.replace(' ', '_')}.flac", target_rate=RATE).pcm)
+             for text in ("call home", "lock the doors")]
+    score = Score.of(clips, hear_int8(model, clips, None, hearings=1))
+    assert score.clips == 2 and score.characters == len("call homelock the doors")
+    assert score.character_errors == sum(edit_distance(clip.text, model.transcribe(
+        clip.pcm, beam_width=0, hearings=1).text) for clip in clips)
+    call, lock = hear_int8(model, clips, car)
+    assert accepts(call, "Call", 0.5) and accepts(call, None, 0.5) and not accepts(lock, "Call", 0.5)
+    assert not accepts(call, None, 1.01) and not accepts(hear_int8(model, clips[:1], None)[0], None, 0.0)
 
 
 def test_right_wrong_and_repaired_shares() -> None:
