@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pynna
+from pynna.audio import load_audio
 from pynna.reference import edit_distance
 from pynna.train import calibrate, corpora, peers, testsets
 from pynna.train.evaluate import Judge, Score, Verdict, Verdicts, accepts, hear_int8
@@ -34,7 +35,7 @@ def test_errors_are_counted() -> None:
 def test_hearing_again_and_intents_are_counted() -> None:
     model, car = pynna.load(), pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
     folder = Path(pynna.__file__).parent / "recordings"
-    clips = [Clip("people", text, pynna.audio.load_audio(folder / f"{text.replace(' ', '_')}.flac", target_rate=RATE).pcm)
+    clips = [Clip("people", text, load_audio(folder / f"{text.replace(' ', '_')}.flac", target_rate=RATE).pcm)
              for text in ("call home", "lock the doors")]
     score = Score.of(clips, hear_int8(model, clips, None, hearings=1))
     assert score.clips == 2 and score.characters == len("call homelock the doors")
