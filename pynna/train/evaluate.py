@@ -16,6 +16,7 @@ from tqdm import tqdm
 from pynna import hearings
 from pynna.decoder import MAX_HEARINGS, Decoder
 from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.listener import Final
 from pynna.mapping.dequantise import dequantise
 from pynna.mapping.npz import import_npz
 from pynna.mapping.weights import Weights
@@ -30,6 +31,7 @@ from .testsets import FREE_INTENT, Clip, commands
 
 CONDITIONS: tuple[float | None, ...] = (None, 20.0, 10.0, 5.0, 0.0)
 SOME_CONDITIONS: tuple[float | None, ...] = (None, 10.0)
+CHUNK = 1600  # samples, as a microphone gives them
 AROUND = (2.0, 1.0)  # seconds of noise before speech and after it, in a longer recording
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -148,6 +150,17 @@ def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam
     with ThreadPoolExecutor() as pool:
         return list(pool.map(
             lambda clip: model.transcribe(clip.pcm, grammar=grammar, **options), clips))
+
+
+def listen(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[list[GrammarResult]]:
+    """What a listener makes of each recording, as of a microphone: its utterances' results."""
+    def utterances(pcm: Pcm) -> list[GrammarResult]:
+        events = model.listen(grammar=grammar).listen(pcm[i : i + CHUNK] for i in range(0, len(pcm), CHUNK))
+        finals = (event.result for event in events if isinstance(event, Final))
+        return [result for result in finals if isinstance(result, GrammarResult)]
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda clip: utterances(clip.pcm), clips))
 
 
 def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model) -> list[Result]:
@@ -395,14 +408,22 @@ class Report:
         rows = []
         for name, clips, judge in e.sets():
             for snr in SOME_CONDITIONS:
-                verdicts, score = e.verdicts(e.noisy(clips, snr, AROUND), judge)
+                longer = e.noisy(clips, snr, AROUND)
+                verdicts, score = e.verdicts(longer, judge)
                 alone = self.curve[f"{name}, {title(snr)}"]
+                heard = zip(clips, listen(e.model, longer, judge.grammar), strict=True)
+                accepted = [[judge.verdict(clip, r, "").right for r in results if accepts(r, None, t)]
+                            for clip, results in heard]
                 rows.append([f"{name}, {title(snr)}", alone.right(t), verdicts.right(t), verdicts.wrong(t),
-                             verdicts.right(0.0), score.cer])
+                             verdicts.right(0.0), score.cer, 100 * sum(map(any, accepted)) / len(clips),
+                             100 * sum(not all(rights) for rights in accepted) / len(clips)])
         self.lines += ["## In a longer recording", "", f"The same clips after {AROUND[0]:g} seconds of silence or "
                        f"noise and before {AROUND[1]:g} of it. Percent of the clips; CER: character error rate without "
-                       "the grammar.", "", *table(["clips", "alone: accepted rightly", "accepted rightly",
-                                               "accepted wrongly", "best sentence right", "CER"], rows)]
+                       "the grammar. A listener cuts utterances out, as of what a microphone hears; there may be more "
+                       "than one.", "",
+                       *table(["clips", "alone: accepted rightly", "accepted rightly", "accepted wrongly",
+                               "best sentence right", "CER", "by a listener: accepted rightly", "accepted wrongly"],
+                              rows)]
 
     def elsewhere(self) -> None:
         """Commands of other domains with a sentence file of their own: nothing of it is the car's."""

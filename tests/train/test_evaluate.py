@@ -14,7 +14,7 @@ import pynna
 from pynna.audio import load_audio
 from pynna.reference import edit_distance
 from pynna.train import calibrate, corpora, peers, testsets
-from pynna.train.evaluate import Judge, Score, Verdict, Verdicts, accepts, hear_int8
+from pynna.train.evaluate import Judge, Score, Verdict, Verdicts, accepts, hear_int8, listen
 from pynna.train.testsets import Clip
 
 RATE = 16000
@@ -43,6 +43,10 @@ def test_hearing_again_and_intents_are_counted() -> None:
         clip.pcm, beam_width=0, hearings=1).text) for clip in clips)
     call, lock = hear_int8(model, clips, car)
     assert accepts(call, "Call", 0.5) and accepts(call, None, 0.5) and not accepts(lock, "Call", 0.5)
+    quiet = np.random.default_rng(0).integers(-2, 3, RATE).astype(np.int16)
+    both = [Clip("people", "", np.concatenate([quiet, clips[0].pcm, quiet, clips[1].pcm, quiet]))]
+    [utterances] = listen(model, both, car)
+    assert [result.text for result in utterances] == ["call home", "lock the doors"]
     assert not accepts(call, None, 1.01) and not accepts(hear_int8(model, clips[:1], None)[0], None, 0.0)
 
 
