@@ -34,15 +34,12 @@ def hours_heard(work: Path) -> float:
 
 
 def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
-    """Character error rates in percent, greedy: car sentences and real people, in each condition."""
+    """Character error rates in percent, greedy and heard once: car sentences and real people, in each condition."""
     network, rates = import_npz(weights), []
     for clips in (evaluation.car_clips, evaluation.real):
         for snr in CONDITIONS:
-            score = Score()
-            heard = hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model)
-            for clip, text in zip(clips, heard, strict=True):
-                score.add(clip.text, str(text))
-            rates.append(score.cer)
+            heard = hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model, hearings=1)
+            rates.append(Score.of(clips, heard).cer)
     return rates
 
 
@@ -68,9 +65,8 @@ def ablate(config: Config, model: Path, minutes: float, threads: int, noise: lis
         "# What each augmentation is worth", "",
         f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
         f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. Character "
-        "error rates without a grammar, percent, and the difference to keeping all of them, on the clips of "
-        "`accuracy.md`. Leaving one out may seem to help by as much as chance does; "
-        "and the table tells what the model forgets in that time, not what it would never have learnt.", "",
+        "error rates without a grammar, heard once, percent, and the difference to keeping all of them, on the clips "
+        "of `accuracy.md`. Leaving one out may seem to help by as much as chance does; and the table tells what the model forgets in that time, not what it would never have learnt.", "",
         *table(["training", "hours heard", *heads], cells)])
     print(text)
     if output:

@@ -163,11 +163,14 @@ def listen(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[list[G
         return list(pool.map(lambda clip: utterances(clip.pcm), clips))
 
 
-def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model) -> list[Result]:
+def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model,
+               **options: Any) -> list[Result]:
     """Results of the float network with the mapped model's decoders, greedy or a grammar's, heard again where they
-    leave doubt."""
+    leave doubt; options as of `Model.stream`."""
     network = weights.network()
-    options = model.decoder_options(grammar=grammar, **({} if grammar else {"beam_width": 0}))
+    if grammar is None:
+        options["beam_width"] = 0
+    made = model.decoder_options(grammar=grammar, **options)
 
     def hear(recordings: Sequence[Pcm], speed: float = 1.0) -> list[Result]:
         out: dict[int, Result] = {}
@@ -176,7 +179,7 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
             batch = order[start : start + 48]
             log_probs = network.run_many([windows(recordings[i], weights.features, weights.n_context) for i in batch])
             for i, p in zip(batch, log_probs, strict=True):
-                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=options,
+                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=made,
                                   seconds_per_frame=model.seconds_per_step * speed)
                 decoder.feed(p)
                 out[i] = decoder.finish()
@@ -185,7 +188,7 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     found = hear([clip.pcm for clip in clips])
     doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
     rate = weights.features.sample_rate
-    manners = hearings.MANNERS[: options.most_hearings - 1]
+    manners = hearings.MANNERS[: made.most_hearings - 1]
     others = [hearings.as_heard_again(clips[i].pcm, rate, manners) for i in doubted]
     again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
