@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from rapidfuzz.distance import Levenshtein
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
@@ -273,32 +272,6 @@ def divergence(log_p: Tensor, valid: Tensor) -> Tensor:
     return (target.exp() * (target - log_p)).sum(dim=2)[valid].sum()
 
 
-def expected_errors(log_p: Tensor, frames: Tensor, texts: Sequence[Sequence[int]], paths: int = 16) -> Tensor:
-    """Errors of what a network is expected to write, summed over a batch, in labels; for its gradient, not its value.
-
-    Of each clip `paths` paths are drawn as the network sees them; those with fewer errors than the others become
-    likelier. `log_p` are log-probabilities [time, batch, labels], `frames` how many count [batch], `texts` the labels
-    that are right. REINFORCE with the other paths' mean as the baseline: Kool, van Hoof, Welling, "Buy 4 REINFORCE
-    samples, get a baseline for free!", 2019; for speech and this loss: Graves, Jaitly, "Towards end-to-end speech
-    recognition with recurrent neural networks", 2014.
-    """
-    time_steps, batch, _ = log_p.shape
-    chosen = log_p.detach()
-    noise = torch.empty(paths, *chosen.shape, device=chosen.device).exponential_()
-    drawn = (chosen - noise.log_()).argmax(dim=3)  # [paths, time, batch]: the Gumbel-max trick
-    valid = torch.arange(time_steps, device=chosen.device)[:, None] < frames[None]
-    written = torch.where(valid, drawn, BLANK)
-    new = torch.ones_like(written, dtype=torch.bool)
-    new[:, 1:] = written[:, 1:] != written[:, :-1]
-    kept = (new & (written != BLANK)).transpose(1, 2).cpu().numpy()  # [paths, batch, time]
-    labels = written.transpose(1, 2).cpu().numpy()
-    errors = torch.tensor([[float(Levenshtein.distance(labels[s, b][kept[s, b]].tolist(), texts[b]))
-                            for b in range(batch)] for s in range(paths)]).to(chosen.device)
-    advantage = (errors - errors.mean(dim=0)) / (paths - 1)  # [paths, batch]
-    of_path = (log_p.gather(2, drawn.permute(1, 2, 0)) * valid[:, :, None]).sum(dim=0)  # [batch, paths]
-    return (advantage.t() * of_path).sum()
-
-
 def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float:
     """Warm-up, a plateau, then a cosine to the final rate at progress 1."""
     top, floor, hold = settings["learning_rate"], settings["final_rate"], settings["hold_share"]
@@ -419,11 +392,6 @@ class Trainer:
         frames = lengths.to(self.device, non_blocking=True)
         valid = torch.arange(len(features), device=self.device)[:, None] < frames[None]
         loss = nll.sum()
-        if self.settings.get("errors", 0.0) > 0:
-            ends = counts.cumsum(0).tolist()
-            flat = labels.tolist()
-            texts = [flat[end - n : end] for end, n in zip(ends, counts.tolist(), strict=True)]
-            loss = loss + self.settings["errors"] * expected_errors(log_p, frames, texts)
         if self.batches.views > 1:
             loss = loss + self.settings["consistency"] * divergence(log_p, valid)
         scale = SCALE if self.device.type == "cuda" else 1.0
