@@ -70,8 +70,8 @@ def _accuracy(config: Config) -> list[str]:
     return [
         f"{report['n_car']} clips of car sentences in seven synthetic voices with the car's sentence file, "
         f"{report['n_real']} recordings of real people with the {report['n_phrases']} phrases of their corpora as the "
-        "grammar; voices and people that training never heard; int8 as it ships, what leaves doubt heard again. `bench/accuracy.md` in the project's "
-        "repository holds all of it.", "",
+        "grammar; voices and people that training never heard; int8 as it ships, what leaves doubt heard again. "
+        "`bench/accuracy.md` in the project's repository holds all of it.", "",
         *table(["", *conditions], cells),
         f"Of {report['n_outside']} recordings of speech outside of the car's sentence file {report['falsely']:.1f} % "
         "are accepted as some command of it at the default threshold. int8 and float differ by at most "
