@@ -65,4 +65,5 @@ def _clip(model: NnaModel) -> float:
 
 
 def _card(model: NnaModel) -> dict[str, Any]:
-    return {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}
+    names = {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}
+    return {**names, "card": {key: model.provenance[key] for key in ("hearings",) if key in model.provenance}}

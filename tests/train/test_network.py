@@ -17,6 +17,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("tqdm")
 pytest.importorskip("soundfile")
 
+import pynna  # noqa: E402
+from pynna.decoder import MAX_HEARINGS  # noqa: E402
 from pynna.mapping import map_model  # noqa: E402
 from pynna.mapping.dequantise import dequantise  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402
@@ -95,6 +97,7 @@ def test_weights_trained_rounded_are_mapped_to_int8_without_a_loss(net: Any, tmp
         names = [n for n in before if not n.startswith("layer_1") and not n.endswith("bias")]
         losses[net.quantise] = {n: float(np.abs(after[n] - before[n]).max() / np.abs(before[n]).max()) for n in names}
     assert max(losses[True].values()) < 1e-5 < min(losses[False].values())
+    assert pynna.load(mapped).hearings == dequantise(mapped).card["hearings"] == MAX_HEARINGS
 
 
 def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through(net: Any) -> None:
