@@ -65,5 +65,6 @@ def _clip(model: NnaModel) -> float:
 
 
 def _card(model: NnaModel) -> dict[str, Any]:
-    names = {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}
-    return {**names, "card": {key: model.provenance[key] for key in ("hearings",) if key in model.provenance}}
+    card: dict[str, Any] = {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}
+    card["card"] = {key: model.provenance[key] for key in ("hearings",) if key in model.provenance}
+    return card
