@@ -57,8 +57,9 @@ typedef struct {
     /* One block of 16 cells of every column: gates, cell state, hidden state. */
     void (*lstm)(const pn_lstm_tile *tile);
 
-    /* u[i] = 128 + clamp(rint(x[i] * gain[i]), -127, 127). */
-    void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u);
+    /* With v = clamp(x[i] * gain[i], -127, 127): u[i] = 128 + rint(v) and, unless `low` is NULL, what that leaves over in
+     * steps of a 256th, low[i] = 128 + clamp(rint((v - rint(v)) * 256), -127, 127). */
+    void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
 } pn_kernels;
 
 /* What stands around the MAC array, shared by the instruction sets of a family: declarations. */
@@ -66,7 +67,7 @@ typedef struct {
     void family##_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias, \
                              const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);   \
     void family##_lstm(const pn_lstm_tile *tile);                                                          \
-    void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u);
+    void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
 
 extern const pn_kernels pn_kernels_ref;
 #if defined(__x86_64__)
@@ -109,15 +110,26 @@ PN_INLINE int32_t pn_load_group(const uint8_t *u)
     return v;
 }
 
-/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even, without a call to libm. */
-PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u)
+PN_INLINE float pn_within_127(float v)
 {
-    for (int32_t i = 0; i < n; i++) {
-        float v = x[i] * gain[i];
-        v = v > 127.0f ? 127.0f : v;
-        v = v < -127.0f ? -127.0f : v;
-        v = v + 12582912.0f;
-        u[i] = (uint8_t)((int32_t)(v - 12582912.0f) + 128);
+    v = v > 127.0f ? 127.0f : v;
+    return v < -127.0f ? -127.0f : v;
+}
+
+/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even, without a call to libm. */
+PN_INLINE float pn_round(float v)
+{
+    v = v + 12582912.0f;
+    return v - 12582912.0f;
+}
+
+PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+{
+    for (int32_t i = 0; i < n; i++)
+        u[i] = (uint8_t)((int32_t)pn_round(pn_within_127(x[i] * gain[i])) + 128);
+    for (int32_t i = 0; low && i < n; i++) {
+        float v = pn_within_127(x[i] * gain[i]);
+        low[i] = (uint8_t)((int32_t)pn_within_127(pn_round((v - pn_round(v)) * 256.0f)) + 128);
     }
 }
 

@@ -216,9 +216,9 @@ TARGET void pn_avx2_lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
 {
-    pn_quantise_loop(x, gain, n, u);
+    pn_quantise_loop(x, gain, n, u, low);
 }
 
 const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise};

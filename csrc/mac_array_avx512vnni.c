@@ -250,9 +250,9 @@ TARGET static void lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
 {
-    pn_quantise_loop(x, gain, n, u);
+    pn_quantise_loop(x, gain, n, u, low);
 }
 
 const pn_kernels pn_kernels_avx512vnni = {"avx512vnni", mac, requantise, lstm, quantise};

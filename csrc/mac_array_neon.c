@@ -228,9 +228,9 @@ void pn_neon_lstm(const pn_lstm_tile *t)
             eight_cells(t, &s, &th, j, first, right);
 }
 
-void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
 {
-    pn_quantise_loop(x, gain, n, u);
+    pn_quantise_loop(x, gain, n, u, low);
 }
 
 const pn_kernels pn_kernels_neon = {"neon", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

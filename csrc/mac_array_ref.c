@@ -74,9 +74,9 @@ static void lstm(const pn_lstm_tile *t)
         }
 }
 
-static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u)
+static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
 {
-    pn_quantise_loop(x, gain, n, u);
+    pn_quantise_loop(x, gain, n, u, low);
 }
 
 const pn_kernels pn_kernels_ref = {"ref", mac, requantise, lstm, quantise};

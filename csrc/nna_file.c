@@ -137,7 +137,8 @@ static int read_geometry(const section *s, pynna_geometry *g)
                g->blank == g->n_labels - 1 && between(g->n_cell, 1, MAX_WIDTH / 4) &&
                between(g->cell_fraction_bits, 1, 15) && between(g->h_multiplier, 0, 32767) &&
                between(g->h_shift, 1, 30) && g->mel_lower_hz >= 0.0f && g->mel_upper_hz > g->mel_lower_hz &&
-               g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1);
+               g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1) &&
+               (g->feature_low_bits == 0 || g->feature_low_bits == 8);
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
@@ -204,9 +205,10 @@ static int check_weights(const pn_layer *l)
 
 /* No sum may leave 32 bits, neither before its multiplier nor after its shift, nor 64 in between; nor may two of them
  * (the LSTM's halves) with their one rounding. */
-static int check_row_values(const pn_layer *l)
+static int check_row_values(const pn_layer *l, int has_low)
 {
-    int64_t largest_sum = (int64_t)l->info.n_columns * 255 * 127, half = (int64_t)1 << (l->info.shift - 1);
+    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_low ? 64 : 0));
+    int64_t half = (int64_t)1 << (l->info.shift - 1);
     for (int32_t r = 0; r < l->n_blocks * PN_BLOCK; r++) {
         int64_t bias = l->bias[r] < 0 ? -(int64_t)l->bias[r] : l->bias[r];
         if (bias >= (int64_t)1 << 30)
@@ -239,7 +241,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         l->logit_scale = i == PN_LAYER_6 ? (const float *)(const void *)s[3].data : NULL;
         int status = check_weights(l);
         if (!status)
-            status = check_row_values(l);
+            status = check_row_values(l, i == PN_LAYER_1 && m->geometry.feature_low_bits);
         if (status)
             return status;
     }

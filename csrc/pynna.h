@@ -143,6 +143,7 @@ typedef struct {
     int32_t cell_fraction_bits, h_multiplier, h_shift;
     float mel_lower_hz, mel_upper_hz;
     float h_scale;                                  /* what 1 of h stands for */
+    int32_t feature_low_bits;                       /* 8: what a feature's steps leave over counts, too; or 0 */
 } pynna_geometry;
 
 enum { PYNNA_N_LAYERS = 7 };                        /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */

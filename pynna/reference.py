@@ -526,18 +526,31 @@ class IntegerNetwork(_Network):
         return self.products[name](u).astype(np.int64) + self.layers[name].bias
 
     def _relu(self, name: str, u: Array) -> Array:
-        out = requantise(self._sum(name, u), self.multipliers[name], self.layers[name].shift)
+        return self._activation(name, self._sum(name, u))
+
+    def _activation(self, name: str, sums: Array) -> Array:
+        out = requantise(sums, self.multipliers[name], self.layers[name].shift)
         return self._clamp(name, out, 0, 255).astype(np.uint8)
 
-    def quantise_features(self, x: Array) -> Array:
-        """float32 [n, frames, k] to int8 [n, frames * k]: rint (half to even) in float32, clamped."""
+    def quantise_features(self, x: Array) -> tuple[Array, Array]:
+        """float32 [n, frames, k] to int8 [n, frames * k]: rint (half to even) in float32, clamped; and what that leaves
+        over in steps of a 256th, zeros where the model counts none."""
         with np.errstate(over="ignore"):
-            scaled = np.rint(np.asarray(x, np.float32) * self.model.feature_gain)
-        return self._clamp("features", scaled, -127, 127).astype(np.int8).reshape(len(x), -1)
+            scaled = np.asarray(x, np.float32) * self.model.feature_gain
+        scaled = self._clamp("features", scaled, -127, 127).reshape(len(x), -1)
+        q = np.rint(scaled)
+        low = np.clip(np.rint((scaled - q) * np.float32(256)), -127, 127)
+        return q.astype(np.int8), (low * (self.model.geometry.feature_low_bits > 0)).astype(np.int8)
+
+    def _layer_1(self, q: Array, low: Array) -> Array:
+        layer, product = self.layers["layer_1"], self.products["layer_1"]
+        left = product(low.astype(np.int16) + 128).astype(np.int64) - 128 * layer.row_sum.astype(np.int64)
+        sums = self._sum("layer_1", q.astype(np.int16) + 128) + _round_shift(left, 8)
+        return self._activation("layer_1", sums)
 
     def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
-        q = self.quantise_features(x)
-        a1 = self._relu("layer_1", q.astype(np.int16) + 128)
+        q, low = self.quantise_features(x)
+        a1 = self._layer_1(q, low)
         a2 = self._relu("layer_2", a1)
         a3 = self._relu("layer_3", a2)
         hs, cs, gates, c, h = self._lstm(a3, packed, c, h)
@@ -548,7 +561,7 @@ class IntegerNetwork(_Network):
             scale = {name: np.float32(layer.output_scale) for name, layer in self.layers.items()}
             gain = np.tile(self.model.feature_gain, 2 * self.n_context + 1)
             g = self.model.geometry
-            trace.update(features=q / gain, layer_1=a1 * scale["layer_1"], layer_2=a2 * scale["layer_2"],
+            trace.update(features=(q + low / np.float32(256)) / gain, layer_1=a1 * scale["layer_1"], layer_2=a2 * scale["layer_2"],
                          layer_3=a3 * scale["layer_3"], gates=gates * np.float32(1 / 4096),
                          cell=cs * np.float32(2.0**-g.cell_fraction_bits), hidden=hs * np.float32(g.h_scale),
                          layer_5=a5 * scale["layer_5"], logits=z.astype(np.float32), log_probs=p)

@@ -147,17 +147,23 @@ def _plain_step(model: NnaModel, x: np.ndarray, c: list[int], h: list[int]) -> t
         return [sum(int(w) * v for w, v in zip(row, u, strict=True)) + int(b)
                 for row, b in zip(layer.weights, layer.bias, strict=True)]
 
-    def relu(name: str, u: list[int]) -> list[int]:
+    def activations(name: str, sums: list[int]) -> list[int]:
         layer = layers[name]
         return [min(max((v * int(m) + (1 << layer.shift - 1)) >> layer.shift, 0), 255)
-                for v, m in zip(sums(name, u), layer.multiplier, strict=True)]
+                for v, m in zip(sums, layer.multiplier, strict=True)]
+
+    def relu(name: str, u: list[int]) -> list[int]:
+        return activations(name, sums(name, u))
 
     def clamp(v: int, most: int) -> int:
         return min(max(v, -most - (most > 127)), most)
 
-    scaled = np.rint(x.reshape(-1) * np.tile(model.feature_gain, len(x)))
-    q = [clamp(int(v), 127) for v in scaled]
-    a3 = relu("layer_3", relu("layer_2", relu("layer_1", [v + 128 for v in q])))
+    v1 = [max(min(float(v), 127.0), -127.0) for v in x.reshape(-1) * np.tile(model.feature_gain, len(x))]
+    q = [round(v) for v in v1]
+    low = [clamp(round((v - n) * 256), 127) if g.feature_low_bits else 0 for v, n in zip(v1, q, strict=True)]
+    left = [sum(int(w) * v for w, v in zip(row, low, strict=True)) for row in layers["layer_1"].weights]
+    a3 = relu("layer_3", relu("layer_2", activations("layer_1", [
+        v + (n + 128 >> 8) for v, n in zip(sums("layer_1", [v + 128 for v in q]), left, strict=True)])))
     shift, e = layers["lstm_x"].shift, g.cell_fraction_bits
     gates = [clamp((vx * int(mx) + vh * int(mh) + (1 << shift - 1)) >> shift, 32767)
              for vx, mx, vh, mh in zip(sums("lstm_x", a3), layers["lstm_x"].multiplier,

@@ -104,6 +104,7 @@ typedef struct {
     int32_t extreme;                            /* all weights -127 or 127 */
     uint32_t seed;
     int32_t coarse, four_bits;                  /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
+    int32_t feature_low_bits;                   /* 0 or 8 */
 } plan;
 
 typedef struct {
@@ -191,8 +192,10 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     const int32_t numbers[12] = {16000, 512, 320, p->n_coefficients, 40, p->n_context, p->n_labels, p->n_labels - 1,
                                  p->n_cell, p->cell_fraction_bits, 127 * 128, 22};
     const float reals[3] = {20, 4000, 1.0f / 127};
+    const size_t at = sizeof numbers + sizeof reals;
     memcpy(section_data(file, GEOMETRY), numbers, sizeof numbers);
     memcpy(section_data(file, GEOMETRY) + sizeof numbers, reals, sizeof reals);
+    memcpy(section_data(file, GEOMETRY) + at, &p->feature_low_bits, sizeof p->feature_low_bits);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);
         const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, 0, s.is_signed, i == 6 ? 1 : 34};

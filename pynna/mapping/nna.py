@@ -44,7 +44,7 @@ MAX_PROVENANCE = 1 << 20
 _HEADER = struct.Struct("<8sIIQII")
 _SECTION = struct.Struct("<32sQQ")
 _LAYER = struct.Struct("<6i2f32x")
-_GEOMETRY = struct.Struct("<12i3f68x")
+_GEOMETRY = struct.Struct("<12i3fi64x")
 
 
 def round_up(n: int, multiple: int) -> int:
@@ -71,6 +71,7 @@ class Geometry:
     mel_lower_hz: float
     mel_upper_hz: float
     h_scale: float
+    feature_low_bits: int = 0
 
     _ranges: ClassVar[dict[str, tuple[int, int]]] = {
         "sample_rate": (1000, 384000), "window": (64, 4096), "step": (1, 4096), "n_coefficients": (1, 128),
@@ -92,6 +93,7 @@ class Geometry:
                  f"geometry: the mel band {self.mel_lower_hz} to {self.mel_upper_hz} Hz is not within 0 to half the "
                  f"sample rate")
         _require(0 < self.h_scale < np.inf, f"geometry: h_scale is {self.h_scale}, not positive")
+        _require(self.feature_low_bits in (0, 8), f"geometry: feature_low_bits is {self.feature_low_bits}, not 0 or 8")
 
 
 @dataclass
@@ -444,7 +446,7 @@ def check_model(model: NnaModel) -> None:
     _require([layer.name for layer in model.layers] == list(LAYER_NAMES), f"layers are not {', '.join(LAYER_NAMES)}")
     _check_shapes(model)
     for layer in model.layers:
-        _check_layer(layer)
+        _check_layer(layer, layer.name == "layer_1" and model.geometry.feature_low_bits > 0)
     _require(model.layers[3].shift == model.layers[4].shift, "lstm_x and lstm_h have different shifts")
     priors, gain, labels = model.label_priors, model.feature_gain, model.alphabet
     g = model.geometry
@@ -476,7 +478,7 @@ def _within(values: Array, low: int, high: int) -> bool:
     return bool(((values >= low) & (values <= high)).all())
 
 
-def _check_layer(layer: Layer) -> None:
+def _check_layer(layer: Layer, has_low: bool) -> None:
     rows = len(layer.weights)
     good = layer.weights.dtype == np.int8 and _within(layer.weights, -127, 127)
     _require(good, f"{layer.name}: a weight is not within +-127")
@@ -497,7 +499,7 @@ def _check_layer(layer: Layer) -> None:
     good = m is not None and m.shape == (rows,) and _within(m, 0, MAX_MULTIPLIER)
     _require(good, f"{layer.name}: a multiplier is negative")
     assert m is not None
-    sums = layer.weights.shape[1] * 255 * 127 + np.abs(layer.bias.astype(np.int64))
+    sums = layer.weights.shape[1] * (255 * 127 + 64 * has_low) + np.abs(layer.bias.astype(np.int64))
     largest, half = int((sums * m).max()), 1 << layer.shift - 1
     good = (largest + half) >> layer.shift < 1 << 30 and 2 * largest + half < 1 << 63
     _require(good, f"{layer.name}: a sum could leave 32 bits after its shift, or 64 before it")

@@ -185,7 +185,7 @@ def multipliers(factors: list[Array]) -> tuple[list[Array], int]:
 
 def largest_factors(columns: int, bias: Array) -> Array:
     """Of each row, what a factor may be so that no sum leaves its bound after the shift: float64 [rows]."""
-    return np.asarray(0.999 * MAX_SUM / (columns * 255 * 127 + np.abs(bias.astype(np.float64))))
+    return np.asarray(0.999 * MAX_SUM / (columns * (255 * 127 + 64) + np.abs(bias.astype(np.float64))))
 
 
 # ---- layers --------------------------------------------------------------------------------------
@@ -211,6 +211,11 @@ def _relu_input(values: Array, step: float) -> _Input:
 
 def _signed_input(values: Array, step: float) -> _Input:
     return _Input(step, values, np.clip(np.rint(values / np.float32(step)), -127, 127) * np.float32(step))
+
+
+def _feature_input(steps: Array) -> _Input:
+    """Features in steps, of which a 256th counts."""
+    return _Input(1.0, steps, np.rint(np.clip(steps, -127, 127) * np.float32(256)) / np.float32(256))
 
 
 @dataclass(frozen=True)
@@ -309,7 +314,7 @@ def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None =
     scaled = calibration.inputs / columns.astype(np.float32)
     seen = calibration.layers
     makers: list[Callable[[], list[Layer]]] = [
-        lambda: [_dense("layer_1", weights, _signed_input(scaled, 1.0), r.layer_1, bits, columns)],
+        lambda: [_dense("layer_1", weights, _feature_input(scaled), r.layer_1, bits, columns)],
         lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)],
         lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)],
         lambda: _lstm(weights, _relu_input(seen["layer_3"], r.layer_3),
@@ -336,4 +341,4 @@ def _geometry(weights: Weights, r: Ranges) -> Geometry:
         sample_rate=f.sample_rate, window=f.window, step=f.step, n_coefficients=f.n_coefficients, n_mel=f.n_mel,
         n_context=weights.n_context, n_labels=weights.n_labels, blank=weights.n_labels - 1, n_cell=weights.n_cell,
         cell_fraction_bits=r.cell_fraction_bits, h_multiplier=multiplier, h_shift=shift, mel_lower_hz=f.lower_hz,
-        mel_upper_hz=f.upper_hz, h_scale=r.hidden)
+        mel_upper_hz=f.upper_hz, h_scale=r.hidden, feature_low_bits=8)

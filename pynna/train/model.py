@@ -27,9 +27,7 @@ class Network(nn.Module):
         Magnitude at which each of the raw MFCC is clipped before that [coefficients], as the mapped network clips them.
     quantise : bool
         Whether weights are rounded as the mapping will round them (`rounded`), in what is heard and in what is
-        exported; all but layer 1's, whose steps hang on the features' ranges, which only the mapping measures. In
-        training features are rounded, too, where a `feature_range` is given: of all that the mapping rounds, they cost
-        the most.
+        exported; all but layer 1's, whose steps hang on the features' ranges, which only the mapping measures.
     """
 
     mean: Tensor
@@ -100,9 +98,6 @@ class Network(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
         x = torch.minimum(torch.maximum(features, -self.feature_range), self.feature_range)
-        if self.training and self.quantise:
-            step = self.feature_range / 127
-            x = torch.where(step.isfinite(), (x / step).round() * step, x)
         x = functional.pad(x, (0, 0, 0, 0, self.context, self.context))
         x = (x - self.mean) / self.std
         if torch.is_autocast_enabled(x.device.type):

@@ -60,7 +60,7 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
     assert status == 0
     lib, ffi, g = loader.lib, loader.ffi, loader.lib.pynna_model_geometry(loaded)
     for name in ("sample_rate", "window", "step", "n_coefficients", "n_mel", "n_context", "n_labels", "blank", "n_cell",
-                 "cell_fraction_bits", "h_multiplier", "h_shift", "mel_lower_hz", "mel_upper_hz"):
+                 "cell_fraction_bits", "h_multiplier", "h_shift", "mel_lower_hz", "mel_upper_hz", "feature_low_bits"):
         assert getattr(g, name) == getattr(model.geometry, name), name
     assert g.h_scale == np.float32(model.geometry.h_scale)
     assert [ffi.string(lib.pynna_model_label(loaded, i)).decode() for i in range(7)] == [*labels, ""]

@@ -176,6 +176,7 @@ _SMALL = random_file(4, cell=3, n_context=0, alphabet=["a", "b"])
 @pytest.mark.parametrize(("section", "at", "value", "error"), [
     ("geometry", 0, 999, FileValueError), ("geometry", 4, 500, FileValueError), ("geometry", 28, 0, FileValueError),
     ("geometry", 36, 16, FileValueError), ("geometry", 36, 0, FileValueError), ("geometry", 40, -1, FileValueError),
+    ("geometry", 60, 4, FileValueError), ("geometry", 60, 16, FileValueError),
     ("layers", 0, 2**30, FileValueError), ("layers", 4, 25, FileValueError), ("layers", 8, 4, LayoutError),
     ("layers", 8, 5, FileValueError), ("layers", 8, 0, FileValueError), ("layers", 8, 2**31 - 1, FileValueError),
     ("layers", 16, 0, FileValueError), ("layers", 20, 0, FileValueError), ("layers", 20, 63, FileValueError),

@@ -118,22 +118,6 @@ def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through
     assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
 
 
-def test_features_are_rounded_in_training_as_the_mapping_rounds_them(net: Any) -> None:
-    limits = torch.linspace(90.0, 8.0, 26)
-    net.feature_range.copy_(limits)
-    features = torch.from_numpy(_features(20))[:, None]
-    mapped = (features / (limits / 127)).round().clamp(-127, 127) * (limits / 127)
-    with torch.no_grad():
-        exact, rounded_once = net(features), net(mapped)
-        assert float((exact - rounded_once).abs().max()) > 1e-3
-        net.quantise = True
-        in_use, expected = net(features), net(mapped)
-        torch.testing.assert_close(net.train()(features), expected)
-        assert float((in_use - expected).abs().max()) > 1e-3  # outside of training they are as they come
-        net.quantise = False
-        torch.testing.assert_close(net(features), exact)
-
-
 def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     write_weights(configuration.load(None, tmp_path), _saved(net), path)
