@@ -153,9 +153,15 @@ class MappedModel:
 
     @cached_property
     def n_weights(self) -> int:
-        """Weights, and so multiply-accumulates a step and channel, without padding."""
+        """Weights without padding."""
         infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]
         return sum(int(info.n_rows) * int(info.n_columns) for info in infos)
+
+    @cached_property
+    def n_macs(self) -> int:
+        """Multiply-accumulates a step and channel, without padding: features of 16 bits pass layer 1 twice."""
+        first = self.core.lib.pynna_model_layer(self.pointer, 0)
+        return self.n_weights + int(first.n_rows) * int(first.n_columns) * (self.geometry.feature_low_bits > 0)
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""

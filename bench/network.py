@@ -111,7 +111,7 @@ def figures(models: Mapping[int, MappedModel], cases: dict[Setting, Case], limit
         model = models[s.bits]
         recurrent, all_bytes = model.sizes["lstm_h"], sum(model.sizes.values())
         seconds = case.best
-        macs = model.n_weights * s.channels / seconds
+        macs = model.n_macs * s.channels / seconds
         read = (recurrent + (all_bytes - recurrent) / s.steps) / seconds
         peak = limits.macs.get((s.isa, s.threads))
         out.append(Figure(s, 1e3 * seconds, 1e3 * case.median, macs / 1e9, read / 1e9,
