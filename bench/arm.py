@@ -164,21 +164,25 @@ def cycles(loop: Loop, core: CoreKind, iterations: int = 200) -> Cycles:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of a network: those that are read again each step, and the others."""
+    """Weights of a network: those that are read again each step, and the others; of these, those that features of 16
+    bits pass twice."""
 
     name: str
     recurrent: int
     others: int
+    twice: int
 
 
 def network(name: str, model: MappedModel) -> Network:
     sizes = {layer: rows * columns for layer, (rows, columns) in model.shapes.items()}
-    return Network(name, sizes["lstm_h"], sum(sizes[layer] for layer in LAYERS if layer != "lstm_h"))
+    return Network(name, sizes["lstm_h"], sum(sizes[layer] for layer in LAYERS if layer != "lstm_h"),
+                   sizes["layer_1"] * (model.geometry.feature_low_bits > 0))
 
 
 def deepspeech(width: int = 2048, inputs: int = 496, labels: int = 32) -> Network:
     """The public network, padded."""
-    return Network(f"{width} wide", 4 * width * width, inputs * width + 7 * width * width + labels * width)
+    return Network(f"{width} wide", 4 * width * width, inputs * width + 7 * width * width + labels * width,
+                   inputs * width)
 
 
 def seconds(board: Board, found: Sequence[Cycles], net: Network, channels: int, steps: int) -> float:
@@ -191,7 +195,8 @@ def seconds(board: Board, found: Sequence[Cycles], net: Network, channels: int, 
             total += columns // n * rate[n]
             columns %= n
         return total
-    work = net.recurrent * cycles_a_weight(channels) + net.others * cycles_a_weight(channels * steps) / steps
+    batched = net.others + net.twice
+    work = net.recurrent * cycles_a_weight(channels) + batched * cycles_a_weight(channels * steps) / steps
     read = net.recurrent + net.others / steps
     return max(work / (N_CORES * board.ghz * 1e9), read / (SUSTAINED * board.gb_s * 1e9))
 

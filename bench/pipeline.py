@@ -65,7 +65,9 @@ class ProductsCall:
         rows = max(rows for rows, _ in model.shapes.values())
         self.row_sum, self.acc = np.zeros(rows, np.int32), np.zeros(rows * channels, np.int32)
         self.layers = []
-        for i, name in enumerate(LAYERS):
+        again = LAYERS[:1] if model.geometry.feature_low_bits else ()
+        for name in (*LAYERS, *again):      # features of 16 bits pass layer 1 twice
+            i = LAYERS.index(name)
             info = model.core.lib.pynna_model_layer(model.pointer, i)
             n_rows, n_columns = model.shapes[name]
             groups = -(-n_columns // (32 // info.weight_bits)) * 8 // info.weight_bits

@@ -561,8 +561,9 @@ class IntegerNetwork(_Network):
             scale = {name: np.float32(layer.output_scale) for name, layer in self.layers.items()}
             gain = np.tile(self.model.feature_gain, 2 * self.n_context + 1)
             g = self.model.geometry
-            trace.update(features=(q + low / np.float32(256)) / gain, layer_1=a1 * scale["layer_1"], layer_2=a2 * scale["layer_2"],
-                         layer_3=a3 * scale["layer_3"], gates=gates * np.float32(1 / 4096),
+            trace.update(features=(q + low / np.float32(256)) / gain, layer_1=a1 * scale["layer_1"],
+                         layer_2=a2 * scale["layer_2"], layer_3=a3 * scale["layer_3"],
+                         gates=gates * np.float32(1 / 4096),
                          cell=cs * np.float32(2.0**-g.cell_fraction_bits), hidden=hs * np.float32(g.h_scale),
                          layer_5=a5 * scale["layer_5"], logits=z.astype(np.float32), log_probs=p)
         return p, c, h
