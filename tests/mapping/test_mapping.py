@@ -58,6 +58,16 @@ def test_each_layer_of_the_integer_network_is_near_the_float_one(weights: Weight
     assert report.label_agreement > 0.9 and not report.warnings
 
 
+def test_features_of_16_bits_bring_the_integers_nearer(weights: Weights, calibration: Calibration) -> None:
+    model, sqnr = quantise(weights, calibration), {}
+    for bits in (0, 8):
+        model.geometry = replace(model.geometry, feature_low_bits=bits)
+        report = measure(weights, model, [Clip(speechlike(2.0, 9))])
+        sqnr[bits] = {layer.name: layer.sqnr_db for layer in report.layers}
+    assert sqnr[8]["features"] > sqnr[0]["features"] + 30
+    assert sqnr[8]["layer_1"] > sqnr[0]["layer_1"] + 0.2, sqnr  # its own output has 8 bits in either
+
+
 def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> None:
     out, stages = tmp_path / "out.nna", []
     clips = [(clip.pcm, "some text") for clip in CLIPS]
