@@ -30,7 +30,7 @@ from bench.report import Table, emit, machine_line
 from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.mapping import Weights, export_graph
 from pynna.mapping.dequantise import dequantise
-from pynna.reference import edit_distance, windows
+from pynna.mapping.reference import edit_distance, windows
 
 Array = NDArray[Any]
 Search = Callable[[Array], str]

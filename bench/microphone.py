@@ -23,11 +23,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
+from tests.assistant.browser import Browser
 
 import pynna
 from bench.soak import spread
-from pynna.train import engines
-from tests.assistant.browser import Browser
+from pynna.train.voices import engines
 
 VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")
 COMMANDS = (

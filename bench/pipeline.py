@@ -13,7 +13,7 @@ from bench.models import speech_features
 from bench.network import Setting, StepCall, add_model_arguments, model_of, percent
 from bench.report import Table, emit, machine_line
 from pynna.mapping import load_clips
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
-from pynna.audio import AudioPath, load_audio
-from pynna.decoder import MAX_HEARINGS, DecoderOptions
-from pynna.endpoint import EndpointRules
+from pynna.audio.files import AudioPath, load_audio
+from pynna.decoding.decoder import MAX_HEARINGS, DecoderOptions
+from pynna.decoding.language_model import LanguageModel
+from pynna.decoding.ngram import Ngrams
+from pynna.decoding.results import Result
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
-from pynna.language_model import LanguageModel
-from pynna.listener import Collecting, Listener
-from pynna.ngram import Ngrams
-from pynna.results import Result
-from pynna.stream import Group, Stream
+from pynna.streaming.endpointer import EndpointRules
+from pynna.streaming.listener import Collecting, Listener
+from pynna.streaming.stream import Group, Stream
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
