@@ -33,9 +33,10 @@ from bench.hearing import BeamSearch, Heard, Network, Windows
 from bench.report import Table, emit
 from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.audio.files import load_audio
+from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import context_windows, edit_distance, windows
+from pynna.mapping.reference import context_windows, windows
 
 Array = NDArray[Any]
 

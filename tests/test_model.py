@@ -21,7 +21,7 @@ from support.nna_models import load_random, noise, random_file, random_model
 
 import pynna
 from pynna import errors
-from pynna.audio.files import from_array
+from pynna.audio.pcm import from_array
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.reference import IntegerNetwork
 

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pynna.errors import StateError
 from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.listener import Event
-from pynna.streaming.stream import Group
+from pynna.streaming.events import Event
+from pynna.streaming.group import Group
 
 CATCH_UP = 4
 """Steps at most in a turn: audio that comes in bursts is caught up with, and the turn stays short."""
@@ -77,7 +77,7 @@ class Microphone:
             Half a sample.
         """
         self.listener.take(pcm)
-        self._came.append((self.listener.stream.duration, time.monotonic()))
+        self._came.append((self.listener.channel.duration, time.monotonic()))
         while self.listener.lag > BACKLOG:
             self._room.clear()
             await self._room.wait()
@@ -132,7 +132,7 @@ class Engine:
         if microphone not in self.microphones:
             return
         self.microphones.remove(microphone)
-        microphone.group.remove(microphone.listener.stream)
+        microphone.group.remove(microphone.listener)
         microphone.close()
         self.groups = [group for group in self.groups if len(group)]
         self.metrics.channels.set(len(self.microphones))

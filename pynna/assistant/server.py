@@ -29,7 +29,7 @@ from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
 from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.listener import Event, Final, Partial, SpeechStart
+from pynna.streaming.events import Event, Final, Partial, SpeechStart
 
 PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio

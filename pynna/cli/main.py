@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pynna.errors import PynnaError
 
 if TYPE_CHECKING:
-    from pynna.audio.files import Audio
+    from pynna.audio.pcm import Audio
     from pynna.decoding.results import Result
     from pynna.grammar import Grammar
     from pynna.model import Model
@@ -645,7 +645,7 @@ def _load(path: str, rate: int) -> Audio:
 def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: _Progress,
                ) -> list[Result]:
     """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
-    from pynna.streaming.listener import Final
+    from pynna.streaming.events import Final
 
     done, piece = progress.done, _PIECE_SECONDS * audio.rate
     # subtitles are of long recordings: utterance by utterance

@@ -15,22 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.decoding.confidence import features, probability
+from pynna.grammar.marks import FREE, LAST_FREE, free_text
 
 if TYPE_CHECKING:
     from pynna.grammar import Grammar
 
 Token: TypeAlias = tuple[int, int, int, float]
 """(label, first frame of its run, frame of its highest probability, natural log of the probability there)"""
-
-
-FREE, LAST_FREE = 0xE000, 0xF8FF
-"""The first is added to the code of a letter that was heard in free speech, for `Grammar.parse`: Unicode's private use
-area, which ends at the second."""
-
-
-def free_text(text: str) -> str:
-    """Text marked as heard in free speech."""
-    return "".join(chr(FREE + ord(c)) for c in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pynna.decoding.results import FREE, LAST_FREE
 from pynna.errors import GrammarError
+from pynna.grammar.marks import FREE, LAST_FREE
 
 Slots = dict[str, Any]
 Found = tuple[int, Slots]

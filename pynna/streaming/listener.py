@@ -4,94 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
-from pynna.decoding.decoder import Decoder, DecoderOptions
-from pynna.decoding.results import Result
+from pynna.audio.pcm import chunk_as_pcm
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
+from pynna.errors import FinishedError
+from pynna.network import Network
+from pynna.streaming.channel import Batch, Channel
 from pynna.streaming.endpointer import Endpointer, EndpointRules
+from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.streaming.rescoring import Tape, hear_again
-from pynna.streaming.stream import Group, Stream, samples
-
-if TYPE_CHECKING:
-    from pynna.model import Model
 
 F32 = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class SpeechStart:
-    """Someone has begun to speak; seconds from the start of the stream."""
-
-    time: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as JSON can hold it."""
-        return {"event": "start", "time": self.time}
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """What has been heard of the utterance so far has changed."""
-
-    time: float
-    result: Result
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as JSON can hold it."""
-        return {"event": "partial", "time": self.time, "text": self.result.text}
-
-
-@dataclass(frozen=True, slots=True)
-class Final:
-    """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
-
-    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended. A noise that the network
-    took for a letter, and that its `SpeechStart` told, does not count once the words are known.
-    """
-
-    time: float
-    start: float
-    end: float
-    result: Result
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as JSON can hold it."""
-        return {"event": "final", "time": self.time, "start": self.start, "end": self.end, **self.result.as_dict()}
-
-
-@dataclass(frozen=True, slots=True)
-class Timeout:
-    """Nobody has spoken for `EndpointRules.silence_before`."""
-
-    time: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """The event as JSON can hold it."""
-        return {"event": "timeout", "time": self.time}
-
-
 LONGEST_CARRIED = 60.0
 """Seconds of utterances, cut off one after the other, through which the network's state is carried."""
-
-Event: TypeAlias = SpeechStart | Partial | Final | Timeout
-
-
-class Collecting:
-    """In a decoder's place: what the network says is kept as it is."""
-
-    def __init__(self, n_labels: int) -> None:
-        self.core = _core.Collector(n_labels)
-
-    def result(self) -> Result:
-        raise NotImplementedError("a stream that collects has no result")
-
-    def finish(self) -> Result:
-        return None  # type: ignore[return-value]
 
 
 class Listener:
@@ -106,14 +38,15 @@ class Listener:
     rules : EndpointRules
     """
 
-    def __init__(self, model: Model, options: DecoderOptions, rules: EndpointRules, group: Group | None = None) -> None:
-        self.model, self.rules = model, rules
-        self._seconds = model.seconds_per_step
-        self._tape = Tape(model, options)
+    def __init__(self, network: Network, options: DecoderOptions, rules: EndpointRules,
+                 batch: Batch | None = None) -> None:
+        self.network, self.rules = network, rules
+        self._seconds = network.seconds_per_step
+        self._tape = Tape(network.sample_rate, options)
         self.options = options
-        self._collecting = Collecting(len(model.labels))
-        self.stream = Stream(model, options, group, self._collecting)
-        self.stream.after_step = self._after_step  # after each: an end is acted on before the next, whatever the chunks
+        self._collector = _core.Collector(len(network.labels))
+        # after each step: an end is acted on before the next, whatever the chunks
+        self.channel = Channel(network, self._collector, batch, self._after_step)
         self._events: list[Event] = []
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
@@ -123,7 +56,7 @@ class Listener:
         self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
-        self._silent_labels = [len(model.labels) - 1, *(i for i, t in enumerate(model.labels) if t == " ")]
+        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
 
     @property
     def options(self) -> DecoderOptions:
@@ -138,7 +71,7 @@ class Listener:
         self._tape.wanted_by(options)
 
     def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
-        return Decoder(self.model.labels, label_priors=self.model.label_priors, options=options,
+        return Decoder(self.network.labels, label_priors=self.network.label_priors, options=options,
                        seconds_per_frame=self._seconds, first_frame=first_frame)
 
     @property
@@ -158,7 +91,7 @@ class Listener:
     @property
     def lag(self) -> float:
         """Seconds of audio that were fed and are not heard yet: they wait for the group's step."""
-        return self.stream.duration - self._time(self._endpointer.frame)
+        return self.channel.duration - self._time(self._endpointer.frame)
 
     def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
         """Takes audio as `Stream.feed` does, and tells what has happened.
@@ -170,10 +103,12 @@ class Listener:
 
     def take(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
         """Takes audio as `feed` does, and leaves it to `poll` to tell what has happened."""
-        chunk = samples(pcm)
+        if self.channel.finished:
+            raise FinishedError("the stream is finished and takes no more audio; start a new one")
+        chunk = chunk_as_pcm(pcm)
         self._measure(chunk)
         self._tape.feed(chunk)
-        self.stream.feed(chunk)
+        self.channel.feed(chunk)
 
     def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
         """Events of a whole stream of chunks, the end included."""
@@ -183,7 +118,7 @@ class Listener:
 
     def finish(self) -> list[Event]:
         """The end of the stream: what is left is run, and an utterance under way ends."""
-        self.stream.finish()
+        self.channel.finish()
         events = self.poll()
         if self._decoder is not None:
             events.append(self._final(self._endpointer.frame))
@@ -200,7 +135,7 @@ class Listener:
         return events
 
     def _after_step(self) -> None:
-        for rows in self._collecting.core.take():
+        for rows in self._collector.take():
             for row in rows:
                 self._frame(row)
 
@@ -210,7 +145,7 @@ class Listener:
         power = self._powers.popleft() if self._powers else 0.0
         if self._decoder is None:
             self._recent.append(row)
-            self._tape.forget((frame + 1 - len(self._recent)) * self.model.geometry["step"])
+            self._tape.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
         else:
             self._decoder.feed(row[None])
         complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
@@ -223,7 +158,7 @@ class Listener:
             # where speech goes on the state does, or its next words would not be heard; but not for ever
             self._carried += frame + 1 - self._endpointer.start
             if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
-                self.stream.reset_state()
+                self.channel.reset_state()
                 self._carried = 0
         elif happened == "timeout":
             self._events.append(Timeout(self._time(frame)))
@@ -244,9 +179,9 @@ class Listener:
         assert self._decoder is not None
         result, options = self._decoder.finish(), self._decoder.options
         self._decoder = None
-        step, window = self.model.geometry["step"], self.model.geometry["window"]
+        step, window = self.network.geometry["step"], self.network.geometry["window"]
         if (pcm := self._tape.audio(self._first * step, (end - 1) * step + window)) is not None:
-            result = hear_again(self.model, pcm, result, options, self._first)
+            result = hear_again(self.network, pcm, result, options, self._first)
         point = self._endpointer
         start = self._time(point.start)
         if words := result.words:
@@ -258,7 +193,7 @@ class Listener:
 
     def _measure(self, pcm: npt.NDArray[np.int16]) -> None:
         """Powers of whole steps."""
-        step = self.model.geometry["step"]
+        step = self.network.geometry["step"]
         whole = np.concatenate([self._left, pcm])
         n = len(whole) // step
         self._powers.extend((whole[: n * step].reshape(n, step).astype(np.float64) ** 2).mean(axis=1).tolist())

@@ -12,21 +12,19 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from pynna.audio.denoise import denoise
-from pynna.audio.files import from_array
-from pynna.decoding.decoder import Decoder, DecoderOptions
+from pynna.audio.pcm import Pcm, from_array
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import GrammarResult, Interpretation, Result
-from pynna.mapping.reference import edit_distance
+from pynna.distance import edit_distance
+from pynna.network import Network
+from pynna.streaming.channel import Batch, Channel
 
-if TYPE_CHECKING:
-    from pynna.model import Model
-
-Pcm = npt.NDArray[np.int16]
 AnyResult = TypeVar("AnyResult", bound=Result)
 Manner = tuple[float, bool]
 
@@ -55,9 +53,9 @@ class Tape:
         Samples that are kept.
     """
 
-    def __init__(self, model: Model, options: DecoderOptions) -> None:
+    def __init__(self, sample_rate: int, options: DecoderOptions) -> None:
         self.most = 0
-        self._rate = model.sample_rate
+        self._rate = sample_rate
         self._chunks: deque[Pcm] = deque()
         self._first, self._end = 0, 0  # numbers of the first sample that is kept and of the next to come
         self.wanted_by(options)
@@ -98,15 +96,19 @@ def as_heard_again(pcm: Pcm, rate: int, manners: Sequence[Manner]) -> list[tuple
     return [(speed, at_speed(clean if denoised else pcm, speed, rate)) for speed, denoised in manners]
 
 
-def hear_in(model: Model, pcm: Pcm, manners: Sequence[Manner], options: DecoderOptions,
+def hear_in(network: Network, pcm: Pcm, manners: Sequence[Manner], options: DecoderOptions,
             first_frame: int = 0) -> list[Result]:
     """A hearing in each of up to 16 manners; the rest as for `hear_again`."""
-    group = model.group()  # one step call for all of them
-    for speed, again in as_heard_again(pcm, model.sample_rate, manners):
-        decoder = Decoder(model.labels, label_priors=model.label_priors, options=options,
-                          seconds_per_frame=model.seconds_per_step * speed, first_frame=first_frame / speed)
-        group._join(decoder, options).feed(again)
-    return [stream.finish() for stream in group.streams]
+    batch = Batch(network)  # one step call for all of them
+    decoders, channels = [], []
+    for speed, again in as_heard_again(pcm, network.sample_rate, manners):
+        decoders.append(Decoder(network.labels, label_priors=network.label_priors, options=options,
+                                seconds_per_frame=network.seconds_per_step * speed, first_frame=first_frame / speed))
+        channels.append(Channel(network, decoders[-1].core, batch))
+        channels[-1].feed(again)
+    for channel in channels:
+        channel.finish()
+    return [decoder.finish() for decoder in decoders]
 
 
 def heard_in_doubt(result: Result) -> bool:
@@ -115,14 +117,14 @@ def heard_in_doubt(result: Result) -> bool:
     return (isinstance(result, GrammarResult) and not result.complete) or LEAST <= result.confidence < SURE
 
 
-def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, first_frame: int = 0) -> Result:
+def hear_again(network: Network, pcm: Pcm, first: Result, options: DecoderOptions, first_frame: int = 0) -> Result:
     """The vote of `options.most_hearings` hearings, of which the first is done.
 
     Parameters
     ----------
-    model : Model
+    network : Network
     pcm : int16 [n_samples]
-        The utterance, at the model's rate.
+        The utterance, at the network's rate.
     first : Result
         Returned as it is where it leaves no doubt.
     options : DecoderOptions
@@ -131,7 +133,7 @@ def hear_again(model: Model, pcm: Pcm, first: Result, options: DecoderOptions, f
     """
     if not heard_in_doubt(first):
         return first
-    return vote([first, *hear_in(model, pcm, MANNERS[: options.most_hearings - 1], options, first_frame)])
+    return vote([first, *hear_in(network, pcm, MANNERS[: options.most_hearings - 1], options, first_frame)])
 
 
 def vote(hearings: Sequence[Result]) -> Result:

@@ -1,4 +1,4 @@
-"""pynna.audio.files through real files and arrays."""
+"""pynna.audio through real files and arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import signal
 
-from pynna.audio import files as audio
+from pynna import audio
 from pynna.errors import AudioError, PynnaError
 
 INT16 = hnp.arrays(np.int16, st.integers(0, 300))

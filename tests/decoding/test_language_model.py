@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna import errors
-from pynna.decoding.decoder import Decoder, DecoderOptions
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
 
 kenlm = pytest.importorskip("kenlm")
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna import errors
-from pynna.decoding.decoder import Decoder, DecoderOptions
+from pynna.decoding.decoder import Decoder
 from pynna.decoding.hot_words import HotWords
 from pynna.decoding.language_model import Vocabulary
+from pynna.decoding.options import DecoderOptions
 
 Array = npt.NDArray[Any]
 LABELS = (" ", "a", "b", "")

@@ -18,9 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pynna
-from pynna.decoding.results import free_text
 from pynna.errors import GrammarError
 from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.grammar.marks import free_text
 from pynna.grammar.spoken import normalise, number_words
 
 LABELS = (*" abcdefghijklmnopqrstuvwxyz'", "")

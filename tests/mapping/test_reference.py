@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.nna_models import random_model
 
+from pynna.distance import edit_distance
 from pynna.errors import AudioError
 from pynna.mapping.nna import NnaModel
 from pynna.mapping.reference import (
@@ -23,7 +24,6 @@ from pynna.mapping.reference import (
     MfccConfig,
     character_errors,
     context_windows,
-    edit_distance,
     greedy,
     integer_sigmoid,
     integer_tanh,

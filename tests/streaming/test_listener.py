@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import pynna
 from pynna.errors import ArgumentError, StateError
 from pynna.streaming.endpointer import Endpointer, EndpointRules
-from pynna.streaming.listener import Final, Partial, SpeechStart, Timeout
+from pynna.streaming.events import Final, Partial, SpeechStart, Timeout
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 NAMES = ("call_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it", "lock_the_doors")
@@ -137,8 +137,8 @@ def test_silence_before_and_at_most(model):
 
 def test_the_networks_state_is_carried_through_speech_cut_off_but_not_for_ever(model):
     listener = model.listen(EndpointRules(at_most=2.0, before=0.2))
-    resets, reset = [], listener.stream.reset_state
-    listener.stream.reset_state = lambda: (resets.append(listener._endpointer.frame * 0.02), reset())
+    resets, reset = [], listener.channel.reset_state
+    listener.channel.reset_state = lambda: (resets.append(listener._endpointer.frame * 0.02), reset())
     speech = np.concatenate([pcm(name)[4000:-8000] for name in NAMES[1:]] * 42)  # nobody takes a breath, for 134 s
     assert len(finals(listen(listener, speech))) > 60
     assert resets == [pytest.approx(61, abs=2), pytest.approx(122, abs=4)]
@@ -248,7 +248,7 @@ def test_buffers_hold_a_fraction_of_a_second(model):
             listener.feed(sound[at : at + 777])
             assert len(listener._recent) <= 11 and len(listener._left) < 320
             assert len(listener._powers) <= 20  # the network's look-ahead
-            assert not listener._events and not listener.stream._waiting
-            assert not listener._collecting.core.take()
+            assert not listener._events and not listener.channel.n_waiting
+            assert not listener._collector.take()
             if listener._decoder is not None:  # 2 s: 100 frames, a label each at most
                 assert len(listener._decoder.result().text) <= 110

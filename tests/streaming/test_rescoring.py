@@ -14,13 +14,14 @@ from support.nna_models import random_file, random_model
 
 import pynna
 from pynna.audio.denoise import denoise
-from pynna.decoding.decoder import MAX_HEARINGS, Decoder, DecoderOptions
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import MAX_HEARINGS, DecoderOptions
 from pynna.decoding.results import Result, Spelling
+from pynna.distance import edit_distance
 from pynna.errors import ArgumentError
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.reference import edit_distance
 from pynna.streaming import rescoring as hearings
-from pynna.streaming.listener import Final
+from pynna.streaming.events import Final
 from pynna.streaming.rescoring import (
     LEAST,
     LONGEST,
@@ -291,7 +292,7 @@ def test_a_tape_at_another_speed(speed):
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(0, 60), st.integers(0, 99), st.integers(0, 99))
 def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, length):
-    tape = Tape(model, pynna.DecoderOptions(grammar=car))
+    tape = Tape(RATE, pynna.DecoderOptions(grammar=car))
     tape.most = most
     fed = np.arange(sum(sizes), dtype=np.int16)
     at = 0

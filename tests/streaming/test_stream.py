@@ -17,7 +17,8 @@ from support.nna_models import load_random, noise
 
 import pynna
 from pynna import errors
-from pynna.decoding.decoder import Decoder, DecoderOptions
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
 
 Array = npt.NDArray[Any]
 WINDOW, STEP, CONTEXT = 512, 320, 9

@@ -24,7 +24,7 @@ from pynna.train.corpora.align import cut
 from pynna.train.corpora.features import BINS, spectrum
 from pynna.train.parallel import run
 from pynna.train.text.sampler import normalise
-from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, read
 from pynna.train.voices.synthesise import Pcm, broken, trim
 
 F16 = npt.NDArray[np.float16]
@@ -74,7 +74,7 @@ def degrade(pcm: Pcm, rng: random.Random) -> Pcm:
             x = np.sin(x * (np.pi / 2))  # a soft knee
     elif kind == "codec":
         file = io.BytesIO()
-        soundfile.write(file, 0.9 * x, engines.RATE, format="OGG", subtype="VORBIS", compression_level=1.0)
+        soundfile.write(file, 0.9 * x, RATE, format="OGG", subtype="VORBIS", compression_level=1.0)
         file.seek(0)
         x = soundfile.read(file, dtype="float32")[0][: len(x)]
     else:
@@ -108,7 +108,7 @@ def _babble(config: Config, clips_path: Path) -> None:
     rng, clips = random.Random(1), [clip for clip, _, _ in load_clips(clips_path)]
     parts = []
     for _ in range(40):
-        total = np.zeros(12 * engines.RATE, np.float32)
+        total = np.zeros(12 * RATE, np.float32)
         for _ in range(rng.randint(2, 8)):
             voice = np.concatenate([rng.choice(clips) for _ in range(12)]).astype(np.float32)
             total += np.resize(voice, len(total)) * rng.uniform(0.3, 1) / max(1.0, float(voice.std()))
@@ -127,8 +127,8 @@ def _cut(config: Config, folder: Path) -> None:
     for path, speaker, text in tqdm(read_manifest(folder), desc=f"{folder.name}, long", unit="clip"):
         if speaker.partition(":")[0] in settings["exclude"] or is_test(speaker, path, settings["test_share"]):
             continue
-        pcm = engines.read(folder / path)
-        if len(pcm) > settings["longest"] * engines.RATE:
+        pcm = read(folder / path)
+        if len(pcm) > settings["longest"] * RATE:
             clips += [(trim(piece), words, speaker) for piece, words in cut(pcm, text, rng, settings["passes"])]
     clips = [clip for clip in clips if not broken(clip[0], clip[1], settings["longest"])]
     save_features(config.folder("features"), f"cut-{folder.name}", clips)
@@ -142,7 +142,7 @@ def _real(config: Config, folder: Path) -> None:
     for path, speaker, text in tqdm(read_manifest(folder), desc=folder.name, unit="clip"):
         if speaker.partition(":")[0] in settings["exclude"]:
             continue
-        pcm = trim(engines.read(folder / path))
+        pcm = trim(read(folder / path))
         if reason := broken(pcm, text, 16.0):
             left_out.append(f"{path}\t{speaker}\t{text}\t{reason}")
             continue
@@ -160,7 +160,7 @@ def _noise(config: Config, folder: Path) -> None:
     """Noise spectra, one after the other, each at a root mean square of 0.05."""
     parts = []
     for path in sorted(folder.glob("*.flac")) + sorted(folder.glob("*.wav")):
-        x = engines.read(path).astype(np.float32)
+        x = read(path).astype(np.float32)
         scale = 0.05 * 32768 / max(1.0, float(np.sqrt((x**2).mean())))
         part = spectrum(np.clip(x * scale, -32768, 32767).astype(np.int16))[:3000]
         if len(part) > 50:
@@ -175,7 +175,7 @@ def _rooms(config: Config, folder: Path) -> None:
     """Energy of room responses in steps of one frame after the direct sound, of which the first is 1."""
     rows = []
     for path in sorted(folder.glob("*.flac")) + sorted(folder.glob("*.wav")):
-        x = engines.read(path).astype(np.float64)
+        x = read(path).astype(np.float64)
         x = x[max(0, int(np.abs(x).argmax()) - 16) :]
         energy = [float((x[i : i + 320] ** 2).sum()) for i in range(0, 320 * 16, 320)]
         rows.append([e / energy[0] for e in energy])

@@ -31,7 +31,7 @@ from scipy.signal import resample_poly
 from pynna.train.corpora.align import aligner
 from pynna.train.parallel import run
 from pynna.train.text.sampler import normalise
-from pynna.train.voices import engines
+from pynna.train.voices import base
 from pynna.train.voices.synthesise import Pcm, trim
 
 RATE = 11025
@@ -50,8 +50,8 @@ PARTS = 16
 
 def pcm16(x: npt.NDArray[np.float32], rate: int = RATE) -> Pcm:
     """float [n] in -1..1 at `rate` as int16 at 16 kHz, as loud as the real corpora."""
-    common = int(np.gcd(engines.RATE, rate))
-    y = resample_poly(x, engines.RATE // common, rate // common)
+    common = int(np.gcd(base.RATE, rate))
+    y = resample_poly(x, base.RATE // common, rate // common)
     return np.asarray(np.clip(y * (0.6 / max(float(np.abs(y).max()), 1e-3)), -1, 1) * 32767, np.int16)
 
 
@@ -243,8 +243,8 @@ def _listen(folder: Path, game: Game, source: Path, part: int) -> None:
     listen, rows = Listener(game.subtitles(source) if game.subtitles else set()), []
     for name, speaker, samples in itertools.islice(game.clips(source), part, None, PARTS):
         pcm = trim(samples())
-        if len(pcm) >= engines.RATE // 4 and (text := listen(pcm)):
-            soundfile.write(folder / f"{name}.flac", pcm, engines.RATE)
+        if len(pcm) >= base.RATE // 4 and (text := listen(pcm)):
+            soundfile.write(folder / f"{name}.flac", pcm, base.RATE)
             rows.append(f"{name}.flac\t{speaker}\t{text}\n")
     done = folder / f"part-{part:02}"
     done.with_suffix(".tmp").write_text("".join(rows), encoding="utf-8")

@@ -12,7 +12,11 @@ import numpy as np
 import soundfile
 
 from pynna.train.corpora.corpora import is_test, read_manifest
-from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, read
+from pynna.train.voices.espeak import espeak
+from pynna.train.voices.festival import festival
+from pynna.train.voices.flite import flite
+from pynna.train.voices.pico import pico
 from pynna.train.voices.synthesise import Pcm, trim
 
 COMMANDS = (
@@ -50,12 +54,12 @@ LEVELS = (1.0, 0.35, 0.7, 0.12, 0.5)  # loud to quiet, in turn
 def _speak(engine: str, text: str, voice: str, speed: float = 1.0, pitch: float = 1.0) -> Pcm:
     """One sentence by an engine, at its own scale of speed and pitch."""
     if engine == "espeak":
-        return engines.espeak()(text, voice, 150, 50)
+        return espeak()(text, voice, 150, 50)
     if engine == "flite":
-        return engines.flite()(text, voice, speed, pitch)
+        return flite()(text, voice, speed, pitch)
     if engine == "pico":
-        return engines.pico(text, voice, int(speed), int(pitch))
-    pcm = engines.festival([(text, voice, speed, 110.0)])[0]
+        return pico(text, voice, int(speed), int(pitch))
+    pcm = festival([(text, voice, speed, 110.0)])[0]
     if pcm is None:
         raise RuntimeError(f"festival did not speak with {voice}")
     return pcm
@@ -72,7 +76,7 @@ def make(folder: Path, corpus: Path | None) -> None:
     rows = ["path\tspeaker\ttext"]
 
     def write(name: str, pcm: Pcm, speaker: str, text: str) -> None:
-        soundfile.write(folder / name, pcm, engines.RATE, subtype="PCM_16")
+        soundfile.write(folder / name, pcm, RATE, subtype="PCM_16")
         rows.append(f"{name}\t{speaker}\t{text}")
 
     for text, engine, voice, speed, pitch in COMMANDS:
@@ -88,8 +92,8 @@ def make(folder: Path, corpus: Path | None) -> None:
             mine = [r for r in read_manifest(corpus) if r[0].startswith(name) and not is_test(r[1], r[0], 0.15)]
             chosen = 0
             for path, speaker, text in mine[:: max(1, len(mine) // 12)]:
-                pcm = engines.read(corpus / path)
-                if chosen < count and 0.9 * engines.RATE < len(pcm) < 4.5 * engines.RATE:
+                pcm = read(corpus / path)
+                if chosen < count and 0.9 * RATE < len(pcm) < 4.5 * RATE:
                     write(f"calibration/{name.partition('_')[0]}_{chosen}.flac", pcm, speaker, text)
                     chosen += 1
     (folder / "manifest.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")

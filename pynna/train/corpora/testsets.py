@@ -17,13 +17,14 @@ from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.train.config import DATA, Config
 from pynna.train.text.sampler import BroadEnglish
 from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, read
 from pynna.train.voices.synthesise import Pcm
+from pynna.train.voices.test_voices import test_voice
 
 SPEEDS = (0.9, 1.0, 1.12)
 FREE_INTENT = "Reminder"
 """Of the car's sentences with free speech in them."""
 SAMPLED_PER_VOICE, BROAD_PER_VOICE = 20, 20
-RATE = engines.RATE
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def _spoken(config: Config, name: str, texts: Callable[[int], list[str]]) -> lis
         rows, parts = [], []
         for v, voice in enumerate(tqdm(engines.TEST_VOICES, desc=f"{name}, test voices")):
             for i, text in enumerate(texts(v)):
-                parts.append(engines.test_voice(text, voice, SPEEDS[i % 3]))
+                parts.append(test_voice(text, voice, SPEEDS[i % 3]))
                 rows.append((voice, text, len(parts[-1])))
         np.savez(path, pcm=np.concatenate(parts), rows=json.dumps(rows))
     with np.load(path) as file:
@@ -117,7 +118,7 @@ def real_clips(config: Config, acted: bool = False) -> list[Clip]:
             audio, speaker, text = line.split("\t")
             corpus = speaker.partition(":")[0]
             if (corpus in config["corpora"]["acted"]) == acted:
-                clips.append(Clip(corpus, text, engines.read(Path(audio))))
+                clips.append(Clip(corpus, text, read(Path(audio))))
     return clips
 
 

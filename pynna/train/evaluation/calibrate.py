@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from pynna.decoding import confidence
 from pynna.decoding.confidence import FEATURES
-from pynna.decoding.decoder import MAX_HEARINGS
+from pynna.decoding.options import MAX_HEARINGS
 from pynna.decoding.results import GrammarResult
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
@@ -34,6 +34,8 @@ from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.evaluate import Judge, hear_int8
 from pynna.train.text.sampler import Sampler
 from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, Job, read
+from pynna.train.voices.festival import festival
 from pynna.train.voices.kokoro import DEVELOPMENT, kokoro
 from pynna.train.voices.synthesise import Pcm, trim
 
@@ -48,7 +50,7 @@ def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm
     settings = config["speak"]
     names = ["espeak", "flite", "pico", "festival"] + ["kokoro"] * 2 * (settings["engines"].get("kokoro", 0) > 0)
     spoken: dict[int, Pcm | None] = {}
-    batch: list[tuple[int, engines.Job]] = []  # festival starts slowly: all its sentences at once
+    batch: list[tuple[int, Job]] = []  # festival starts slowly: all its sentences at once
     for i, text in enumerate(tqdm(texts, desc="development voices")):
         if (name := rng.choice(names)) == "kokoro":
             spoken[i] = kokoro(config.work / settings["kokoro"])(text, rng.getrandbits(32), DEVELOPMENT)
@@ -58,7 +60,7 @@ def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm
             batch.append((i, (text, *speak)))
         else:
             spoken[i] = speak(text)
-    spoken.update(zip((i for i, _ in batch), engines.festival([job for _, job in batch]), strict=True))
+    spoken.update(zip((i for i, _ in batch), festival([job for _, job in batch]), strict=True))
     out = []
     for i in range(len(texts)):
         pcm = spoken[i]
@@ -98,8 +100,8 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
         share = config["corpora"]["test_share"]
         rows = [r for r in read_manifest(folder) if not is_test(r[1], r[0], share) and not r[1].startswith("mimic3")]
         for i, (path, speaker, text) in enumerate(rng.sample(rows, min(n, len(rows)))):
-            pcm = engines.read(folder / path)
-            if len(pcm) < 10 * engines.RATE:
+            pcm = read(folder / path)
+            if len(pcm) < 10 * RATE:
                 pcm = testsets.noisy(pcm, rng.choice((20.0, 10.0, 5.0)), 9500 + i, noises) if i % 2 else pcm
                 clips.append(Clip(speaker.partition(":")[0], text, pcm))
     return clips
@@ -157,7 +159,7 @@ def lowest_threshold(false: F64, n: int, most: float = 0.03) -> float:
 def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
     """Print the constants for `pynna.decoding.confidence`, and how they do on the development set."""
     model, car = load(path), Judge(Grammar.from_yaml(CAR_GRAMMAR))
-    noises = [engines.read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
+    noises = [read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
     inside, outside = development(config, car.grammar, 400, noises)
     real = people(config, corpora, 500, noises)
     phrases = Judge(Grammar.from_sentences({clip.text for clip in real})) if real else None

@@ -13,20 +13,22 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pynna.decoding.decoder import MAX_HEARINGS, Decoder
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import MAX_HEARINGS
 from pynna.decoding.results import GrammarResult, Result
+from pynna.distance import edit_distance
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.mapping.dequantise import dequantise
 from pynna.mapping.npz import import_npz
-from pynna.mapping.reference import edit_distance, windows
+from pynna.mapping.reference import windows
 from pynna.mapping.weights import Weights
 from pynna.model import Model, load
 from pynna.streaming import rescoring as hearings
-from pynna.streaming.listener import Final
+from pynna.streaming.events import Final
 from pynna.train.config import Config
 from pynna.train.corpora import peers, testsets
 from pynna.train.corpora.testsets import FREE_INTENT, Clip, commands
-from pynna.train.voices import engines
+from pynna.train.voices.base import read
 from pynna.train.voices.synthesise import Pcm
 
 CONDITIONS: tuple[float | None, ...] = (None, 20.0, 10.0, 5.0, 0.0)
@@ -211,7 +213,7 @@ class Evaluation:
         self.dequantised = weights is None
         self.weights = dequantise(model) if weights is None else import_npz(weights)
         folders = [*map(Path, config["corpora"]["noise"]), *noise]
-        self.noises = [engines.read(path) for folder in folders for path in sorted(folder.glob("*.flac"))]
+        self.noises = [read(path) for folder in folders for path in sorted(folder.glob("*.flac"))]
         self.car = Judge(Grammar.from_yaml(CAR_GRAMMAR))
         self.fixed, self.sampled = testsets.command_clips(config), testsets.sampled_clips(config)
         self.real, self.acted = testsets.real_clips(config), testsets.real_clips(config, acted=True)

@@ -26,7 +26,7 @@ from pynna.train.config import Config
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.calibrate import SEED, development, people
 from pynna.train.evaluation.evaluate import Judge
-from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, read
 
 CANDIDATES: tuple[Manner, ...] = tuple(
     (speed, denoised) for speed in (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12) for denoised in (True, False)
@@ -105,13 +105,13 @@ def best_sets(parts: Sequence[Part], size: int, candidates: Sequence[Manner] = C
 
 def _strange(clips: Sequence[Clip]) -> list[Clip]:
     rng = random.Random(SEED)
-    return [Clip(c.source, c.text, at_speed(c.pcm, rng.choice(STRANGE), engines.RATE)) for c in clips]
+    return [Clip(c.source, c.text, at_speed(c.pcm, rng.choice(STRANGE), RATE)) for c in clips]
 
 
 def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
     """Print the best sets of manners beside those in use."""
     model, car = load(path), Judge(Grammar.from_yaml(CAR_GRAMMAR))
-    noises = [engines.read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
+    noises = [read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
     inside, outside = development(config, car.grammar, 400, noises)
     real = people(config, corpora, 500, noises)
     sets = [(f"car, {ratio}", [c for c in inside if c.source == ratio], car) for ratio in

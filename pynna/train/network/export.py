@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pynna.decoding.decoder import MAX_HEARINGS
+from pynna.decoding.options import MAX_HEARINGS
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 from pynna.train.config import Config

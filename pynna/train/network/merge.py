@@ -21,7 +21,7 @@ from pynna.mapping.weights import Weights
 from pynna.train.config import Config
 from pynna.train.corpora.corpora import load_clips
 from pynna.train.corpora.testsets import noisy
-from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, read
 
 F64 = npt.NDArray[np.float64]
 Pcm = npt.NDArray[np.int16]
@@ -146,14 +146,14 @@ def merge(one: Weights, other: Weights, width: int, speech: Sequence[Pcm]) -> We
 def speech_to_fit_on(config: Config, noise: Sequence[Path], n: int = 360) -> list[Pcm]:
     """Training clips, every other one in noise."""
     rng = np.random.default_rng(config["seed"])
-    noises = [engines.read(path) for folder in noise for path in sorted(folder.glob("*.flac"))]
+    noises = [read(path) for folder in noise for path in sorted(folder.glob("*.flac"))]
     shards = sorted(config.folder("clips").glob("*.npz"))
     found: list[Pcm] = []
     while len(found) < n:
         clips = load_clips(shards[int(rng.integers(len(shards)))])
         for i in rng.choice(len(clips), 30).tolist():
             pcm = clips[i][0]
-            if len(pcm) < 6 * engines.RATE:
+            if len(pcm) < 6 * RATE:
                 found.append(pcm if i % 2 else noisy(pcm, float(rng.uniform(3, 25)), i, noises))
     return found
 

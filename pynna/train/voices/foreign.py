@@ -20,7 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pynna.train.voices.engines import Job, Pcm, espeak, pico, read
+from pynna.train.voices.base import Job, Pcm, read
+from pynna.train.voices.espeak import espeak
+from pynna.train.voices.pico import pico
 
 GAP = 0.01  # seconds between phones that were not recorded together
 FESTIVAL = Path("/usr/share/festival/voices")

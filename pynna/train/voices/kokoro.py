@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.train.voices.accents import ACCENTED, accented
-from pynna.train.voices.engines import to_rate
+from pynna.train.voices.base import to_rate
 
 RATE = 24000
 PARTS = 4  # packages that the weights are spread over

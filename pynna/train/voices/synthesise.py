@@ -13,10 +13,12 @@ from pynna.train.config import Config
 from pynna.train.parallel import run
 from pynna.train.text.sampler import Sampler
 from pynna.train.voices import engines
+from pynna.train.voices.base import RATE, Job
+from pynna.train.voices.festival import festival
 from pynna.train.voices.foreign import foreign
 
 Pcm = npt.NDArray[np.int16]
-SPEAK_MANY = {"festival": engines.festival, "foreign": foreign, "diphone": foreign}
+SPEAK_MANY = {"festival": festival, "foreign": foreign, "diphone": foreign}
 """Engines that start slowly, and speak all of a shard's sentences at once."""
 
 
@@ -34,7 +36,7 @@ def trim(pcm: Pcm, margin: int = 1600) -> Pcm:
 
 def broken(pcm: Pcm, text: str, max_seconds: float) -> str:
     """Why a clip is no use for training, or an empty string."""
-    seconds = len(pcm) / engines.RATE
+    seconds = len(pcm) / RATE
     if len(pcm) == 0 or np.abs(pcm.astype(np.int32)).max() < 300:
         return "silent"
     if seconds > max_seconds:
@@ -67,7 +69,7 @@ def make_shard(config: Config, index: int) -> str:
     sampler = Sampler(config["text"])
     shares = settings["engines"]
     spoken: list[tuple[Pcm | None, str, str]] = []
-    batches: dict[str, list[tuple[str, engines.Job]]] = {engine: [] for engine in SPEAK_MANY}
+    batches: dict[str, list[tuple[str, Job]]] = {engine: [] for engine in SPEAK_MANY}
     folders = {engine: config.work / settings[engine] for engine in ("tinytts", "kokoro")}
     for _ in range(settings["clips_per_shard"]):
         text = sampler.sample(rng)

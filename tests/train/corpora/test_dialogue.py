@@ -18,7 +18,8 @@ import soundfile
 
 import pynna
 from pynna.train.corpora import dialogue
-from pynna.train.voices import engines
+from pynna.train.voices.base import RATE
+from pynna.train.voices.base import read as read_audio
 from pynna.train.voices.synthesise import Pcm
 
 RECORDING = Path(pynna.__file__).parent / "recordings" / "calibration"
@@ -30,7 +31,7 @@ def tone(hz: float, rate: int = dialogue.RATE, seconds: float = 0.5) -> np.ndarr
 
 def pitch(pcm: Pcm) -> float:
     """The strongest frequency, Hz, of samples at 16 kHz."""
-    return float(np.abs(np.fft.rfft(pcm)).argmax() * engines.RATE / len(pcm))
+    return float(np.abs(np.fft.rfft(pcm)).argmax() * RATE / len(pcm))
 
 
 def sound(x: np.ndarray, rate: int, kind: str, subtype: str) -> bytes:
@@ -180,7 +181,7 @@ class Scripted(dialogue.Listener):
 
 
 def spoken() -> Pcm:
-    return engines.read(sorted(RECORDING.glob("*.flac"))[0])
+    return read_audio(sorted(RECORDING.glob("*.flac"))[0])
 
 
 def test_subtitles_are_taken_where_they_are_near() -> None:

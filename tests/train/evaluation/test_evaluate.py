@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna.audio.files import load_audio
-from pynna.mapping.reference import edit_distance
+from pynna.distance import edit_distance
 from pynna.train.corpora import corpora, peers, testsets
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation import calibrate

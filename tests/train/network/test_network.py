@@ -18,7 +18,7 @@ pytest.importorskip("tqdm")
 pytest.importorskip("soundfile")
 
 import pynna  # noqa: E402
-from pynna.decoding.decoder import MAX_HEARINGS  # noqa: E402
+from pynna.decoding.options import MAX_HEARINGS  # noqa: E402
 from pynna.mapping import map_model  # noqa: E402
 from pynna.mapping.dequantise import dequantise  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402

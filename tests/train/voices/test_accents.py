@@ -57,7 +57,7 @@ def test_without_rules_espeaks_mnemonics_are_what_they_were(mnemonics: str) -> N
 
 
 def test_espeak_speaks_with_an_accent() -> None:
-    from pynna.train.voices.engines import espeak
+    from pynna.train.voices.espeak import espeak
 
     try:
         engine = espeak()

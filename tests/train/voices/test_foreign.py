@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pynna.train.voices import engines, foreign
+from pynna.train.voices.base import RATE
 from pynna.train.voices.foreign import VOICES, Segment, Voice, espeak_prosody, in_accent, prosody, recorded, spoken
 
 RADIO = (
@@ -95,7 +96,7 @@ def test_foreign_voices_speak(voice: str, package: str) -> None:
     f0 = VOICES[voice].f0
     slow, fast = foreign.foreign([("turn on the lights", voice, 1.4, f0), ("turn on the lights", voice, 0.9, f0)])
     assert slow is not None and fast is not None
-    assert 1.0 < len(fast) / engines.RATE < 0.85 * len(slow) / engines.RATE < 2.5
+    assert 1.0 < len(fast) / RATE < 0.85 * len(slow) / RATE < 2.5
     assert abs(slow.astype(int)).max() > 300
 
 
@@ -151,5 +152,5 @@ def test_american_diphones_speak_with_espeaks_accents() -> None:
     texts = "help", "turn on the radio"
     jobs = [(text, in_accent(voice, accent), 1.0, 110.0) for text in texts for accent in ("en-us", "en")]
     said = foreign.foreign(jobs)
-    assert all(pcm is not None and 0.4 < len(pcm) / engines.RATE < 2.5 for pcm in said)
+    assert all(pcm is not None and 0.4 < len(pcm) / RATE < 2.5 for pcm in said)
     assert not any(len(a) == len(b) and (a == b).all() for a, b in itertools.pairwise(said))
