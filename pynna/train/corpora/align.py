@@ -63,6 +63,12 @@ def align(log_probs: F32, labels: list[int], blank: int) -> tuple[list[int], flo
     return frames, float(np.mean([log_probs[t, label] for t, label in zip(frames, labels, strict=True)]))
 
 
+def score(pcm: Pcm, text: str) -> float:
+    """How well a text fits a recording [n_samples]: `align`'s mean log-probability of its letters."""
+    model = aligner()
+    return align(model.log_probs(pcm), [model.labels.index(c) for c in text], len(model.labels) - 1)[1]
+
+
 def cut(pcm: Pcm, text: str, rng: random.Random, passes: int, longest: float = 5.5,
         worst: float = -2.5) -> list[tuple[Pcm, str]]:
     """Pieces of 2 to 9 words of a long recording, cut where it is quietest between two words.

@@ -20,7 +20,8 @@ from scipy.signal import resample_poly
 from tqdm import tqdm
 
 from pynna.train.config import Config
-from pynna.train.corpora.align import cut
+from pynna.train.corpora import noises
+from pynna.train.corpora.align import cut, score
 from pynna.train.corpora.features import BINS, spectrum
 from pynna.train.parallel import run
 from pynna.train.text.sampler import normalise
@@ -105,16 +106,49 @@ def _synthetic(config: Config, clips_path: Path) -> None:
 
 def _babble(config: Config, clips_path: Path) -> None:
     """People who talk at once, as a noise: stretches of 12 s of two to eight voices."""
-    rng, clips = random.Random(1), [clip for clip, _, _ in load_clips(clips_path)]
+    voices = [clip for clip, _, _ in load_clips(clips_path)]
+    _save_noise(config, "babble", [_together(random.Random(f"babble {i}"), voices, i % 7 + 2) for i in range(40)])
+
+
+def _together(rng: random.Random, voices: list[Pcm], count: int) -> Pcm:
+    """12 s of so many voices at once."""
+    total = np.zeros(12 * RATE, np.float32)
+    for _ in range(count):
+        voice = np.concatenate([rng.choice(voices) for _ in range(12)]).astype(np.float32)
+        total += np.resize(voice, len(total)) * rng.uniform(0.3, 1) / max(1.0, float(voice.std()))
+    return (total * (1638 / total.std())).clip(-32768, 32767).astype(np.int16)
+
+
+def _behind(config: Config, folder: Path) -> None:
+    """Readers without texts (``untranscribed.tsv``: path, speaker) behind a speaker: babble, and radios over a tune."""
+    rows = [line.split("\t")[:2] for line in (folder / "untranscribed.tsv").read_text(encoding="utf-8").splitlines()]
+    share = config["corpora"]["test_share"]
+    voices = [read(folder / path) for path, speaker in rows
+              if (folder / path).exists() and not is_test(speaker, path, share)]
     parts = []
-    for _ in range(40):
-        total = np.zeros(12 * RATE, np.float32)
-        for _ in range(rng.randint(2, 8)):
-            voice = np.concatenate([rng.choice(clips) for _ in range(12)]).astype(np.float32)
-            total += np.resize(voice, len(total)) * rng.uniform(0.3, 1) / max(1.0, float(voice.std()))
-        parts.append(spectrum((total * (1638 / total.std())).clip(-32768, 32767).astype(np.int16)).astype(np.float16))
+    for i in range(config["noises"]["behind"]):
+        rng = np.random.default_rng([config["seed"], 1, i])
+        x = _together(random.Random(f"behind {i}"), voices, 3 + i % 6).astype(np.float64)
+        if rng.random() < 0.4:
+            music = noises.tune(rng, len(x))
+            x += music / max(float(music.std()), 1e-9) * x.std() * rng.uniform(0.3, 2.0)
+        x = noises.microphone(rng, noises.room(rng, x))
+        parts.append(np.asarray(np.clip(x * 1638, -32768, 32767), np.int16))
+    _save_noise(config, "behind", parts)
+
+
+def _made(config: Config, path: Path) -> None:
+    """Noises that are synthesised (`noises`): shard `path.name` of a hundred."""
+    first, settings = 100 * int(path.name), config["noises"]
+    _save_noise(config, f"made-{path.name}",
+                [noises.made(config["seed"], first + i, settings["seconds"]) for i in range(100)])
+
+
+def _save_noise(config: Config, name: str, sounds: list[Pcm]) -> None:
+    """Spectra of noises, one after the other."""
+    parts = [spectrum(pcm).astype(np.float16) for pcm in sounds]
     np.savez(
-        config.folder("features") / "noise-babble.npz",
+        config.folder("features") / f"noise-{name}.npz",
         spectra=np.concatenate(parts), offsets=np.cumsum([0] + [len(p) for p in parts]),
     )  # fmt: skip
 
@@ -143,7 +177,10 @@ def _real(config: Config, folder: Path) -> None:
         if speaker.partition(":")[0] in settings["exclude"]:
             continue
         pcm = trim(read(folder / path))
-        if reason := broken(pcm, text, 16.0):
+        reason = broken(pcm, text, 16.0)
+        if not reason and speaker.partition(":")[0] in settings["checked"] and score(pcm, text) < settings["worst"]:
+            reason = "another text is heard"
+        if reason:
             left_out.append(f"{path}\t{speaker}\t{text}\t{reason}")
             continue
         part = "test" if is_test(speaker, path, settings["test_share"]) else "real"
@@ -158,17 +195,13 @@ def _real(config: Config, folder: Path) -> None:
 
 def _noise(config: Config, folder: Path) -> None:
     """Noise spectra, one after the other, each at a root mean square of 0.05."""
-    parts = []
+    sounds = []
     for path in sorted(folder.glob("*.flac")) + sorted(folder.glob("*.wav")):
-        x = read(path).astype(np.float32)
-        scale = 0.05 * 32768 / max(1.0, float(np.sqrt((x**2).mean())))
-        part = spectrum(np.clip(x * scale, -32768, 32767).astype(np.int16))[:3000]
-        if len(part) > 50:
-            parts.append(part.astype(np.float16))
-    np.savez(
-        config.folder("features") / f"noise-{folder.name}.npz",
-        spectra=np.concatenate(parts), offsets=np.cumsum([0] + [len(p) for p in parts]),
-    )  # fmt: skip
+        x = read(path).astype(np.float32)[: 60 * RATE]
+        if len(x) > RATE:
+            scale = 0.05 * 32768 / max(1.0, float(np.sqrt((x**2).mean())))
+            sounds.append(np.clip(x * scale, -32768, 32767).astype(np.int16))
+    _save_noise(config, folder.name, sounds)
 
 
 def _rooms(config: Config, folder: Path) -> None:
@@ -198,6 +231,11 @@ def features(config: Config, corpora: list[Path], noise: list[Path], rooms: list
             todo.append((_real, folder))
         if not (out / f"cut-{folder.name}.json").exists():
             todo.append((_cut, folder))
+        if (folder / "untranscribed.tsv").exists() and not (out / "noise-behind.npz").exists():
+            todo.append((_behind, folder))
+    for shard in map(str, range(config["noises"]["hundreds"])):
+        if not (out / f"noise-made-{shard}.npz").exists():
+            todo.append((_made, Path(shard)))
     spoken = sorted(config.folder("clips").glob("*-?????.npz"))
     for path in spoken:
         if not (out / f"{path.stem}.json").exists():

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,12 +29,14 @@ LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 N_WARPS = 400
 CHANCES = {
     "uneven tempo": 1.0, "cut": 0.5, "equaliser": 1.5, "fundamental": 0.2, "room": 0.4, "noise": 1.25, "voice": 1.5,
-    "contrast": 0.6, "masks": 0.35,
+    "contrast": 0.6, "masks": 0.35, "loss": 0.05,
 }  # fmt: skip
 """What is changed, how often at full hardness. Vocal tracts and channels tell voices apart: they vary more often than
 the surroundings do."""
 TIMES = ("uneven tempo", "cut")  # those that move sounds in time
 LONGEST_TRAIL, LONGEST_PAUSE = 60, 75  # frames of silence after a clip, and before one that is joined to another
+QUIET = 1e-3  # of a recording's loudest frame's energy: what is below is no speech
+NEAR, FAR = 4, 14  # frames around speech that count as speech, and beyond which none is near
 TAIL = 14  # frames of a room's response at most
 POOL = 1 << 22  # random numbers drawn once, of which every batch takes other stretches: drawing them anew takes longer
 SLICE = 1 << 18  # frames whose energies are measured at a time
@@ -41,21 +44,25 @@ SLICE = 1 << 18  # frames whose energies are measured at a time
 
 @dataclass
 class Sounds:
-    """Recorded noises' spectra and rooms' energy responses."""
+    """Noises' spectra, rooms' energy responses, and how often each noise is to be drawn beside the others."""
 
     noises: list[npt.NDArray[np.float16]]
     rooms: list[F32]
+    weights: list[float] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> Sounds:
         """All that the features folder holds."""
-        noises: list[npt.NDArray[np.float16]] = []
+        groups: dict[str, list[npt.NDArray[np.float16]]] = defaultdict(list)
         for path in sorted(folder.glob("noise-*.npz")):
             with np.load(path) as file:
                 spectra, offsets = file["spectra"], file["offsets"]
-                noises += [spectra[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+                group = groups[path.stem.rstrip("0123456789")]
+                group += [spectra[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        # a collection weighs the cube root of its length, as a corpus does
+        weights = [sum(map(len, group)) ** (1 / 3) / len(group) for group in groups.values() for _ in group]
         rooms = [row for path in sorted(folder.glob("rooms-*.npy")) for row in np.load(path)]
-        return cls(noises, rooms)
+        return cls([noise for group in groups.values() for noise in group], rooms, weights)
 
 
 @functools.lru_cache(maxsize=2)
@@ -84,6 +91,28 @@ class Source:
     start: int
     frames: int
     rate: float
+    silent: bool = False  # in its place nothing is heard but the surroundings
+
+
+class Heard(NamedTuple):
+    """What `Studio.hear` gives, on its device but for `frames`; each but that is zero after a recording's end.
+
+    Attributes
+    ----------
+    features : float32 Tensor [frames, rows, 26]
+        MFCC.
+    frames : int64 Tensor [rows]
+        Frames of each recording, in main memory.
+    speech : int8 Tensor [frames, rows]
+        1 in speech, 0 where none is near, -1 in between.
+    clean : float32 Tensor [frames, rows, 26] or None
+        MFCC of the same clips at the same times without any change to their sound.
+    """
+
+    features: Tensor
+    frames: Tensor
+    speech: Tensor
+    clean: Tensor | None
 
 
 class Studio:
@@ -106,6 +135,7 @@ class Studio:
         ends = np.cumsum([len(noise) for noise in noises], dtype=np.int64)
         self.noise_frames = torch.tensor([len(noise) for noise in noises], device=device)
         self.noise_starts = torch.from_numpy(ends).to(device) - self.noise_frames
+        self.noise_weights = torch.tensor(sounds.weights or [1.0] * len(noises), device=device)
         rooms = np.zeros((len(sounds.rooms), TAIL), np.float32)
         for row, response in zip(rooms, sounds.rooms, strict=True):
             row[: min(12, len(response))] = response[:12]
@@ -177,9 +207,11 @@ class Studio:
 
     def timed(
         self, rows: Sequence[Sequence[Source]], rng: np.random.Generator, hard: float, pad: int,
-        without: Collection[str],
+        without: Collection[str], extra: int = 0,
     ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Amplitudes [rows, frames, 257] of recordings of one clip or more, and their frames [rows]."""
+        """Amplitudes [rows, frames, 257] of recordings of one clip or more, and their frames [rows].
+
+        With `extra` all are as long as the longest and so many frames more, their speech anywhere within."""
         chance = {name: 0.0 if name in without else hard * CHANCES[name] for name in TIMES}
         parts = max(len(row) for row in rows)
         # of each part of each recording: first frame in the store, frames there, first frame heard, frames heard
@@ -203,7 +235,7 @@ class Studio:
                     first, end = max(0, first - trims[0][r][k]), min(length, end + trims[1][r][k])
                     start, length = start + first, end - first
                 heard = max(2, int(length / source.rate))
-                cells.append((start, length, now + pads[0][r][k], heard))
+                cells.append((start, length, now + pads[0][r][k], 0 if source.silent else heard))
                 levels.append(level)
                 now += pads[0][r][k] + heard + pads[1][r][k]
             cells += [(0, 2, 0, 0)] * (parts - len(row))
@@ -214,6 +246,10 @@ class Studio:
         spread = np.where(uneven & (table[3] > 16), 0.18, 0.0)
         gain = np.where(paused, 10 ** (rng.normal(0, 3, loudness.shape) / 20) / loudness, 1.0)
         frames = np.array(ends)
+        if extra:
+            room = frames.max() + extra - frames
+            table[2] += (rng.random(len(rows)) * (room + 1)).astype(np.int64)[:, None]
+            frames += room
         longest = int(frames.max())
         starts, lengths, offsets, counts = self._there(table)
         spreads = self._there(spread.astype(np.float32))
@@ -350,7 +386,7 @@ class Studio:
     def recorded_noise(self, rows: int, frames: int) -> Tensor:
         """Stretches of recorded noises [rows, frames, 257], repeated where too short; often faster or slower."""
         assert self.noises is not None
-        which = self.whole(0, len(self.noise_frames), rows)
+        which = torch.multinomial(self.noise_weights, rows, replacement=True, generator=self.random)
         length = self.noise_frames[which][:, None]
         speed = torch.exp(self.uniform(rows, 1, low=-0.4, high=0.4))
         speed = torch.where(self.uniform(rows, 1) < 0.6, speed, torch.ones_like(speed))
@@ -365,6 +401,49 @@ class Studio:
         shape = torch.where(self.uniform(rows, 1) < 0.5, shape, torch.ones_like(shape))
         return part * shape[:, None]
 
+    def unsteady(self, rows: int, frames: int) -> Tensor:
+        """A gain [rows, frames, 1] that wanders, by more in some rows than in others."""
+        nodes = self.normal(rows, 3 + frames // 20) * self.uniform(rows, 1, high=8.0)
+        time = torch.arange(frames, device=self.device)
+        decibels = torch.lerp(nodes[:, time // 20], nodes[:, time // 20 + 1], (time % 20) / 20)
+        return (10 ** (decibels / 20))[:, :, None]
+
+    def surroundings(self, rows: int, frames: int, rng: np.random.Generator) -> Tensor:
+        """Noise [rows, frames, 257] of level 1: recorded or made, some of it mixed, half of it unsteady."""
+        noise = torch.empty(rows, frames, BINS, device=self.device)
+        whole = torch.full((rows,), frames, device=self.device)
+        recorded = (rng.random(rows) < 0.7) & (self.noises is not None)
+        for where, make in ((recorded, self.recorded_noise), (~recorded, self.made_noise)):
+            if where.any():
+                noise[self._there(np.flatnonzero(where))] = make(int(where.sum()), frames)
+        noise /= level_of(noise, whole).clamp_min(1e-6)[:, None, None]
+        if self.noises is not None and len(mixed := np.flatnonzero(rng.random(rows) < 0.25)):
+            at, other = self._there(mixed), self.recorded_noise(len(mixed), frames)
+            gain = 10 ** (self.uniform(len(mixed), low=-15, high=10) / 20) / level_of(other, whole[at]).clamp_min(1e-6)
+            noise[at] = torch.sqrt(noise[at].square() + (other * gain[:, None, None]).square())
+        if len(wild := np.flatnonzero(rng.random(rows) < 0.5)):
+            noise[self._there(wild)] *= self.unsteady(len(wild), frames)
+        return noise.div_(level_of(noise, whole).clamp_min(1e-6)[:, None, None])
+
+    def lose(self, x: Tensor, at: Tensor) -> None:
+        """Packets lost in the rows `at` of amplitudes [rows, frames, 257]: short stretches of nothing."""
+        if len(at):
+            lost = (self.uniform(len(at), 1, x.shape[1]) < 0.015).float()
+            x[at] *= 1 - functional.max_pool1d(lost, 5, 1, 2)[:, 0, :, None]
+
+    def where_speech(self, x: Tensor) -> Tensor:
+        """Of clips alone [rows, frames, 257]: `Heard.speech`, [rows, frames]."""
+        energy = x.square().sum(dim=2)
+        loud = (energy > (QUIET * energy.amax(dim=1, keepdim=True)).clamp_min(1e-8)).float()[:, None]
+        near, far = (functional.max_pool1d(loud, 2 * n + 1, 1, n)[:, 0] for n in (NEAR, FAR))
+        return (near - (far - near)).to(torch.int8)
+
+    def alone(self, x: Tensor, frames: Tensor) -> Tensor:
+        """Log mel energies [rows, frames, 40] of clips as they are, at a usual level above a faint floor."""
+        x = x * (LOUD / 3 / level_of(x, frames).clamp_min(1e-5))[:, None, None]
+        x = torch.sqrt(x.square() + (self.rayleigh(*x.shape) * 10**-3.5).square())
+        return torch.log((x @ self.filters[N_WARPS]).clamp_min_(1e-12))
+
     def add(self, x: Tensor, noise: Tensor) -> Tensor:
         """Magnitude of the sum of two sounds whose phases are independent."""
         out = x * self.stretch(self.cosines, *x.shape)
@@ -374,8 +453,8 @@ class Studio:
 
     def hear(
         self, rows: Sequence[Sequence[Source]], seed: Sequence[int], hard: float, pad: int = 10,
-        without: Collection[str] = (), views: int = 1,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        without: Collection[str] = (), views: int = 1, extra: int = 0, clean: bool = False,
+    ) -> Heard:  # fmt: skip
         """MFCC of recordings, each of one clip or of several with pauses between, changed at random.
 
         Parameters
@@ -392,63 +471,71 @@ class Studio:
             What is left out, to measure what it is worth.
         views : int
             How often each is heard, frame by frame the same but for the sounds' changes: rows are views times as many.
-
-        Returns
-        -------
-        features : float32 Tensor [frames, rows, 26]
-            On the device; zero after each recording's end.
-        frames : int64 Tensor [rows]
-            Frames of each, in main memory.
+        extra : int
+            Frames by which all are made longer than the longest, their speech anywhere within; 0: as long as they are.
+        clean : bool
+            Whether `Heard.clean` is asked for.
         """
         rng = self.host = np.random.default_rng(seed)
         self.random.manual_seed(int(rng.integers(1 << 62)))
         n = views * len(rows)
-        x, counts = self.timed(rows, rng, hard, pad, without)
+        x, counts = self.timed(rows, rng, hard, pad, without, extra)
         counts = np.tile(counts, views)
         frames = self._there(counts)
         if views > 1:
             x = x.repeat(views, 1, 1)
         valid = torch.arange(x.shape[1], device=self.device) < frames[:, None]
+        speech = self.where_speech(x)
+        alone = self._features(self.alone(x, frames), valid) if clean else None
+        silent = np.tile([all(source.silent for source in row) for row in rows], views)
         names = [name for name in CHANCES if name not in TIMES]
         drawn = rng.random((len(names), n))
         on = {
             name: np.flatnonzero((u < hard * CHANCES[name]) & (name not in without))
             for name, u in zip(names, drawn, strict=True)
         }
-        at = {name: self._there(where) for name, where in on.items()}
-        gain = torch.ones(n, BINS, device=self.device)
+        on["noise"] = np.union1d(on["noise"], np.flatnonzero(silent & (drawn[0] < 0.95) & ("noise" not in without)))
+        x = self._coloured(x, on)
+        level = LOUD * 10 ** (self.uniform(n, low=-30, high=4) / 20)
+        x = x * (level / level_of(x, frames).clamp_min(1e-5))[:, None, None]
+        if len(on["noise"]):
+            chosen = self._there(on["noise"])
+            snr = self._there(rng.triangular(-4, 8, 40, len(chosen)).astype(np.float32))
+            noise = self.surroundings(len(chosen), x.shape[1], rng)
+            x[chosen] = self.add(x[chosen], noise * (level[chosen] * 10 ** (-snr / 20))[:, None, None])
+        # an analogue floor; in some the digital silence of a synthesiser stays
+        floor = 10 ** self.uniform(n, low=-4.6, high=-1.5) * (self.uniform(n) < 0.8)
+        x = self.add(x, self.rayleigh(*x.shape) * floor[:, None, None])
+        self.lose(x, self._there(on["loss"]))
+        logs = self._through_voices(x, on)
+        logs = self.masked(logs, frames, valid, self._there(on["masks"]))
+        features = self._features(logs, valid)
+        return Heard(features, torch.from_numpy(counts), (speech * valid).transpose(0, 1), alone)
+
+    def _features(self, logs: Tensor, valid: Tensor) -> Tensor:
+        """MFCC [frames, rows, 26] of log mel energies [rows, frames, 40], zero where not `valid`."""
+        return ((logs @ self.dct) * valid[:, :, None]).transpose(0, 1).contiguous()
+
+    def _coloured(self, x: Tensor, on: dict[str, npt.NDArray[np.int64]]) -> Tensor:
+        """Amplitudes [rows, frames, 257] through microphones, and in rooms."""
+        at = {name: self._there(on[name]) for name in ("equaliser", "fundamental", "room")}
+        gain = torch.ones(len(x), BINS, device=self.device)
         gain[at["equaliser"]] *= self.equaliser(len(on["equaliser"]), 3.5)
         gain[at["fundamental"]] *= self.fundamental(len(on["fundamental"]))
         x = x * gain[:, None]
         if len(on["room"]):
             x[at["room"]] = reverberate(x[at["room"]], self.room(len(on["room"])))
-        level = level_of(x, frames).clamp_min(1e-5)
-        x = x * (10 ** (self.uniform(n, low=-30, high=4) / 20) * LOUD / level)[:, None, None]
-        if len(on["noise"]):
-            recorded = (rng.random(len(on["noise"])) < 0.6) & (self.noises is not None)
-            for where, make in (
-                (on["noise"][recorded], self.recorded_noise),
-                (on["noise"][~recorded], self.made_noise),
-            ):
-                if len(where) == 0:
-                    continue
-                chosen = self._there(where)
-                noise, speech = make(len(where), x.shape[1]), x[chosen]
-                snr = self._there(rng.triangular(-4, 8, 40, len(where)).astype(np.float32))
-                loud = level_of(speech, frames[chosen]) / level_of(noise, frames[chosen]).clamp_min(1e-6)
-                x[chosen] = self.add(speech, noise * (loud * 10 ** (-snr / 20))[:, None, None])
-        # an analogue floor; in some the digital silence of a synthesiser stays
-        floor = 10 ** self.uniform(n, low=-4.6, high=-1.5) * (self.uniform(n) < 0.8)
-        x = self.add(x, self.rayleigh(*x.shape) * floor[:, None, None])
-        voice = torch.full((n,), N_WARPS, device=self.device)
-        voice[at["voice"]] = self.whole(0, N_WARPS, len(on["voice"]))
+        return x
+
+    def _through_voices(self, x: Tensor, on: dict[str, npt.NDArray[np.int64]]) -> Tensor:
+        """Log mel energies [rows, frames, 40] as of other vocal tracts and with more contrast or less."""
+        voice = torch.full((len(x),), N_WARPS, device=self.device)
+        voice[self._there(on["voice"])] = self.whole(0, N_WARPS, len(on["voice"]))
         logs = torch.log(torch.bmm(x, self.filters[voice]).clamp_min_(1e-12))
-        depth = torch.ones(n, device=self.device)
-        depth[at["contrast"]] = torch.exp(self.normal(len(on["contrast"])) * 0.12)
+        depth = torch.ones(len(x), device=self.device)
+        depth[self._there(on["contrast"])] = torch.exp(self.normal(len(on["contrast"])) * 0.12)
         mean = logs.mean(dim=2, keepdim=True)
-        logs = mean + (logs - mean) * depth[:, None, None]
-        logs = self.masked(logs, frames, valid, at["masks"])
-        return ((logs @ self.dct) * valid[:, :, None]).transpose(0, 1).contiguous(), torch.from_numpy(counts)
+        return mean + (logs - mean) * depth[:, None, None]
 
     def masked(self, logs: Tensor, frames: Tensor, valid: Tensor, at: Tensor) -> Tensor:
         """SpecAugment of the rows `at`: a band of channels and short stretches of time replaced by the row's mean."""

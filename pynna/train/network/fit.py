@@ -34,7 +34,7 @@ from pynna.mapping.dequantise import dequantise
 from pynna.mapping.reference import MfccConfig, windows
 from pynna.train.config import DATA, Config
 from pynna.train.network import lstm_cpu
-from pynna.train.network.augment import Sounds, Source, Studio
+from pynna.train.network.augment import Heard, Sounds, Source, Studio
 from pynna.train.network.export import write_weights
 from pynna.train.network.model import Network
 from pynna.train.text.sampler import Grammar
@@ -83,7 +83,7 @@ def encode(text: str, alphabet: str) -> tuple[int, ...]:
 
 def join(texts: Sequence[tuple[int, ...]], space: int) -> tuple[int, ...]:
     """Label indices of texts with a space between them."""
-    return sum(((space, *text) for text in texts[1:]), texts[0])
+    return sum(((space, *text) for text in texts[1:]), texts[0]) if texts else ()
 
 
 @functools.lru_cache(maxsize=1)
@@ -192,13 +192,13 @@ class Batches:
         rng.shuffle(batches)
         self.pool, self.pool_index, self.position = batches, index, 0
 
-    def next(self, hard: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Features [time, batch, 26], on the studio's device and zero after each end; frames, labels one after the
-        other, their counts.
+    def next(self, hard: float) -> tuple[Heard, Tensor, Tensor]:
+        """What is heard, on the studio's device; labels one after the other, and their counts.
 
         Where `fit.consistency` of the configuration is more than 0, the second half of the batch is the first heard
-        elsewhere: the same clips, frame by frame, coloured otherwise. In some batches the speech begins late, in some
-        two clips are one recording: what came before a sentence is not to disturb the network.
+        elsewhere: the same clips, frame by frame, coloured otherwise. In some batches the speech lies anywhere within
+        up to ten seconds of its surroundings, in some two clips are one recording, and some recordings hold nothing
+        but surroundings: what is around a sentence is not to disturb the network.
         """
         if self.position >= len(self.pool):
             self._fill(self.pool_index + 1)
@@ -209,23 +209,35 @@ class Batches:
         settings = self.config["fit"]
         # for a whole batch: long silences for one clip would pad all of them
         late, pairs = (rng.random(2) < (settings["late"], settings["joined"])) & (not self.easy)
-        pad = settings["late_frames"] if late and not pairs else 10
-        without = settings.get("without", ())
-        texts = [c.labels for c, _ in items]
+        extra = 0
+        if late and not pairs:
+            extra = int(math.exp(rng.uniform(math.log(30), math.log(settings["late_frames"]))))
+            items = self._fewer(items, extra, rng)
+        nothing = (rng.random(len(items)) < settings["nothing"]) & (not self.easy)
+        texts = [() if silent else c.labels for (c, _), silent in zip(items, nothing, strict=True)]
         rows = [[i] for i in range(len(items))]
         if pairs:
             order = rng.permutation(len(items)).tolist()
             rows = [order[i : i + 2] for i in range(0, len(items), 2)]
-            texts = [join([texts[i] for i in row], self.data.space) for row in rows]
+            texts = [join([texts[i] for i in row if texts[i]], self.data.space) for row in rows]
         starts = [self.data.first[c.shard] + c.start for c, _ in items]
         if not self.resident:
             self.studio.keep([self.data.spectrum(c) for c, _ in items])
             starts = np.cumsum([0] + [c.frames for c, _ in items[:-1]]).tolist()
-        sources = [Source(start, c.frames, rate) for start, (c, rate) in zip(starts, items, strict=True)]
+        sources = [Source(start, c.frames, rate, bool(silent))
+                   for start, (c, rate), silent in zip(starts, items, nothing, strict=True)]
         recordings = [[sources[i] for i in row] for row in rows]
-        features, lengths = self.studio.hear(recordings, [*seed, 1], hard, pad, without, self.views)
-        labels = torch.tensor([label for text in texts for label in text] * self.views)
-        return features, lengths, labels, torch.tensor([len(text) for text in texts] * self.views)
+        heard = self.studio.hear(recordings, [*seed, 1], hard, 10, settings.get("without", ()), self.views, extra,
+                                 clean=settings["distil"] > 0 and not extra)
+        labels = torch.tensor([label for text in texts for label in text] * self.views, dtype=torch.long)
+        return heard, labels, torch.tensor([len(text) for text in texts] * self.views)
+
+    def _fewer(self, items: list[tuple[Clip, float]], extra: int, rng: np.random.Generator) -> list[tuple[Clip, float]]:
+        """As many of a batch's clips as fit into twice its frames when each is so many frames longer."""
+        longest = max(clip.frames / rate for clip, rate in items)
+        room = int(2 * self.config["fit"]["batch_frames"] / (longest + extra))
+        chosen = sorted(rng.permutation(len(items))[: max(4, room)].tolist())
+        return [items[i] for i in chosen]
 
 
 def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tensor]:
@@ -238,7 +250,7 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
         studio.keep([data.spectrum(clip) for clip, _ in drawn])
         starts = np.cumsum([0] + [clip.frames for clip, _ in drawn]).tolist()
         rows = [[Source(start, clip.frames, rate)] for start, (clip, rate) in zip(starts, drawn, strict=False)]
-        features, lengths = studio.hear(rows, [config["seed"]], 0.7)
+        features, lengths, *_ = studio.hear(rows, [config["seed"]], 0.7)
         frames = features[torch.arange(len(features))[:, None] < lengths].numpy()
         frames = frames[frames[:, 0] > -60.0]  # digital silence would blow up the deviations
         np.savez(path, mean=frames.mean(axis=0), std=frames.std(axis=0))
@@ -269,6 +281,12 @@ def divergence(log_p: Tensor, valid: Tensor) -> Tensor:
     """
     target = log_p.detach().roll(log_p.shape[1] // 2, dims=1)
     return (target.exp() * (target - log_p)).sum(dim=2)[valid].sum()
+
+
+def detection(logits: Tensor, speech: Tensor, valid: Tensor) -> Tensor:
+    """Cross-entropy of the speech's logits [time, batch] where `Heard.speech` is 0 or 1: nats, summed over frames."""
+    nats = functional.binary_cross_entropy_with_logits(logits, (speech == 1).float(), reduction="none")
+    return nats[valid & (speech >= 0)].sum()
 
 
 def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float:
@@ -327,6 +345,7 @@ class Trainer:
             self.priors = torch.from_numpy(start_from(self.net, args.init))
         self.half = self.device.type != "cpu" or lstm_cpu.bfloat16()
         self.net.to(self.device)
+        self.teacher = self._teacher(args.init)
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
@@ -345,6 +364,16 @@ class Trainer:
         self.left_at_start = self.until - time.time()
         self.progress = self.seconds / (self.seconds + self.left_at_start)
         torch.manual_seed(1000 * config["seed"] + rank + self.step)  # dropout differs between processes
+
+    def _teacher(self, init: Path | None) -> Network | None:
+        """The network that training begins with, as it was: what it makes of clean clips is kept."""
+        if init is None or self.settings["distil"] <= 0:
+            return None
+        net = self.net
+        teacher = Network(net.width, net.mean, net.std, net.context, relu_clip=net.relu_clip,
+                          forget_bias=net.forget_bias, feature_range=net.feature_range)  # fmt: skip
+        start_from(teacher, init)
+        return teacher.to(self.device).eval().requires_grad_(False)
 
     def _restore(self) -> None:
         saved = torch.load(self.checkpoint, map_location="cpu", weights_only=False)
@@ -382,17 +411,21 @@ class Trainer:
 
     def train_step(self) -> None:
         """One batch and one update, in this process alone; `synchronise` brings the processes together."""
-        features, lengths, labels, counts = self.batches.next(self._hard())
+        heard, labels, counts = self.batches.next(self._hard())
+        lengths = heard.frames
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.net(features)
+            logits, speech = self.net.both(heard.features)
         log_p = functional.log_softmax(logits.float(), dim=2)
         labels = labels.to(self.device, non_blocking=True)
         nll = functional.ctc_loss(log_p, labels, lengths, counts, BLANK, reduction="none", zero_infinity=True)
         frames = lengths.to(self.device, non_blocking=True)
-        valid = torch.arange(len(features), device=self.device)[:, None] < frames[None]
+        valid = torch.arange(len(log_p), device=self.device)[:, None] < frames[None]
         loss = nll.sum()
         if self.batches.views > 1:
             loss = loss + self.settings["consistency"] * divergence(log_p, valid)
+        if self.teacher is not None and heard.clean is not None:
+            loss = loss + self.settings["distil"] * self._taught(heard.clean, log_p, valid)
+        loss = loss + self.settings["speech"] * detection(speech.float(), heard.speech, valid)
         scale = SCALE if self.device.type == "cuda" else 1.0
         (loss * (scale / counts.sum())).backward()  # type: ignore[no-untyped-call]
         if scale != 1.0:
@@ -408,6 +441,16 @@ class Trainer:
         counted = torch.tensor([float(counts.sum()), float(lengths.sum()), 1.0]).to(self.device, non_blocking=True)
         self.counted += torch.cat([nll.detach().sum()[None], counted, prior])
         self.step += 1
+
+    def _taught(self, clean: Tensor, log_p: Tensor, valid: Tensor) -> Tensor:
+        """How far log-probabilities are from what the teacher makes of the clips alone: nats, summed over frames.
+
+        Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015 (arXiv 1503.02531).
+        """
+        assert self.teacher is not None
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            target = functional.log_softmax(self.teacher(clean).float(), dim=2)
+        return (target.exp() * (target - log_p)).sum(dim=2)[valid].sum()
 
     def synchronise(self) -> None:
         """Average weights and moments over the processes (local SGD), gather the counts, take rank 0's clock."""

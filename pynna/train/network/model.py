@@ -50,6 +50,7 @@ class Network(nn.Module):
         self.weights = nn.ParameterDict({str(k): nn.Parameter(torch.empty(*s)) for k, s in sizes.items()})
         self.bias = nn.ParameterDict({str(k): nn.Parameter(torch.zeros(s[1])) for k, s in sizes.items()})
         self.kernel = nn.Parameter(torch.empty(2 * width, 4 * width))
+        self.speech = nn.Parameter(torch.zeros(width + 1))  # weights of layer 5's outputs, then the bias
         self.gate_bias = nn.Parameter(torch.zeros(4 * width))
         for k, weights in self.weights.items():
             nn.init.normal_(weights, 0, math.sqrt((1.0 if k == "6" else 2.0) / weights.shape[0]))
@@ -97,6 +98,10 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits [time, batch, labels] of raw MFCC [time, batch, coefficients], zero after each clip's end."""
+        return self.both(features)[0]
+
+    def both(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and the logits [time, batch] of speech being there, a read-out of layer 5."""
         x = torch.minimum(torch.maximum(features, -self.feature_range), self.feature_range)
         x = functional.pad(x, (0, 0, 0, 0, self.context, self.context))
         x = (x - self.mean) / self.std
@@ -106,7 +111,9 @@ class Network(nn.Module):
         x = x.unfold(0, steps, 1).transpose(2, 3).reshape(features.shape[0], features.shape[1], -1)
         for layer in (1, 2, 3):
             x = self._dense(x, layer)
-        return self._dense(self._dense(self._lstm(x), 5), 6)
+        last = self._dense(self._lstm(x), 5)
+        read_out = rounded(self.speech[:-1, None]) if self.quantise else self.speech[:-1, None]
+        return self._dense(last, 6), functional.linear(last, read_out.t(), self.speech[-1:])[..., 0]
 
     def arrays(self) -> dict[str, Tensor]:
         """The exported variables, the normalisation folded into layer 1."""
@@ -121,6 +128,8 @@ class Network(nn.Module):
         out["layer_1/weights"] = weights
         out["lstm_fused_cell/kernel"] = self.kernel.detach()
         out["lstm_fused_cell/bias"] = self.gate_bias.detach()
+        if self.speech.any():
+            out["speech/weights"], out["speech/bias"] = self.speech.detach()[:-1, None], self.speech.detach()[-1:]
         out = {name: value.float() for name, value in out.items()}
         return rounded_arrays(out) if self.quantise else out
 
@@ -150,6 +159,9 @@ class Network(nn.Module):
         gates = (torch.arange(4)[:, None] * self.width + torch.arange(narrow)).reshape(-1)
         _place(self.kernel, arrays["lstm_fused_cell/kernel"], inputs, gates)
         self.gate_bias[gates] = arrays["lstm_fused_cell/bias"]
+        if "speech/weights" in arrays:
+            self.speech[torch.arange(narrow)] = arrays["speech/weights"][:, 0]
+            self.speech[-1] = arrays["speech/bias"][0]
         self.gate_bias[gates[2 * narrow : 3 * narrow]] += forget_bias - self.forget_bias
 
 
@@ -173,8 +185,9 @@ def _rounded_kernel(kernel: Tensor) -> Tensor:
 def rounded_arrays(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
     """Exported variables, all weights but layer 1's `rounded`."""
     out = {**arrays, "lstm_fused_cell/kernel": _rounded_kernel(arrays["lstm_fused_cell/kernel"])}
-    for name in (f"layer_{layer}/weights" for layer in DENSE if layer != 1):
-        out[name] = rounded(arrays[name])
+    for name in (*(f"layer_{layer}/weights" for layer in DENSE if layer != 1), "speech/weights"):
+        if name in arrays:
+            out[name] = rounded(arrays[name])
     return out
 
 
