@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import uniform_filter1d
-from scipy.signal import istft, stft
 
 F32 = npt.NDArray[np.float32]
 
@@ -45,6 +43,8 @@ def wiener_gains(power: F32) -> F32:
     -------
     float32 [n_frames, n_bins], `FLOOR` to 1
     """
+    from scipy.ndimage import uniform_filter1d  # slow to import, and most audio needs none of it
+
     n = len(power)
     smooth = uniform_filter1d(power, min(SMOOTH, n), axis=0, mode="nearest")
     rank = int(QUANTILE * (n - 1))
@@ -62,6 +62,8 @@ def wiener_gains(power: F32) -> F32:
 
 def denoise(pcm: npt.NDArray[np.int16], rate: int) -> npt.NDArray[np.int16]:
     """Samples at a rate in Hz, int16 [n_samples], without the noise that is there all along."""
+    from scipy.signal import istft, stft
+
     window, hop = round(WINDOW * rate), round(HOP * rate)
     padded = np.pad(pcm, (0, max(0, window - len(pcm)))).astype(np.float32)
     _, _, spectra = stft(padded, nperseg=window, noverlap=window - hop)

@@ -11,10 +11,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy.typing as npt
-import soundfile
 
 from pynna.audio.pcm import (
     BLOCK_SAMPLES,
@@ -32,6 +31,9 @@ from pynna.audio.pcm import (
     to_int16,
 )
 from pynna.errors import AudioError
+
+if TYPE_CHECKING:
+    import soundfile
 
 AudioPath: TypeAlias = str | os.PathLike[str]
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header: the size is unknown
@@ -76,6 +78,8 @@ def read(source: AudioPath | BinaryIO, *, target_rate: int = DEFAULT_RATE) -> Au
     AudioError
         The file is missing, no audio, damaged or cut short, or holds a NaN or an infinity; the message names it.
     """
+    import soundfile  # loads libsndfile, which streams of samples do not need
+
     target_rate = check_rate(target_rate)
     name = source_name(source)
     try:
