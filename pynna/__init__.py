@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pynna import _core
+from pynna import _core, events
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import DecoderOptions
@@ -31,10 +31,10 @@ from pynna.errors import (
 from pynna.model import Model, load
 from pynna.network import build_info
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.streaming.group import Group
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
 
 if TYPE_CHECKING:
     from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR
@@ -51,8 +51,6 @@ __all__ = [
     "Decoder",
     "DecoderOptions",
     "EndpointRules",
-    "Event",
-    "Final",
     "FinishedError",
     "Grammar",
     "GrammarError",
@@ -66,16 +64,15 @@ __all__ = [
     "MappingError",
     "Model",
     "ModelFileError",
-    "Partial",
     "PynnaError",
+    "RescoringWorker",
     "Result",
-    "SpeechStart",
     "StateError",
     "Stream",
-    "Timeout",
     "Vocabulary",
     "Word",
     "build_info",
+    "events",
     "load",
     "map_model",
 ]

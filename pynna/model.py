@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pynna.audio.files import AudioPath, load_audio
 from pynna.decoding.language_model import LanguageModel
 from pynna.decoding.ngram import Ngrams
-from pynna.decoding.options import MAX_HEARINGS, DecoderOptions
+from pynna.decoding.options import MAX_PASSES, DecoderOptions
 from pynna.decoding.results import Result
 from pynna.errors import ModelFileError
 from pynna.network import Network
@@ -21,6 +21,7 @@ from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.group import Group
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
@@ -63,14 +64,14 @@ class Model(Network):
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> None:
         super().__init__(path, threads=threads, isa=isa)
-        if (hearings := self.provenance.get("hearings", 1)) not in range(1, MAX_HEARINGS + 1):
-            raise ModelFileError(f"{self.path}: its card's hearings are {hearings!r}; 1 to {MAX_HEARINGS} are right")
+        if (passes := self.metadata.get("passes", 1)) not in range(1, MAX_PASSES + 1):
+            raise ModelFileError(f"{self.path}: its metadata's passes are {passes!r}; 1 to {MAX_PASSES} are right")
 
     @property
-    def hearings(self) -> int:
-        """Times that what leaves doubt is heard without a grammar, unless told otherwise: the card's ``hearings``, 1
-        where it has none."""
-        return int(self.provenance.get("hearings", 1))
+    def passes(self) -> int:
+        """How often a doubtful utterance is recognised without a grammar, unless told otherwise: the metadata's
+        ``passes``, 1 where it has none."""
+        return int(self.metadata.get("passes", 1))
 
     @functools.cached_property
     def language_model(self) -> LanguageModel | None:
@@ -85,11 +86,11 @@ class Model(Network):
         return LanguageModel(Ngrams(path)) if path.exists() else None
 
     def decoder_options(self, **options: Any) -> DecoderOptions:
-        """`DecoderOptions` with what the model has to say: without a grammar its `hearings`; its own `language_model`,
+        """`DecoderOptions` with what the model has to say: without a grammar its `passes`; its own `language_model`,
         where a grammar has free slots and nothing is said of one (``language_model=None`` does without, and so does
         ``beam_width=0``)."""
-        if options.get("hearings") is None and options.get("grammar") is None:
-            options["hearings"] = self.hearings
+        if options.get("passes") is None and options.get("grammar") is None:
+            options["passes"] = self.passes
         made = DecoderOptions(**options)
         free = made.grammar is not None and made.grammar.has_free_slots
         if free and made.beam_width > 0 and "language_model" not in options:
@@ -103,8 +104,8 @@ class Model(Network):
         ----------
         **options
             The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; hearings (7
-            with a grammar, the model's own without); language_model (the model's own for a grammar's free slots),
+            cutoff_top_n (40), prior_scale; grammar (a `Grammar`), threshold, filler_cost, filler_entry_cost; passes
+            (7 with a grammar, the model's own without); language_model (the model's own for a grammar's free slots),
             vocabulary, hot_words.
 
         Raises
@@ -116,12 +117,15 @@ class Model(Network):
         """
         return Stream(self, self.decoder_options(**options))
 
-    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
+               **options: Any) -> Listener:
         """A stream that tells where utterances begin and end: events instead of one result.
 
         Parameters
         ----------
         rules : EndpointRules, optional
+        worker : RescoringWorker, optional
+            What rescores doubtful utterances meanwhile; unless given, the call that ends an utterance waits for it.
         **options
             As for ``stream``.
 
@@ -130,20 +134,20 @@ class Model(Network):
         ArgumentError, GrammarError
             As ``stream``.
         """
-        return Listener(self, self.decoder_options(**options), rules or EndpointRules())
+        return Listener(self, self.decoder_options(**options), rules or EndpointRules(), worker=worker)
 
     def group(self) -> Group:
         """A group: up to 16 streams through one step call."""
         return Group(self, self.decoder_options)
 
-    def transcribe(self, x: AudioPath | npt.ArrayLike, rate: int | None = None, **options: Any) -> Result:
+    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None, **options: Any) -> Result:
         """The text of a recording.
 
         Parameters
         ----------
-        x : path, or int16 or float array [n_samples]
+        audio : path, or int16 or float array [n_samples]
             A WAV, FLAC, OGG or MP3 file, of any rate and number of channels; or samples, floats in [-1, 1].
-        rate : int, optional
+        sample_rate : int, optional
             The array's sample rate in Hz, the model's unless given.
         **options
             As for ``stream``.
@@ -156,5 +160,5 @@ class Model(Network):
             As ``stream``.
         """
         stream = self.stream(**options)
-        stream.feed(load_audio(x, rate, target_rate=self.sample_rate).pcm)
+        stream.feed(load_audio(audio, sample_rate, sample_rate=self.sample_rate).pcm)
         return stream.finish()

@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pynna.errors import StateError
+from pynna.events import Event
 from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.events import Event
 from pynna.streaming.group import Group
 
 CATCH_UP = 4
@@ -58,10 +58,10 @@ class Metrics:
         return sorted(self._recent)[int(q * len(self._recent))] if self._recent else 0.0
 
 
-class Microphone:
-    """A channel of an engine; made by `Engine.join`, given back with `Engine.leave`."""
+class Session:
+    """A channel of an engine; made by `Scheduler.join`, given back with `Scheduler.leave`."""
 
-    def __init__(self, name: str, group: Group, heard: Callable[[Microphone, Event], None],
+    def __init__(self, name: str, group: Group, heard: Callable[[Session, Event], None],
                  rules: EndpointRules | None, options: dict[str, Any]) -> None:
         self.name, self.group, self.heard = name, group, heard
         self.listener = group.listen(rules, **options)
@@ -99,16 +99,16 @@ class Microphone:
         self._room.set()
 
 
-class Engine:
+class Scheduler:
     """Groups of microphones, stepped in the event loop."""
 
     def __init__(self, model: Model, *, channels: int = 16, metrics: Metrics | None = None) -> None:
         self.model, self.channels, self.metrics = model, channels, metrics or Metrics()
         self.groups: list[Group] = []
-        self.microphones: list[Microphone] = []
+        self.microphones: list[Session] = []
 
-    def join(self, name: str, heard: Callable[[Microphone, Event], None], rules: EndpointRules | None = None,
-             **options: Any) -> Microphone:
+    def join(self, name: str, heard: Callable[[Session, Event], None], rules: EndpointRules | None = None,
+             **options: Any) -> Session:
         """A new microphone, whose events `heard` is told.
 
         Raises
@@ -122,12 +122,12 @@ class Engine:
         if group is None:
             group = self.model.group()
             self.groups.append(group)
-        microphone = Microphone(name, group, heard, rules, options)
+        microphone = Session(name, group, heard, rules, options)
         self.microphones.append(microphone)
         self.metrics.channels.set(len(self.microphones))
         return microphone
 
-    def leave(self, microphone: Microphone) -> None:
+    def leave(self, microphone: Session) -> None:
         """Frees a microphone's channel; again does nothing."""
         if microphone not in self.microphones:
             return

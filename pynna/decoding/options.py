@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pynna.decoding.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT
+from pynna.decoding.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
 from pynna.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
-MAX_HEARINGS = 7
+MAX_PASSES = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,20 @@ class DecoderOptions:
         Transcripts that a result carries, 1 to 100; greedy decoding has one.
     cutoff_prob, cutoff_top_n : float, int
         Labels looked at in a frame: the most probable ones up to this probability in all, and no more than this many.
-    prior_exponent : float, optional
+    prior_scale : float, optional
         The labels' probabilities are divided by their priors (the model's ``label_priors``) to this power. 0, which is
         all that greedy decoding takes, leaves them as they are; a grammar has its own default, without which its
-        shortest sentences would win (`pynna.decoding.confidence.GRAMMAR_PRIOR_EXPONENT`).
+        shortest sentences would win (`pynna.decoding.confidence.GRAMMAR_PRIOR_SCALE`).
     grammar : Grammar, optional
         The sentences that may be said: results are of the best of them, a `GrammarResult`. The search is exact and has
         no beam; ``beam_width`` and the cutoffs do nothing then, but for a language model in its free slots.
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
-    hearings : int, optional
-        Times that an utterance is heard, 1 to 7, where the first leaves doubt: again with less noise and at other
-        speeds, and the hearings vote (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and
-        listeners. Unless given 7 with a grammar, and without one what the model's card says (`Model.hearings`).
-    free_cost, free_entry : float
+    passes : int, optional
+        How often a doubtful utterance is recognised, 1 to 7: again with less noise and at other speeds, and the passes
+        are combined (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and listeners. Unless
+        given 7 with a grammar, and without one what the model's metadata says (`Model.passes`).
+    filler_cost, filler_entry_cost : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
         Words and their probabilities for a beam search; with a grammar, for what is said in its free slots.
@@ -65,12 +65,12 @@ class DecoderOptions:
     alternatives: int = 1
     cutoff_prob: float = 1.0
     cutoff_top_n: int = 40
-    prior_exponent: float | None = None
+    prior_scale: float | None = None
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
-    hearings: int | None = None
-    free_cost: float = 0.5
-    free_entry: float = 2.0
+    passes: int | None = None
+    filler_cost: float = 0.5
+    filler_entry_cost: float = 2.0
     language_model: LanguageModel | None = None
     vocabulary: Vocabulary | None = None
     hot_words: Mapping[str, float] | None = None
@@ -78,19 +78,20 @@ class DecoderOptions:
     def __post_init__(self) -> None:
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
         _check_range("alternatives", self.alternatives, 1, MAX_ALTERNATIVES)
-        if self.hearings is not None:
-            _check_range("hearings", self.hearings, 1, MAX_HEARINGS)
+        if self.passes is not None:
+            _check_range("passes", self.passes, 1, MAX_PASSES)
         _check_range("cutoff_top_n", self.cutoff_top_n, 1, 1 << 20)
         if not 0.0 < self.cutoff_prob <= 1.0:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
         if not 0.0 <= self.exponent <= 10.0:
-            raise ArgumentError(f"prior_exponent is {self.prior_exponent}; 0 to 10 is right")
+            raise ArgumentError(f"prior_scale is {self.prior_scale}; 0 to 10 is right")
         if self.exponent > 0.0 and self.beam_width == 0 and self.grammar is None:
-            raise ArgumentError("prior_exponent needs a beam search; greedy decoding (beam_width 0) takes no priors")
+            raise ArgumentError("prior_scale needs a beam search; greedy decoding (beam_width 0) takes no priors")
         if not 0.0 <= self.threshold <= 1.0:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
-        if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
-            raise ArgumentError(f"free_cost, free_entry are {self.free_cost}, {self.free_entry}; 0 or more is right")
+        if not (0.0 <= self.filler_cost < 1e6 and 0.0 <= self.filler_entry_cost < 1e6):
+            raise ArgumentError(f"filler_cost and filler_entry_cost must be 0 or more, got {self.filler_cost} and "
+                                f"{self.filler_entry_cost}")
         self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
@@ -105,18 +106,18 @@ class DecoderOptions:
             raise ArgumentError(f"{given[-1]} and grammar exclude each other; the grammar knows all that may be said")
 
     @property
-    def most_hearings(self) -> int:
-        """The hearings that count."""
-        if self.hearings is not None:
-            return self.hearings
-        return 1 if self.grammar is None else MAX_HEARINGS
+    def n_passes(self) -> int:
+        """The passes that count."""
+        if self.passes is not None:
+            return self.passes
+        return 1 if self.grammar is None else MAX_PASSES
 
     @property
     def exponent(self) -> float:
         """The priors' exponent that counts."""
-        if self.prior_exponent is not None:
-            return self.prior_exponent
-        return 0.0 if self.grammar is None else GRAMMAR_PRIOR_EXPONENT
+        if self.prior_scale is not None:
+            return self.prior_scale
+        return 0.0 if self.grammar is None else GRAMMAR_PRIOR_SCALE
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -202,7 +202,7 @@ class GrammarResult(Result):
     complete : bool
         Whether the text is a whole sentence of the grammar.
     confidence : float
-        0 to 1, calibrated: the probability that this sentence is what was said; of several hearings the mean
+        0 to 1, calibrated: the probability that this sentence is what was said; of several passes the mean
         (`pynna.streaming.rescoring`).
     accepted : bool
         Whether it is complete and its confidence reaches the threshold. What is not accepted is not to be acted on.
@@ -231,7 +231,7 @@ class GrammarResult(Result):
                         self._spelling.seconds_per_frame)
 
     def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
-        """The same sentence with the confidence, and the alternatives, that several hearings agreed on."""
+        """The same sentence with the confidence, and the alternatives, that several passes agreed on."""
         result = copy.copy(self)
         result._ballot = ballot
         for name in ("alternatives", "confidence", "_best"):

@@ -3,7 +3,7 @@
 Besides the arrays a file may hold, each on its own and all with DeepSpeech 0.5.1's value as the default: alphabet
 (strings), sample_rate (Hz), feature_win_len and feature_win_step (samples), n_features, n_mel, mel_lower and mel_upper
 (Hz), forget_bias, relu_clip, label_priors [labels], feature_range [n_features], name, licence, and card (a JSON object
-as text; its hearings, 1 to 7, are `pynna.Model.hearings`).
+as text; its passes, 1 to 7, are `pynna.Model.passes`).
 """
 from __future__ import annotations
 

@@ -52,6 +52,12 @@ class Channel:
         return self.n_samples / self.network.sample_rate
 
     @property
+    def lag(self) -> float:
+        """Seconds of audio that have not been through a step yet, but for the network's look-ahead."""
+        n = self.n_waiting + self.core.ready * int(self.network.geometry["step"])
+        return n / self.network.sample_rate
+
+    @property
     def n_waiting(self) -> int:
         """Samples that wait for room."""
         return sum(map(len, self._waiting))

@@ -11,6 +11,7 @@ from pynna.streaming.channel import Batch
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
 
 
 class Group:
@@ -49,10 +50,11 @@ class Group:
         self._members = [*self.streams, stream]
         return stream
 
-    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
+               **options: Any) -> Listener:
         """A new listener in this group; rules and options as for ``Model.listen``. Raises StateError as ``stream``."""
         self._batch.check_room()
-        listener = Listener(self.network, self._options(**options), rules or EndpointRules(), self._batch)
+        listener = Listener(self.network, self._options(**options), rules or EndpointRules(), self._batch, worker)
         self._members = [*self.streams, listener]
         return listener
 

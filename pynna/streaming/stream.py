@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ from pynna.decoding.results import Result
 from pynna.errors import FinishedError
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
-from pynna.streaming.rescoring import Tape, hear_again
+from pynna.streaming.history import AudioHistory
+from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
+from pynna.streaming.worker import RescoringWorker
 
 
 class Stream:
@@ -28,7 +31,7 @@ class Stream:
         self.decoder = Decoder(network.labels, label_priors=network.label_priors, options=options,
                                seconds_per_frame=network.seconds_per_step)
         self.channel = Channel(network, self.decoder.core, batch)
-        self._tape = Tape(network.sample_rate, options)
+        self._history = AudioHistory(history_samples(options, network.sample_rate))
         self._result: Result | None = None
 
     @property
@@ -83,7 +86,7 @@ class Stream:
         if self.finished:
             raise FinishedError("the stream is finished and takes no more audio; start a new one")
         chunk = chunk_as_pcm(pcm)
-        self._tape.feed(chunk)
+        self._history.feed(chunk)
         self.channel.feed(chunk)
 
     def partial(self) -> Result:
@@ -93,12 +96,29 @@ class Stream:
     def finish(self) -> Result:
         """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one.
 
-        What leaves doubt is heard again before (`DecoderOptions.hearings`).
+        A doubtful result is rescored before (`DecoderOptions.passes`).
         """
+        if self._result is None:
+            self._result = self._rescored(self._end())
+        return self._result
+
+    def finish_in(self, worker: RescoringWorker) -> Future[Result]:
+        """As ``finish``, but a doubtful result is rescored by the worker: no step waits for it."""
+        first = self._end()
+        if self._result is None and needs_rescoring(first) and self.decoder.options.n_passes > 1:
+            future = worker.submit(lambda: self._rescored(first))
+            if future is not None:
+                return future
+        done: Future[Result] = Future()
+        done.set_result(self._result or first)
+        return done
+
+    def _end(self) -> Result:
+        """The first pass."""
         if not self.finished:
             self.channel.finish()
-        if self._result is None:
-            self._result = self.decoder.finish()
-            if (pcm := self._tape.audio(0, self.channel.n_samples)) is not None:
-                self._result = hear_again(self.network, pcm, self._result, self.decoder.options)
-        return self._result
+        return self.decoder.finish()
+
+    def _rescored(self, first: Result) -> Result:
+        pcm = self._history.audio(0, self.channel.n_samples)
+        return first if pcm is None else rescore_audio(self.network, pcm, first, self.decoder.options)

@@ -35,8 +35,8 @@ class Partial:
 class Final:
     """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
 
-    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended. A noise that the network
-    took for a letter, and that its `SpeechStart` told, does not count once the words are known.
+    It starts `EndpointRules.pre_roll` ahead of its first word, or where the one before it ended. A noise that the
+    network took for a letter, and that its `SpeechStart` told, does not count once the words are known.
     """
 
     time: float
@@ -51,7 +51,7 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """Nobody has spoken for `EndpointRules.silence_before`."""
+    """Nobody has spoken for `EndpointRules.start_timeout`."""
 
     time: float
 
