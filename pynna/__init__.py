@@ -19,16 +19,18 @@ from pynna.decoding.results import Alternative, GrammarResult, Interpretation, R
 from pynna.errors import (
     ArgumentError,
     AudioError,
+    CapacityError,
     FinishedError,
     GrammarError,
     IsaError,
     LanguageModelError,
     MappingError,
+    MissingFileError,
     ModelFileError,
     PynnaError,
     StateError,
 )
-from pynna.model import Model, load
+from pynna.model import Model, Segment, load
 from pynna.network import build_info
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.group import Group
@@ -47,6 +49,7 @@ __all__ = [
     "Alternative",
     "ArgumentError",
     "AudioError",
+    "CapacityError",
     "CAR_GRAMMAR",
     "Decoder",
     "DecoderOptions",
@@ -62,11 +65,13 @@ __all__ = [
     "LanguageModelError",
     "Listener",
     "MappingError",
+    "MissingFileError",
     "Model",
     "ModelFileError",
     "PynnaError",
     "RescoringWorker",
     "Result",
+    "Segment",
     "StateError",
     "Stream",
     "Vocabulary",

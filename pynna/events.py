@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
-from pynna.decoding.results import Result
+from pynna.decoding.results import ResultT
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class SpeechStart:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Generic[ResultT]):
     """What has been heard of the utterance so far has changed."""
 
     time: float
-    result: Result
+    result: ResultT
 
     def as_dict(self) -> dict[str, Any]:
         """The event as JSON can hold it."""
@@ -32,7 +32,7 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Final(Generic[ResultT]):
     """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
 
     It starts `EndpointRules.pre_roll` ahead of its first word, or where the one before it ended. A noise that the
@@ -42,7 +42,7 @@ class Final:
     time: float
     start: float
     end: float
-    result: Result
+    result: ResultT
 
     def as_dict(self) -> dict[str, Any]:
         """The event as JSON can hold it."""
@@ -60,4 +60,4 @@ class Timeout:
         return {"event": "timeout", "time": self.time}
 
 
-Event: TypeAlias = SpeechStart | Partial | Final | Timeout
+Event: TypeAlias = SpeechStart | Partial[ResultT] | Final[ResultT] | Timeout

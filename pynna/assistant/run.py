@@ -17,8 +17,8 @@ import numpy.typing as npt
 from aiohttp import web
 
 import pynna
-from pynna.assistant.scheduler import Session
 from pynna.assistant.server import ConnectionLimit, Server
+from pynna.assistant.session import MicrophoneSession
 from pynna.audio.files import read
 from pynna.audio.microphone import CHUNK, open_microphone
 from pynna.errors import AudioError
@@ -70,7 +70,7 @@ def demonstration(server: Server, recordings: Iterable[Path]) -> Callable[[], Aw
     return work
 
 
-async def _play(server: Server, microphone: Session, pcm: Pcm) -> None:
+async def _play(server: Server, microphone: MicrophoneSession, pcm: Pcm) -> None:
     size = round(server.model.sample_rate * CHUNK)
     loop = asyncio.get_running_loop()
     due = loop.time()

@@ -24,7 +24,9 @@ from prometheus_client import generate_latest
 from pynna.assistant.assistant import Assistant, Outcome
 from pynna.assistant.car import TIRES
 from pynna.assistant.examples import EXAMPLES
-from pynna.assistant.scheduler import Scheduler, Session
+from pynna.assistant.scheduler import Scheduler
+from pynna.assistant.session import MicrophoneSession
+from pynna.decoding.results import GrammarResult
 from pynna.errors import ArgumentError, PynnaError
 from pynna.events import Event, Final, Partial, SpeechStart
 from pynna.grammar import Grammar
@@ -42,7 +44,7 @@ QUEUE = 256  # messages that a slow reader may leave waiting
 RULES = EndpointRules(trailing_silence_complete=0.12, trailing_silence=0.6)
 """A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
 
-_NEARLY = 0.2  # confidence below which "I didn't get that" is shown, and not said: others may be talking
+_NEARLY = 0.4  # of a result's threshold; below it "I didn't get that" is shown, and not said: others may be talking
 _REPLIES = 3  # that may wait to be said; more are only shown
 _PAGE = resources.files("pynna.assistant") / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -61,7 +63,7 @@ class _Session:
 
     def __init__(self, socket: web.WebSocketResponse, name: str, transport: asyncio.Transport | None) -> None:
         self.socket, self.name, self.transport = socket, name, transport
-        self.microphone: Session | None = None
+        self.microphone: MicrophoneSession | None = None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
 
@@ -292,22 +294,24 @@ class Server:
 
     # ---- what is heard and done ----
 
-    def open_microphone(self, name: str) -> Session:
-        """A microphone whose commands the car obeys. Raises StateError where all are taken."""
-        return self.scheduler.join(name, self._heard, RULES, grammar=self.assistant.grammar)
+    def open_microphone(self, name: str) -> MicrophoneSession:
+        """A microphone whose commands the car obeys. Raises CapacityError where all are taken."""
+        return self.scheduler.open_microphone(name, self._heard, self.assistant.grammar, RULES)
 
-    def _heard(self, microphone: Session, event: Event) -> None:
+    def _heard(self, microphone: MicrophoneSession, event: Event[GrammarResult]) -> None:
         name = microphone.name
         if isinstance(event, SpeechStart):
             self.broadcast({"type": "words", "from": name, "text": ""})
         elif isinstance(event, Partial):
             self.broadcast({"type": "words", "from": name, "text": event.result.text})
         elif isinstance(event, Final):
-            result: Any = event.result
-            self._done(self.assistant.hear(result), name, result.confidence)
+            result = event.result
+            self._done(self.assistant.hear(result), name, result.confidence,
+                       meant=result.confidence >= _NEARLY * result.threshold)
             self.metrics.observe_latency(microphone.since(event.end))
 
-    def _done(self, outcome: Outcome, name: str, confidence: float | None = None) -> None:
+    def _done(self, outcome: Outcome, name: str, confidence: float | None = None, *, meant: bool = True) -> None:
+        """Tells all what became of a command; `meant`: it was one to answer aloud, even if it was not understood."""
         if outcome.text or outcome.intent:
             self.metrics.commands.labels(str(outcome.understood).lower()).inc()
         self.broadcast({"type": "done", "from": name, "confidence": confidence, **outcome.as_dict()})
@@ -319,7 +323,7 @@ class Server:
                 listener.options = replace(listener.options, grammar=self.assistant.grammar)
         if self.on_outcome is not None:
             self.on_outcome(outcome)
-        if outcome.understood or confidence is None or confidence > _NEARLY:
+        if outcome.understood or meant:
             self._say(outcome.reply)
 
     def _say(self, reply: str) -> None:

@@ -308,7 +308,7 @@ def _add_grammar(commands: Any) -> None:
         description="Reads a sentence file, compiles it, and tells its size.",
         epilog=_GRAMMAR_EPILOG,
     )
-    parser.add_argument("file", metavar="FILE", help="a sentence file, .yaml or .jsgf")
+    parser.add_argument("file", metavar="FILE", help='a sentence file, .yaml or .jsgf; "car": the one that ships')
     parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
     parser.add_argument("--sample", type=_at_least(1, 100000), metavar="N", help="N sentences at random")
     parser.add_argument("--parse", metavar="TEXT", help="what a sentence means")
@@ -724,7 +724,7 @@ def _grammar(args: argparse.Namespace) -> int:
     try:
         model = pynna.load(args.model)
         started = time.perf_counter()
-        grammar = _read_grammar(args.file)
+        grammar = _sentences(args.file)
         automaton = grammar.automaton(model.labels)
         graph = grammar.graph(model.labels)
         seconds = time.perf_counter() - started

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
 from pynna.decoding.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
+from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from pynna.decoding.language_model import LanguageModel, Vocabulary
     from pynna.grammar import Grammar
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
 MAX_PASSES = 7
+
+
+class GreedyOptions(TypedDict, total=False):
+    """Keywords of greedy decoding, see `DecoderOptions`."""
+
+    beam_width: Literal[0]
+    passes: int
+
+
+class BeamSearchOptions(TypedDict, total=False):
+    """Keywords of a beam search, see `DecoderOptions`."""
+
+    beam_width: int
+    alternatives: int
+    cutoff_prob: float
+    cutoff_top_n: int
+    prior_scale: float | None
+    passes: int | None
+    language_model: LanguageModel | None
+    vocabulary: Vocabulary | None
+    hot_words: Mapping[str, float] | None
+
+
+class GrammarSearchOptions(TypedDict, total=False):
+    """Keywords of a grammar's search besides the grammar, see `DecoderOptions`."""
+
+    alternatives: int
+    threshold: float
+    prior_scale: float | None
+    passes: int | None
+    filler_cost: float
+    filler_entry_cost: float
+    language_model: LanguageModel | None
+    beam_width: int
+
+
+class AnyOptions(BeamSearchOptions, total=False):
+    """All keywords there are, see `DecoderOptions`."""
+
+    grammar: Grammar | None
+    threshold: float
+    filler_cost: float
+    filler_entry_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +120,7 @@ class DecoderOptions:
     hot_words: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
         _check_range("alternatives", self.alternatives, 1, MAX_ALTERNATIVES)
         if self.passes is not None:
@@ -95,6 +140,24 @@ class DecoderOptions:
         self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
+
+    def _check_types(self) -> None:
+        for name in ("cutoff_prob", "threshold", "filler_cost", "filler_entry_cost", "prior_scale"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not number and not (name == "prior_scale" and value is None):
+                raise ArgumentError(f"{name} must be a number, got {value!r}")
+        kinds: dict[str, type] = {"language_model": LanguageModel, "vocabulary": Vocabulary}
+        if self.grammar is not None:
+            from pynna.grammar import Grammar  # hassil is loaded where there is a grammar
+
+            kinds["grammar"] = Grammar
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ArgumentError(f"{name} must be a pynna.{kind.__name__}, got {value!r:.60}")
+        if self.hot_words is not None and not isinstance(self.hot_words, Mapping):
+            raise ArgumentError(f"hot_words must map words to nats, got {self.hot_words!r:.60}")
 
     def _check_words(self) -> None:
         given = [name for name in ("language_model", "vocabulary", "hot_words") if getattr(self, name)]
@@ -118,6 +181,39 @@ class DecoderOptions:
         if self.prior_scale is not None:
             return self.prior_scale
         return 0.0 if self.grammar is None else GRAMMAR_PRIOR_SCALE
+
+
+def resolve(given: Mapping[str, Any], passes: int, slot_model: Callable[[], LanguageModel | None]) -> DecoderOptions:
+    """The options of a model's stream: those given, and the model's own where nothing is said.
+
+    Parameters
+    ----------
+    given : mapping of str to value
+        Keywords, by the names of `DecoderOptions`.
+    passes : int
+        The model's, without a grammar.
+    slot_model : callable
+        Gives the model's own language model, for a grammar's free slots.
+
+    Raises
+    ------
+    ArgumentError
+        No such option: the message lists those that there are; and as `DecoderOptions`.
+    """
+    known = [item.name for item in fields(DecoderOptions)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.5)
+            meant = f" ({near[0]} is near)" if near else ""
+            raise ArgumentError(f"an option must be one of {', '.join(known)}, got {name!r}{meant}")
+    options = dict(given)
+    if options.get("passes") is None and options.get("grammar") is None:
+        options["passes"] = passes
+    made = DecoderOptions(**options)
+    free = made.grammar is not None and made.grammar.has_free_slots
+    if free and made.beam_width > 0 and "language_model" not in given:
+        return replace(made, language_model=slot_model())
+    return made
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.errors import MappingError
+from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna, write_bytes
@@ -70,12 +70,14 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     MappingError
         The source, the alphabet, the priors, `bits4` or the audio cannot be used; the message says why. Nothing is
         written.
+    MissingFileError, FileReadError
+        A file is not there, or cannot be read.
     OSError
-        A file cannot be read or written.
+        The file cannot be written.
     """
     tell = progress or _silent
     seconds: dict[str, float] = {}
-    with _timed("read", seconds, tell):
+    with _timed("read", seconds, tell), reading(source):
         weights = _load(source, alphabet, name, licence)
         rate = weights.features.sample_rate
         clips = load_clips(calibration, rate)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Any, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from pynna import _core
 from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
-from pynna.decoding.results import Result
+from pynna.decoding.results import Result, ResultT
 from pynna.errors import FinishedError
 from pynna.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.network import Network
@@ -35,10 +37,10 @@ class _Pending:
     """An utterance that is being rescored; what is told after it has to wait."""
 
     result: Future[Result]
-    final: Callable[[Result], Final]
+    final: Callable[[Result], Final[Any]]
 
 
-class Listener:
+class Listener(Generic[ResultT]):
     """A microphone's stream, cut into utterances: made by ``Model.listen`` or ``Group.listen``.
 
     It may run for days: only the utterance under way and a fraction of a second before it are kept. The network's state
@@ -52,14 +54,19 @@ class Listener:
 
     def __init__(self, network: Network, options: DecoderOptions, rules: EndpointRules,
                  batch: Batch | None = None, worker: RescoringWorker | None = None) -> None:
-        self.network, self.rules, self._worker = network, rules, worker
+        self.network, self.rules, self._batch, self._worker = network, rules, batch, worker
         self._seconds = network.seconds_per_step
+        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
+        self._start(options)
+
+    def _start(self, options: DecoderOptions) -> None:
+        network, rules = self.network, self.rules
         self._history = AudioHistory(0)
         self.options = options
         self._collector = _core.Collector(len(network.labels))
         # after each step: an end is acted on before the next, whatever the chunks
-        self.channel = Channel(network, self._collector, batch, self._after_step)
-        self._events: deque[Event | _Pending] = deque()
+        self.channel = Channel(network, self._collector, self._batch, self._after_step)
+        self._events: deque[Event[ResultT] | _Pending] = deque()
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.pre_roll) + 1)
         self._decoder: Decoder | None = None
@@ -68,7 +75,11 @@ class Listener:
         self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
-        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
+
+    def reset(self) -> None:
+        """Begins anew, as if nothing had been fed: times count from 0 again, and what was not told yet is dropped."""
+        self.channel.leave()
+        self._start(self._options)
 
     @property
     def options(self) -> DecoderOptions:
@@ -105,7 +116,7 @@ class Listener:
         """Seconds of audio that were fed and are not heard yet: they wait for the group's step."""
         return self.channel.duration - self._time(self._endpointer.frame)
 
-    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
+    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event[ResultT]]:
         """Takes audio as `Stream.feed` does, and tells what has happened.
 
         In a group nothing happens before the group's step; `poll` tells it then.
@@ -122,13 +133,21 @@ class Listener:
         self._history.feed(chunk)
         self.channel.feed(chunk)
 
-    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
+    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event[ResultT]]:
         """Events of a whole stream of chunks, the end included."""
         for chunk in chunks:
             yield from self.feed(chunk)
         yield from self.finish()
 
-    def finish(self) -> list[Event]:
+    async def listen_async(self, chunks: AsyncIterable[npt.ArrayLike | bytes]) -> AsyncIterator[Event[ResultT]]:
+        """As ``listen``, for chunks that come asynchronously: steps run in a thread, and the event loop goes on."""
+        async for chunk in chunks:
+            for event in await asyncio.to_thread(self.feed, chunk):
+                yield event
+        for event in await asyncio.to_thread(self.finish):
+            yield event
+
+    def finish(self) -> list[Event[ResultT]]:
         """The end of the stream: what is left is run, and an utterance under way ends."""
         self.channel.finish()
         events = self.poll()
@@ -139,10 +158,10 @@ class Listener:
             events.append(event.final(event.result.result()) if isinstance(event, _Pending) else event)
         return events
 
-    def poll(self) -> list[Event]:
+    def poll(self) -> list[Event[ResultT]]:
         """What has happened since it was last asked, in order: while an utterance is being rescored by a worker, what
         came after it waits."""
-        events: list[Event] = []
+        events: list[Event[ResultT]] = []
         while self._events:
             event = self._events[0]
             if isinstance(event, _Pending):
@@ -152,7 +171,7 @@ class Listener:
             events.append(event)
             self._events.popleft()
         if self._decoder is not None:
-            result = self._decoder.result()
+            result = cast(ResultT, self._decoder.result())
             if result.text != self._said:
                 self._said = result.text
                 events.append(Partial(self._time(self._endpointer.frame), result))
@@ -207,10 +226,10 @@ class Listener:
         point, time = self._endpointer, self._time(end)
         began, ended = self._time(point.start), self._time(min(end, point.last + 1))
 
-        def final(result: Result) -> Final:
+        def final(result: Result) -> Final[ResultT]:
             words = result.words
             start = max(began, round(words[0].start - self.rules.pre_roll, 6)) if words else began
-            return Final(time, start, ended, result)
+            return Final(time, start, ended, cast(ResultT, result))
 
         step, window = self.network.geometry["step"], self.network.geometry["window"]
         pcm = self._history.audio(first * step, (end - 1) * step + window)

@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import TypeVar
 
 from pynna.decoding.results import Result
 from pynna.errors import ArgumentError
+
+AnyResult = TypeVar("AnyResult", bound=Result)
 
 MAX_PENDING = 16
 """Utterances that may wait, unless told otherwise."""
@@ -52,7 +55,7 @@ class RescoringWorker:
         """Utterances that wait or are under way."""
         return self._n_pending
 
-    def submit(self, rescore: Callable[[], Result]) -> Future[Result] | None:
+    def submit(self, rescore: Callable[[], AnyResult]) -> Future[AnyResult] | None:
         """What `rescore` will give; None where too many wait already."""
         with self._lock:
             if self._n_pending >= self.max_pending:
@@ -64,7 +67,7 @@ class RescoringWorker:
         future.add_done_callback(self._done)
         return future
 
-    def _done(self, _: Future[Result]) -> None:
+    def _done(self, _: Future[AnyResult]) -> None:
         with self._lock:
             self._n_pending -= 1
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import resource
+from dataclasses import replace
 
 import aiohttp
 import numpy as np
@@ -164,6 +165,31 @@ def test_beyond_the_loopback_a_token_and_tls_are_needed(options, named):
 def test_the_loopback_needs_nothing():
     assert check_access("127.0.0.1", None, None, None) is None
     assert check_access("localhost", None, None, None) is None
+
+
+@pytest.mark.parametrize(("share", "threshold", "aloud"), [(1.2, 0.15, True), (0.9, 0.15, True), (0.5, 0.15, True),
+                                                           (0.5, 0.5, True), (0.1, 0.15, False), (0.1, 0.5, False)])
+def test_a_sentence_just_below_the_threshold_is_answered_aloud(share, threshold, aloud):
+    """Whatever the threshold is: what is far below it may not have been said to the car."""
+    async def scenario():
+        model = pynna.load()
+        server, said = server_module.Server(model), []
+
+        async def speak(text: str) -> None:
+            said.append(text)
+
+        server.speak = speak
+        stream = model.stream(grammar=server.assistant.grammar, threshold=threshold)
+        stream.feed(read(next(p for p in run.demo_recordings() if p.stem == "mute" or "volume" in p.stem)).pcm)
+        result = stream.finish()
+        assert result.complete and result.threshold == threshold
+        result = result.voted((replace(result.alternatives[0], confidence=share * threshold),))
+        session = server.open_microphone("driver")
+        server._heard(session, pynna.events.Final(1.0, 0.0, 1.0, result))
+        await asyncio.sleep(0.05)
+        assert bool(said) == aloud and (said == ["I didn't get that"]) == (aloud and share < 1)
+
+    asyncio.run(scenario())
 
 
 # ---- hostile clients ----

@@ -33,7 +33,7 @@ def test_the_recorded_commands_are_understood(model, car, path, text):
 def test_slots_reply_and_json(model, car):
     result = model.transcribe(RECORDINGS / "set_the_temperature_to_twenty_one_degrees.flac", grammar=car)
     assert (result.intent, result.slots) == ("TemperatureSet", {"temperature": 21})
-    assert result.reply == "temperature 21 degrees"
+    assert result.reply == ""  # the car answers by itself
     assert "accepted=True" in repr(result)
 
 

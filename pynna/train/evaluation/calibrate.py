@@ -107,10 +107,10 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
     return clips
 
 
-def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, hearings: int = 1,
+def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, passes: int = 1,
             ) -> list[tuple[GrammarResult, bool]]:
     """Each complete result, and whether it means what was said."""
-    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_scale=exponent, passes=hearings), strict=True)
+    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_scale=exponent, passes=passes), strict=True)
     return [(result, judge.verdict(clip, result, "").right) for clip, result in heard
             if isinstance(result, GrammarResult) and result.complete]
 

@@ -194,7 +194,7 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
     others = [rescoring.perturbed(clips[i].pcm, rate, manners) for i in doubted]
     again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
-        found[i] = rescoring.vote([found[i], *more])
+        found[i] = rescoring.combine([found[i], *more])
     return found
 
 

@@ -29,7 +29,7 @@ from pynna.train.evaluation.evaluate import Judge
 from pynna.train.voices.base import RATE, read
 
 CANDIDATES: tuple[Perturbation, ...] = tuple(
-    (speed, denoised) for speed in (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12) for denoised in (True, False)
+    Perturbation(speed, denoised) for speed in (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12) for denoised in (True, False)
     if (speed, denoised) != (1.0, False)
 )  # fmt: skip
 STRANGE = (0.78, 0.82, 1.22, 1.28)
