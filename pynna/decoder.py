@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna import _core
-from pynna.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT, GrammarToken
+from pynna.confidence import DEFAULT_NOISE_COST, DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT, GrammarToken
 from pynna.errors import ArgumentError, FinishedError, NotFiniteError
 from pynna.free_speech import KEPT_SECONDS, hear_again
 from pynna.hot_words import HotWords
@@ -51,6 +51,9 @@ class DecoderOptions:
         Times that an utterance is heard, 1 to 7, where the first leaves doubt: again with less noise and at other
         speeds, and the hearings vote (`pynna.hearings`). It is done at an utterance's end, by streams and listeners.
         Unless given 7 with a grammar, and without one what the model's card says (`Model.hearings`).
+    noise_cost : float
+        Nats that a letter costs which a noise around a grammar's sentence, or between its words, lets through; infinity
+        for none to be let through.
     free_cost, free_entry : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
@@ -75,6 +78,7 @@ class DecoderOptions:
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
     hearings: int | None = None
+    noise_cost: float = DEFAULT_NOISE_COST
     free_cost: float = 0.5
     free_entry: float = 2.0
     language_model: LanguageModel | None = None
@@ -97,6 +101,8 @@ class DecoderOptions:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
         if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
             raise ArgumentError(f"free_cost, free_entry are {self.free_cost}, {self.free_entry}; 0 or more is right")
+        if not self.noise_cost >= 0.0:
+            raise ArgumentError(f"noise_cost is {self.noise_cost}; 0 or more is right")
         self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
@@ -221,7 +227,8 @@ class Decoder:
                        label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
         n_best = max(self.options.alternatives, 1)
         return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.free_cost,
-                                  any_entry=self.options.free_entry,
+                                  any_entry=self.options.free_entry, noise_cost=self.options.noise_cost,
+                                  space=self._texts.index(" ") if " " in self._texts else -1,
                                   label_bias=self._label_bias(label_priors, len(labels)),
                                   keep_frames=self._kept_frames)
 
@@ -266,7 +273,7 @@ class Decoder:
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
             hypotheses = self.core.hypotheses(self.options.alternatives)
             if self._finished and self._kept_frames:
-                hypotheses = [(score, self._with_free_speech(tokens), whole) for score, tokens, whole in hypotheses]
+                hypotheses = [(score, self._with_free_speech(tokens), *rest) for score, tokens, *rest in hypotheses]
             return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
                                  self.core.stats["free_score"],
                                  self.options.grammar, self.options.threshold)
