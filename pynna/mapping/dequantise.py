@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.mapping.nna import Geometry, Layer, NnaModel, read_nna
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import Weights
-from pynna.reference import MfccConfig
 
 Array = NDArray[Any]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
-from pynna.reference import MfccConfig
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
+from pynna.mapping.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
 
 Array = NDArray[Any]
 
