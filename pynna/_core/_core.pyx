@@ -58,7 +58,7 @@ cdef extern from "pynna.h" nogil:
         int32_t sample_rate, window, step, n_coefficients, n_mel, n_context, n_labels, blank, n_cell
         int32_t cell_fraction_bits, h_multiplier, h_shift
         float mel_lower_hz, mel_upper_hz, h_scale
-        int32_t feature_low_bits
+        int32_t feature_low_bits, speech_rows
     ctypedef struct pynna_layer_info:
         int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift
         float input_scale, output_scale
@@ -96,6 +96,7 @@ cdef extern from "pynna.h" nogil:
         int16_t *c_out
         int8_t *h_out
         float *log_probs
+        float *speech
     ctypedef struct pynna_workspace:
         pass
     size_t pynna_workspace_size(const pynna_model *, int32_t)
@@ -182,7 +183,8 @@ cdef extern from "pynna.h" nogil:
 
     ctypedef struct pynna_search_config:
         int32_t n_labels, blank, n_best, max_active, n_records
-        double margin, any_cost, any_entry
+        double margin, any_cost, any_entry, noise_cost
+        int32_t space
         const float *label_bias
     ctypedef struct pynna_search_token:
         int32_t label, start, frame
@@ -190,6 +192,7 @@ cdef extern from "pynna.h" nogil:
     ctypedef struct pynna_search_hypothesis:
         double score
         int32_t first, n_tokens, complete
+        double noise_loss
     ctypedef struct pynna_search_stats:
         double free_score
         int64_t n_dropped
@@ -412,7 +415,7 @@ cdef class Runner:
         cdef pynna_channel channels[16]
         for j in range(n):
             channels[j] = pynna_channel(&x[j, 0, 0], 0, &c[j, 0], &h[j, 0], &c_rows[j, 0], &h_rows[j, 0],
-                                        &p_rows[j, 0])
+                                        &p_rows[j, 0], NULL)
         cdef int status
         with nogil:
             status = pynna_step(self.workspace, self.pool, n, 1, channels)
@@ -431,7 +434,7 @@ cdef class Runner:
             if channel.model is not self.model or not 1 <= n_steps <= pynna_frames_ready(channel.frames):
                 raise ArgumentError("a channel is of another model or has too few windows ready")
             slots[j] = pynna_channel(pynna_frames_peek(channel.frames), <size_t> self.model.g.n_coefficients, channel.c,
-                                     channel.h, channel.c, channel.h, channel.log_probs)
+                                     channel.h, channel.c, channel.h, channel.log_probs, channel._speech)
         cdef int status
         with nogil:
             status = pynna_step(self.workspace, self.pool, n, n_steps, slots)
@@ -439,6 +442,7 @@ cdef class Runner:
         for j in range(n):
             channel = channels[j]
             check(pynna_frames_advance(channel.frames, n_steps), "frames")
+            channel._n_speech = n_steps
             channel.decoder.feed_raw(channel.log_probs, n_steps)
 
 
@@ -452,6 +456,8 @@ cdef class Channel:
     cdef int16_t *c
     cdef int8_t *h
     cdef float *log_probs
+    cdef float *_speech
+    cdef int32_t _n_speech
     cdef readonly Decoder decoder
 
     def __cinit__(self, MappedModel model, Decoder decoder):
@@ -464,6 +470,7 @@ cdef class Channel:
         self.c = <int16_t *> allocate(model.g.n_cell * sizeof(int16_t))
         self.h = <int8_t *> allocate(model.g.n_cell)
         self.log_probs = <float *> allocate(C_QUEUE * model.g.n_labels * sizeof(float))
+        self._speech = <float *> allocate(C_QUEUE * sizeof(float))
 
     def __dealloc__(self):
         free(self._memory)
@@ -471,6 +478,12 @@ cdef class Channel:
         free(self.c)
         free(self.h)
         free(self.log_probs)
+        free(self._speech)
+
+    @property
+    def speech(self):
+        """Probabilities of speech in the last steps: float32 [n_steps], a copy; 1 where the model does not tell."""
+        return np.array(<float[:self._n_speech]> self._speech) if self._n_speech else np.zeros(0, np.float32)
 
     @property
     def ready(self):
@@ -938,7 +951,8 @@ cdef class GraphDecoder(Decoder):
     cdef float[:, ::1] _kept_rows  # [keep_frames, n_labels], a ring
 
     def __cinit__(self, Graph graph, int blank, *, int n_best=1, int max_active=4096, double margin=30.0,
-                  double any_cost=0.5, double any_entry=2.0, label_bias=None, int keep_frames=0):
+                  double any_cost=0.5, double any_entry=2.0, double noise_cost=float("inf"), int space=-1,
+                  label_bias=None, int keep_frames=0):
         cdef pynna_search_config config
         cdef const float[::1] bias
         pynna_search_defaults(graph.g.n_labels, &config)
@@ -946,6 +960,7 @@ cdef class GraphDecoder(Decoder):
         config.max_active = max(16, min(max_active, graph.g.n_arcs + graph.g.n_states))
         config.n_records = max(32768, 8 * max(1, n_best) * config.max_active)
         config.any_cost, config.any_entry = any_cost, any_entry
+        config.noise_cost, config.space = noise_cost, space
         if label_bias is not None:
             bias = label_bias
             if bias.shape[0] != graph.g.n_labels:
@@ -1002,8 +1017,8 @@ cdef class GraphDecoder(Decoder):
         return n - room, np.roll(self._kept, -(n % room), axis=0) if room else self._kept
 
     def hypotheses(self, int n):
-        """The n best [(score, labels after the committed ones, whether it is a whole sentence)], best first: after
-        `finish` whole ones alone, if there are any."""
+        """The n best [(score, labels after the committed ones, whether it is a whole sentence, nats lost to noise)], best
+        first: after `finish` whole ones alone, if there are any."""
         cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
         cdef pynna_search_hypothesis hypotheses[16]
         cdef pynna_search_token *tokens = NULL
@@ -1014,14 +1029,15 @@ cdef class GraphDecoder(Decoder):
             check(pynna_search_nbest(self._state, &self.graph.g, n, hypotheses, &n_hypotheses, n_tokens, tokens,
                                      &n_tokens), "grammar search")
             return [(hypotheses[i].score, [as_search_tuple(&tokens[hypotheses[i].first + k])
-                                           for k in range(hypotheses[i].n_tokens)], bool(hypotheses[i].complete))
+                                           for k in range(hypotheses[i].n_tokens)], bool(hypotheses[i].complete),
+                     hypotheses[i].noise_loss)
                     for i in range(n_hypotheses)]
         finally:
             free(tokens)
 
     def tails(self, int n):
         """The n best [(score, labels after the committed ones)]: after `finish` sentences, if any is complete."""
-        return [(score, tokens) for score, tokens, _ in self.hypotheses(n)]
+        return [(score, tokens) for score, tokens, *_ in self.hypotheses(n)]
 
     def finish(self):
         """Ends the stream."""

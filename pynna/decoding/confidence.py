@@ -30,12 +30,16 @@ GRAMMAR_PRIOR_SCALE = 0.6
 MOST = math.log(1e6)
 """Beyond this a grammar's size counts no more."""
 
+DEFAULT_NOISE_COST = 4.0
+"""Nats a letter that a noise around a sentence lets through; chosen on development data."""
+
 GrammarToken = tuple[int, int, int, float, float]
 """(label, first frame, strongest frame, log-probability there, loss in nats since the label before)"""
 
 
 def features(
-    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float, seconds: float
+    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float, seconds: float,
+    noise_loss: float = 0.0,
 ) -> npt.NDArray[np.float64]:
     """`FEATURES` of a hypothesis.
 
@@ -52,6 +56,8 @@ def features(
         Natural logarithm of the number of the grammar's sentences; beyond a million it counts no more.
     seconds : float
         From one frame to the next.
+    noise_loss : float
+        Nats lost to noise around the words: they count in the whole sentence's loss, and in no word's.
     """
     words: list[list[float]] = [[]]
     sure = []
@@ -70,7 +76,7 @@ def features(
         last = frame if label != space and label < n_labels else None
     if not sure:
         return np.array([20.0, 20.0, -20.0, 0.0, 0.0, 0.0])
-    total = sum(map(sum, words)) + before + max(trailing_loss, 0.0)
+    total = sum(map(sum, words)) + before + max(trailing_loss, 0.0) + noise_loss
     # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
     worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
     return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST),

@@ -113,7 +113,8 @@ class Decoder:
                        label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
         n_best = max(self.options.alternatives, 1)
         return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.filler_cost,
-                                  any_entry=self.options.filler_entry_cost,
+                                  any_entry=self.options.filler_entry_cost, noise_cost=self.options.noise_cost,
+                                  space=self._texts.index(" ") if " " in self._texts else -1,
                                   label_bias=self._label_bias(label_priors, len(labels)),
                                   keep_frames=self._kept_frames)
 
@@ -158,7 +159,7 @@ class Decoder:
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
             hypotheses = self.core.hypotheses(self.options.alternatives)
             if self._finished and self._kept_frames:
-                hypotheses = [(score, self._with_free_speech(tokens), whole) for score, tokens, whole in hypotheses]
+                hypotheses = [(score, self._with_free_speech(tokens), *rest) for score, tokens, *rest in hypotheses]
             return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
                                  self.core.stats["free_score"],
                                  self.options.grammar, self.options.threshold)

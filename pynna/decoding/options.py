@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
-from pynna.decoding.confidence import DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
+from pynna.decoding.confidence import DEFAULT_NOISE_COST, DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.errors import ArgumentError
 
@@ -49,6 +49,7 @@ class GrammarSearchOptions(TypedDict, total=False):
     threshold: float
     prior_scale: float | None
     passes: int | None
+    noise_cost: float
     filler_cost: float
     filler_entry_cost: float
     language_model: LanguageModel | None
@@ -60,6 +61,7 @@ class AnyOptions(BeamSearchOptions, total=False):
 
     grammar: Grammar | None
     threshold: float
+    noise_cost: float
     filler_cost: float
     filler_entry_cost: float
 
@@ -89,6 +91,9 @@ class DecoderOptions:
         How often a doubtful utterance is recognised, 1 to 7: again with less noise and at other speeds, and the passes
         are combined (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and listeners. Unless
         given 7 with a grammar, and without one what the model's metadata says (`Model.passes`).
+    noise_cost : float
+        Nats that a letter costs which a noise around a grammar's sentence, or between its words, lets through; infinity
+        for none to be let through.
     filler_cost, filler_entry_cost : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
@@ -113,6 +118,7 @@ class DecoderOptions:
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
     passes: int | None = None
+    noise_cost: float = DEFAULT_NOISE_COST
     filler_cost: float = 0.5
     filler_entry_cost: float = 2.0
     language_model: LanguageModel | None = None
@@ -137,12 +143,14 @@ class DecoderOptions:
         if not (0.0 <= self.filler_cost < 1e6 and 0.0 <= self.filler_entry_cost < 1e6):
             raise ArgumentError(f"filler_cost and filler_entry_cost must be 0 or more, got {self.filler_cost} and "
                                 f"{self.filler_entry_cost}")
+        if not self.noise_cost >= 0.0:
+            raise ArgumentError(f"noise_cost must be 0 or more, got {self.noise_cost}")
         self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
 
     def _check_types(self) -> None:
-        for name in ("cutoff_prob", "threshold", "filler_cost", "filler_entry_cost", "prior_scale"):
+        for name in ("cutoff_prob", "threshold", "noise_cost", "filler_cost", "filler_entry_cost", "prior_scale"):
             value = getattr(self, name)
             number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             if not number and not (name == "prior_scale" and value is None):

@@ -222,10 +222,11 @@ class GrammarResult(Result):
     """
 
     def __init__(self, spelling: Spelling, committed: Sequence[Any], committed_text: str,
-                 tails: Sequence[tuple[float, list[Any], bool]], free_score: float,
+                 tails: Sequence[tuple[float, list[Any], bool, float]], free_score: float,
                  grammar: Grammar, threshold: float) -> None:
-        super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, _ in tails])
-        self._complete = [complete for _, _, complete in tails]
+        super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, *_ in tails])
+        self._complete = [complete for _, _, complete, _ in tails]
+        self._noise_losses = [noise_loss for *_, noise_loss in tails]
         self._free_score, self._grammar, self._threshold = free_score, grammar, threshold
         self._ballot: tuple[Interpretation, ...] = ()
 
@@ -235,11 +236,12 @@ class GrammarResult(Result):
     def _features(self, i: int) -> npt.NDArray[np.float64]:
         score, tail = self._tails[i]
         tokens: list[Any] = self._tokens(tail)
-        trailing = self._free_score - score - sum(token[4] for token in tokens)
+        noise = self._noise_losses[i]
+        trailing = self._free_score - score - sum(token[4] for token in tokens) - noise
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
         return features(tokens, trailing, space, len(labels), self._grammar.size(labels),
-                        self._spelling.seconds_per_frame)
+                        self._spelling.seconds_per_frame, noise)
 
     def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
         """The same sentence with the confidence, and the alternatives, that several passes agreed on."""

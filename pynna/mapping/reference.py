@@ -473,6 +473,8 @@ class IntegerNetwork(_Network):
     ----------
     saturated : dict of str to [int, int]
         Since the beginning: values clamped above (and below, where negative ones exist) and values computed, by layer.
+    speech : float32 [n, speech_rows]
+        Probability of speech in the last step's rows.
     """
 
     def __init__(self, model: NnaModel) -> None:
@@ -486,6 +488,7 @@ class IntegerNetwork(_Network):
                             for layer in model.layers if layer.multiplier is not None}
         self.logit_scale = np.asarray(model.layers[-1].logit_scale, np.float64)
         self.saturated: dict[str, list[int]] = {}
+        self.speech: Array = np.zeros((0, model.geometry.speech_rows), np.float32)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> IntegerNetwork:
@@ -534,6 +537,9 @@ class IntegerNetwork(_Network):
         hs, cs, gates, c, h = self._lstm(a3, packed, c, h)
         a5 = self._relu("layer_5", hs.astype(np.int16) + 128)
         z = self._sum("layer_6", a5) * self.logit_scale
+        n_labels = self.model.geometry.n_labels
+        self.speech = sigmoid(z[:, n_labels:]).astype(np.float32)
+        z = z[:, :n_labels]
         p = log_softmax(z).astype(np.float32)
         if trace is not None:
             scale = {name: np.float32(layer.output_scale) for name, layer in self.layers.items()}
