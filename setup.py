@@ -43,7 +43,7 @@ core = Extension(
     "pynna._core",
     # the generated C file is the longest to compile, so it starts first
     sources=["pynna/_core/_core.pyx", *files("csrc/*.c")],
-    depends=files("csrc/*.h"),
+    depends=[*files("csrc/*.h"), *files("pynna/_core/*.px?")],
     include_dirs=["csrc", np.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     # No -march: instruction sets are chosen at run time. No contraction: the same bits on every machine. Hidden
@@ -53,6 +53,6 @@ core = Extension(
 )
 
 setup(
-    ext_modules=cythonize([core], language_level=3, compiler_directives={"embedsignature": True}),
+    ext_modules=cythonize([core], language_level=3, include_path=["pynna/_core"], compiler_directives={"embedsignature": True}),
     cmdclass={"build_ext": ParallelBuildExt},
 )

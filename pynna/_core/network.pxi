@@ -1,0 +1,262 @@
+# Mapped models, what runs their steps, and channels of audio.
+
+cdef class MappedModel:
+    """A .nna file, mapped into memory read-only and checked, and the tables of its front end. Immutable."""
+
+    cdef object _map
+    cdef const uint8_t[::1] _bytes
+    cdef void *_memory
+    cdef void *_mfcc_memory
+    cdef const pynna_model *model
+    cdef const pynna_mfcc *mfcc
+    cdef const pynna_geometry *g
+    cdef readonly dict geometry
+
+    def __cinit__(self, path):
+        cdef size_t size
+        with open(path, "rb") as file:
+            n_bytes = os.fstat(file.fileno()).st_size
+            if n_bytes == 0:
+                raise error_for_status(16, os.fspath(path))
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = self._map
+        self._memory = allocate(pynna_model_size())
+        cdef const void *start = &self._bytes[0]
+        size = self._bytes.shape[0]
+        cdef int status
+        with nogil:
+            status = pynna_model_init(self._memory, pynna_model_size(), start, size, &self.model)
+        check(status, os.fspath(path))
+        self.g = pynna_model_geometry(self.model)
+        self.geometry = dict(self.g[0])
+        self._init_mfcc(os.fspath(path))
+
+    cdef _init_mfcc(self, path):
+        cdef pynna_mfcc_config config
+        config.sample_rate, config.window, config.step = self.g.sample_rate, self.g.window, self.g.step
+        config.n_coefficients, config.n_mel = self.g.n_coefficients, self.g.n_mel
+        config.lower_hz, config.upper_hz = self.g.mel_lower_hz, self.g.mel_upper_hz
+        cdef const char *wrong = pynna_mfcc_config_error(&config)
+        if wrong is not NULL:
+            raise error_for_status(22, f"{path}: {text(wrong)}")
+        self._mfcc_memory = allocate(pynna_mfcc_size(&config))
+        check(pynna_mfcc_init(self._mfcc_memory, pynna_mfcc_size(&config), &config, &self.mfcc), path)
+
+    def __dealloc__(self):
+        free(self._memory)
+        free(self._mfcc_memory)
+
+    @property
+    def n_bytes(self):
+        """Size of the file."""
+        return self._bytes.shape[0]
+
+    @property
+    def labels(self):
+        """The labels' texts in order, "" for the blank."""
+        return [text(pynna_model_label(self.model, i)) for i in range(self.g.n_labels)]
+
+    @property
+    def label_priors(self):
+        """float32 [n_labels]."""
+        return np.array(<float[:self.g.n_labels]> <float *> pynna_model_label_priors(self.model))
+
+    @property
+    def feature_gain(self):
+        """float32 [n_coefficients]."""
+        return np.array(<float[:self.g.n_coefficients]> <float *> pynna_model_feature_gain(self.model))
+
+    @property
+    def metadata(self):
+        """The file's JSON text, bytes."""
+        cdef size_t n = 0
+        cdef const char *start = pynna_model_provenance(self.model, &n)
+        return start[:n]
+
+    @property
+    def layers(self):
+        """What each layer is: a list of dicts."""
+        return [{"name": text(pynna_layer_name(i)), **dict(pynna_model_layer(self.model, i)[0])}
+                for i in range(PYNNA_N_LAYERS)]
+
+    def features(self, const int16_t[::1] pcm):
+        """The MFCCs of whole frames of PCM: float32 [n_frames, n_coefficients], no padding, for looking at."""
+        cdef Py_ssize_t n = 0, i
+        if pcm.shape[0] >= self.g.window:
+            n = (pcm.shape[0] - self.g.window) // self.g.step + 1
+        out = np.empty((n, self.g.n_coefficients), np.float32)
+        cdef float[:, ::1] rows = out
+        cdef void *scratch = allocate(pynna_mfcc_scratch_size(self.mfcc))
+        try:
+            for i in range(n):
+                check(pynna_mfcc_frame(self.mfcc, &pcm[i * self.g.step], &rows[i, 0], scratch), "features")
+        finally:
+            free(scratch)
+        return out
+
+
+cdef class Runner:
+    """What one caller at a time runs a model's steps with: scratch memory, kernels, threads."""
+
+    cdef MappedModel model
+    cdef void *_memory
+    cdef void *_pool_memory
+    cdef pynna_workspace *workspace
+    cdef pynna_pool *pool
+    cdef int _pid
+    cdef readonly int threads
+
+    def __cinit__(self, MappedModel model, int threads, isa=None, int max_columns=32):
+        if not 1 <= threads <= PYNNA_MAX_THREADS:
+            raise ArgumentError(f"threads is {threads}; 1 to {PYNNA_MAX_THREADS} is right")
+        self.model = model
+        self.threads = threads
+        self._pid = os.getpid()
+        cdef size_t size = pynna_workspace_size(model.model, max_columns)
+        asked = isa if isa is not None else default_isa()
+        here = [each for each, available in instruction_sets() if available]
+        if asked not in here:
+            wrong = isa if isa is not None else os.environ.get("PYNNA_ISA", "")
+            raise IsaError(f"instruction set {wrong!r} is not to be had; this build and processor have {', '.join(here)}")
+        cdef bytes name = asked.encode()
+        self._memory = allocate(size)
+        check(pynna_workspace_init(self._memory, size, model.model, max_columns, name, &self.workspace), "workspace")
+        if threads > 1:
+            self._pool_memory = allocate(pynna_pool_size(threads))
+            check(pynna_pool_init(self._pool_memory, pynna_pool_size(threads), threads, &self.pool), "threads")
+
+    def __dealloc__(self):
+        if self.pool is not NULL and os.getpid() != self._pid:
+            return  # a fork's child: the threads are not here, and what they hold can't be given back
+        if self.pool is not NULL:
+            pynna_pool_stop(self.pool)
+        free(self._pool_memory)
+        free(self._memory)
+
+    @property
+    def usable(self):
+        """False in a child process, to which threads do not come along."""
+        return self.pool is NULL or os.getpid() == self._pid
+
+    @property
+    def isa(self):
+        """The instruction set of the kernels."""
+        return text(pynna_workspace_isa(self.workspace))
+
+    def step(self, const float[:, :, ::1] x, const int16_t[:, ::1] c, const int8_t[:, ::1] h):
+        """One step of n channels; shapes have been checked. Returns new arrays (log_probs, c, h)."""
+        cdef int32_t n = <int32_t> x.shape[0], n_cell = self.model.g.n_cell, j
+        p_new = np.empty((n, self.model.g.n_labels), np.float32)
+        c_new = np.empty((n, n_cell), np.int16)
+        h_new = np.empty((n, n_cell), np.int8)
+        cdef float[:, ::1] p_rows = p_new
+        cdef int16_t[:, ::1] c_rows = c_new
+        cdef int8_t[:, ::1] h_rows = h_new
+        cdef pynna_channel channels[16]
+        for j in range(n):
+            channels[j] = pynna_channel(&x[j, 0, 0], 0, &c[j, 0], &h[j, 0], &c_rows[j, 0], &h_rows[j, 0],
+                                        &p_rows[j, 0], NULL)
+        cdef int status
+        with nogil:
+            status = pynna_step(self.workspace, self.pool, n, 1, channels)
+        check(status, "step")
+        return p_new, c_new, h_new
+
+    def advance(self, list channels, int32_t n_steps):
+        """Runs n_steps steps of up to 16 Channels that have as many windows ready; gives each its new labels."""
+        cdef int32_t n = <int32_t> len(channels), j
+        cdef pynna_channel slots[16]
+        cdef Channel channel
+        if not 1 <= n <= PYNNA_MAX_CHANNELS:
+            raise ArgumentError(f"{n} channels; 1 to {PYNNA_MAX_CHANNELS} is right")
+        for j in range(n):
+            channel = channels[j]
+            if channel.model is not self.model or not 1 <= n_steps <= pynna_frames_ready(channel.frames):
+                raise ArgumentError("a channel is of another model or has too few windows ready")
+            slots[j] = pynna_channel(pynna_frames_peek(channel.frames), <size_t> self.model.g.n_coefficients, channel.c,
+                                     channel.h, channel.c, channel.h, channel.log_probs, channel._speech)
+        cdef int status
+        with nogil:
+            status = pynna_step(self.workspace, self.pool, n, n_steps, slots)
+        check(status, "step")
+        for j in range(n):
+            channel = channels[j]
+            check(pynna_frames_advance(channel.frames, n_steps), "frames")
+            channel._n_speech = n_steps
+            channel.decoder.feed_raw(channel.log_probs, n_steps)
+
+
+cdef class Channel:
+    """One stream's frames, states and decoder."""
+
+    cdef MappedModel model
+    cdef void *_memory
+    cdef void *_scratch
+    cdef pynna_frames *frames
+    cdef int16_t *c
+    cdef int8_t *h
+    cdef float *log_probs
+    cdef float *_speech
+    cdef int32_t _n_speech
+    cdef readonly Decoder decoder
+
+    def __cinit__(self, MappedModel model, Decoder decoder):
+        cdef size_t frames_size = pynna_frames_size(model.mfcc, model.g.n_context, QUEUE)
+        self.model = model
+        self.decoder = decoder
+        self._memory = allocate(frames_size)
+        check(pynna_frames_init(self._memory, frames_size, model.mfcc, model.g.n_context, C_QUEUE, &self.frames), "frames")
+        self._scratch = allocate(pynna_mfcc_scratch_size(model.mfcc))
+        self.c = <int16_t *> allocate(model.g.n_cell * sizeof(int16_t))
+        self.h = <int8_t *> allocate(model.g.n_cell)
+        self.log_probs = <float *> allocate(C_QUEUE * model.g.n_labels * sizeof(float))
+        self._speech = <float *> allocate(C_QUEUE * sizeof(float))
+
+    def __dealloc__(self):
+        free(self._memory)
+        free(self._scratch)
+        free(self.c)
+        free(self.h)
+        free(self.log_probs)
+        free(self._speech)
+
+    @property
+    def speech(self):
+        """Probabilities of speech in the last steps: float32 [n_steps], a copy; 1 where the model does not tell."""
+        return np.array(<float[:self._n_speech]> self._speech) if self._n_speech else np.zeros(0, np.float32)
+
+    @property
+    def ready(self):
+        """Windows that wait for a step."""
+        return pynna_frames_ready(self.frames)
+
+    def feed(self, const int16_t[::1] pcm):
+        """Takes as much of the samples as there is room for windows, and returns how many."""
+        cdef size_t n = pcm.shape[0], consumed = 0
+        if n == 0 or pynna_frames_ready(self.frames) >= C_QUEUE:
+            return 0
+        cdef int status
+        cdef const int16_t *start = &pcm[0]
+        with nogil:
+            status = pynna_frames_feed(self.frames, self.model.mfcc, start, n, &consumed, self._scratch)
+        check(status, "stream")
+        return consumed
+
+    def finish(self):
+        """Flushes the audio that is left; nothing can be fed any more."""
+        check(pynna_frames_finish(self.frames, self.model.mfcc, self._scratch), "stream")
+
+    @property
+    def state(self):
+        """Copies of the network's states: (c int16 [n_cell], h int8 [n_cell])."""
+        cdef Py_ssize_t n = self.model.g.n_cell
+        return np.array(<int16_t[:n]> self.c), np.array(<int8_t[:n]> self.h)
+
+    @state.setter
+    def state(self, value):
+        cdef const int16_t[::1] c = value[0]
+        cdef const int8_t[::1] h = value[1]
+        if c.shape[0] != self.model.g.n_cell or h.shape[0] != self.model.g.n_cell:
+            raise StateError(f"states are of {c.shape[0]} and {h.shape[0]} cells; {self.model.g.n_cell} is right")
+        memcpy(self.c, &c[0], c.shape[0] * sizeof(int16_t))
+        memcpy(self.h, &h[0], h.shape[0])
