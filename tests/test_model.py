@@ -471,7 +471,7 @@ def test_no_audio_is_one_window_of_silence(model: pynna.Model, pcm: Any) -> None
 @pytest.mark.parametrize("rate", [0, -16000, 999, 384001, 16000.0, "16000", True, np.nan])
 def test_a_rate_that_is_none_is_refused(model: pynna.Model, rate: Any) -> None:
     with pytest.raises(errors.AudioError, match="sample rate"):
-        model.transcribe(np.zeros(100, np.int16), rate=rate)
+        model.transcribe(np.zeros(100, np.int16), sample_rate=rate)
 
 
 @pytest.mark.parametrize("pcm", [

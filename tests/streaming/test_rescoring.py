@@ -278,7 +278,7 @@ def test_how_often_is_the_models_own(model, car, tmp_path):
         card = random_model()
         card.metadata["passes"] = wrong
         path.write_bytes(encode_nna(card))
-        with pytest.raises(pynna.ModelFileError, match="its metadata's hearings are .*; 1 to 7 are right"):
+        with pytest.raises(pynna.ModelFileError, match="its metadata's passes are .*; 1 to 7 are right"):
             pynna.load(path)
 
 
@@ -310,6 +310,6 @@ def test_a_tape_gives_what_was_fed_or_nothing(sizes, most, first, length):
 
 @pytest.mark.parametrize("n", [0, 8, 2.0, True])
 def test_wrong_numbers_are_told(model, n):
-    with pytest.raises(ArgumentError, match="hearings is .*; a whole number from 1 to 7 is right"):
+    with pytest.raises(ArgumentError, match="passes is .*; a whole number from 1 to 7 is right"):
         model.stream(passes=n)
     assert RESCORE_MAX_SECONDS > 0 and len(PERTURBATIONS) == MAX_PASSES - 1
