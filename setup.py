@@ -53,6 +53,7 @@ core = Extension(
 )
 
 setup(
-    ext_modules=cythonize([core], language_level=3, include_path=["pynna/_core"], compiler_directives={"embedsignature": True}),
+    ext_modules=cythonize([core], language_level=3, include_path=["pynna/_core"],
+                          compiler_directives={"embedsignature": True}),
     cmdclass={"build_ext": ParallelBuildExt},
 )
