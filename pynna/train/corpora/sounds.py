@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from . import engines
-from .config import DATA
-from .parallel import run
-from .speak import Pcm
+from pynna.train.config import DATA
+from pynna.train.parallel import run
+from pynna.train.voices.base import RATE, Pcm, to_rate
 
 F32 = npt.NDArray[np.float32]
 LEVEL = 10 ** (-28 / 20) * 32768
@@ -31,6 +30,8 @@ SECONDS = 60
 MOST = {"music": 6, "drums": 4}
 """Files of a package and kind, where it is not `FILES`."""
 FILES = 5
+FOREIGN = "foreign"
+"""The kind of recorded speech that is not English, which only the evaluation hears."""
 ENDINGS = {".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 
 HELD_OUT = re.compile(
@@ -70,21 +71,21 @@ SPEECH = re.compile(
 KINDS: dict[str, str] = {
     "explosions": r"expl\w*|explosion\w*|bomb\w*|blast\w*|boom|nuke|nuclear|dynamite|grenade|firework\w*|firecracker|"
                   r"\w*expl|\w*explosion",
-    "guns": r"gun\w*|shot\w*|shoot\w*|fire\d*|cannon\w*|machinegun|missiles?|rockets?|torpedo|bullet\w*|bazooka|cartridge|"
-            r"flak|m16|rifle|pistol|bow|arrow|crossbow|sling",
+    "guns": r"gun\w*|shot\w*|shoot\w*|fire\d*|cannon\w*|machinegun|missiles?|rockets?|torpedo|bullet\w*|bazooka|"
+            r"cartridge|flak|m16|rifle|pistol|bow|arrow|crossbow|sling",
     "lasers": r"laser\w*|plasma|ion|beam|zap\w*|electr\w*|phaser|blaster|ray|tesla|zzzt|teleport\w*|warp|shield\w*",
     "engines": r"engine\w*|motor\w*|car|carpassing|motorcyclepassing|truck|bus|diesel|jet|plane|aircraft|helicopter|"
                r"train|tank\w*|vehicle\w*|turbo|nitro|propeller|apache|cessna|f1[68]|t38|thrust\w*|rotor|boat|ship|"
                r"submarine|skid\w*|tyre\w*|gear\w*|cart|carts|rolling|roll|wheel\w*|rail\w*|jetwash|jetpack|afterburner",
     "alarms": r"alarm\w*|siren|horn\w*|carhorn|police\w*|firetruck|klaxon\w*|buzzer|warning|beep\w*|alert\w*",
     "bells": r"bell\w*|gong|ring\w*|chime\w*|dong|ding|belltoll|savebell\w*|phone",
-    "animals": r"dog\w*|bark\w*|growl\w*|snarl\w*|cow\w*|moo|sheep|baa|horse\w*|pig|wolf\w*|frogs?\w*|bees?\w*|crickets?|"
-               r"bats?|bat|bull|lion|sealion|elephant|insects?|mouse\w*|rabbit\w*|snake|hiss\w*|animals?|gallop|farm|deer|"
+    "animals": r"dog\w*|bark\w*|growl\w*|snarl\w*|cow\w*|moo|sheep|baa|horse\w*|pig|wolf\w*|frogs?\w*|bees?\w*|"
+               r"crickets?|bats?|bat|bull|lion|sealion|elephant|insects?|mouse\w*|rabbit\w*|snake|hiss\w*|animals?|gallop|farm|deer|"
                r"monkey|bear|woof|howl",
-    "creatures": r"monster\w*|zombie\w*|troll|ogre|orc|dragon|drake|ghost\w*|alien\w*|goblin|naga|lich|skeleton|roar\w*|"
-                 r"wose|saurian|worm\w*|demon|yeti|ghoul|creature|enem\w*|undead|kraken|slime",
-    "grunts": r"grunt\w*|groan|pain|hurt|die|death\w*|dead\w*|injured|scream\w*|laugh\w*|giggle|cough\w*|sneeze\w*|burp|"
-              r"sigh|human|dwarf|elf|breath\w*|snore|punch|fist|kick",
+    "creatures": r"monster\w*|zombie\w*|troll|ogre|orc|dragon|drake|ghost\w*|alien\w*|goblin|naga|lich|skeleton|"
+                 r"roar\w*|wose|saurian|worm\w*|demon|yeti|ghoul|creature|enem\w*|undead|kraken|slime",
+    "grunts": r"grunt\w*|groan|pain|hurt|die|death\w*|dead\w*|injured|scream\w*|laugh\w*|giggle|cough\w*|sneeze\w*|"
+              r"burp|sigh|human|dwarf|elf|breath\w*|snore|punch|fist|kick",
     "doors": r"door\w*|gate\w*|chest|open|close|opengate|closegate|trapdoor|lever|switch\w*|lock\w*|latch|piston\w*",
     "metal": r"metal\w*|clang|clank\d*|sword\w*|blade|mace|spear|dagger|coin\w*|gold|money|cash|chain|ricoch\w*|armor",
     "fire": r"flame\w*|burn\w*|lava|campfire|torch|embers|fuse|blowtorch|\w*fire",
@@ -99,7 +100,8 @@ KINDS: dict[str, str] = {
     "ambience": r"ambient|ambi|ambience|night|forest|swamp|cave|desert|country|jungle|environment|env|space|meadow",
     "magic": r"magic\w*|spell|heal\w*|orb|fairy\w*|curse|shock\w*|power\w*|upgrade|bonus|extra\w*|life\w*",
     "drums": r"drum\w*|cymbal\w*|hihat|snare|kick|bd|sn|tom|perc|tabla|loop|shaker|clap|hat|ride|bass|tbd|beat",
-    "instruments": r"guit\w*|piano|string\w*|flute|trumpet|organ|violin|xylo|synth|elec|noteblock|scale|timpani|bass|cello",
+    "instruments": r"guit\w*|piano|string\w*|flute|trumpet|organ|violin|xylo|synth|elec|noteblock|scale|"
+                   r"timpani|bass|cello",
     "signals": r"click\w*|clic|menu\w*|button\w*|select\w*|error|message|notif\w*|complete|win\w*|lose|level\w*|"
                r"start\w*|end\w*|game\w*|pick\w*|item\w*|turn|toggle|ui|move|invalid|ping",
 }  # fmt: skip
@@ -108,7 +110,7 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Source:
-    """A folder (or a pattern of files) of a package's sounds below /usr; its kind is ``*`` where the files' names tell it."""
+    """A folder, or a pattern of files, of a package's sounds below /usr; its kind is ``*`` where files' names tell it."""
 
     package: str
     folder: str
@@ -135,6 +137,8 @@ def words(path: str) -> list[str]:
 
 def kind(path: str, given: str = "*") -> str:
     """The kind of a sound by its path below the package's folder; empty for what is left out."""
+    if given == FOREIGN:
+        return given
     found = words(path)
     bare = [*found, *(word.rstrip("0123456789") for word in found)]
     joined = [a + b for a, b in zip(found, found[1:], strict=False)]
@@ -167,7 +171,7 @@ def read(path: Path) -> F32:
             x, rate = file.read(length, dtype="float32", always_2d=True), file.samplerate
     except (soundfile.LibsndfileError, OSError):
         return np.zeros(0, np.float32)
-    y = engines.to_rate(x, rate).astype(np.float32)
+    y = to_rate(x, rate).astype(np.float32)
     y = y[np.argmax(np.abs(y) > 30) : len(y) - int(np.argmax(np.abs(y[::-1]) > 30))] if len(y) else y
     loud = float(np.sqrt((y**2).mean())) if len(y) > 400 else 0.0
     if loud < 10:
@@ -178,12 +182,12 @@ def read(path: Path) -> F32:
 def minutes(sounds: Iterable[F32], rng: random.Random) -> Iterator[tuple[F32, int]]:
     """Sounds joined with pauses of up to two seconds to stretches of up to a minute, and how many are in each."""
     parts: list[F32] = []
-    room, count = SECONDS * engines.RATE, 0
+    room, count = SECONDS * RATE, 0
     for sound in sounds:
         if parts and len(sound) > room:
             yield np.concatenate(parts), count
-            parts, room, count = [], SECONDS * engines.RATE, 0
-        pause = np.zeros(int(rng.expovariate(2.5) * engines.RATE) % (2 * engines.RATE), np.float32)
+            parts, room, count = [], SECONDS * RATE, 0
+        pause = np.zeros(int(rng.expovariate(2.5) * RATE) % (2 * RATE), np.float32)
         parts += [sound[:room], pause[: max(0, room - len(sound))]]
         room -= len(parts[-1]) + len(parts[-2])
         count += 1
@@ -200,17 +204,19 @@ def _make(output: Path, usr: Path, package: str, name: str, licence: str, paths:
     for number, (samples, count) in enumerate(minutes(sounds, rng)):
         if number == MOST.get(name, FILES):
             break
-        if len(samples) < engines.RATE:
+        if len(samples) < RATE:
             continue
         pcm: Pcm = np.asarray(np.clip(samples, -32768, 32767), np.int16)
         path = output / f"{name}_{package}-{number}.flac"
-        soundfile.write(path, pcm, engines.RATE)
-        rows.append(f"{path.name}\t{name}\t{package}\t{licence}\t{len(pcm) / engines.RATE:.1f}\t{count}\n")
+        soundfile.write(path, pcm, RATE)
+        rows.append(f"{path.name}\t{name}\t{package}\t{licence}\t{len(pcm) / RATE:.1f}\t{count}\n")
     (output / f"{name}_{package}.rows").write_text("".join(rows), encoding="utf-8")
 
 
-def make(output: Path, usr: Path, jobs: int = 2) -> dict[str, int]:
+def make(output: Path, usr: Path, jobs: int = 2, foreign: bool = False) -> dict[str, int]:
     """Collect the sounds of the packages that are installed below `usr`; returns the number of files by kind.
+
+    Of the `foreign` speech alone, which is for the evaluation, or of all that is none.
 
     Raises
     ------
@@ -218,18 +224,25 @@ def make(output: Path, usr: Path, jobs: int = 2) -> dict[str, int]:
         If none of the packages is there; it says which to install.
     """
     found: dict[tuple[str, str, str], list[Path]] = {}
-    for source in sources():
+    wanted = [source for source in sources() if (source.kind == FOREIGN) == foreign]
+    for source in wanted:
         for path, name in files(usr, source):
             found.setdefault((source.package, name, source.licence), []).append(path)
     if not found:
-        packages = " ".join(dict.fromkeys(source.package for source in sources()))
+        packages = " ".join(dict.fromkeys(source.package for source in wanted))
         raise FileNotFoundError(f"no sounds are below {usr}: apt-get install {packages}")
     output.mkdir(parents=True, exist_ok=True)
     run([(_make, (output, usr, package, name, licence, paths))
          for (package, name, licence), paths in sorted(found.items())], jobs, "sounds")  # fmt: skip
+    return _manifest(output)
+
+
+def _manifest(output: Path) -> dict[str, int]:
+    """Write the manifest out of the parts' rows; the number of files by kind."""
     parts = sorted(output.glob("*.rows"))
     rows = [row for part in parts for row in part.read_text(encoding="utf-8").splitlines(keepends=True)]
-    (output / "manifest.tsv").write_text("path\tkind\tpackage\tlicence\tseconds\tsounds\n" + "".join(rows), encoding="utf-8")
+    head = "path\tkind\tpackage\tlicence\tseconds\tsounds\n"
+    (output / "manifest.tsv").write_text(head + "".join(rows), encoding="utf-8")
     for part in parts:
         part.unlink()
     counts: dict[str, int] = {}
