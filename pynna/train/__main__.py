@@ -201,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
     p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
-    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON file that keeps its figures")
+    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
     p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
     p.set_defaults(run=_noise_test)
 

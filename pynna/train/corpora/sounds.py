@@ -110,7 +110,7 @@ KINDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Source:
-    """A folder, or a pattern of files, of a package's sounds below /usr; its kind is ``*`` where files' names tell it."""
+    """A folder, or a pattern of files, of a package's sounds below /usr; its kind is ``*`` if files' names tell it."""
 
     package: str
     folder: str

@@ -1,4 +1,4 @@
-"""pocketsphinx 5 on the recordings of the noise test, with the same grammars; its figures are kept, for it never changes.
+"""pocketsphinx 5 on the recordings of the noise test, with the same grammars; its figures are kept: it never changes.
 
 It has no threshold: each sentence that it hears is accepted. Utterances are those of its own endpointer.
 """
@@ -21,6 +21,7 @@ from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.evaluate import Judge, table
 from pynna.train.evaluation.noise_test import FULL, QUICK, Alone, Among, Material, conditions
 from pynna.train.voices.base import RATE, Pcm
+
 
 def utterances(pcm: Pcm) -> list[Pcm]:
     """The stretches that pocketsphinx's endpointer takes for speech."""
