@@ -45,10 +45,11 @@ class Extent:
     seconds: float  # of each recording without speech, at each level
     served: int  # recordings that the Wyoming server hears
     files: int  # recordings of a kind
+    languages: int = 99  # that espeak-ng speaks
 
 
 FULL = Extent(150, (20, 15, 10, 6, 0), (-20, -30, -40, -50, -60), 60.0, 60, 9)
-QUICK = Extent(24, (15, 6), (-25, -50), 8.0, 4, 1)
+QUICK = Extent(24, (15, 6), (-25, -50), 10.0, 4, 1, 5)
 
 
 @dataclass
@@ -184,7 +185,7 @@ class Material:
         """Recordings out of a working directory and the folders of held-out noise."""
         recorded = noise_sets.held_out(folders)
         kinds: dict[str, list[Noise]] = {}
-        for noise in [*recorded, *noise_sets.foreign(), *noise_sets.tunes()]:
+        for noise in [*recorded, *noise_sets.foreign()[: extent.languages], *noise_sets.tunes()]:
             kinds.setdefault(noise.kind, []).append(noise)
         chosen = [noise for same in kinds.values() for noise in same[: extent.files]]
         people = noise_sets.real_commands(config, extent.clips)
