@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from pynna.assistant.wyoming import serve
 from pynna.decoding.results import GrammarResult
+from pynna.events import Final, SpeechStart
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
-from pynna.streaming.events import Final, SpeechStart
 from pynna.train.config import Config
 from pynna.train.corpora import noise_sets, testsets
 from pynna.train.corpora.noise_sets import Noise
@@ -96,7 +96,7 @@ def chunks(pcm: Pcm) -> list[Pcm]:
 
 def heard_alone(model: Model, pcm: Pcm, grammar: Grammar) -> Alone:
     """Letters without a grammar, heard once; utterances begun, ended and accepted by a listener with one."""
-    letters = len(model.transcribe(pcm, beam_width=0, hearings=1).text.replace(" ", ""))
+    letters = len(model.transcribe(pcm, beam_width=0, passes=1).text.replace(" ", ""))
     events = list(model.listen(grammar=grammar).listen(chunks(pcm)))
     results = [event.result for event in events if isinstance(event, Final)]
     accepted = sum(isinstance(result, GrammarResult) and result.accepted for result in results)
