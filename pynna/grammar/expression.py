@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pynna.errors import GrammarError
-from pynna.results import FREE, LAST_FREE
+from pynna.grammar.marks import FREE, LAST_FREE
 
 Slots = dict[str, Any]
 Found = tuple[int, Slots]

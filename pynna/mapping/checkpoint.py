@@ -21,7 +21,7 @@ from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 from pynna.mapping.wire import fields, signed, varint
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 

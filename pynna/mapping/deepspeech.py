@@ -29,8 +29,8 @@ from pynna.mapping.graph_schema import (
 from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
 from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
 from pynna.mapping.npz import CUDNN
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
-from pynna.reference import MfccConfig
 
 Array = NDArray[Any]
 

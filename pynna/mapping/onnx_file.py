@@ -19,7 +19,7 @@ from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.torch_file import lstm_arrays
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.mapping.wire import BYTES, as_float, fields, packed_ints, signed, text
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 

@@ -22,7 +22,7 @@ from pynna.errors import MappingError
 from pynna.mapping.flatbuffer import Table, flex_map
 from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 
