@@ -378,15 +378,16 @@ static int32_t find_child(const ds_search *s, int32_t at, int32_t label)
     return child;
 }
 
-/* A time that is a frame, as told before 0.9. */
-static void tell_frame(ds_search *s, prefix *p, int is_new)
+/* A time that is a frame, as told before 0.9: told when the prefix came up, and by some anew when its label is likelier.
+ * 0.6 does so as long as nothing follows; within a frame labels come in order, so that only the first label's can. */
+static void tell_frame(ds_search *s, prefix *p)
 {
     const float log_prob = s->log_prob[p->label];
-    if (s->config.times == DS_TIMES_FIRST ? is_new : log_prob > p->best_prob &&
-        (is_new || s->config.times == DS_TIMES_BEST || p->child == NONE))
+    if (!(log_prob > p->best_prob))
+        return;
+    p->best_prob = log_prob;
+    if (s->config.times == DS_TIMES_BEST || (s->config.times == DS_TIMES_LEAF && p->label == 0 && p->child == NONE))
         p->time = s->n_frames;
-    if (log_prob > p->best_prob)
-        p->best_prob = log_prob;
 }
 
 /* A new child of a prefix, or one that was dead; NONE where the tree of words has none, or it could not live. */
@@ -413,6 +414,7 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
         p->word = end.word;
         p->boost = end.boost;
         p->previous_word = ends ? s->prefixes[at].boundary : NONE;
+        p->time = s->config.times == DS_TIMES_PATH ? 0 : s->n_frames;
     }
     prefix *p = &s->prefixes[child];
     p->alive = ALIVE;
@@ -426,11 +428,11 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
 }
 
 /* A label's way from a prefix into its child. */
-static void arrive(ds_search *s, int32_t at, int32_t child, float way, int is_new)
+static void arrive(ds_search *s, int32_t at, int32_t child, float way)
 {
     prefix *c = &s->prefixes[child];
     if (s->config.times != DS_TIMES_PATH)
-        tell_frame(s, c, is_new);
+        tell_frame(s, c);
     if (s->scorer != NULL && c->boundary == child) {
         way += c->bonus;
         way += (float)s->beta;
@@ -458,7 +460,7 @@ static void stay(ds_search *s, int32_t at, float cutoff)
         if (!(log_prob + p->score < cutoff))
             p->last_now = log_prob + p->last;
         if (above->alive == ALIVE && above->score > IMPOSSIBLE && !(log_prob + above->score < cutoff))
-            arrive(s, p->parent, at, way_of(s, above, p->label), 0);
+            arrive(s, p->parent, at, way_of(s, above, p->label));
     }
     const float way = s->log_prob[s->config.n_labels - 1] + p->score;
     if (p->last_now < way)
@@ -482,7 +484,7 @@ static void extend(ds_search *s, int32_t label, int32_t n_before, float cutoff, 
         const int ends = s->scorer != NULL && ds_ends_word(s, at, label);
         const int32_t made = bring_to_life(s, at, label, way, floor, ends);
         if (made != NONE)
-            arrive(s, at, made, way, 1);
+            arrive(s, at, made, way);
     }
 }
 

@@ -10,7 +10,8 @@
 /* How a label's time is told, by generation. */
 typedef enum {
     DS_TIMES_BEST,  /* 0.5: the frame of its highest probability so far */
-    DS_TIMES_LEAF,  /* 0.6: the same, as long as nothing follows it */
+    DS_TIMES_LEAF,  /* 0.6: the frame at which the prefix came up; of the first label the same as in 0.5 until
+                     * something follows it */
     DS_TIMES_FIRST, /* 0.7, 0.8: the frame at which the prefix came up */
     DS_TIMES_PATH   /* 0.9, Coqui: the best path's */
 } ds_times;
@@ -26,7 +27,7 @@ typedef struct {
     int32_t beam, cutoff_top_n;
     double cutoff_prob;
     ds_times times;
-    int32_t delayed_start;          /* 0.9: nothing begins before the blank is below 0.999 */
+    int32_t delayed_start;          /* from 0.7 on: nothing begins before the blank is below 0.999 */
     int32_t is_cost;                /* 0.5, 0.6: the number told is the acoustic cost */
     const uint8_t *const *label;    /* [n_labels - 1] texts */
     const int32_t *label_bytes;

@@ -88,7 +88,7 @@ static double confidence_of(ds_search *s, const ranked *r, int32_t n_tokens)
 {
     if (!s->config.is_cost)
         return (double)r->score;
-    double acoustic = (double)s->prefixes[r->prefix].score;
+    double acoustic = (double)r->score;
     if (s->scorer != NULL)
         acoustic -= n_tokens * s->beta + sentence_score(s, r->prefix) * s->alpha;
     return -acoustic;
