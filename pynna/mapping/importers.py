@@ -10,6 +10,7 @@ from pynna.errors import MappingError
 from pynna.mapping.archives import is_tar, unpacked, zip_names
 from pynna.mapping.checkpoint import import_checkpoint, index_of
 from pynna.mapping.deepspeech import import_graph
+from pynna.mapping.memmapped import is_memmapped_file
 from pynna.mapping.npz import import_npz
 from pynna.mapping.onnx_file import import_onnx, is_onnx
 from pynna.mapping.tflite import import_tflite, is_tflite
@@ -18,6 +19,7 @@ from pynna.mapping.weights import Weights
 
 Read = Callable[..., Weights]
 _ZIP, _NNA = b"PK\x03\x04", b"\x89NNA"
+_NODE = 0x0A                    # a GraphDef begins with a node
 _HEAD = 512                     # bytes that are looked at
 
 
@@ -60,7 +62,7 @@ def _is_checkpoint(head: bytes, path: Path) -> bool:
 
 
 def _is_graph(head: bytes, path: Path) -> bool:
-    return path.suffix.lower() not in (".onnx", ".npz") and len(head) > 2 and head[0] == 0x0A   # a GraphDef's node
+    return len(head) > 2 and head[0] == _NODE or is_memmapped_file(path)
 
 
 def _import_archive(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:

@@ -5,6 +5,9 @@ The directory is repeated {uint64 offset = 1, string name = 2, uint64 length = 3
 """
 from __future__ import annotations
 
+import mmap
+from pathlib import Path
+
 from pynna.errors import MappingError
 from pynna.mapping.wire import BYTES, fields, text
 
@@ -16,6 +19,15 @@ MAX_REGIONS = 1 << 16
 def is_memmapped(data: memoryview) -> bool:
     """Whether the data ends in such a directory."""
     return GRAPH.encode() in bytes(data[-(1 << 20):][:1 << 20]) and _directory(data) is not None
+
+
+def is_memmapped_file(path: Path) -> bool:
+    """Whether a file ends in such a directory."""
+    with path.open("rb") as file:
+        try:
+            return is_memmapped(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+        except ValueError:
+            return False        # an empty file
 
 
 def _directory(data: memoryview) -> memoryview | None:
