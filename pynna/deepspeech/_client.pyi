@@ -39,3 +39,20 @@ class Stream:
     def finish(self) -> str: ...
     def finish_metadata(self, n: int) -> tuple[Transcripts, npt.NDArray[np.float64] | None]: ...
     def free(self) -> None: ...
+
+class Search:
+    def __init__(
+        self,
+        labels: list[bytes],
+        *,
+        scorer: bytes | None = None,
+        trie: bytes | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        beam: int = 500,
+        times: int = 3,
+        delayed_start: bool = True,
+        is_cost: bool = False,
+    ) -> None: ...
+    def feed(self, probs: npt.NDArray[np.float32]) -> None: ...
+    def results(self, n: int) -> list[tuple[bytes, list[int], float]]: ...

@@ -10,6 +10,7 @@ import threading
 import numpy as np
 
 from libc.stdint cimport int16_t, int32_t
+from libc.stdlib cimport free
 
 cdef extern from "deepspeech/client.h" nogil:
     ctypedef struct pynna_geometry:
@@ -68,6 +69,34 @@ cdef extern from "deepspeech/coqui-stt.h" nogil:
     int STT_CreateStreamWithEmissions(ModelState *, StreamingState **)
     char *STT_IntermediateDecodeFlushBuffers(StreamingState *)
     Metadata *STT_IntermediateDecodeWithMetadataFlushBuffers(StreamingState *, unsigned int)
+
+
+cdef extern from "deepspeech/search.h" nogil:
+    ctypedef struct ds_scorer:
+        int32_t is_bytes, version
+        double alpha, beta
+    ctypedef struct ds_hot_word:
+        pass
+    ctypedef struct ds_search_config:
+        int32_t n_labels, space, beam, cutoff_top_n
+        double cutoff_prob
+        int times
+        int32_t delayed_start, is_cost
+        const unsigned char **label
+        const int32_t *label_bytes
+    ctypedef struct ds_search:
+        pass
+    ctypedef struct ds_token:
+        int32_t label, time
+    ctypedef struct ds_hypothesis:
+        double confidence
+        int32_t first, n_tokens
+    int ds_scorer_open(const char *, const char *, ds_scorer **)
+    void ds_scorer_close(ds_scorer *)
+    ds_search *ds_search_new(const ds_search_config *, const ds_scorer *, double, double, const ds_hot_word *, int32_t)
+    void ds_search_free(ds_search *)
+    int ds_search_feed(ds_search *, const float *, int32_t)
+    int ds_search_results(ds_search *, int32_t, ds_hypothesis **, int32_t *, ds_token **)
 
 
 MAX_SAMPLES = 1 << 30
@@ -293,3 +322,78 @@ cdef class Stream:
             self.check()
             DS_FreeStream(self.state)
             self.state = NULL
+
+
+cdef class Search:
+    """The clients' search alone, over any network's probabilities: for comparisons.
+
+    Parameters
+    ----------
+    labels : list of bytes
+        All but the blank.
+    scorer, trie : bytes, optional
+        Paths of a .scorer, or of an lm.binary and a trie.
+    alpha, beta : float, optional
+        The scorer's own unless given.
+    beam, times, delayed_start, is_cost
+        As in csrc/deepspeech/search.h.
+    """
+
+    cdef ds_search *search
+    cdef ds_scorer *scorer
+    cdef list labels
+    cdef object starts, lengths
+
+    def __init__(self, list labels, *, bytes scorer=None, bytes trie=None, alpha=None, beta=None, int beam=500,
+                 int times=3, bint delayed_start=True, bint is_cost=False):
+        cdef const unsigned char **places
+        cdef int status
+        self.labels = [bytes(label) for label in labels]
+        if scorer is not None:
+            status = ds_scorer_open(scorer, <const char *>NULL if trie is None else <const char *>trie, &self.scorer)
+            if status != 0:
+                raise ValueError(f"the scorer cannot be opened: status {status}")
+        self.starts = np.array([<size_t><const char *><bytes>label for label in self.labels], np.uintp)
+        self.lengths = np.array([len(label) for label in self.labels], np.int32)
+        cdef size_t[::1] starts = self.starts
+        cdef int32_t[::1] lengths = self.lengths
+        cdef ds_search_config config
+        config.n_labels, config.beam, config.cutoff_top_n, config.cutoff_prob = len(labels) + 1, max(beam, 1), 40, 1.0
+        config.space = self.labels.index(b" ") if b" " in self.labels else -1
+        config.times, config.delayed_start, config.is_cost = times, delayed_start, is_cost
+        config.label, config.label_bytes = <const unsigned char **>&starts[0], &lengths[0]
+        weight = (self.scorer.alpha if self.scorer != NULL else 0.0) if alpha is None else alpha
+        bonus = (self.scorer.beta if self.scorer != NULL else 0.0) if beta is None else beta
+        self.search = ds_search_new(&config, self.scorer, weight, bonus, NULL, 0)
+        if self.search == NULL:
+            raise MemoryError("no memory for a search")
+
+    def __dealloc__(self):
+        ds_search_free(self.search)
+        ds_scorer_close(self.scorer)
+
+    def feed(self, const float[:, ::1] probs):
+        """Takes probabilities, float32 [frames, labels]."""
+        if probs.shape[1] != len(self.labels) + 1:
+            raise ValueError(f"probs must be [frames, {len(self.labels) + 1}], got [{probs.shape[0]}, {probs.shape[1]}]")
+        cdef int status = 0
+        if probs.shape[0] > 0:
+            with nogil:
+                status = ds_search_feed(self.search, &probs[0, 0], <int32_t>probs.shape[0])
+        if status != 0:
+            raise MemoryError("no memory for the search")
+
+    def results(self, int32_t n):
+        """[(text as bytes, frames of its labels, confidence)] of up to n hypotheses."""
+        cdef ds_hypothesis *found = NULL
+        cdef ds_token *tokens = NULL
+        cdef int32_t count = 0, i, k
+        if ds_search_results(self.search, n, &found, &count, &tokens) != 0:
+            raise MemoryError("no memory for results")
+        out = []
+        for i in range(count):
+            own = [(tokens[found[i].first + k].label, tokens[found[i].first + k].time) for k in range(found[i].n_tokens)]
+            out.append((b"".join(self.labels[label] for label, _ in own), [time for _, time in own], found[i].confidence))
+        free(found)
+        free(tokens)
+        return out
