@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pynna import _core
-from pynna.errors import GrammarError, StateError
+from pynna.errors import GrammarError, StateError, reading
 
 from . import jsgf, yaml_file
 from .automaton import Automaton, Builder
@@ -358,7 +358,8 @@ def _read(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:
     """A file's text and its name."""
     if isinstance(file, (str, os.PathLike)):
         try:
-            return Path(file).read_text(encoding="utf-8"), os.fspath(file)
+            with reading(file):
+                return Path(file).read_text(encoding="utf-8"), os.fspath(file)
         except UnicodeDecodeError as error:
             raise GrammarError(f"{os.fspath(file)}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     return file.read(), str(getattr(file, "name", ""))
