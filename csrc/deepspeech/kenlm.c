@@ -185,7 +185,7 @@ static int open_hash(cursor *c, ds_lm_hash *hash, uint64_t n_entries, float mult
 static int open_hashed(ds_lm *lm, cursor *c, const uint64_t *counts, float multiplier)
 {
     if (!(multiplier > 1.0f) || multiplier > 64.0f || take(c, 8) == NULL ||
-        open_hash(c, &lm->vocabulary_hash, lm->n_words, multiplier, 16) != 0)
+        open_hash(c, &lm->vocabulary_hash, lm->n_words, multiplier, 12) != 0)
         return -1;
     lm->is_hashed = 1;
     lm->unigrams = take(c, 8 * (lm->n_words + 1));

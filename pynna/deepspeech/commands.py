@@ -67,7 +67,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None,
     try:
         model = _prepare(args, open_model)
         for path in args.audio:
-            audio = load_audio(path, target_rate=model.sampleRate())
+            audio = load_audio(path, sample_rate=model.sampleRate())
             if audio.source_rate != model.sampleRate():
                 _tell(f"Warning: original sample rate ({audio.source_rate}) is different than {model.sampleRate()}hz. "
                       f"It was resampled.")
