@@ -1,4 +1,4 @@
-"""The extension modules pynna._core and pynna.deepspeech._client; everything else about the package is in pyproject.toml."""
+"""The extension modules pynna._core and pynna.deepspeech._client; all else about the package is in pyproject.toml."""
 
 from __future__ import annotations
 

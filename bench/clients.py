@@ -1,8 +1,8 @@
 """The real clients of DeepSpeech and Coqui STT beside `pynna.deepspeech`, on the same model files and recordings.
 
 Each client is a native library that runs in a process of its own (they carry the same symbols), takes recordings one by
-one, and so all are timed clip by clip in turn: the least of the runs counts. The wheels are for CPython 3.7 and 3.9, but
-the libraries in them are plain C:
+one; all are timed clip by clip in turn, and the least of the runs counts. The wheels are for CPython 3.7 and 3.9,
+but the libraries in them are plain C:
 
     pip download --no-deps --only-binary=:all: --python-version 3.7 --implementation cp --abi cp37m \\
         --platform manylinux1_x86_64 deepspeech==0.9.3 && unzip deepspeech-0.9.3-*.whl -d ds093
@@ -10,6 +10,7 @@ the libraries in them are plain C:
 
 --posteriors writes the float reference's probabilities of each clip as .npz; --results the clients' results as JSON.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -30,16 +31,16 @@ from bench.report import Table, emit
 from pynna.audio import load_audio
 from pynna.deepspeech import Model
 from pynna.deepspeech._client import Search
-from pynna.distance import character_errors
 from pynna.mapping.importers import load_weights
-from pynna.mapping.reference import windows
+from pynna.mapping.reference import character_errors, windows
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]
-Heard = tuple[str, list[int], float]        # text, frames of its characters, the number told
+Heard = tuple[str, list[int], float]  # text, frames of its characters, the number told
 
 
 # ---- the clients' structures -----------------------------------------------------------------------
+
 
 class _Item(C.Structure):
     """A character of 0.5 and 0.6, a token of 0.7 and later: their layouts are the same."""
@@ -96,8 +97,11 @@ class Client:
             self.check(self.call("EnableExternalScorer")(self.state, str(scorer).encode()))
         elif lm is not None and trie is not None and self.generation < 7:
             first = [self.alphabet] if self.generation == 5 else []
-            self.check(self.call("EnableDecoderWithLM")(self.state, *first, str(lm).encode(), str(trie).encode(),
-                                                        C.c_float(alpha), C.c_float(beta)))
+            self.check(
+                self.call("EnableDecoderWithLM")(
+                    self.state, *first, str(lm).encode(), str(trie).encode(), C.c_float(alpha), C.c_float(beta)
+                )
+            )
 
     def __call__(self, pcm: Array) -> Heard:
         """The best hypothesis of int16 [n]."""
@@ -112,6 +116,7 @@ class Client:
 
 
 # ---- a process for each ------------------------------------------------------------------------------
+
 
 def _serve(pipe: Any, make: Callable[..., Callable[[Array], Heard]], arguments: tuple[Any, ...]) -> None:
     """Answers recordings with (seconds, heard) until None comes; first tells what loading took, last the memory."""
@@ -179,11 +184,16 @@ class Peer:
 
 # ---- the comparison ------------------------------------------------------------------------------------
 
-def _reference(weights: Weights, clips: dict[str, Array], options: dict[str, Any], save: Path | None) -> dict[str, Heard]:
+
+def _reference(
+    weights: Weights, clips: dict[str, Array], options: dict[str, Any], save: Path | None
+) -> dict[str, Heard]:
     """What the float reference and the search alone make of the clips, told as DeepSpeech 0.9 tells."""
     network = weights.network()
-    probs = {name: np.exp(network.run(windows(pcm, weights.features, weights.n_context))).astype(np.float32)
-             for name, pcm in clips.items()}
+    probs = {
+        name: np.exp(network.run(windows(pcm, weights.features, weights.n_context))).astype(np.float32)
+        for name, pcm in clips.items()
+    }
     if save:
         np.savez_compressed(save, **probs)
     labels = [label.encode() for label in weights.alphabet]
@@ -191,8 +201,13 @@ def _reference(weights: Weights, clips: dict[str, Array], options: dict[str, Any
     weight = {} if options["scorer"] or not lm else {"alpha": options["alpha"], "beta": options["beta"]}
     out = {}
     for name, rows in probs.items():
-        search = Search(labels, scorer=os.fsencode(lm) if lm else None, beam=options["beam"], **weight,
-                        trie=os.fsencode(options["trie"]) if lm and not options["scorer"] and options["trie"] else None)
+        search = Search(
+            labels,
+            scorer=os.fsencode(lm) if lm else None,
+            beam=options["beam"],
+            **weight,
+            trie=os.fsencode(options["trie"]) if lm and not options["scorer"] and options["trie"] else None,
+        )
         search.feed(rows)
         text, times, score = search.results(1)[0]
         out[name] = (text.decode("utf-8", "replace"), times, score)
@@ -202,7 +217,14 @@ def _reference(weights: Weights, clips: dict[str, Array], options: dict[str, Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("clips", nargs="+", type=Path, metavar="CLIP", help="recordings")
-    add("--client", action="append", required=True, type=Path, metavar="FOLDER", help="an unpacked wheel; may be repeated")
+    add(
+        "--client",
+        action="append",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="an unpacked wheel; may be repeated",
+    )
     add("--model", action="append", required=True, type=Path, help="the model file of each client, or one for all")
     add("--nna", type=Path, help="the mapped model; the first model file's own unless given")
     add("--alphabet", type=Path, metavar="TXT", help="for the client of 0.5")
@@ -223,8 +245,10 @@ def run(arguments: argparse.Namespace) -> int:
     options = {k: getattr(arguments, k) for k in ("alphabet", "beam", "scorer", "lm", "trie", "alpha", "beta")}
     clips = {path.stem: load_audio(path).pcm for path in arguments.clips}
     models = arguments.model * (len(arguments.client) if len(arguments.model) == 1 else 1)
-    peers = [Peer(folder.name, _make_client, folder, model, options)
-             for folder, model in zip(arguments.client, models, strict=True)]
+    peers = [
+        Peer(folder.name, _make_client, folder, model, options)
+        for folder, model in zip(arguments.client, models, strict=True)
+    ]
     own = Peer("pynna int8", _make_own, arguments.nna or models[0], options)
     for _ in range(arguments.repeat):
         for name, pcm in clips.items():
@@ -238,20 +262,34 @@ def run(arguments: argparse.Namespace) -> int:
     seconds = sum(len(pcm) for pcm in clips.values()) / 16000
     table = Table("", "real-time factor", "load s", "memory MB")
     for peer in (*peers, own):
-        table.add(peer.name, f"{sum(peer.seconds.values()) / seconds:.4f}", f"{peer.load_seconds:.3f}", f"{peer.memory:.0f}")
-    texts = Table("against", "who", "same texts", "and times", "of", "CER between %", "largest difference of the number")
+        table.add(
+            peer.name, f"{sum(peer.seconds.values()) / seconds:.4f}", f"{peer.load_seconds:.3f}", f"{peer.memory:.0f}"
+        )
+    texts = Table(
+        "against", "who", "same texts", "and times", "of", "CER between %", "largest difference of the number"
+    )
     for peer in peers:
         for name, mine in heard.items():
             same = [mine[c][0] == peer.heard[c][0] for c in clips]
             timed = [mine[c][:2] == peer.heard[c][:2] for c in clips]
             cer = character_errors([mine[c][0] for c in clips], [peer.heard[c][0] for c in clips])
             gaps = [abs(abs(mine[c][2]) - abs(peer.heard[c][2])) for c, equal in zip(clips, same, strict=True) if equal]
-            texts.add(peer.name, name, str(sum(same)), str(sum(timed)), str(len(clips)), f"{100 * cer:.2f}",
-                      f"{max(gaps, default=0):.2g}")
-    everything = {p.name: {"heard": p.heard, "seconds": p.seconds, "load": p.load_seconds, "memory_mb": p.memory}
-                  for p in (*peers, own)}
+            texts.add(
+                peer.name,
+                name,
+                str(sum(same)),
+                str(sum(timed)),
+                str(len(clips)),
+                f"{100 * cer:.2f}",
+                f"{max(gaps, default=0):.2g}",
+            )
+    everything = {
+        p.name: {"heard": p.heard, "seconds": p.seconds, "load": p.load_seconds, "memory_mb": p.memory}
+        for p in (*peers, own)
+    }
     if arguments.results:
-        arguments.results.write_text(json.dumps({**everything, **{k: {"heard": v} for k, v in heard.items()
-                                                                  if k not in everything}}, indent=1))
+        arguments.results.write_text(
+            json.dumps({**everything, **{k: {"heard": v} for k, v in heard.items() if k not in everything}}, indent=1)
+        )
     emit(arguments, everything, f"{len(clips)} clips, {seconds:.1f} s of audio", table, texts)
     return 0

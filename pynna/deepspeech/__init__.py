@@ -5,9 +5,10 @@
 >>> model.enableExternalScorer("kenlm.scorer")                # doctest: +SKIP
 >>> model.stt(pcm)                                            # doctest: +SKIP
 
-A model file of DeepSpeech's or Coqui's is mapped the first time it is opened, and what comes of it is kept beside it (or
+A model file of DeepSpeech's or Coqui's is mapped the first time it is opened; what comes of it is kept beside it (or
 in the user's cache). Programs that say ``import deepspeech`` or ``import stt`` run as they are after `install`.
 """
+
 from __future__ import annotations
 
 import sys
@@ -27,13 +28,20 @@ __version__ = "0.9.3"
 """The version of the interface."""
 
 __all__ = [
-    "CandidateTranscript", "Metadata", "MetadataItem", "Model", "Stream", "TokenMetadata", "install", "printVersions",
+    "CandidateTranscript",
+    "Metadata",
+    "MetadataItem",
+    "Model",
+    "Stream",
+    "TokenMetadata",
+    "install",
+    "printVersions",
     "version",
 ]
 
 
 def install() -> None:
-    """Puts this package under the names ``deepspeech`` and ``stt``, so that programs which import those run as they are.
+    """Puts this package under the names ``deepspeech`` and ``stt``: programs which import those run as they are.
 
     >>> import pynna.deepspeech
     >>> pynna.deepspeech.install()

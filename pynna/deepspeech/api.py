@@ -3,6 +3,7 @@
 Names, return values and error texts are the interface's: setters return a status, where the package does, and raise
 where it does.
 """
+
 from __future__ import annotations
 
 import os
@@ -49,8 +50,9 @@ def as_buffer(audio: Any) -> Pcm:
     """
     if isinstance(audio, np.ndarray):
         if not np.can_cast(audio.dtype, np.int16, "safe"):
-            raise TypeError(f"Cannot cast array data from {audio.dtype!r} to {np.dtype(np.int16)!r} according to the "
-                            f"rule 'safe'")
+            raise TypeError(
+                f"Cannot cast array data from {audio.dtype!r} to {np.dtype(np.int16)!r} according to the rule 'safe'"
+            )
         array = np.ascontiguousarray(audio, np.int16) if audio.ndim else audio.astype(np.int16)
     else:
         array = np.array(audio, np.int16)
@@ -60,6 +62,7 @@ def as_buffer(audio: Any) -> Pcm:
 
 
 # ---- metadata ------------------------------------------------------------------------------------
+
 
 class TokenMetadata:
     """A character, or a byte of one, and when it was spoken."""
@@ -78,7 +81,9 @@ class CandidateTranscript:
         self.tokens, self.confidence = tokens, confidence
 
     def __repr__(self) -> str:
-        return f"CandidateTranscript(confidence={self.confidence}, tokens=[\n" + "\n".join(map(repr, self.tokens)) + "\n])"
+        return (
+            f"CandidateTranscript(confidence={self.confidence}, tokens=[\n" + "\n".join(map(repr, self.tokens)) + "\n])"
+        )
 
 
 class MetadataItem:
@@ -94,7 +99,9 @@ class Metadata:
     `items`, `num_items`, `confidence` and `probability` are what DeepSpeech 0.5 and 0.6 tell of the best one.
     """
 
-    def __init__(self, transcripts: list[CandidateTranscript], emissions: npt.NDArray[np.float64] | None = None) -> None:
+    def __init__(
+        self, transcripts: list[CandidateTranscript], emissions: npt.NDArray[np.float64] | None = None
+    ) -> None:
         self.transcripts, self.emissions = transcripts, emissions
 
     def __repr__(self) -> str:
@@ -124,8 +131,9 @@ class Metadata:
 def metadata_of(told: tuple[_client.Transcripts, npt.NDArray[np.float64] | None]) -> Metadata:
     """What the core tells, in the interface's classes."""
     transcripts = [
-        CandidateTranscript([TokenMetadata(text.decode("utf-8", "replace"), step, start) for text, step, start in tokens],
-                            confidence)
+        CandidateTranscript(
+            [TokenMetadata(text.decode("utf-8", "replace"), step, start) for text, step, start in tokens], confidence
+        )
         for confidence, tokens in told[0]
     ]
     return Metadata(transcripts, told[1])
@@ -133,11 +141,12 @@ def metadata_of(told: tuple[_client.Transcripts, npt.NDArray[np.float64] | None]
 
 # ---- models --------------------------------------------------------------------------------------
 
+
 class Model:
     """A model of DeepSpeech's, Coqui's or pynna's.
 
-    ``Model(path)`` is the interface of 0.7 to 0.9.3, ``Model(path, beam_width)`` that of 0.6 and ``Model(path, n_features,
-    n_context, alphabet, beam_width)`` that of 0.5; the latter two tell times and scores as those versions do.
+    ``Model(path)`` is the interface of 0.7 to 0.9.3, ``Model(path, beam_width)`` that of 0.6 and ``Model(path,
+    n_features, n_context, alphabet, beam_width)`` that of 0.5; the latter two tell times and scores as those versions do.
 
     Parameters
     ----------
@@ -156,8 +165,10 @@ class Model:
 
     def __init__(self, path: Any, *arguments: Any) -> None:
         if len(arguments) not in (0, 1, 4):
-            raise TypeError(f"Model takes a path; a path and a beam width; or a path, n_features, n_context, an alphabet "
-                            f"and a beam width; got {1 + len(arguments)} arguments")
+            raise TypeError(
+                f"Model takes a path; a path and a beam width; or a path, n_features, n_context, an alphabet "
+                f"and a beam width; got {1 + len(arguments)} arguments"
+            )
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError("in method 'CreateModel', argument 1 of type 'char const *'")
         alphabet = arguments[2] if len(arguments) == 4 else None
@@ -191,7 +202,11 @@ class Model:
 
     def setBeamWidth(self, beam_width: int) -> int:
         """Sets it; returns 0."""
-        if isinstance(beam_width, bool) or not isinstance(beam_width, (int, np.integer)) or not 0 <= beam_width < 1 << 32:
+        if (
+            isinstance(beam_width, bool)
+            or not isinstance(beam_width, (int, np.integer))
+            or not 0 <= beam_width < 1 << 32
+        ):
             raise TypeError("in method 'SetModelBeamWidth', argument 2 of type 'unsigned int'")
         return self._model.set_beam_width(int(beam_width))
 
@@ -217,8 +232,10 @@ class Model:
         A trie that is missing or of another version is made anew from the model's words, where it holds them.
         """
         if len(arguments) not in (4, 5):
-            raise TypeError(f"enableDecoderWithLM takes (lm, trie, alpha, beta) or (alphabet, lm, trie, alpha, beta), got "
-                            f"{len(arguments)} arguments")
+            raise TypeError(
+                f"enableDecoderWithLM takes (lm, trie, alpha, beta) or (alphabet, lm, trie, alpha, beta), got "
+                f"{len(arguments)} arguments"
+            )
         lm, trie, alpha, beta = arguments[-4:]
         status = self._model.enable_lm(os.fsencode(lm), os.fsencode(trie), float(alpha), float(beta))
         if status:

@@ -4,6 +4,7 @@ What comes of NAME is kept as NAME.nna beside it, where libdeepspeech.so finds i
 checksum of NAME. Its card tells the source's size, time and SHA-256: as long as size and time are the same the file is
 not read again; else its checksum decides.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +16,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
 
 MAGIC = b"\x89NNA\r\n\x1a\n"
 _MAX_CARD = 1 << 20
@@ -114,7 +114,7 @@ class _Key:
         card = read_card(place)
         if card is None:
             return False
-        if "source_sha256" not in card:     # by hand, with `pynna map`
+        if "source_sha256" not in card:  # by hand, with `pynna map`
             return place == self.beside and place.stat().st_mtime_ns >= self.stat[1]
         if card.get("source_labels", "") != self.labels:
             return False
@@ -138,7 +138,7 @@ class _Key:
             user_cache().mkdir(parents=True, exist_ok=True)
             self._note_path().write_text(self.checksum, "ascii")
         except OSError:
-            return      # it is computed again next time
+            return  # it is computed again next time
 
 
 def _map(path: Path, alphabet: Path | None, key: _Key) -> Path:
@@ -153,7 +153,7 @@ def _map(path: Path, alphabet: Path | None, key: _Key) -> Path:
         if place == key.beside and not os.access(path.parent, os.W_OK):
             continue
         if place == key.beside and place.exists() and read_card(place) is None:
-            continue        # somebody else's file
+            continue  # somebody else's file
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             map_model(weights, place, report=False)
@@ -180,5 +180,3 @@ def read_card(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, struct.error):
         return None
     return None
-
-

@@ -1,4 +1,5 @@
-"""The commands ``deepspeech`` and ``stt``: the options and outputs of DeepSpeech 0.5 to 0.9.3's client and Coqui STT's."""
+"""The commands ``deepspeech`` and ``stt``: options and outputs of DeepSpeech 0.5 to 0.9.3's client and Coqui STT's."""
+
 from __future__ import annotations
 
 import argparse
@@ -19,8 +20,8 @@ from pynna.deepspeech.api import CandidateTranscript, Metadata, Model, Pcm
 from pynna.errors import PynnaError
 
 OK, FAILED = 0, 1
-_STREAM_STEP = 0.32         # seconds of audio between two partial results of --stream
-_LM = (0.75, 1.85)          # DeepSpeech 0.5's alpha and beta
+_STREAM_STEP = 0.32  # seconds of audio between two partial results of --stream
+_LM = (0.75, 1.85)  # DeepSpeech 0.5's alpha and beta
 
 
 def deepspeech_command(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +35,10 @@ def stt_command(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser(name: str, version: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=name, description="Transcribes audio, as the command of the same name of "
-                                     "DeepSpeech or Coqui STT does, with pynna.")
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description="Transcribes audio, as the command of the same name of DeepSpeech or Coqui STT does, with pynna.",
+    )
     add = parser.add_argument
     add("--model", required=True, help="the model: .pbmm, .pb, .tflite, or what pynna map made of it")
     add("--audio", required=True, nargs="+", help="the recordings to transcribe")
@@ -61,16 +64,19 @@ def _open_deepspeech(args: argparse.Namespace) -> Model:
     return Model(args.model)
 
 
-def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None,
-         open_model: Callable[[argparse.Namespace], Model]) -> int:
+def _run(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, open_model: Callable[[argparse.Namespace], Model]
+) -> int:
     args = parser.parse_args(arguments)
     try:
         model = _prepare(args, open_model)
         for path in args.audio:
             audio = load_audio(path, sample_rate=model.sampleRate())
             if audio.source_rate != model.sampleRate():
-                _tell(f"Warning: original sample rate ({audio.source_rate}) is different than {model.sampleRate()}hz. "
-                      f"It was resampled.")
+                _tell(
+                    f"Warning: original sample rate ({audio.source_rate}) is different than {model.sampleRate()}hz. "
+                    f"It was resampled."
+                )
             _tell("Running inference.")
             start = perf_counter()
             _transcribe(args, model, audio.pcm)
@@ -116,7 +122,7 @@ def _transcribe(args: argparse.Namespace, model: Model, pcm: Pcm) -> None:
     if args.stream:
         step, last = int(_STREAM_STEP * model.sampleRate()), ""
         for start in range(0, len(pcm), step):
-            stream.feedAudioContent(pcm[start:start + step])
+            stream.feedAudioContent(pcm[start : start + step])
             partial = stream.intermediateDecode()
             if partial != last:
                 print(partial, flush=True)
@@ -137,8 +143,11 @@ def _text(transcript: CandidateTranscript) -> str:
 
 def as_json(metadata: Metadata) -> dict[str, Any]:
     """Hypotheses with their words, as --json prints them; times in seconds."""
-    return {"transcripts": [{"confidence": transcript.confidence, "words": words_of(transcript)}
-                            for transcript in metadata.transcripts]}
+    return {
+        "transcripts": [
+            {"confidence": transcript.confidence, "words": words_of(transcript)} for transcript in metadata.transcripts
+        ]
+    }
 
 
 def words_of(transcript: CandidateTranscript) -> list[dict[str, Any]]:
@@ -151,8 +160,13 @@ def words_of(transcript: CandidateTranscript) -> list[dict[str, Any]]:
             letters.append(token)
         if letters and (token.text == " " or token is last):
             start = letters[0].start_time
-            words.append({"word": "".join(letter.text for letter in letters), "start_time": round(start, 4),
-                          "duration": round(max(token.start_time - start, 0), 4)})
+            words.append(
+                {
+                    "word": "".join(letter.text for letter in letters),
+                    "start_time": round(start, 4),
+                    "duration": round(max(token.start_time - start, 0), 4),
+                }
+            )
             letters = []
     return words
 
@@ -160,7 +174,7 @@ def words_of(transcript: CandidateTranscript) -> list[dict[str, Any]]:
 def posteriors_command(arguments: Sequence[str] | None = None) -> int:
     """The command ``stt_onlyprobs``: labels' probabilities of utterances from standard input, as speech-to-phrase asks.
 
-    Standard input holds utterances: a uint32 with their length in bytes, and int16 samples; a length of 0 ends. For each
+    Standard input holds utterances: a uint32 with their length in bytes, int16 samples; a length of 0 ends. For each
     a line of probabilities a frame is printed, the blank's last, and an empty line after them.
     """
     parser = argparse.ArgumentParser(prog="stt_onlyprobs", description=posteriors_command.__doc__)
@@ -174,7 +188,7 @@ def posteriors_command(arguments: Sequence[str] | None = None) -> int:
     source = sys.stdin.buffer
     while len(head := source.read(4)) == 4 and (length := struct.unpack("<I", head)[0]):
         data = source.read(length)
-        pcm = np.frombuffer(data[:len(data) & ~1], "<i2").astype(np.int16)
+        pcm = np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int16)
         emissions = model.sttWithEmissions(pcm).emissions
         assert emissions is not None
         for row in emissions:

@@ -2,6 +2,7 @@
 
 A tree is an OpenFst automaton of the kind "const" over labels (alphabet index + 1); a word ends in the space's label.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -16,8 +17,8 @@ from pynna.deepspeech.cache import user_cache
 from pynna.errors import LanguageModelError
 
 _TRIE, _FST = b"EIRT", 2125659606
-_PROPERTIES = 0xA5AA5A950001        # of a deterministic acceptor, its arcs sorted
-_HAS_WORDS = 100                    # the byte of a KenLM file that tells whether its words' texts follow
+_PROPERTIES = 0xA5AA5A950001  # of a deterministic acceptor, its arcs sorted
+_HAS_WORDS = 100  # the byte of a KenLM file that tells whether its words' texts follow
 _MARKS = ("<s>", "</s>", "<unk>", "<UNK>")
 
 
@@ -47,16 +48,28 @@ def tree(words: Iterable[str], labels: Sequence[bytes], at: int) -> bytes:
     if len(children) == 1:
         raise LanguageModelError("the labels can spell no word of the language model")
     last = len(children)
-    states = np.zeros(last + 1, np.dtype([("final", "<f4"), ("first", "<u4"), ("n", "<u4"), ("in", "<u4"), ("out", "<u4")]))
+    states = np.zeros(
+        last + 1, np.dtype([("final", "<f4"), ("first", "<u4"), ("n", "<u4"), ("in", "<u4"), ("out", "<u4")])
+    )
     states["final"] = np.inf
     states["final"][last] = 0.0
     states["n"][:last] = [len(below) for below in children]
     states["first"][1:] = np.cumsum(states["n"])[:-1]
-    arcs = np.array([(label, label, 0.0, last if node == end else node)
-                     for below in children for label, node in sorted(below.items())],
-                    np.dtype([("in", "<i4"), ("out", "<i4"), ("weight", "<f4"), ("next", "<i4")]))
-    head = (struct.pack("<ii", _FST, 5) + b"const" + struct.pack("<i", 8) + b"standard"
-            + struct.pack("<iiQqqq", 1, 4, _PROPERTIES, 0, len(states), len(arcs)))
+    arcs = np.array(
+        [
+            (label, label, 0.0, last if node == end else node)
+            for below in children
+            for label, node in sorted(below.items())
+        ],
+        np.dtype([("in", "<i4"), ("out", "<i4"), ("weight", "<f4"), ("next", "<i4")]),
+    )
+    head = (
+        struct.pack("<ii", _FST, 5)
+        + b"const"
+        + struct.pack("<i", 8)
+        + b"standard"
+        + struct.pack("<iiQqqq", 1, 4, _PROPERTIES, 0, len(states), len(arcs))
+    )
     out = head + bytes(-(at + len(head)) % 16) + states.tobytes()
     return out + bytes(-(at + len(out)) % 16) + arcs.tobytes()
 
@@ -87,7 +100,9 @@ def made_trie(lm: Path, labels: Sequence[bytes]) -> Path:
         A file cannot be read or written.
     """
     about = lm.stat()
-    key = hashlib.sha256(repr((str(lm.absolute()), about.st_size, about.st_mtime_ns, list(labels))).encode()).hexdigest()
+    key = hashlib.sha256(
+        repr((str(lm.absolute()), about.st_size, about.st_mtime_ns, list(labels))).encode()
+    ).hexdigest()
     path = user_cache() / f"{key}.trie"
     if not path.is_file():
         head = _TRIE + struct.pack("<i?", 5, False)
@@ -99,8 +114,9 @@ def made_trie(lm: Path, labels: Sequence[bytes]) -> Path:
     return path
 
 
-def write_scorer(lm: Path, words: Iterable[str], labels: Sequence[bytes], path: Path, *, alpha: float,
-                 beta: float) -> None:
+def write_scorer(
+    lm: Path, words: Iterable[str], labels: Sequence[bytes], path: Path, *, alpha: float, beta: float
+) -> None:
     """Writes a .scorer: a KenLM binary file without its words, the tree of `words`, alpha and beta.
 
     Raises
@@ -112,7 +128,7 @@ def write_scorer(lm: Path, words: Iterable[str], labels: Sequence[bytes], path: 
     """
     data = bytearray(lm.read_bytes())
     if len(data) > _HAS_WORDS and data[_HAS_WORDS] and (texts := data.rfind(b"<unk>\0")) > 0:
-        del data[texts:]        # a scorer has the tree in their place
+        del data[texts:]  # a scorer has the tree in their place
         data[_HAS_WORDS] = 0
     head = _TRIE + struct.pack("<i?dd", 6, False, alpha, beta)
     path.write_bytes(data + head + tree(words, labels, len(data) + len(head)))

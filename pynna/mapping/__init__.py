@@ -22,8 +22,10 @@ from pynna.mapping.tflite_export import export_tflite
 from pynna.mapping.weights import QuantisedMatrix, Weights, read_alphabet
 
 __all__ = [
-    "Calibration", "Clip", "Importer", "LayerReport", "MappingError", "NnaModel", "QuantisedMatrix", "Ranges", "Report", "Weights",
-    "calibrate", "choose_ranges", "export_graph", "export_npz", "export_tflite", "import_graph", "import_npz", "import_tflite", "load_clips",
+    "Calibration", "Clip", "Importer", "LayerReport", "MappingError", "NnaModel", "QuantisedMatrix", "Ranges",
+    "Report", "Weights",
+    "calibrate", "choose_ranges", "export_graph", "export_npz", "export_tflite", "import_graph", "import_npz",
+    "import_tflite", "load_clips",
     "load_weights", "map_model", "measure", "quantise", "read_alphabet", "read_nna", "register", "suffixes",
     "write_nna",
 ]

@@ -3,6 +3,7 @@
 The index is a table of sorted records in blocks (the LevelDB format, uncompressed), a variable's name the key and
 {dtype = 1, shape = 2, shard = 3, offset = 4, size = 5} the value; the data files hold the variables' bytes.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -19,17 +20,17 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.npz import CUDNN
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 from pynna.mapping.wire import fields, signed, varint
-from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 
-MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"      # the last eight bytes of an index
+MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"  # the last eight bytes of an index
 _FOOTER = 48
 _DT_FLOAT = 1
 _MAX_RECORDS = 1 << 16
-_LATER_UPPER_HZ = 8000.0        # of the mel bands from DeepSpeech 0.7 on; a checkpoint does not tell
+_LATER_UPPER_HZ = 8000.0  # of the mel bands from DeepSpeech 0.7 on; a checkpoint does not tell
 
 
 def index_of(path: Path) -> Path | None:
@@ -116,8 +117,10 @@ class _Bundle:
         """A variable's value: float32, over the data file."""
         entry = self.entries[key]
         if entry.dtype != _DT_FLOAT or entry.sliced:
-            raise MappingError(f"{key} is of TensorFlow's type {entry.dtype}{' and in slices' if entry.sliced else ''}; "
-                               f"float in one piece is needed")
+            raise MappingError(
+                f"{key} is of TensorFlow's type {entry.dtype}{' and in slices' if entry.sliced else ''}; "
+                f"float in one piece is needed"
+            )
         size = 4 * float(np.prod(entry.shape, dtype=np.float64))
         if any(n < 0 for n in entry.shape) or size != entry.size:
             raise MappingError(f"{key} has {entry.size} bytes; its shape {list(entry.shape)} needs {size:.0f}")
@@ -129,7 +132,9 @@ class _Bundle:
         with path.open("rb") as file:
             total = os.fstat(file.fileno()).st_size
             if entry.offset < 0 or entry.offset + entry.size > total:
-                raise MappingError(f"{path.name} is cut short: {key} would end at {entry.offset + entry.size} of {total}")
+                raise MappingError(
+                    f"{path.name} is cut short: {key} would end at {entry.offset + entry.size} of {total}"
+                )
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(data, "<f4", entry.size // 4, entry.offset).reshape(entry.shape)
 
@@ -144,8 +149,14 @@ def _weights(bundle: _Bundle, index: Path, alphabet: tuple[str, ...] | None) -> 
     labels = choose_alphabet(alphabet, None, index, arrays["layer_6/bias"].size)
     features = MfccConfig(upper_hz=_LATER_UPPER_HZ) if later else MfccConfig()
     kind = "DeepSpeech 0.7 to 0.9 or Coqui STT" if later else "DeepSpeech 0.5"
-    return Weights(arrays, labels, features, forget_bias=0.0 if later else 1.0, source=index.stem,
-                   found=f"{kind}, TensorFlow checkpoint")
+    return Weights(
+        arrays,
+        labels,
+        features,
+        forget_bias=0.0 if later else 1.0,
+        source=index.stem,
+        found=f"{kind}, TensorFlow checkpoint",
+    )
 
 
 def _entry(data: memoryview) -> _Entry:
@@ -164,6 +175,7 @@ def _entry(data: memoryview) -> _Entry:
 
 
 # ---- the table of records ------------------------------------------------------------------------
+
 
 def _table(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Key and value of each record, in order."""
@@ -192,7 +204,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, memoryv
         raise MappingError("damaged: a block leads beyond the file")
     if data[offset + size]:
         raise MappingError("the index is compressed; one that is not, as TensorFlow writes it, is needed")
-    block = memoryview(data)[offset:offset + size]
+    block = memoryview(data)[offset : offset + size]
     n_restarts = struct.unpack_from("<I", block, size - 4)[0]
     end = size - 4 - 4 * n_restarts
     at, key = 0, b""
@@ -202,6 +214,6 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, memoryv
         length, at = varint(block, at)
         if shared > len(key) or new + length > end - at:
             raise MappingError("damaged: a record leads beyond its block")
-        key = key[:shared] + bytes(block[at:at + new])
-        yield key, block[at + new:at + new + length]
+        key = key[:shared] + bytes(block[at : at + new])
+        yield key, block[at + new : at + new + length]
         at += new + length

@@ -165,7 +165,7 @@ class _Graph:
         shape = tuple(dim.size for dim in node.attr["shape"].shape.dim)
         size = 4 * np.prod(shape, dtype=np.float64)
         if any(n < 0 for n in shape) or size > len(self.mapped[name]):
-            raise MappingError(f"{node.name} lies in {len(self.mapped[name])} bytes; its shape {list(shape)} needs more")
+            raise MappingError(f"{node.name} has {len(self.mapped[name])} bytes; the shape {list(shape)} needs more")
         return np.frombuffer(self.mapped[name], "<f4", int(size) // 4).reshape(shape)
 
     def by_op(self, *ops: str) -> list[Any]:

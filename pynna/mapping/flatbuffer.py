@@ -2,6 +2,7 @@
 
 Nothing is copied, and no length in a file allocates anything: what lies beyond the data is a `MappingError`.
 """
+
 from __future__ import annotations
 
 import struct
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 
-MAX_ITEMS = 1 << 20     # of a vector of tables: a network of a few thousand operators is a large one
+MAX_ITEMS = 1 << 20  # of a vector of tables: a network of a few thousand operators is a large one
 _SCALARS = {"B": 1, "b": 1, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8}
 
 
@@ -127,7 +128,7 @@ def flex_map(data: memoryview) -> Mapping[str, float | bool]:
 def _uint(data: memoryview, at: int, width: int) -> int:
     if at < 0 or at + width > len(data):
         raise MappingError("options are damaged: an offset leads beyond them")
-    return int.from_bytes(data[at:at + width], "little")
+    return int.from_bytes(data[at : at + width], "little")
 
 
 def _follow(data: memoryview, at: int, width: int) -> int:

@@ -1,4 +1,5 @@
 """Which importer reads which file: its content tells, and only where that tells nothing its suffix does."""
+
 from __future__ import annotations
 
 import os
@@ -19,8 +20,8 @@ from pynna.mapping.weights import Weights
 
 Read = Callable[..., Weights]
 _ZIP, _NNA = b"PK\x03\x04", b"\x89NNA"
-_NODE = 0x0A                    # a GraphDef begins with a node
-_HEAD = 512                     # bytes that are looked at
+_NODE = 0x0A  # a GraphDef begins with a node
+_HEAD = 512  # bytes that are looked at
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,9 @@ def importer_of(path: str | os.PathLike[str]) -> Importer:
         if here.suffix.lower() in importer.suffixes:
             return importer
     if head.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04")):
-        raise MappingError(f"{here} is a bare pickle; PyTorch's state dict in a zip (torch.save of 1.6 and later) is needed")
+        raise MappingError(
+            f"{here} is a bare pickle; PyTorch's state dict in a zip (torch.save of 1.6 and later) is needed"
+        )
     raise MappingError(f"{here}: no kind of model known here; {', '.join(suffixes())} files can be mapped")
 
 

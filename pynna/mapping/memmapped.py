@@ -3,6 +3,7 @@
 The directory is repeated {uint64 offset = 1, string name = 2, uint64 length = 3}; the length is there from TensorFlow
 1.14 on, before that a region ends where the next one begins. The last eight bytes tell where the directory begins.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -18,7 +19,7 @@ MAX_REGIONS = 1 << 16
 
 def is_memmapped(data: memoryview) -> bool:
     """Whether the data ends in such a directory."""
-    return GRAPH.encode() in bytes(data[-(1 << 20):][:1 << 20]) and _directory(data) is not None
+    return GRAPH.encode() in bytes(data[-(1 << 20) :][: 1 << 20]) and _directory(data) is not None
 
 
 def is_memmapped_file(path: Path) -> bool:
@@ -27,7 +28,7 @@ def is_memmapped_file(path: Path) -> bool:
         try:
             return is_memmapped(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         except ValueError:
-            return False        # an empty file
+            return False  # an empty file
 
 
 def _directory(data: memoryview) -> memoryview | None:

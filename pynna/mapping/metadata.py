@@ -1,4 +1,5 @@
 """What a DeepSpeech or Coqui STT model file says of itself, and alphabets as they lie in files."""
+
 from __future__ import annotations
 
 import struct
@@ -35,10 +36,12 @@ def parse_alphabet(data: bytes | memoryview) -> tuple[str, ...]:
         label, length = struct.unpack_from("<HH", data, at)
         if at + 4 + length > len(data):
             raise MappingError(f"metadata_alphabet is cut short within label {label}")
-        labels[label] = data[at + 4:at + 4 + length]
+        labels[label] = data[at + 4 : at + 4 + length]
         at += 4 + length
     if sorted(labels) != list(range(count)):
-        raise MappingError(f"metadata_alphabet has labels {sorted(labels)[:8]}...; 0 to {count - 1}, each once, are needed")
+        raise MappingError(
+            f"metadata_alphabet has labels {sorted(labels)[:8]}...; 0 to {count - 1}, each once, are needed"
+        )
     return label_texts([labels[i] for i in range(count)])
 
 
@@ -60,14 +63,19 @@ def label_texts(labels: Sequence[bytes]) -> tuple[str, ...]:
 
 def serialise_alphabet(labels: Sequence[str]) -> bytes:
     """Labels in the form of ``metadata_alphabet``."""
-    as_bytes = [bytes([ord(label)]) for label in labels] if tuple(labels) == BYTE_LABELS else [
-        label.encode("utf-8") for label in labels]
+    as_bytes = (
+        [bytes([ord(label)]) for label in labels]
+        if tuple(labels) == BYTE_LABELS
+        else [label.encode("utf-8") for label in labels]
+    )
     return struct.pack("<H", len(labels)) + b"".join(
-        struct.pack("<HH", i, len(label)) + label for i, label in enumerate(as_bytes))
+        struct.pack("<HH", i, len(label)) + label for i, label in enumerate(as_bytes)
+    )
 
 
-def choose_alphabet(given: tuple[str, ...] | None, inside: tuple[str, ...] | None, path: Path | None,
-                    n_labels: int) -> tuple[str, ...]:
+def choose_alphabet(
+    given: tuple[str, ...] | None, inside: tuple[str, ...] | None, path: Path | None, n_labels: int
+) -> tuple[str, ...]:
     """The labels but the blank: those given, else the file's own, else ``alphabet.txt`` beside it, else what fits.
 
     Raises
@@ -81,8 +89,10 @@ def choose_alphabet(given: tuple[str, ...] | None, inside: tuple[str, ...] | Non
     if n_labels == len(BYTE_LABELS) + 1:
         return BYTE_LABELS
     if n_labels != len(ENGLISH) + 1:
-        raise MappingError(f"the network has {n_labels - 1} labels and the blank, English has {len(ENGLISH)}: "
-                           f"its alphabet.txt is needed, with --alphabet or beside it")
+        raise MappingError(
+            f"the network has {n_labels - 1} labels and the blank, English has {len(ENGLISH)}: "
+            f"its alphabet.txt is needed, with --alphabet or beside it"
+        )
     return ENGLISH
 
 
@@ -90,7 +100,7 @@ def beside(path: Path) -> tuple[str, ...] | None:
     """The labels of the ``alphabet.txt`` in a file's folder; None where there is none that can be read."""
     try:
         data = (path.parent / "alphabet.txt").read_bytes()
-        return read_alphabet(data[:1 << 20].decode("utf-8"))
+        return read_alphabet(data[: 1 << 20].decode("utf-8"))
     except (OSError, UnicodeDecodeError, MappingError):
         return None
 

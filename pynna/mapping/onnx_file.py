@@ -3,6 +3,7 @@
 The network is read off the graph in its order: Gemm, or MatMul and Add, for layers 1, 2 and 3; one LSTM operator; the
 same for layers 5 and 6. The first of Clip, Min or HardTanh tells the ReLUs' limit.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -16,18 +17,40 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.metadata import choose_alphabet
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.torch_file import lstm_arrays
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.mapping.wire import BYTES, as_float, fields, packed_ints, signed, text
-from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 
 _TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}
 _MAX_NODES = 1 << 16
-_QUIET = {"Relu", "Clip", "Min", "Max", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Softmax", "LogSoftmax",
-          "Shape", "Gather", "Concat", "Constant", "Slice", "Cast", "Flatten", "Dropout", "Split", "Expand",
-          "ConstantOfShape", "HardTanh"}
+_QUIET = {
+    "Relu",
+    "Clip",
+    "Min",
+    "Max",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Softmax",
+    "LogSoftmax",
+    "Shape",
+    "Gather",
+    "Concat",
+    "Constant",
+    "Slice",
+    "Cast",
+    "Flatten",
+    "Dropout",
+    "Split",
+    "Expand",
+    "ConstantOfShape",
+    "HardTanh",
+}
 _UPPER_HZ = 8000.0
 
 
@@ -62,8 +85,15 @@ def import_onnx(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None =
         graph = _Graph(data)
         arrays, clip = graph.network()
         labels = choose_alphabet(alphabet, None, Path(path), len(arrays["layer_6/bias"]))
-        return Weights(arrays, labels, MfccConfig(upper_hz=_UPPER_HZ), forget_bias=0.0, relu_clip=clip,
-                       source=Path(path).name, found="ONNX graph")
+        return Weights(
+            arrays,
+            labels,
+            MfccConfig(upper_hz=_UPPER_HZ),
+            forget_bias=0.0,
+            relu_clip=clip,
+            source=Path(path).name,
+            found="ONNX graph",
+        )
     except MappingError as error:
         raise MappingError(f"{name}: {error}") from None
 
@@ -164,7 +194,9 @@ class _Graph:
         """The upper limit of a Clip or a Min."""
         if "max" in node.attributes:
             return {float(node.attributes["max"])}
-        values = [self.constants[name] for name in node.inputs[1 if node.op == "Min" else 2:] if name in self.constants]
+        values = [
+            self.constants[name] for name in node.inputs[1 if node.op == "Min" else 2 :] if name in self.constants
+        ]
         return {float(value.reshape(-1)[0]) for value in values if value.size == 1}
 
     def lstm(self, node: _Node) -> tuple[Array, Array]:
@@ -233,8 +265,11 @@ def _tensor(data: memoryview) -> tuple[str, Array | None]:
         elif number == 9 and isinstance(value, memoryview):
             raw = value
         elif number == 4:
-            floats.append(np.frombuffer(value, "<f4") if isinstance(value, memoryview) and len(value) % 4 == 0
-                          else np.array([as_float(value)], np.float32))
+            floats.append(
+                np.frombuffer(value, "<f4")
+                if isinstance(value, memoryview) and len(value) % 4 == 0
+                else np.array([as_float(value)], np.float32)
+            )
         elif number == 14 and value == 1:
             external = True
     if external:

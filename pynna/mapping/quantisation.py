@@ -292,7 +292,8 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     bias[2 * n_cell:3 * n_cell] += weights.forget_bias
     whole, zeros = weights.quantised.get(KERNEL), np.zeros_like(bias)
     rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(real_x, bias, x, bits["lstm_x"])
-    rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(real_h, zeros, h, bits["lstm_h"])
+    rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
+        real_h, zeros, h, bits["lstm_h"])
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
     unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale
     steps_x = _integer_bias("lstm_x", bias, rows_x.q, unit_x)

@@ -4,6 +4,7 @@ The network is read off the graph, not off names, which every converter makes an
 ``input_node``, six matrices of FULLY_CONNECTED operators, the LSTM's once a time step. What the graph does in between
 (the ReLUs' clip, the order of the gates, a constant added to the forget gate) is checked or taken over.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -21,18 +22,26 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.flatbuffer import Table, flex_map
 from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
-from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 from pynna.mapping.reference import MfccConfig
+from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
-MAGIC = b"TFL3"                 # from byte 4 on
-_TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "i1", 4: "<i8", 9: "i1"}     # 3, UINT8: 0.5.1 stores signed bytes under it
+MAGIC = b"TFL3"  # from byte 4 on
+_TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "i1", 4: "<i8", 9: "i1"}  # 3, UINT8: 0.5.1 stores signed bytes under it
 _STRING = 5
 _ADD, _CONCATENATION, _DEQUANTIZE, _FULLY_CONNECTED, _LOGISTIC, _MUL, _RELU, _RELU6 = 0, 2, 6, 9, 14, 18, 19, 21
 _RESHAPE, _SOFTMAX, _TANH, _CUSTOM, _TRANSPOSE, _SPLIT, _MINIMUM = 22, 25, 28, 32, 39, 49, 57
-_KNOWN = {_ADD: "ADD", _MUL: "MUL", _LOGISTIC: "LOGISTIC", _TANH: "TANH", _MINIMUM: "MINIMUM", _RELU: "RELU",
-          _SOFTMAX: "SOFTMAX", _RESHAPE: "RESHAPE"}
+_KNOWN = {
+    _ADD: "ADD",
+    _MUL: "MUL",
+    _LOGISTIC: "LOGISTIC",
+    _TANH: "TANH",
+    _MINIMUM: "MINIMUM",
+    _RELU: "RELU",
+    _SOFTMAX: "SOFTMAX",
+    _RESHAPE: "RESHAPE",
+}
 _FUSED_RELU = 1
 
 
@@ -106,8 +115,9 @@ class _Model:
         number = table.scalar(0, "I")
         if number >= len(codes):
             raise MappingError("damaged: an operator of a kind that there is not")
-        return _Operator(*codes[number], self._indices(table.vector(1, "i"), True), self._indices(table.vector(2, "i")),
-                         table)
+        return _Operator(
+            *codes[number], self._indices(table.vector(1, "i"), True), self._indices(table.vector(2, "i")), table
+        )
 
     def named(self, name: str) -> int | None:
         """The tensor of a name (TensorFlow may add ``:0``); None where there is none."""
@@ -220,8 +230,10 @@ class _Network:
             raise MappingError(f"the network has layer normalisation ({min(names)}); one without is needed")
         for operator in self.model.operators:
             if operator.code == _CUSTOM and operator.custom not in ("AudioSpectrogram", "Mfcc"):
-                raise MappingError(f"there is a custom operator {operator.custom!r}; DeepSpeech has none but its features'")
-            if operator.code in (16, 44, 71):       # LSTM, UNIDIRECTIONAL_SEQUENCE_LSTM, UNIDIRECTIONAL_SEQUENCE_RNN
+                raise MappingError(
+                    f"there is a custom operator {operator.custom!r}; DeepSpeech has none but its features'"
+                )
+            if operator.code in (16, 44, 71):  # LSTM, UNIDIRECTIONAL_SEQUENCE_LSTM, UNIDIRECTIONAL_SEQUENCE_RNN
                 raise MappingError("the LSTM is one fused operator; DeepSpeech's is unrolled, step by step")
             if operator.code == _RELU6:
                 raise MappingError("the ReLUs are clipped at 6 by RELU6; DeepSpeech clips with MINIMUM")
@@ -236,8 +248,10 @@ class _Network:
         if len(uses) != 6:
             raise MappingError(f"{len(uses)} matrices in FULLY_CONNECTED operators; DeepSpeech has six")
         if [len(group) for group in uses] != [1, 1, 1, self.steps, 1, 1]:
-            raise MappingError(f"the matrices are used {[len(group) for group in uses]} times; with {self.steps} steps "
-                               f"a call the fourth, the LSTM's, is used {self.steps} times and the others once")
+            raise MappingError(
+                f"the matrices are used {[len(group) for group in uses]} times; with {self.steps} steps "
+                f"a call the fourth, the LSTM's, is used {self.steps} times and the others once"
+            )
         self.lstm = uses[3]
         names = (*DENSE[:3], "lstm", *DENSE[3:])
         return [(name, group[0]) for name, group in zip(names, uses, strict=True)]
@@ -256,8 +270,10 @@ class _Network:
         found = self.consumers.get(tensor, [])
         if len(found) != 1 or found[0].code not in codes:
             kinds = " or ".join(_KNOWN.get(code, str(code)) for code in codes)
-            raise MappingError(f"{self.model.names[tensor]} goes into {len(found)} operators "
-                               f"({', '.join(str(o.code) for o in found)}); one {kinds} is needed")
+            raise MappingError(
+                f"{self.model.names[tensor]} goes into {len(found)} operators "
+                f"({', '.join(str(o.code) for o in found)}); one {kinds} is needed"
+            )
         return found[0]
 
     # ---- dense layers ----
@@ -278,8 +294,10 @@ class _Network:
         if bias is None:
             bias = np.zeros(len(value), np.float32)
         elif bias.dtype.kind != "f":
-            raise MappingError(f"the bias of {rows_name} is {bias.dtype}: the file is quantised whole; a float one or "
-                               f"one with int8 weights alone is needed")
+            raise MappingError(
+                f"the bias of {rows_name} is {bias.dtype}: the file is quantised whole; a float one or "
+                f"one with int8 weights alone is needed"
+            )
         return np.ascontiguousarray(value.T, np.float32), quantised, np.asarray(bias, np.float32).reshape(-1)
 
     def relu_clip(self) -> float:
@@ -326,8 +344,10 @@ class _Network:
             if len(values) != 1 or values[0] is None or values[0].size != 1:
                 raise MappingError("something else than a constant is added to the forget gate")
             bias, f = float(values[0].reshape(-1)[0]), users[0].outputs[0]
-        gates = [self.only_consumer(gate, kind).outputs[0] for gate, kind in
-                 ((i, _LOGISTIC), (c, _TANH), (f, _LOGISTIC), (o, _LOGISTIC))]
+        gates = [
+            self.only_consumer(gate, kind).outputs[0]
+            for gate, kind in ((i, _LOGISTIC), (c, _TANH), (f, _LOGISTIC), (o, _LOGISTIC))
+        ]
         products = [self.only_consumer(gate, _MUL) for gate in gates]
         if products[0] is not products[1] or len({id(product) for product in products}) != 3:
             raise MappingError("the LSTM's gates are not multiplied in the order input, candidate, forget, output")
@@ -350,10 +370,14 @@ class _Network:
             fed = model.constant(custom["Mfcc"].inputs[1]) if len(custom["Mfcc"].inputs) > 1 else None
             rate = int(fed.reshape(-1)[0]) if fed is not None and fed.size == 1 else default.sample_rate
         return MfccConfig(
-            sample_rate=rate, window=int(spectrum.get("window_size", default.window)),
-            step=int(spectrum.get("stride", default.step)), n_coefficients=int(mel.get("dct_coefficient_count", 13)),
-            n_mel=int(mel.get("filterbank_channel_count", 40)), lower_hz=float(mel.get("lower_frequency_limit", 20.0)),
-            upper_hz=float(mel.get("upper_frequency_limit", 4000.0)))
+            sample_rate=rate,
+            window=int(spectrum.get("window_size", default.window)),
+            step=int(spectrum.get("stride", default.step)),
+            n_coefficients=int(mel.get("dct_coefficient_count", 13)),
+            n_mel=int(mel.get("filterbank_channel_count", 40)),
+            lower_hz=float(mel.get("lower_frequency_limit", 20.0)),
+            upper_hz=float(mel.get("upper_frequency_limit", 4000.0)),
+        )
 
     def weights(self, alphabet: tuple[str, ...] | None, path: Path) -> Weights:
         """All of it, as the mapping takes it."""
@@ -368,9 +392,18 @@ class _Network:
         self.only_consumer(self.layers[5][1].outputs[0], _SOFTMAX, _RESHAPE)
         version = self.model.number("metadata_version")
         inside = self.model.string("metadata_alphabet")
-        labels = choose_alphabet(alphabet, None if inside is None else parse_alphabet(inside), path,
-                                 len(arrays["layer_6/bias"]))
+        labels = choose_alphabet(
+            alphabet, None if inside is None else parse_alphabet(inside), path, len(arrays["layer_6/bias"])
+        )
         kind = f".tflite, {'int8' if quantised else 'float'} weights"
-        return Weights(arrays, labels, self.features(), forget_bias=self.forget_bias(), relu_clip=self.relu_clip(),
-                       source=path.name, quantised=quantised, card=card_of(self.model.number, self.model.string),
-                       found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}")
+        return Weights(
+            arrays,
+            labels,
+            self.features(),
+            forget_bias=self.forget_bias(),
+            relu_clip=self.relu_clip(),
+            source=path.name,
+            quantised=quantised,
+            card=card_of(self.model.number, self.model.string),
+            found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",
+        )

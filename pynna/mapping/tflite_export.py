@@ -1,9 +1,10 @@
 """Exporter of .tflite files in the layout of DeepSpeech 0.6 to 0.9 and Coqui STT 1.x, which their clients load and run.
 
-The LSTM is unrolled, the audio operators are TensorFlow Lite's custom ones, and the metadata are constants that a RESHAPE
+The LSTM is unrolled, the audio operators are TensorFlow Lite's custom ones, the metadata are constants that a RESHAPE
 copies to the outputs. int8 weights are symmetric, a scale a tensor, as post-training quantisation makes them; matrices
 that came quantised (`Weights.quantised`) go out as they are, if they have one scale.
 """
+
 from __future__ import annotations
 
 import os
@@ -26,15 +27,22 @@ Array = NDArray[Any]
 _FLOAT, _INT32, _STRING, _INT8 = 0, 2, 5, 9
 _ADD, _CONCATENATION, _FULLY_CONNECTED, _LOGISTIC, _MUL, _RESHAPE, _SOFTMAX, _TANH = 0, 2, 9, 14, 18, 22, 25, 28
 _CUSTOM, _STRIDED_SLICE, _SPLIT, _MINIMUM = 32, 45, 49, 57
-_SMALLEST_INT8 = 1024       # elements from which post-training quantisation quantises a tensor
+_SMALLEST_INT8 = 1024  # elements from which post-training quantisation quantises a tensor
 _STEPS = 16
 # options: their number in the union, and {field: (kind, value)}
 _Options = tuple[int, Mapping[int, tuple[str, Any]]]
 _NO_RESHAPE: _Options = (17, {})
 
 
-def export_tflite(weights: Weights, path: str | os.PathLike[str], *, int8: bool = False, n_steps: int = _STEPS,
-                  beam_width: int = 500, language: str = "en-US") -> None:
+def export_tflite(
+    weights: Weights,
+    path: str | os.PathLike[str],
+    *,
+    int8: bool = False,
+    n_steps: int = _STEPS,
+    beam_width: int = 500,
+    language: str = "en-US",
+) -> None:
     """Writes the network as a .tflite: batch 1, `n_steps` time steps a call.
 
     Parameters
@@ -55,17 +63,27 @@ def export_tflite(weights: Weights, path: str | os.PathLike[str], *, int8: bool 
     """
     f = weights.features
     if any(length * 1000 % f.sample_rate for length in (f.window, f.step)):
-        raise MappingError(f"window {f.window} or step {f.step} at {f.sample_rate} Hz: the file needs whole milliseconds")
+        raise MappingError(
+            f"window {f.window} or step {f.step} at {f.sample_rate} Hz: the file needs whole milliseconds"
+        )
     graph = _Graph()
     samples, mfccs = _front_end(graph, weights)
     node, c, h, logits, new_c, new_h = _network(graph, weights, n_steps, int8)
-    numbers = {"version": 6, "sample_rate": f.sample_rate, "feature_win_len": f.window * 1000 // f.sample_rate,
-               "feature_win_step": f.step * 1000 // f.sample_rate, "beam_width": beam_width}
+    numbers = {
+        "version": 6,
+        "sample_rate": f.sample_rate,
+        "feature_win_len": f.window * 1000 // f.sample_rate,
+        "feature_win_step": f.step * 1000 // f.sample_rate,
+        "beam_width": beam_width,
+    }
     outputs = [logits, new_c, new_h, mfccs]
-    outputs += [graph.copied(f"metadata_{name}", _INT32, np.array([value], "<i4").tobytes())
-                for name, value in numbers.items()]
-    outputs += [graph.copied(f"metadata_{name}", _STRING, _string(value)) for name, value in (
-        ("alphabet", serialise_alphabet(weights.alphabet)), ("language", language.encode()))]
+    outputs += [
+        graph.copied(f"metadata_{name}", _INT32, np.array([value], "<i4").tobytes()) for name, value in numbers.items()
+    ]
+    outputs += [
+        graph.copied(f"metadata_{name}", _STRING, _string(value))
+        for name, value in (("alphabet", serialise_alphabet(weights.alphabet)), ("language", language.encode()))
+    ]
     Path(path).write_bytes(graph.encode([node, c, h, samples], outputs))
 
 
@@ -75,16 +93,27 @@ def _string(value: bytes) -> bytes:
 
 # ---- the network ---------------------------------------------------------------------------------
 
+
 def _front_end(g: _Graph, weights: Weights) -> tuple[int, int]:
     """input_samples [window] and mfccs."""
     f = weights.features
     samples = g.tensor("input_samples", (f.window,))
-    column = g.op(_RESHAPE, [samples, g.integers("samples_column", [f.window, 1])], "column", (f.window, 1), _NO_RESHAPE)
-    spectrum = g.custom("AudioSpectrogram", [column],
-                        {"magnitude_squared": True, "stride": f.step, "window_size": f.window})
-    mfcc = g.custom("Mfcc", [spectrum, g.integers("sample_rate", f.sample_rate)], {
-        "dct_coefficient_count": f.n_coefficients, "filterbank_channel_count": f.n_mel,
-        "lower_frequency_limit": float(f.lower_hz), "upper_frequency_limit": float(f.upper_hz)})
+    column = g.op(
+        _RESHAPE, [samples, g.integers("samples_column", [f.window, 1])], "column", (f.window, 1), _NO_RESHAPE
+    )
+    spectrum = g.custom(
+        "AudioSpectrogram", [column], {"magnitude_squared": True, "stride": f.step, "window_size": f.window}
+    )
+    mfcc = g.custom(
+        "Mfcc",
+        [spectrum, g.integers("sample_rate", f.sample_rate)],
+        {
+            "dct_coefficient_count": f.n_coefficients,
+            "filterbank_channel_count": f.n_mel,
+            "lower_frequency_limit": float(f.lower_hz),
+            "upper_frequency_limit": float(f.upper_hz),
+        },
+    )
     return samples, g.op(_RESHAPE, [mfcc, g.integers("mfccs_shape", [-1, f.n_coefficients])], "mfccs", (), _NO_RESHAPE)
 
 
@@ -110,8 +139,12 @@ def _dense(g: _Graph, x: int, layer: str, weights: Weights, n_steps: int, int8: 
     y = g.op(_FULLY_CONNECTED, inputs, f"{layer}/product", (n_steps, len(bias)), (8, {0: ("b", int(relu))}))
     if not relu:
         return y
-    return g.op(_MINIMUM, [y, g.constant(f"{layer}/clip", np.float32(weights.relu_clip))], f"{layer}/minimum",
-                (n_steps, len(bias)))
+    return g.op(
+        _MINIMUM,
+        [y, g.constant(f"{layer}/clip", np.float32(weights.relu_clip))],
+        f"{layer}/minimum",
+        (n_steps, len(bias)),
+    )
 
 
 def _network(g: _Graph, weights: Weights, n_steps: int, int8: bool) -> tuple[int, int, int, int, int, int]:
@@ -133,7 +166,7 @@ def _lstm(g: _Graph, x: int, c: int, h: int, weights: Weights, n_steps: int, int
     """The LSTM step by step: all h [n_steps, cell], the last c and h."""
     cell, width = weights.n_cell, len(weights.arrays["layer_3/bias"])
     bias = weights.arrays[LSTM_BIAS].copy()
-    bias[2 * cell:3 * cell] += np.float32(weights.forget_bias)
+    bias[2 * cell : 3 * cell] += np.float32(weights.forget_bias)
     kernel, bias_at = _matrix(g, CUDNN + "kernel", weights, KERNEL, int8), g.constant(CUDNN + "bias", bias)
     rows = g.op(_RESHAPE, [x, g.integers("rows_shape", [-1, 1, width])], "rows", (n_steps, 1, width), _NO_RESHAPE)
     axis, ones = g.integers("gates_axis", 1), g.integers("row_strides", [1, 1, 1])
@@ -147,8 +180,10 @@ def _lstm(g: _Graph, x: int, c: int, h: int, weights: Weights, n_steps: int, int
         gates = [g.tensor(f"gate_{gate}_{i}", (1, cell)) for gate in "icfo"]
         g.add(_SPLIT, [axis, z], gates, (35, {0: ("i", 4)}))
         kinds = (_LOGISTIC, _TANH, _LOGISTIC, _LOGISTIC)
-        a, candidate, f, o = (g.op(kind, [gate], f"active_{k}_{i}", (1, cell))
-                              for k, (kind, gate) in enumerate(zip(kinds, gates, strict=True)))
+        a, candidate, f, o = (
+            g.op(kind, [gate], f"active_{k}_{i}", (1, cell))
+            for k, (kind, gate) in enumerate(zip(kinds, gates, strict=True))
+        )
         kept = g.op(_MUL, [f, c], f"kept_{i}", (1, cell), (21, {}))
         new = g.op(_MUL, [a, candidate], f"new_{i}", (1, cell), (21, {}))
         c = g.op(_ADD, [kept, new], "new_state_c" if last else f"c_{i}", (1, cell), (11, {}))
@@ -159,6 +194,7 @@ def _lstm(g: _Graph, x: int, c: int, h: int, weights: Weights, n_steps: int, int
 
 
 # ---- the file ------------------------------------------------------------------------------------
+
 
 @dataclass
 class _Tensor:
@@ -179,8 +215,9 @@ class _Graph:
     operators: list[tuple[int, list[int], list[int], _Options | None, bytes]] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
 
-    def tensor(self, name: str, shape: Sequence[int], kind: int = _FLOAT, data: bytes = b"",
-               scale: float | None = None) -> int:
+    def tensor(
+        self, name: str, shape: Sequence[int], kind: int = _FLOAT, data: bytes = b"", scale: float | None = None
+    ) -> int:
         """A tensor; a constant one with `data`."""
         self.buffers.append(data)
         self.tensors.append(_Tensor(name, shape, kind, len(self.buffers) - 1, scale))
@@ -194,8 +231,15 @@ class _Graph:
         """An int32 constant."""
         return self.tensor(name, np.shape(value), _INT32, np.asarray(value, "<i4").tobytes())
 
-    def add(self, code: int, inputs: list[int], outputs: list[int], options: _Options | None = None, custom: str = "",
-            custom_options: bytes = b"") -> None:
+    def add(
+        self,
+        code: int,
+        inputs: list[int],
+        outputs: list[int],
+        options: _Options | None = None,
+        custom: str = "",
+        custom_options: bytes = b"",
+    ) -> None:
         """An operator."""
         hybrid = any(self.tensors[i].kind == _INT8 for i in inputs)
         version = 3 if code == _FULLY_CONNECTED and hybrid else 1
@@ -230,8 +274,12 @@ class _Graph:
         tensors = b.tables([self._tensor(b, tensor) for tensor in self.tensors])
         operators = b.tables([self._operator(b, *operator) for operator in self.operators])
         graph = b.table({0: tensors, 1: b.integers(inputs), 2: b.integers(outputs), 3: operators})
-        codes = b.tables([b.table({0: ("b", code), 1: b.text(custom) if custom else None, 2: ("i", version),
-                                   3: ("i", code)}) for code, version, custom in self.codes])
+        codes = b.tables(
+            [
+                b.table({0: ("b", code), 1: b.text(custom) if custom else None, 2: ("i", version), 3: ("i", code)})
+                for code, version, custom in self.codes
+            ]
+        )
         model = b.table({0: ("I", 3), 1: codes, 2: b.tables([graph]), 3: b.text("pynna"), 4: buffers})
         return b.finish(model)
 
@@ -240,12 +288,20 @@ class _Graph:
         quantisation = None
         if tensor.scale is not None:
             quantisation = b.table({2: b.floats([tensor.scale]), 3: b.longs([0])})
-        return b.table({0: b.integers(tensor.shape), 1: ("b", tensor.kind), 2: ("I", tensor.buffer), 3: b.text(tensor.name),
-                        4: quantisation})
+        return b.table(
+            {
+                0: b.integers(tensor.shape),
+                1: ("b", tensor.kind),
+                2: ("I", tensor.buffer),
+                3: b.text(tensor.name),
+                4: quantisation,
+            }
+        )
 
     @staticmethod
-    def _operator(b: _Builder, code: int, inputs: list[int], outputs: list[int], options: _Options | None,
-                  custom_options: bytes) -> _Offset:
+    def _operator(
+        b: _Builder, code: int, inputs: list[int], outputs: list[int], options: _Options | None, custom_options: bytes
+    ) -> _Offset:
         fields: dict[int, Any] = {0: ("I", code), 1: b.integers(inputs), 2: b.integers(outputs)}
         if options is not None:
             fields.update({3: ("B", options[0]), 4: b.table(options[1])})
@@ -274,8 +330,12 @@ class _Builder:
     def table(self, fields: Mapping[int, Any]) -> _Offset:
         """A table of numbers (kind, value), offsets, and None for what is left out."""
         put: dict[str, Callable[..., None]] = {
-            "b": self.b.PrependInt8Slot, "B": self.b.PrependUint8Slot, "i": self.b.PrependInt32Slot,
-            "I": self.b.PrependUint32Slot, "f": self.b.PrependFloat32Slot}
+            "b": self.b.PrependInt8Slot,
+            "B": self.b.PrependUint8Slot,
+            "i": self.b.PrependInt32Slot,
+            "I": self.b.PrependUint32Slot,
+            "f": self.b.PrependFloat32Slot,
+        }
         self.b.StartObject(max(fields, default=0) + 1)
         for number, value in fields.items():
             if isinstance(value, _Offset):
@@ -309,7 +369,7 @@ class _Builder:
         """Bytes, aligned to 16, as TensorFlow Lite's buffers are."""
         self.b.StartVector(1, len(value), 16)
         self.b.head -= len(value)
-        self.b.Bytes[self.b.head:self.b.head + len(value)] = value
+        self.b.Bytes[self.b.head : self.b.head + len(value)] = value
         return _Offset(self.b.EndVector())
 
     def finish(self, root: _Offset) -> bytes:
@@ -327,8 +387,9 @@ def _flex_map(values: Mapping[str, float | bool]) -> bytes:
     text += bytes(-len(text) % 4)
     keys_at = len(text) + 4
     keys = struct.pack("<I", len(names)) + b"".join(
-        struct.pack("<I", keys_at + 4 * i - start) for i, start in enumerate(starts))
-    at = len(text) + len(keys)      # of the map: where its keys stand, how wide they are, how many values
+        struct.pack("<I", keys_at + 4 * i - start) for i, start in enumerate(starts)
+    )
+    at = len(text) + len(keys)  # of the map: where its keys stand, how wide they are, how many values
     head = struct.pack("<III", at - keys_at, 4, len(names))
     numbers, kinds = b"", b""
     for name in names:

@@ -3,6 +3,7 @@
 Names are free; the order and the shapes tell: matrices [out, in] of three dense layers, an LSTM's weight_ih, weight_hh
 and biases (gates i, f, g, o), two dense layers. The pickle is read by an unpickler that knows tensors and nothing else.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,14 +21,22 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.metadata import choose_alphabet
-from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.mapping.reference import MfccConfig
+from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 
 Array = NDArray[Any]
 
 MAX_PICKLE, MAX_TENSOR = 1 << 24, 1 << 31
-_STORAGES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8",
-             "IntStorage": "<i4", "BoolStorage": "?", "ByteStorage": "u1", "CharStorage": "i1"}
+_STORAGES = {
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "BoolStorage": "?",
+    "ByteStorage": "u1",
+    "CharStorage": "i1",
+}
 _SAFE = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 _LATER_UPPER_HZ = 8000.0
 
@@ -67,13 +76,20 @@ def import_state_dict(path: str | os.PathLike[str], alphabet: tuple[str, ...] | 
             kind = "safetensors" if is_safetensors(head) else "PyTorch state dict"
             arrays = network_of(tensors)
             labels = choose_alphabet(alphabet, None, Path(path), len(arrays["layer_6/bias"]))
-            return Weights(arrays, labels, MfccConfig(upper_hz=_LATER_UPPER_HZ), forget_bias=0.0,
-                           source=Path(path).name, found=kind)
+            return Weights(
+                arrays,
+                labels,
+                MfccConfig(upper_hz=_LATER_UPPER_HZ),
+                forget_bias=0.0,
+                source=Path(path).name,
+                found=kind,
+            )
         except MappingError as error:
             raise MappingError(f"{name}: {error}") from None
 
 
 # ---- tensors to layers ---------------------------------------------------------------------------
+
 
 def network_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
     """Arrays under DeepSpeech's names from the tensors of a state dict, in its order.
@@ -87,8 +103,10 @@ def network_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
     others = [key for key in tensors if "_hh_l" not in key and "_ih_l" not in key]
     matrices = [key for key in others if tensors[key].ndim == 2]
     if len(matrices) != 5 or not {"weight_ih_l0", "weight_hh_l0"} <= set(lstm):
-        raise MappingError(f"{len(matrices)} matrices and {len(lstm)} parts of an LSTM; five (layers 1, 2, 3, 5, 6) and "
-                           f"weight_ih_l0, weight_hh_l0 and biases are needed")
+        raise MappingError(
+            f"{len(matrices)} matrices and {len(lstm)} parts of an LSTM; five (layers 1, 2, 3, 5, 6) and "
+            f"weight_ih_l0, weight_hh_l0 and biases are needed"
+        )
     if strange := sorted(set(lstm) - {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"}):
         raise MappingError(f"the LSTM has {strange[0]}; one layer of one direction is needed")
     arrays: dict[str, Array] = {}
@@ -100,7 +118,8 @@ def network_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
     if strange := [k for k in others if tensors[k].ndim == 1 and not k.endswith(".bias") and tensors[k].size > 1]:
         raise MappingError(f"there is {strange[0]}, which such a network has not (normalisation?)")
     arrays[KERNEL], arrays[LSTM_BIAS] = lstm_arrays(
-        lstm["weight_ih_l0"], lstm["weight_hh_l0"], [lstm[k] for k in ("bias_ih_l0", "bias_hh_l0") if k in lstm], "ifgo")
+        lstm["weight_ih_l0"], lstm["weight_hh_l0"], [lstm[k] for k in ("bias_ih_l0", "bias_hh_l0") if k in lstm], "ifgo"
+    )
     return arrays
 
 
@@ -121,8 +140,10 @@ def lstm_arrays(w: Array, r: Array, biases: list[Array], order: str) -> tuple[Ar
         Shapes that do not fit.
     """
     if w.ndim != 2 or r.ndim != 2 or r.shape[0] != 4 * r.shape[1] or w.shape[0] != r.shape[0]:
-        raise MappingError(f"the LSTM's matrices have shapes {list(w.shape)} and {list(r.shape)}; [4 cells, inputs] and "
-                           f"[4 cells, cells] are needed")
+        raise MappingError(
+            f"the LSTM's matrices have shapes {list(w.shape)} and {list(r.shape)}; [4 cells, inputs] and "
+            f"[4 cells, cells] are needed"
+        )
     cell = r.shape[1]
     if any(bias.shape != (4 * cell,) for bias in biases):
         raise MappingError(f"the LSTM's biases have shapes {[list(b.shape) for b in biases]}; [{4 * cell}] is needed")
@@ -135,6 +156,7 @@ def lstm_arrays(w: Array, r: Array, biases: list[Array], order: str) -> tuple[Ar
 
 
 # ---- the files -----------------------------------------------------------------------------------
+
 
 class _Unpickler(pickle.Unpickler):
     """Tensors, ordered dicts and plain values; anything else is refused by its name."""
@@ -150,8 +172,10 @@ class _Unpickler(pickle.Unpickler):
             return _rebuild if name == "_rebuild_tensor_v2" else _parameter
         if module == "torch" and name in _STORAGES:
             return name
-        raise MappingError(f"the pickle wants {module}.{name}; a state dict (torch.save(model.state_dict(), ...)) of "
-                           f"float tensors is needed")
+        raise MappingError(
+            f"the pickle wants {module}.{name}; a state dict (torch.save(model.state_dict(), ...)) of "
+            f"float tensors is needed"
+        )
 
     def persistent_load(self, pid: Any) -> Any:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or pid[1] not in _STORAGES:
@@ -188,7 +212,7 @@ def _state_dict(file: IO[bytes]) -> dict[str, Array]:
                 value = _Unpickler(inner, archive, name.removesuffix("data.pkl")).load()
     except MappingError:
         raise
-    except Exception as error:      # a damaged file fails in zipfile, zlib, struct or pickle, each in its way
+    except Exception as error:  # a damaged file fails in zipfile, zlib, struct or pickle, each in its way
         raise MappingError(f"no state dict in a zip, as PyTorch 1.6 and later save it ({error})") from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
@@ -203,13 +227,13 @@ def _safetensors(file: IO[bytes]) -> dict[str, Array]:
     data = file.read()
     length = struct.unpack_from("<Q", data)[0]
     try:
-        header = json.loads(data[8:8 + length])
+        header = json.loads(data[8 : 8 + length])
         out = {}
         for name, entry in sorted(header.items(), key=lambda kv: kv[1].get("data_offsets", [0])[0]):
             if name == "__metadata__" or entry["dtype"] not in _SAFE:
                 continue
             start, end = entry["data_offsets"]
-            raw = data[8 + length + start:8 + length + end]
+            raw = data[8 + length + start : 8 + length + end]
             out[name] = np.frombuffer(raw, _SAFE[entry["dtype"]]).reshape(entry["shape"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MappingError(f"the safetensors header is damaged ({error})") from None

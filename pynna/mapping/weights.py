@@ -141,8 +141,8 @@ class Weights:
         """One line of what it is: kind of file, size, labels, audio, mel band, forget bias."""
         f, labels = self.features, "".join(self.alphabet[:40])
         text = "bytes" if len(self.alphabet) == 255 and self.alphabet[0] == "\x01" else repr(labels)
-        return (f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, {len(self.alphabet)} "
-                f"labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step {f.step} samples, "
+        return (f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, "
+                f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step {f.step} samples, "
                 f"{f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to {f.upper_hz:g} Hz, "
                 f"forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}")
 

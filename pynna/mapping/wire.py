@@ -2,6 +2,7 @@
 
 Nothing is copied and nothing is allocated by a length that the data gives: a field of bytes is a view of the data.
 """
+
 from __future__ import annotations
 
 import struct
@@ -60,7 +61,7 @@ def fields(data: Buffer) -> Iterator[tuple[int, int, int | memoryview]]:
             raise MappingError(f"a field of wire type {kind}, which there is not")
         if length > len(data) - at:
             raise MappingError("the data ends within a field")
-        part = data[at:at + length]
+        part = data[at : at + length]
         at += length
         yield number, kind, part if kind == BYTES else int.from_bytes(part, "little")
 

@@ -60,7 +60,7 @@ def test_a_recording_is_transcribed_whole_and_in_pieces(model: Model, pcm: np.nd
     for step in (320, 777, 4096):
         stream = model.createStream()
         for start in range(0, len(pcm), step):
-            stream.feedAudioContent(pcm[start:start + step])
+            stream.feedAudioContent(pcm[start : start + step])
         told = stream.finishStreamWithMetadata()
         assert told.transcripts[0].confidence == whole.transcripts[0].confidence
         assert [t.timestep for t in told.transcripts[0].tokens] == [t.timestep for t in whole.transcripts[0].tokens]
@@ -71,8 +71,8 @@ def test_a_recording_is_transcribed_whole_and_in_pieces(model: Model, pcm: np.nd
 def test_streams_are_independent(model: Model, pcm: np.ndarray) -> None:
     a, b = model.createStream(), model.createStream()
     for start in range(0, len(pcm), 999):
-        a.feedAudioContent(pcm[start:start + 999])
-        b.feedAudioContent(pcm[::-1][start:start + 999])
+        a.feedAudioContent(pcm[start : start + 999])
+        b.feedAudioContent(pcm[::-1][start : start + 999])
     assert a.finishStream() == "open the window" != b.finishStream()
 
 
@@ -91,9 +91,11 @@ def test_what_is_no_audio_is_refused_as_the_package_does(model: Model, pcm: np.n
     assert model.stt(pcm.tolist()) == model.stt(pcm.astype(">i2")) == "open the window"
     assert model.sttWithMetadata(pcm, 0).transcripts == []
     assert _raised(lambda: model.stt(pcm / 32768), TypeError) == (
-        "Cannot cast array data from dtype('float64') to dtype('int16') according to the rule 'safe'")
+        "Cannot cast array data from dtype('float64') to dtype('int16') according to the rule 'safe'"
+    )
     assert _raised(lambda: model.stt(pcm[:, None]), TypeError) == (
-        "Array must have 1 dimensions.  Given array has 2 dimensions")
+        "Array must have 1 dimensions.  Given array has 2 dimensions"
+    )
     assert "invalid literal for int() with base 10: 'abc'" in _raised(lambda: model.stt("abc"), ValueError)
     _raised(lambda: model.stt(pcm.tobytes()), ValueError)
 
@@ -101,13 +103,17 @@ def test_what_is_no_audio_is_refused_as_the_package_does(model: Model, pcm: np.n
 def test_a_used_up_stream_raises_and_never_crashes(model: Model, pcm: np.ndarray) -> None:
     stream = model.createStream()
     assert stream.finishStream() == ""
-    for doing, call in (("finish", stream.finishStream), ("finish", stream.finishStreamWithMetadata),
-                        ("decode", stream.intermediateDecode), ("free", stream.freeStream),
-                        ("feed", lambda: stream.feedAudioContent(pcm))):
+    for doing, call in (
+        ("finish", stream.finishStream),
+        ("finish", stream.finishStreamWithMetadata),
+        ("decode", stream.intermediateDecode),
+        ("free", stream.freeStream),
+        ("feed", lambda: stream.feedAudioContent(pcm)),
+    ):
         assert _raised(call) == f"Stream object is not valid. Trying to {doing} an already finished stream?"
     other = Model(str(OWN))
     living = other.createStream()
-    del other       # the stream keeps what it needs
+    del other  # the stream keeps what it needs
     living.feedAudioContent(pcm)
     assert living.finishStream() == "open the window"
 
@@ -115,33 +121,41 @@ def test_a_used_up_stream_raises_and_never_crashes(model: Model, pcm: np.ndarray
 def test_scorers_and_hot_words_answer_as_the_package_does(pcm: np.ndarray, scorer: str) -> None:
     model = Model(str(OWN))
     assert model.setScorerAlphaBeta(1.0, 1.0) == model.disableExternalScorer() == 8196
-    for name, call in (("AddHotWord", lambda: model.addHotWord("a", 1.0)), ("EraseHotWord", lambda: model.eraseHotWord("a")),
-                       ("ClearHotWords", model.clearHotWords)):
+    for name, call in (
+        ("AddHotWord", lambda: model.addHotWord("a", 1.0)),
+        ("EraseHotWord", lambda: model.eraseHotWord("a")),
+        ("ClearHotWords", model.clearHotWords),
+    ):
         assert _raised(call) == f"{name} failed with 'External scorer is not enabled.' (0x2004)"
     assert _raised(lambda: model.enableExternalScorer(__file__)) == (
-        "EnableExternalScorer failed with 'Invalid scorer file.' (0x2002)")
+        "EnableExternalScorer failed with 'Invalid scorer file.' (0x2002)"
+    )
     assert model.stt(pcm) == "open the window"
     model.enableExternalScorer(scorer)
     before = model.sttWithMetadata(pcm).transcripts[0].confidence
     assert model.setScorerAlphaBeta(0.1, 0.0) == 0
     assert model.sttWithMetadata(pcm).transcripts[0].confidence != before
-    model.enableExternalScorer(scorer)      # alpha and beta are the file's again
+    model.enableExternalScorer(scorer)  # alpha and beta are the file's again
     assert model.sttWithMetadata(pcm).transcripts[0].confidence == before
     model.addHotWord("two words", 2)
     assert _raised(lambda: model.addHotWord("two words", 3.0)) == (
-        "AddHotWord failed with 'Could not insert hot-word.' (0x3008)")
+        "AddHotWord failed with 'Could not insert hot-word.' (0x3008)"
+    )
     model.eraseHotWord("two words")
     assert "0x3010" in _raised(lambda: model.eraseHotWord("two words"))
     model.clearHotWords()
     stream = model.createStream()
-    assert model.disableExternalScorer() == 0       # the stream keeps its own
+    assert model.disableExternalScorer() == 0  # the stream keeps its own
     stream.feedAudioContent(pcm)
     assert stream.finishStreamWithMetadata().transcripts[0].confidence == before
     assert model.stt(pcm) == "open the window"
 
 
 def test_missing_and_wrong_files_have_the_interfaces_errors(tmp_path: Path) -> None:
-    mapped, proto = "Failed to initialize memory mapped model.' (0x3000)", "Error reading the proto buffer model file.' (0x3005)"
+    mapped, proto = (
+        "Failed to initialize memory mapped model.' (0x3000)",
+        "Error reading the proto buffer model file.' (0x3005)",
+    )
     assert _raised(lambda: Model("/nonexistent/x.pbmm")) == f"CreateModel failed with '{mapped}"
     assert _raised(lambda: Model("/nonexistent/x.tflite")) == f"CreateModel failed with '{proto}"
     assert _raised(lambda: stt.Model("/nonexistent/x.tflite")) == f"CreateModel failed with '{mapped}"
@@ -159,7 +173,7 @@ def test_the_interfaces_of_0_5_and_0_6(pcm: np.ndarray, tmp_path: Path) -> None:
     assert old.stt(pcm, 16000) == "open the window"
     told = old.sttWithMetadata(pcm, 16000)
     assert "".join(item.character for item in told.items) == "open the window" and told.num_items == 15
-    assert told.probability > 0         # a cost
+    assert told.probability > 0  # a cost
     context = old.setupStream(sample_rate=16000)
     old.feedAudioContent(context, pcm)
     assert old.finishStream(context) == "open the window"
@@ -173,7 +187,8 @@ def test_the_interfaces_of_0_5_and_0_6(pcm: np.ndarray, tmp_path: Path) -> None:
 
 
 def test_lm_binary_and_trie_are_taken_and_a_missing_trie_is_made(
-        pcm: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pcm: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYNNA_CACHE", str(tmp_path))
     model = Model(str(OWN), 500)
     assert model.enableDecoderWithLM(str(GOLDEN / "three.trie.binary"), str(tmp_path / "none"), 0.75, 1.85) == 0
@@ -206,8 +221,9 @@ def own_file(tmp_path: Path) -> Iterator[Path]:
     yield folder / "model.tflite"
 
 
-def test_a_model_file_is_mapped_once_and_kept(own_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_file_is_mapped_once_and_kept(
+    own_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PYNNA_CACHE", str(tmp_path / "cache"))
     Model(str(own_file))
     kept = own_file.with_name("model.tflite.nna")
@@ -217,18 +233,20 @@ def test_a_model_file_is_mapped_once_and_kept(own_file: Path, tmp_path: Path, mo
     written = kept.stat().st_mtime_ns
     Model(str(own_file))
     assert capsys.readouterr().err == "" and kept.stat().st_mtime_ns == written
-    own_file.touch()                                                    # the same bytes at another time
+    own_file.touch()  # the same bytes at another time
     assert mapped_model(own_file) == kept and capsys.readouterr().err == ""
     export_tflite(random_weights(12, seed=7, features=MfccConfig(upper_hz=8000.0), forget_bias=0.0), own_file)
     mapped_model(own_file)
-    assert "once" in capsys.readouterr().err                            # other bytes: mapped anew
+    assert "once" in capsys.readouterr().err  # other bytes: mapped anew
 
 
 def test_commands_print_what_the_clients_print(pcm: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.deepspeech_command(["--model", str(OWN), "--audio", str(CLIP)]) == 0
     out, err = capsys.readouterr()
     assert out == "open the window\n" and "Loading model from file" in err and "Inference took" in err
-    assert commands.stt_command(["--model", str(OWN), "--audio", str(CLIP), "--json", "--candidate_transcripts", "2"]) == 0
+    assert (
+        commands.stt_command(["--model", str(OWN), "--audio", str(CLIP), "--json", "--candidate_transcripts", "2"]) == 0
+    )
     told = json.loads(capsys.readouterr().out)["transcripts"]
     assert len(told) == 2 and [w["word"] for w in told[0]["words"]] == ["open", "the", "window"]
     assert set(told[0]["words"][0]) == {"word", "start_time", "duration"}
@@ -238,8 +256,9 @@ def test_commands_print_what_the_clients_print(pcm: np.ndarray, capsys: pytest.C
     assert "0x3000" in capsys.readouterr().err
 
 
-def test_posteriors_go_out_line_by_line(pcm: np.ndarray, monkeypatch: pytest.MonkeyPatch,
-                                        capsys: pytest.CaptureFixture[str]) -> None:
+def test_posteriors_go_out_line_by_line(
+    pcm: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = pcm.tobytes()
     source = io.TextIOWrapper(io.BytesIO(len(data).to_bytes(4, "little") + data + bytes(4)))
     monkeypatch.setattr(sys, "stdin", source)
@@ -249,14 +268,16 @@ def test_posteriors_go_out_line_by_line(pcm: np.ndarray, monkeypatch: pytest.Mon
 
 
 def test_programs_run_unchanged_after_install() -> None:
-    program = ("import pynna.deepspeech; pynna.deepspeech.install()\n"
-               "import deepspeech, stt\nfrom deepspeech import Model, version\nfrom stt import Model as Other\n"
-               f"import soundfile; pcm, _ = soundfile.read({str(CLIP)!r}, dtype='int16')\n"
-               f"print(Model({str(OWN)!r}).stt(pcm), Other({str(OWN)!r}).stt(pcm), version(), stt.version())")
+    program = (
+        "import pynna.deepspeech; pynna.deepspeech.install()\n"
+        "import deepspeech, stt\nfrom deepspeech import Model, version\nfrom stt import Model as Other\n"
+        f"import soundfile; pcm, _ = soundfile.read({str(CLIP)!r}, dtype='int16')\n"
+        f"print(Model({str(OWN)!r}).stt(pcm), Other({str(OWN)!r}).stt(pcm), version(), stt.version())"
+    )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "open the window open the window 0.9.3 1.4.0\n"
 
 
 def test_the_mapped_model_is_the_one_that_map_makes(own_file: Path, tmp_path: Path) -> None:
-    map_model(own_file, own_file.with_name("model.tflite.nna"), report=False)       # by hand, before
+    map_model(own_file, own_file.with_name("model.tflite.nna"), report=False)  # by hand, before
     assert mapped_model(own_file) == own_file.with_name("model.tflite.nna")

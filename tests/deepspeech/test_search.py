@@ -29,7 +29,7 @@ def test_texts_times_and_scores_are_those_of_the_real_client(generation: str) ->
         (found, when, told), *_ = search.results(3)
         assert found.decode() == text
         assert told == pytest.approx(number, abs=1e-3)
-        if generation != "0.6":     # whose times of spaces hang on the order of its heap
+        if generation != "0.6":  # whose times of spaces hang on the order of its heap
             assert when == frames
 
 
@@ -52,8 +52,11 @@ def scorer(tmp_path: Path) -> Path:
 
 
 def _words() -> list[str]:
-    return [w for w in words_of(GOLDEN / "three.trie.binary") if w not in ("<s>", "</s>", "<unk>")
-            and all(letter.encode() in LABELS for letter in w)]
+    return [
+        w
+        for w in words_of(GOLDEN / "three.trie.binary")
+        if w not in ("<s>", "</s>", "<unk>") and all(letter.encode() in LABELS for letter in w)
+    ]
 
 
 def test_a_scorer_lets_words_of_its_vocabulary_through_alone(scorer: Path) -> None:

@@ -2,7 +2,7 @@
 
     python make_clients.py POSTERIORS.npz 0.5=RESULTS.json 0.6=... 0.7=... 0.9=...
 
-POSTERIORS.npz holds float32 [frames, 29] of each clip, by pynna's float reference from the very model file that the client
+POSTERIORS.npz holds float32 [frames, 29] of each clip, by pynna's float reference from the model file that the client
 was given (`python -m bench clients` writes both); RESULTS.json the clients' best hypothesis, {clip: [[text, frames,
 number], ...]}. Five short clips are kept.
 """

@@ -32,10 +32,10 @@ def run(path: Path, pcm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], np.float32))
     n = max(0, (len(pcm) - WINDOW) // STEP + 1) + 1
     padded = np.zeros((n - 1) * STEP + WINDOW, np.float32)
-    padded[:len(pcm)] = pcm.astype(np.float32)[:len(padded)] / 32768
+    padded[: len(pcm)] = pcm.astype(np.float32)[: len(padded)] / 32768
     frames = []
     for i in range(n):
-        interpreter.set_tensor(inputs["input_samples"]["index"], padded[i * STEP:i * STEP + WINDOW])
+        interpreter.set_tensor(inputs["input_samples"]["index"], padded[i * STEP : i * STEP + WINDOW])
         interpreter.invoke()
         frames.append(interpreter.get_tensor(outputs["mfccs"]).reshape(-1).copy())
     mfcc = np.array(frames)
@@ -44,12 +44,12 @@ def run(path: Path, pcm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     posteriors = []
     for i in range(0, n, STEPS):
         batch = np.zeros((1, STEPS, *x.shape[1:]), np.float32)
-        batch[0, :len(x[i:i + STEPS])] = x[i:i + STEPS]
+        batch[0, : len(x[i : i + STEPS])] = x[i : i + STEPS]
         for name, value in (("input_node", batch), ("previous_state_c", c), ("previous_state_h", h)):
             interpreter.set_tensor(inputs[name]["index"], value)
         interpreter.invoke()
         c, h = (interpreter.get_tensor(outputs[f"new_state_{s}"]).copy() for s in "ch")
-        posteriors.append(interpreter.get_tensor(outputs["logits"]).reshape(STEPS, -1)[:len(x[i:i + STEPS])].copy())
+        posteriors.append(interpreter.get_tensor(outputs["logits"]).reshape(STEPS, -1)[: len(x[i : i + STEPS])].copy())
     return mfcc, np.concatenate(posteriors)
 
 

@@ -21,7 +21,16 @@ from support.model_files import (
 )
 
 from pynna.errors import MappingError
-from pynna.mapping import Weights, calibrate, export_graph, export_npz, export_tflite, load_clips, load_weights, quantise
+from pynna.mapping import (
+    Weights,
+    calibrate,
+    export_graph,
+    export_npz,
+    export_tflite,
+    load_clips,
+    load_weights,
+    quantise,
+)
 from pynna.mapping.importers import importer_of
 from pynna.mapping.metadata import BYTE_LABELS, parse_alphabet, serialise_alphabet
 from pynna.mapping.reference import MfccConfig, greedy, windows
@@ -151,8 +160,12 @@ def test_a_model_of_bytes_and_of_8_khz_keeps_its_labels_and_its_front_end(tmp_pa
 def test_alphabets_in_any_order_are_read_and_damaged_ones_named() -> None:
     data = serialise_alphabet((" ", "ä", "b"))
     assert parse_alphabet(b"\x03\x00" + data[7:13] + data[2:7] + data[13:]) == (" ", "ä", "b")
-    for wrong, message in ((data[:-1], "cut short"), (b"\x04\x00" + data[2:], "cut short"), (b"", "empty"),
-                           (data[:-5] + b"\x01\x00" + data[-3:], "each once")):
+    for wrong, message in (
+        (data[:-1], "cut short"),
+        (b"\x04\x00" + data[2:], "cut short"),
+        (b"", "empty"),
+        (data[:-5] + b"\x01\x00" + data[-3:], "each once"),
+    ):
         with pytest.raises(MappingError, match=message):
             parse_alphabet(wrong)
 
@@ -184,7 +197,7 @@ def test_features_and_posteriors_are_litert_s(name: str) -> None:
     x = windows(golden["pcm"], weights.features, weights.n_context)
     np.testing.assert_allclose(x[:, weights.n_context], golden["mfcc"], rtol=1e-4, atol=1e-3)
     p = np.exp(weights.network().run(x))
-    tolerance = 1e-4 if name == "tiny_float" else 0.02     # LiteRT rounds activations, too
+    tolerance = 1e-4 if name == "tiny_float" else 0.02  # LiteRT rounds activations, too
     np.testing.assert_allclose(p, golden[name], rtol=0, atol=tolerance)
     assert greedy(np.log(p), weights.alphabet) == greedy(np.log(golden["tiny_float"]), weights.alphabet)
 
@@ -222,7 +235,9 @@ def test_damaged_files_are_networks_or_named_errors(write: Write, tmp_path: Path
         path.write_bytes(data[:end])
         with pytest.raises(MappingError):
             load_weights(path)
-    for at in np.concatenate([rng.integers(0, min(len(data), 600), 12), rng.integers(max(0, len(data) - 3000), len(data), 25)]):
+    for at in np.concatenate(
+        [rng.integers(0, min(len(data), 600), 12), rng.integers(max(0, len(data) - 3000), len(data), 25)]
+    ):
         damaged = bytearray(data)
         damaged[at] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
@@ -238,7 +253,7 @@ def test_lengths_of_a_gigabyte_allocate_nothing(write: Write, tmp_path: Path) ->
     data = path.read_bytes()
     tracemalloc.start()
     for at in (8, 40, len(data) - 400, len(data) - 60):
-        path.write_bytes(data[:at] + b"\xff\xff\xff\x3f" + data[at + 4:])
+        path.write_bytes(data[:at] + b"\xff\xff\xff\x3f" + data[at + 4 :])
         with suppress(MappingError):
             load_weights(path)
     assert tracemalloc.get_traced_memory()[1] < 16 << 20

@@ -61,7 +61,7 @@ def write_pbmm(weights: Weights, path: Path, *, lengths: bool = True, smallest: 
 
 
 def write_checkpoint(arrays: Mapping[str, Any], prefix: Path) -> Path:
-    """PREFIX.index and PREFIX.data-00000-of-00001; keys share their beginnings, as TensorFlow's do. Returns the index."""
+    """PREFIX.index and PREFIX.data-00000-of-00001; keys share their beginnings. Returns the index."""
     data, records = b"", [(b"", field(1, 1) + field(3, field(1, 1)))]
     for name in sorted(arrays):
         array = np.asarray(arrays[name], "<f4")
@@ -71,7 +71,9 @@ def write_checkpoint(arrays: Mapping[str, Any], prefix: Path) -> Path:
         data += array.tobytes()
     blocks, before = b"", b""
     for key, value in records:
-        shared = next((i for i, (a, b) in enumerate(zip(before, key, strict=False)) if a != b), min(len(before), len(key)))
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(before, key, strict=False)) if a != b), min(len(before), len(key))
+        )
         blocks += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         before = key
 
@@ -95,15 +97,19 @@ def write_checkpoint(arrays: Mapping[str, Any], prefix: Path) -> Path:
 def torch_tensors(weights: Weights) -> dict[str, np.ndarray[Any, Any]]:
     """The network as a PyTorch module of Linear and LSTM layers would hold it."""
     cell = weights.n_cell
-    rows = np.concatenate([np.arange(cell) + k * cell for k in (0, 2, 1, 3)])       # i, f, g, o of i, g, f, o
+    rows = np.concatenate([np.arange(cell) + k * cell for k in (0, 2, 1, 3)])  # i, f, g, o of i, g, f, o
     kernel = weights.arrays["lstm_fused_cell/kernel"].T[rows]
     bias = weights.arrays["lstm_fused_cell/bias"][rows]
     split = kernel.shape[1] - cell
     out: dict[str, np.ndarray[Any, Any]] = {}
     for layer in LAYERS:
         if layer == "layer_5":
-            out |= {"lstm.weight_ih_l0": kernel[:, :split], "lstm.weight_hh_l0": kernel[:, split:],
-                    "lstm.bias_ih_l0": bias, "lstm.bias_hh_l0": np.zeros_like(bias)}
+            out |= {
+                "lstm.weight_ih_l0": kernel[:, :split],
+                "lstm.weight_hh_l0": kernel[:, split:],
+                "lstm.bias_ih_l0": bias,
+                "lstm.bias_hh_l0": np.zeros_like(bias),
+            }
         out[f"{layer}.weight"] = weights.arrays[f"{layer}/weights"].T
         out[f"{layer}.bias"] = weights.arrays[f"{layer}/bias"]
     return {name: np.ascontiguousarray(array, np.float32) for name, array in out.items()}
@@ -112,7 +118,11 @@ def torch_tensors(weights: Weights) -> dict[str, np.ndarray[Any, Any]]:
 def write_safetensors(tensors: Mapping[str, Any], path: Path) -> None:
     header, data = {}, b""
     for name, array in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(array.shape),
+            "data_offsets": [len(data), len(data) + array.nbytes],
+        }
         data += array.tobytes()
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
@@ -139,12 +149,22 @@ def write_onnx(weights: Weights, path: Path) -> None:
         if layer != "layer_6":
             x = node("Clip", [x, "low", "high"], f"{layer}.relu")
     cell = weights.n_cell
-    rows = np.concatenate([np.arange(cell) + k * cell for k in (0, 3, 2, 1)])       # i, o, f, c of i, c, f, o
+    rows = np.concatenate([np.arange(cell) + k * cell for k in (0, 3, 2, 1)])  # i, o, f, c of i, c, f, o
     kernel = weights.arrays["lstm_fused_cell/kernel"].T[rows]
     bias = weights.arrays["lstm_fused_cell/bias"][rows]
-    tensors |= {"W": kernel[None, :, :-cell], "R": kernel[None, :, -cell:],
-                "B": np.concatenate([bias, np.zeros_like(bias)])[None]}
+    tensors |= {
+        "W": kernel[None, :, :-cell],
+        "R": kernel[None, :, -cell:],
+        "B": np.concatenate([bias, np.zeros_like(bias)])[None],
+    }
     initializers = b"".join(
-        field(5, b"".join(field(1, size) for size in np.shape(value)) + field(2, 1) + field(8, name)
-              + field(9, np.asarray(value, "<f4").tobytes())) for name, value in tensors.items())
+        field(
+            5,
+            b"".join(field(1, size) for size in np.shape(value))
+            + field(2, 1)
+            + field(8, name)
+            + field(9, np.asarray(value, "<f4").tobytes()),
+        )
+        for name, value in tensors.items()
+    )
     path.write_bytes(field(1, 8) + field(7, b"".join(nodes) + initializers))
