@@ -146,7 +146,7 @@ class Model:
     """A model of DeepSpeech's, Coqui's or pynna's.
 
     ``Model(path)`` is the interface of 0.7 to 0.9.3, ``Model(path, beam_width)`` that of 0.6 and ``Model(path,
-    n_features, n_context, alphabet, beam_width)`` that of 0.5; the latter two tell times and scores as those versions do.
+    n_features, n_context, alphabet, beam_width)`` that of 0.5; these two tell times and scores as those do.
 
     Parameters
     ----------

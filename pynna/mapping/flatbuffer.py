@@ -72,7 +72,7 @@ class Table:
 
     def bytes(self, field: int) -> memoryview:
         """Bytes of a vector or a string, a view."""
-        return memoryview(self.vector(field, "B"))
+        return self.vector(field, "B").data
 
     def text(self, field: int) -> str:
         """A string; what is no UTF-8 is replaced."""

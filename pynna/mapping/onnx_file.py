@@ -232,7 +232,9 @@ def _node(data: memoryview) -> _Node:
 
 
 def _attribute(data: memoryview) -> tuple[str, Any]:
-    name, value, ints = "", None, []
+    name = ""
+    value: Any = None
+    ints: list[int] = []
     for number, kind, part in fields(data):
         if number == 1:
             name = text(part)

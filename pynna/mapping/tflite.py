@@ -115,8 +115,9 @@ class _Model:
         number = table.scalar(0, "I")
         if number >= len(codes):
             raise MappingError("damaged: an operator of a kind that there is not")
+        code, custom = codes[number]
         return _Operator(
-            *codes[number], self._indices(table.vector(1, "i"), True), self._indices(table.vector(2, "i")), table
+            code, custom, self._indices(table.vector(1, "i"), True), self._indices(table.vector(2, "i")), table
         )
 
     def named(self, name: str) -> int | None:
