@@ -20,9 +20,9 @@ examples:
   pynna map weights.npz -o mine.nna --name "Car, German" --licence CC0-1.0
   pynna map output_graph.pb -o mine.nna --bits4 lstm_x,lstm_h
 
-SOURCE is a model of DeepSpeech 0.5 to 0.9 or Coqui STT 1.x (.pb, .pbmm, .tflite, a checkpoint's .index), an ONNX file or
-a PyTorch state dict of the same topology, an .npz of its variables under DeepSpeech's names, or a zip or tar that holds
-one of these. Its content tells which; int8 weights of a .tflite stay as they are. Calibration decides how
+SOURCE is a model of DeepSpeech 0.5 to 0.9 or Coqui STT 1.x (.pb, .pbmm, .tflite, a checkpoint's .index), an ONNX
+file or a PyTorch state dict of the same topology, an .npz of its variables under DeepSpeech's names, or a zip or tar
+that holds one of these. Its content tells which; int8 weights of a .tflite stay as they are. Calibration decides how
 the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
 without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
 one in floating point, layer by layer and text by text. Weights of 4 bits halve what a layer takes in the file and in

@@ -142,9 +142,9 @@ class Weights:
         f, labels = self.features, "".join(self.alphabet[:40])
         text = "bytes" if len(self.alphabet) == 255 and self.alphabet[0] == "\x01" else repr(labels)
         return (f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, "
-                f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, "
-                f"window {f.window} and step {f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to {f.upper_hz:g} Hz, "
-                f"forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}")
+                f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step "
+                f"{f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to "
+                f"{f.upper_hz:g} Hz, forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}")
 
     def network(self, dtype: type = np.float32) -> FloatNetwork:
         """The float reference of this network."""
