@@ -128,7 +128,7 @@ static int run(StreamingState *s)
     for (; n > 0; n = pynna_frames_ready(s->frames)) {
         n = n < DS_STEPS ? n : DS_STEPS;
         const pynna_channel channel = {pynna_frames_peek(s->frames), (size_t)m->geometry->n_coefficients, s->c, s->h, s->c,
-                                       s->h, s->probs};
+                                       s->h, s->probs, NULL};
         ds_runner *runner = ds_runner_take(m);
         if (runner == NULL)
             return -1;
