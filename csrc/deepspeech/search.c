@@ -15,12 +15,11 @@
 enum { DEAD = 0, ALIVE = 1, FREE = 2 }; /* a dead prefix is kept for those behind it */
 
 static const float IMPOSSIBLE = -INFINITY;
-static const double OUT_OF_VOCABULARY = -1000.0, LOG10_E = 0.43429448190325182765;
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* Sees to it that an array has room for one more. */
-static int grow(void *array, int32_t used, int32_t *room, size_t size)
+int ds_grow(void *array, int32_t used, int32_t *room, size_t size)
 {
     if (used < *room)
         return 1;
@@ -43,7 +42,7 @@ static int32_t add_prefix(ds_search *s, int32_t parent, int32_t label)
     if (at != NONE) {
         s->free_prefix = s->prefixes[at].sibling;
     } else {
-        if (!grow(&s->prefixes, s->n_prefixes, &s->prefix_room, sizeof *s->prefixes)) {
+        if (!ds_grow(&s->prefixes, s->n_prefixes, &s->prefix_room, sizeof *s->prefixes)) {
             s->failed = 1;
             return NONE;
         }
@@ -65,7 +64,7 @@ static int32_t add_moment(ds_search *s, int32_t parent, int32_t frame)
     for (int32_t i = s->moments[parent].child; i != NONE; i = s->moments[i].sibling)
         if (s->moments[i].frame == frame)
             return i;
-    if (!grow(&s->moments, s->n_moments, &s->moment_room, sizeof *s->moments)) {
+    if (!ds_grow(&s->moments, s->n_moments, &s->moment_room, sizeof *s->moments)) {
         s->failed = 1;
         return parent;
     }
@@ -144,8 +143,8 @@ ds_search *ds_search_new(const ds_search_config *config, const ds_scorer *scorer
     s->log_prob = malloc((size_t)config->n_labels * sizeof *s->log_prob);
     s->order = malloc((size_t)config->n_labels * sizeof *s->order);
     if (s->hot == NULL || s->log_prob == NULL || s->order == NULL || add_prefix(s, NONE, ROOT_LABEL) != ROOT ||
-        !grow(&s->moments, 0, &s->moment_room, sizeof *s->moments) ||
-        !grow(&s->beam, 0, &s->beam_room, sizeof *s->beam)) {
+        !ds_grow(&s->moments, 0, &s->moment_room, sizeof *s->moments) ||
+        !ds_grow(&s->beam, 0, &s->beam_room, sizeof *s->beam)) {
         ds_search_free(s);
         return NULL;
     }
@@ -176,113 +175,6 @@ void ds_search_free(ds_search *s)
     free(s->order);
     free(s->text);
     free(s);
-}
-
-/* ---- words ------------------------------------------------------------------------------------------------------ */
-
-/* The bytes of the labels behind `from`, down to `at`; returns how many, -1 for want of memory. */
-int32_t ds_spell(ds_search *s, int32_t from, int32_t at)
-{
-    int32_t n = 0;
-    for (int32_t i = at; i != from && i != ROOT; i = s->prefixes[i].parent) {
-        const int32_t label = s->prefixes[i].label;
-        for (int32_t k = s->config.label_bytes[label]; k-- > 0;) {
-            if (!grow(&s->text, n, &s->text_room, 1)) {
-                s->failed = 1;
-                return -1;
-            }
-            s->text[n++] = s->config.label[label][k];
-        }
-    }
-    for (int32_t i = 0; i < n / 2; i++) {
-        const uint8_t t = s->text[i];
-        s->text[i] = s->text[n - 1 - i];
-        s->text[n - 1 - i] = t;
-    }
-    return n;
-}
-
-static float boost_of(const ds_search *s, uint64_t hash)
-{
-    for (int32_t i = 0; i < s->n_hot; i++)
-        if (s->hot[i].hash == hash)
-            return s->hot[i].boost;
-    return 0.0f;
-}
-
-/* The natural logarithm of the probability of a word that follows the words up to `boundary`; *boost collects what hot
- * words add for all the words looked at. A word out of the vocabulary among them costs everything. */
-double ds_word_score(const ds_search *s, int32_t boundary, uint32_t word, float *boost)
-{
-    const ds_lm *lm = &s->scorer->lm;
-    uint32_t context[DS_LM_MAX_ORDER];
-    int32_t n = 0, unknown = word == 0;
-    for (; boundary > ROOT && n < lm->order - 1; boundary = s->prefixes[boundary].previous_word) {
-        context[n] = s->prefixes[boundary].word;
-        unknown |= context[n++] == 0;
-        *boost += s->prefixes[boundary].boost;
-    }
-    if (unknown)
-        return OUT_OF_VOCABULARY;
-    if (n < lm->order - 1)
-        context[n++] = lm->begin;
-    return (double)ds_lm_score(lm, context, n, word) / LOG10_E;
-}
-
-static int32_t needed_bytes(uint8_t first)
-{
-    return first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
-}
-
-/* Bytes of the character that a prefix ends in, and how many its first byte asks for. */
-static int32_t character_bytes(const ds_search *s, int32_t at, int32_t *needed)
-{
-    int32_t n = 0;
-    for (; at != ROOT; at = s->prefixes[at].parent) {
-        const uint8_t byte = (uint8_t)(s->prefixes[at].label + 1);
-        n++;
-        if ((byte & 0xC0) != 0x80) {
-            *needed = needed_bytes(byte);
-            return n;
-        }
-    }
-    *needed = 0;
-    return n;
-}
-
-/* Whether the label of a new prefix ends a word: a space, or of bytes the last of a character. */
-int ds_ends_word(const ds_search *s, int32_t parent, int32_t label)
-{
-    if (!s->scorer->is_bytes)
-        return label == s->config.space;
-    const uint8_t byte = (uint8_t)(label + 1);
-    if ((byte & 0xC0) != 0x80)
-        return needed_bytes(byte) == 1;
-    int32_t needed;
-    return character_bytes(s, parent, &needed) + 1 == needed;
-}
-
-typedef struct {
-    float bonus, boost;
-    uint32_t word;
-} word_end;
-
-/* What the scorer says of the word that ends with a label after `parent`. */
-static word_end end_word(ds_search *s, int32_t parent, int32_t label)
-{
-    const int32_t boundary = s->prefixes[parent].boundary;
-    int32_t n = ds_spell(s, boundary, parent);
-    if (n >= 0 && s->scorer->is_bytes && grow(&s->text, n, &s->text_room, 1))
-        s->text[n++] = (uint8_t)(label + 1);
-    word_end end = {0.0f, 0.0f, 0};
-    if (n < 0)
-        return end;
-    end.word = ds_lm_word(&s->scorer->lm, s->text, (size_t)n);
-    end.boost = s->n_hot > 0 ? boost_of(s, ds_hash(s->text, (size_t)n)) : 0.0f;
-    float boost = end.boost;
-    const double score = ds_word_score(s, boundary, end.word, &boost);
-    end.bonus = (float)((score + (double)boost) * s->alpha);
-    return end;
 }
 
 /* ---- a frame ----------------------------------------------------------------------------------------------------- */
@@ -400,7 +292,7 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
         if (state < 0)
             return NONE;
         if (ends) {
-            end = end_word(s, at, label);
+            end = ds_end_word(s, at, label);
             if (way + end.bonus + (float)s->beta < floor)
                 return NONE;
         }
@@ -419,7 +311,7 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
     prefix *p = &s->prefixes[child];
     p->alive = ALIVE;
     p->blank = p->last = p->score = IMPOSSIBLE;
-    if (!grow(&s->beam, s->n_beam, &s->beam_room, sizeof *s->beam)) {
+    if (!ds_grow(&s->beam, s->n_beam, &s->beam_room, sizeof *s->beam)) {
         s->failed = 1;
         return NONE;
     }

@@ -48,10 +48,21 @@ struct ds_search {
     int32_t n_frames, started, failed;
 };
 
-/* Shared: the bytes of the labels behind `from`, down to `at`; -1 for want of memory. What the scorer says of the word that
- * follows `boundary`; *boost collects what hot words add. Whether a label after a prefix ends a word. */
+/* search.c: sees to it that an array, whose address is given, has room for one more; 0 for want of memory. */
+int ds_grow(void *array, int32_t used, int32_t *room, size_t size);
+
+/* search_words.c: the bytes of the labels behind `from`, down to `at`, into s->text; -1 for want of memory. */
 int32_t ds_spell(ds_search *s, int32_t from, int32_t at);
+/* What the language model says of the word that follows `boundary`; *boost collects what hot words add. */
 double ds_word_score(const ds_search *s, int32_t boundary, uint32_t word, float *boost);
+/* Whether a label after a prefix ends a word. */
 int ds_ends_word(const ds_search *s, int32_t parent, int32_t label);
+
+/* What the scorer says of the word that ends with a label after `parent`. */
+typedef struct {
+    float bonus, boost;
+    uint32_t word;
+} word_end;
+word_end ds_end_word(ds_search *s, int32_t parent, int32_t label);
 
 #endif
