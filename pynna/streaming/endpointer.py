@@ -69,7 +69,8 @@ class Endpointer:
 
     LOUD = 8.0  # times the floor's power, 9 dB
     RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
-    SPEECH = 0.5  # the mean probability of speech about a tenth of a second back, at the least
+    SPEECH, GOES_ON = 0.5, 0.2  # mean probability of speech in the last tenth of a second, for a letter to begin an
+    # utterance, and to go on with it
     FAINT = 10**-4.5  # of the utterance's greatest power, -45 dB: letters are not that much quieter than each other
     FAINT_AFTER = 0.2  # seconds from a sound to its letter, at most
 
@@ -80,7 +81,7 @@ class Endpointer:
         self._floor = np.inf
         self._loud_last = self._sound_last = -1
         self._peak = 0.0
-        self._speech = 0.0  # its probability, smoothed
+        self._speech = 0.0  # its probability, smoothed; 1 where the network does not tell
         self._smoothing = 1 - np.exp(-seconds_per_frame / 0.1)
 
     def frames(self, seconds: float) -> int:
@@ -103,7 +104,7 @@ class Endpointer:
         """
         frame, self.frame = self.frame, self.frame + 1
         self._floor = min(power, self._floor * self.RISE) + 1e-9
-        self._speech += self._smoothing * ((1.0 if speech is None else speech) - self._speech)
+        self._speech = 1.0 if speech is None else self._speech + self._smoothing * (speech - self._speech)
         if power > self.LOUD * self._floor if speech is None else self._speech >= self.SPEECH:
             self._loud_last = frame
         if self.speaking:
@@ -111,8 +112,8 @@ class Endpointer:
         if power > self.FAINT * self._peak:
             self._sound_last = frame
         faint = self.speaking and frame - self._sound_last > self.frames(self.FAINT_AFTER)
-        heard = speech is None or self._speech >= self.SPEECH
-        if letter >= self.rules.speech_threshold and not faint and (heard or self.speaking):
+        heard = self._speech >= (self.GOES_ON if self.speaking else self.SPEECH)
+        if letter >= self.rules.speech_threshold and not faint and heard:
             self.last = frame
             if not self.speaking:
                 self.speaking, self._peak, self._sound_last = True, power, frame

@@ -1,5 +1,5 @@
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-manners | evaluate | card | ablate | merge | recordings | dialogue | words``.
+manners | evaluate | noise-test | card | ablate | merge | recordings | dialogue | sounds | words``.
 """
 
 from __future__ import annotations
@@ -66,6 +66,23 @@ def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
         hear_peers(config, args.model, args.noise, args.output)
     else:
         evaluate(config, args.model, args.weights, args.noise, args.output)
+
+
+def _noise_test(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.noise_peers import noise_peers
+    from pynna.train.evaluation.noise_test import noise_test
+
+    if args.peers:
+        print(noise_peers(config, args.noise_heldout, args.quick, args.peers))
+    else:
+        noise_test(config, args.model, args.noise_heldout, args.quick, args.output)
+
+
+def _sounds(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.corpora.sounds import make
+
+    for kind, count in sorted(make(args.output, args.usr, args.jobs, args.foreign).items()):
+        print(f"{count:5} {kind}")
 
 
 def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -180,6 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 
+    p = commands.add_parser("noise-test", help="what comes out of noise that training never heard")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
+    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
+    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
+    p.set_defaults(run=_noise_test)
+
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
         ("manners", "try how doubtful speech is best heard again, on no test's data", _manners),
@@ -214,6 +239,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
     p.set_defaults(run=_dialogue)
+
+    p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
+    p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
+    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
+    p.set_defaults(run=_sounds)
 
     p = commands.add_parser("words", help="the language model of free slots, an ARPA file")
     p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")

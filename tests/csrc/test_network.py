@@ -88,7 +88,7 @@ class Net:
         self._workspaces: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     def status(self, x: Array, c: Array, h: Array, out: Outputs, *, isa: str = "ref", threads: int = 1,
-               max_columns: int = 16, steps: int = 1, stride: int | None = None) -> int:
+               max_columns: int = 16, steps: int = 1, stride: int | None = None, speech: Array | None = None) -> int:
         """One call: float32 x [n, floats], windows `stride` floats apart (n_coefficients unless given)."""
         key = (isa, max_columns)
         if key not in self._workspaces:
@@ -101,6 +101,8 @@ class Net:
             channels[j].c_in, channels[j].h_in = (ffi.cast("void *", a[j].ctypes.data) for a in (c, h))
             channels[j].c_out, channels[j].h_out = (ffi.cast("void *", a[j].ctypes.data) for a in (out.c, out.h))
             channels[j].log_probs = ffi.cast("void *", out.p[j].ctypes.data)
+            if speech is not None:
+                channels[j].speech = ffi.cast("void *", speech[j:].ctypes.data)
         return self.core.lib.pynna_step(self._workspaces[key][0], self.core.pool(threads), len(x), steps, channels)
 
     def empty(self, n: int, steps: int) -> Outputs:
@@ -244,6 +246,27 @@ def test_weights_of_4_bits_are_as_in_the_numpy_model(core: Core, bits4: tuple[st
     want = net.run(x, c, h).bits()
     for isa in core.isas:
         assert net.run(x, c, h, isa=isa, threads=2).bits() == want
+
+
+def test_the_speech_probability_is_as_in_the_numpy_model_and_changes_no_other_bit(core: Core) -> None:
+    model, rng = random_model(45, cell=33, seed=9, speech_rows=1), np.random.default_rng(9)
+    last = model.layers[-1]
+    mute = replace(model, geometry=replace(model.geometry, speech_rows=0), layers=[*model.layers[:-1], replace(
+        last, weights=last.weights[:-1], bias=last.bias[:-1], logit_scale=last.logit_scale[:-1])])
+    x, (c, h) = features(rng, 3, model, 1), states(rng, 3, 33)
+    net = Net(core, model)
+    out, speech = net.empty(3, 1), np.full(3, 7, np.float32)
+    assert net.status(x, c, h, out, speech=speech) == OK
+    numpy_model = IntegerNetwork(model)
+    numpy_model.step(x.reshape(3, 19, 26), c, h)
+    assert np.array_equal(speech, numpy_model.speech[:, 0]) and 0 < speech.min() < speech.max() < 1
+    assert out.bits() == Net(core, mute).run(x, c, h).bits()
+    for isa in core.isas:
+        again = np.zeros(3, np.float32)
+        assert net.status(x, c, h, net.empty(3, 1), isa=isa, threads=2, speech=again) == OK
+        assert np.array_equal(again, speech)
+    assert Net(core, mute).status(x, c, h, net.empty(3, 1), speech=speech) == OK
+    assert (speech == 1).all()  # a model that does not tell
 
 
 def outputs_of(core: Core, model: NnaModel, x: Array) -> Outputs:

@@ -188,6 +188,76 @@ def test_free_speech_is_heard_as_spelled_and_costs_what_it_should():
     assert decoder.complete
 
 
+def viterbi_in_noise(rows, sentence, noise_cost):
+    """The same where any blank before the first label and after the last may be noise: each run of the frames' best
+    labels costs `noise_cost`, and its frames nothing else against the unconstrained path."""
+    places = [BLANK]
+    for label in sentence:
+        places += [label, BLANK]
+    best = rows.argmax(axis=1)
+    silent = np.full(len(places), -np.inf)  # in a place, at its ends as a blank
+    noisy = np.full(len(places), -np.inf)  # at its ends: in a letter of noise
+    for t, row in enumerate(rows):
+        new, new_noisy = np.full(len(places), -np.inf), np.full(len(places), -np.inf)
+        for j, label in enumerate(places):
+            ways = [max(silent[j], noisy[j])] if t else [0.0 if j <= 1 else -np.inf]
+            if t and j > 0:
+                ways.append(max(silent[j - 1], noisy[j - 1]))
+            if t and j > 1 and label != BLANK and label != places[j - 2]:
+                ways.append(silent[j - 2])
+            new[j] = max(ways) + row[label]
+            if label == BLANK and j in (0, len(places) - 1) and best[t] != BLANK:
+                runs_on = noisy[j] if t and best[t] == best[t - 1] else -np.inf
+                new_noisy[j] = max(runs_on, max(ways) - noise_cost) + row.max()
+        silent, noisy = new, new_noisy
+    return max(silent[-2:].max(), noisy[-1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=4).map(tuple), seeds, st.integers(4, 14), st.floats(0, 4))
+def test_noise_around_a_sentence_costs_its_letters(spoken, seed, n_frames, noise_cost):
+    """Up to what two ways into one place share: the search keeps the better of them, the truth both."""
+    rows = log_probs(seed, n_frames)
+    truth = viterbi_in_noise(rows.astype(float), spoken, noise_cost)
+    silent = decode(trie([spoken]), rows)
+    decoder = decode(trie([spoken]), rows, noise_cost=noise_cost)
+    if truth > -math.inf:
+        score, _, complete, noise_loss = decoder.hypotheses(1)[0]
+        assert complete and noise_loss >= -1e-9
+        assert silent.tails(1)[0][0] - 1e-4 <= score <= truth + 1e-4
+        assert score >= truth - noise_cost - 1e-4
+
+
+def test_noise_is_no_labels_loss():
+    # a letter of noise, a pause, the word 0 1, a pause, two letters of noise
+    said = [2, 2, BLANK, 0, 1, BLANK, 2, 1, BLANK]
+    rows = np.full((len(said), N_LABELS), np.log(0.001), np.float32)
+    rows[np.arange(len(said)), said] = np.log(0.997)
+    decoder = decode(trie([(0, 1)]), rows, noise_cost=2.5)
+    score, tokens, complete, noise_loss = decoder.hypotheses(1)[0]
+    assert complete and [t[0] for t in tokens] == [0, 1]
+    assert noise_loss == pytest.approx(3 * 2.5, abs=1e-3)
+    assert all(abs(t[4]) < 1e-3 for t in tokens)
+    assert decoder.stats["free_score"] - score == pytest.approx(3 * 2.5, abs=1e-3)
+
+
+def test_noise_between_words_is_let_through_within_a_word_it_is_not():
+    space = 2
+    said = [0, BLANK, space, 1, BLANK, 1, BLANK]  # "0 <space> 1" with a letter of noise, 1, before the last
+    rows = np.full((len(said), N_LABELS), np.log(0.001), np.float32)
+    rows[np.arange(len(said)), said] = np.log(0.997)
+    graph = trie([(0, space, 1)])
+    assert decode(graph, rows, noise_cost=1.0, space=space).hypotheses(1)[0][3] == pytest.approx(1.0, abs=1e-3)
+    within = trie([(0, 2, 1, 1, 0)])
+    assert decode(within, rows, noise_cost=1.0, space=-1).hypotheses(1)[0][3] == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"noise_cost": -1.0}, {"noise_cost": float("nan")}, {"space": BLANK}, {"space": 4}])
+def test_wrong_noise_options_are_told(wrong):
+    with pytest.raises(ArgumentError, match="noise_cost|space"):
+        _core.GraphDecoder(trie([(0,)]), BLANK, **wrong)
+
+
 def test_an_endless_stream_of_free_speech_takes_constant_room():
     graph = graph_of([{-1: 1}, {0: 2}, {}], [0, 0, 1])
     decoder = _core.GraphDecoder(graph, BLANK)

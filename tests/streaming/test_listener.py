@@ -198,6 +198,26 @@ def test_a_letter_in_silence_does_not_go_on_with_an_utterance(after, ends):
     assert happened[0] == "start" and ("end" in happened) == ends
 
 
+def test_a_clatter_begins_no_utterance_where_speech_is_improbable():
+    clatter = [(0.9 if i % 9 == 0 else 0.0, 1e6, 0.1) for i in range(200)]  # letters, loud, no speech
+    speech = [(0.9 if i % 6 == 3 else 0.0, 1e5, 0.95) for i in range(60)]
+    point, happened = Endpointer(EndpointRules(), 0.02), {}
+    for frame, (letter, power, probability) in enumerate([*clatter, *speech, *clatter]):
+        if told := point.process(letter, power, False, probability):
+            happened[told] = frame
+    assert list(happened) == ["start", "end"]
+    assert 200 <= happened["start"] <= 212
+    assert happened["end"] <= 260 + 35 + 12 + 9  # the silence after, however loud and whatever its letters are
+
+
+def test_speech_that_goes_on_without_letters_delays_an_end():
+    def end(probability):
+        point = Endpointer(EndpointRules(trailing_silence=0.5), 0.02)
+        told = [point.process(0.9 if i < 20 else 0.0, 1e5, False, 1.0 if i < 20 else probability) for i in range(90)]
+        return told.index("end")
+    assert end(0.0) < 20 + 26 < end(1.0) <= 20 + 51
+
+
 @pytest.mark.parametrize("wrong", [
     {"trailing_silence": 0}, {"trailing_silence": "1"}, {"speech_threshold": 1.0}, {"pre_roll": 30.0},
     {"max_utterance": float("inf")}, {"start_timeout": -1.0}, {"speech_threshold": float("nan")}])

@@ -51,7 +51,7 @@ def sources(clips: list[np.ndarray], rate: float = 1.0) -> list[Source]:
 
 def heard(studio: Augmenter, rows: list[list[Source]], seed: int = 1, **options: object) -> list[np.ndarray]:
     """Features of each recording; what follows its end is zero."""
-    features, frames = studio.hear(rows, [seed], **options)
+    features, frames, *_ = studio.hear(rows, [seed], **options)
     assert features.shape == (int(frames.max()), len(frames), 26)
     assert all(not features[n:, r].any() for r, n in enumerate(frames.tolist()))
     return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
@@ -101,7 +101,7 @@ def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndar
 
 def test_a_second_hearing_is_of_the_same_frames(clips: list[np.ndarray], studio: Augmenter) -> None:
     rows = [[source] for source in sources(clips)[:30]]
-    features, frames = studio.hear(rows, [1], 1.0, views=2)
+    features, frames, *_ = studio.hear(rows, [1], 1.0, views=2)
     assert frames[:30].equal(frames[30:])
     assert not torch.equal(features[:, :30], features[:, 30:])
 
@@ -123,7 +123,7 @@ def test_what_is_left_out_changes_nothing_and_what_is_not_does(
         return not all(np.array_equal(a, b) for a, b in pairs)
 
     def heard(kept: Augmenter, rows: list[list[Source]], hard: float = 0.0, without: object = ()) -> list[np.ndarray]:
-        features, frames = kept.hear(rows, [1], hard, 10, without)
+        features, frames, *_ = kept.hear(rows, [1], hard, 10, without)
         return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
     assert not differs([*CHANCES])
@@ -265,3 +265,54 @@ def test_silence_stays_finite() -> None:
     quiet = keeping(np.zeros((50, 257), np.float16))
     for seed in range(10):
         assert torch.isfinite(quiet.hear([[Source(0, 50, 1.1)]] * 4, [seed], 1.0)[0]).all()
+
+
+def test_speech_is_told_where_it_is_and_not_in_what_surrounds_it(clips: list[np.ndarray]) -> None:
+    rng = np.random.default_rng(8)
+    clip = speech_like(rng, 60)
+    studio = keeping(clip)
+    heard = studio.hear([[Source(0, 60, 1.0)]] * 30, [2], 0.0, extra=200)
+    speech = heard.speech.cpu().numpy()
+    assert heard.features.shape[0] == speech.shape[0] and set(heard.frames.tolist()) == {len(speech)}
+    assert set(np.unique(speech)) == {-1, 0, 1}
+    for row in speech.T:
+        inside = np.flatnonzero(row == 1)
+        assert 50 <= len(inside) <= 72 and inside[-1] - inside[0] + 1 == len(inside)
+        assert (row[: max(0, inside[0] - 20)] == 0).all() and (row[inside[-1] + 21 :] == 0).all()
+    starts = [np.flatnonzero(row == 1)[0] for row in speech.T]
+    assert max(starts) - min(starts) > 80  # anywhere within
+
+
+def test_of_a_silent_clip_nothing_is_heard_but_the_surroundings(clips: list[np.ndarray]) -> None:
+    studio = keeping(*clips[:2])
+    rows = [[Source(0, len(clips[0]), 1.0)], [Source(0, len(clips[0]), 1.0, silent=True)]]
+    heard = studio.hear(rows, [4], 0.0)
+    assert (heard.speech[:, 0] == 1).any() and not heard.speech[:, 1].any()
+    other = studio.hear([rows[0], [Source(len(clips[0]), len(clips[0]), 1.0, silent=True)]], [4], 0.0)
+    assert torch.equal(heard.features[:, 1], other.features[:, 1])  # whatever the clip was
+
+
+def test_a_clip_alone_is_what_the_teacher_hears(studio: Augmenter, clips: list[np.ndarray]) -> None:
+    rows = [[source] for source in sources(clips[:8])]
+    calm, wild = (studio.hear(rows, [5], hard, 1, without=("uneven tempo", "cut"), clean=True) for hard in (0.0, 1.0))
+    assert calm.clean is not None and wild.clean is not None
+    assert torch.allclose(calm.clean[:, :, 1:], wild.clean[:, :, 1:], atol=1.0)
+    assert not torch.allclose(calm.features[:, :, 1:], wild.features[:, :, 1:], atol=1.0)
+    assert studio.hear(rows, [5], 1.0).clean is None
+
+
+def test_surroundings_are_of_one_level_and_some_waver(studio: Augmenter) -> None:
+    studio.hear([[Source(0, 40, 1.0)]], [6], 0.0)
+    noise = studio.surroundings(40, 200, np.random.default_rng(6))
+    level = level_of(noise, torch.full((40,), 200, device=noise.device))
+    assert torch.allclose(level, torch.ones_like(level), rtol=1e-3)
+    loud = noise.square().sum(dim=2).view(40, 10, 20).mean(dim=2)
+    spread = (10 * torch.log10(loud.clamp_min(1e-9))).std(dim=1)
+    assert spread.max() > 3 and spread.min() < 1
+
+
+def test_lost_packets_leave_short_gaps(studio: Augmenter) -> None:
+    x = torch.ones(6, 300, 257, device=studio.device)
+    studio.lose(x, torch.tensor([1, 4], device=studio.device))
+    gone = (x == 0).all(dim=2)
+    assert not gone[[0, 2, 3, 5]].any() and 3 <= int(gone[1].sum()) <= 90
