@@ -1,4 +1,4 @@
-"""The extension module pynna._core; everything else about the package is in pyproject.toml."""
+"""The extension modules pynna._core and pynna.deepspeech._client; all else about the package is in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -39,21 +39,34 @@ class ParallelBuildExt(build_ext):
             self.compiler.compile = compile_all
 
 
+# No -march: instruction sets are chosen at run time. No contraction: the same bits on every machine. Hidden symbols: a
+# libpynna.so in the same process does not meet the ones in here.
+COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"]
+MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+
 core = Extension(
     "pynna._core",
     # the generated C file is the longest to compile, so it starts first
     sources=["pynna/_core/_core.pyx", *files("csrc/*.c")],
     depends=[*files("csrc/*.h"), *files("pynna/_core/*.px?")],
     include_dirs=["csrc", np.get_include()],
-    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-    # No -march: instruction sets are chosen at run time. No contraction: the same bits on every machine. Hidden
-    # symbols: a libpynna.so in the same process does not meet the ones in here.
-    extra_compile_args=["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"],
+    define_macros=MACROS,
+    extra_compile_args=COMPILE,
+    extra_link_args=["-pthread"],
+)
+
+client = Extension(
+    "pynna.deepspeech._client",
+    sources=["pynna/deepspeech/_client.pyx", *files("csrc/*.c"), *files("csrc/deepspeech/*.c")],
+    depends=[*files("csrc/*.h"), *files("csrc/deepspeech/*.h")],
+    include_dirs=["csrc"],
+    define_macros=MACROS,
+    extra_compile_args=COMPILE,
     extra_link_args=["-pthread"],
 )
 
 setup(
-    ext_modules=cythonize([core], language_level=3, include_path=["pynna/_core"],
+    ext_modules=cythonize([core, client], language_level=3, include_path=["pynna/_core"],
                           compiler_directives={"embedsignature": True}),
     cmdclass={"build_ext": ParallelBuildExt},
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),
     "frames": ("bench.frames", "how smoothly the cluster is drawn in software, and the processor time of a frame"),
     "pictures": ("bench.pictures", "pictures of the cluster: the README's, or all views at all sizes"),
+    "clients": ("bench.clients", "the real clients of DeepSpeech and Coqui STT beside pynna.deepspeech, clip by clip"),
     "deepspeech": ("bench.deepspeech_client", "what the DeepSpeech 0.5.1 client, the float reference and int8 say"),
 }
 

@@ -19,6 +19,7 @@ FLOORS = (
     ("pynna.train",),
     ("pynna.cli",),
     ("pynna.assistant",),
+    ("pynna.deepspeech",),
     ("pynna",),
     ("pynna.model",),
     ("pynna.streaming",),

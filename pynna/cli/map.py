@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from pynna.cli.arguments import EXIT_CODES
 from pynna.cli.terminal import OK, Progress, to_json
@@ -12,12 +13,16 @@ DESCRIPTION = "Maps a trained model to int8, writes it to a .nna file and report
 EPILOG = (
     """\
 examples:
-  pynna map output_graph.pb -o mine.nna
+  pynna map output_graph.pbmm                         says what the file holds, and writes nothing
+  pynna map output_graph.pbmm -o mine.nna
+  pynna map model.tflite -o model.tflite.nna          where pynna.deepspeech and libdeepspeech.so look for it
   pynna map output_graph.pb -o mine.nna --alphabet alphabet.txt --calibrate clips/*.wav
   pynna map weights.npz -o mine.nna --name "Car, German" --licence CC0-1.0
   pynna map output_graph.pb -o mine.nna --bits4 lstm_x,lstm_h
 
-SOURCE is a DeepSpeech output_graph.pb, or an .npz of its variables under DeepSpeech's names. Calibration decides how
+SOURCE is a model of DeepSpeech 0.5 to 0.9 or Coqui STT 1.x (.pb, .pbmm, .tflite, a checkpoint's .index), an ONNX
+file or a PyTorch state dict of the same topology, an .npz of its variables under DeepSpeech's names, or a zip or tar
+that holds one of these. Its content tells which; int8 weights of a .tflite stay as they are. Calibration decides how
 the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
 without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
 one in floating point, layer by layer and text by text. Weights of 4 bits halve what a layer takes in the file and in
@@ -31,8 +36,8 @@ needs protobuf: pip install 'pynna[map]'.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("source", metavar="SOURCE", help="output_graph.pb or .npz")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT.nna", help="the file to write")
+    parser.add_argument("source", metavar="SOURCE", help="a trained model's file")
+    parser.add_argument("-o", "--output", metavar="OUT.nna", help="the file to write; without it SOURCE is described")
     parser.add_argument("--calibrate", nargs="+", metavar="WAV", help="recordings to calibrate on")
     parser.add_argument(
         "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
@@ -47,14 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
-    from pynna.mapping.mapper import map_model  # the importers are loaded for this command alone
+    # the importers are loaded for this command alone
+    from pynna.mapping.importers import load_weights
+    from pynna.mapping.mapper import map_model, read_labels
 
+    weights = load_weights(args.source, read_labels(args.alphabet))
+    if args.output is None:
+        print(weights.describe())
+        return OK
+    print(weights.describe(), file=sys.stderr)
     with Progress(1) as progress:
         report = map_model(
-            args.source,
+            weights,
             args.output,
             calibration=args.calibrate,
-            alphabet=args.alphabet,
             bits4=args.bits4,
             name=args.name,
             licence=args.licence,

@@ -17,11 +17,15 @@ from pynna.mapping.nna import NnaModel, read_nna, write_nna
 from pynna.mapping.npz import export_npz, import_npz
 from pynna.mapping.quantisation import Ranges, choose_ranges, quantise
 from pynna.mapping.report import LayerReport, Report, measure
-from pynna.mapping.weights import Weights, read_alphabet
+from pynna.mapping.tflite import import_tflite
+from pynna.mapping.tflite_export import export_tflite
+from pynna.mapping.weights import QuantisedMatrix, Weights, read_alphabet
 
 __all__ = [
-    "Calibration", "Clip", "Importer", "LayerReport", "MappingError", "NnaModel", "Ranges", "Report", "Weights",
-    "calibrate", "choose_ranges", "export_graph", "export_npz", "import_graph", "import_npz", "load_clips",
+    "Calibration", "Clip", "Importer", "LayerReport", "MappingError", "NnaModel", "QuantisedMatrix", "Ranges",
+    "Report", "Weights",
+    "calibrate", "choose_ranges", "export_graph", "export_npz", "export_tflite", "import_graph", "import_npz",
+    "import_tflite", "load_clips",
     "load_weights", "map_model", "measure", "quantise", "read_alphabet", "read_nna", "register", "suffixes",
     "write_nna",
 ]

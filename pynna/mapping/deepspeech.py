@@ -1,11 +1,13 @@
-"""Importer and exporter of DeepSpeech's frozen graphs, output_graph.pb, without TensorFlow.
+"""Importer and exporter of DeepSpeech's frozen graphs, output_graph.pb and .pbmm, without TensorFlow.
 
 Weights are found by the names of their variables, parameters in the attributes of the nodes that use them: Mfcc and
-AudioSpectrogram (front end), BlockLSTM (forget bias), Minimum (clip of the ReLUs), model_metadata (sample rate).
+AudioSpectrogram (front end), BlockLSTM (forget bias), Minimum (clip of the ReLUs), and what the graph says of itself in
+the node model_metadata (0.5) or the constants metadata_* (from 0.6 on).
 `export_graph` writes a network in the layout of a 0.5.1 release, which the DeepSpeech 0.5.1 client loads and runs.
 """
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +26,9 @@ from pynna.mapping.graph_schema import (
     DT_INT64,
     graph_class,
 )
-from pynna.mapping.npz import CUDNN, default_alphabet
+from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
+from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
+from pynna.mapping.npz import CUDNN
 from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
 
@@ -41,13 +45,14 @@ _EXPORTED_STEPS = 16        # time steps a call in a release's graph
 # ---- reading -------------------------------------------------------------------------------------
 
 def import_graph(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
-    """Reads a network from an output_graph.pb.
+    """Reads a network from an output_graph.pb or .pbmm of DeepSpeech 0.5 to 0.9.
 
     Parameters
     ----------
     path : path
     alphabet : tuple of str, optional
-        The labels but the blank; the English ones where the network has 28.
+        The labels but the blank; otherwise the graph's own, those of the ``alphabet.txt`` beside it, or the English
+        ones where the network has 28.
 
     Raises
     ------
@@ -58,15 +63,30 @@ def import_graph(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None 
     """
     name = os.fspath(path)
     try:
-        return _Graph(Path(path).read_bytes()).weights(alphabet, os.path.basename(name))
+        with open(path, "rb") as file:
+            data = _mapped(file)
+        if is_memmapped(data):
+            mapped = regions(data)
+            graph = _Graph(bytes(mapped[GRAPH]), mapped)
+        else:
+            graph = _Graph(bytes(data))
+        return graph.weights(alphabet, Path(path))
     except MappingError as error:
         raise MappingError(f"{name}: {error}") from None
 
 
-class _Graph:
-    """A parsed graph and the questions put to it."""
+def _mapped(file: Any) -> memoryview:
+    try:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except ValueError:
+        raise MappingError("the file is empty; output_graph.pb is needed") from None
 
-    def __init__(self, data: bytes) -> None:
+
+class _Graph:
+    """A parsed graph and the questions put to it; `mapped` are the regions of a .pbmm."""
+
+    def __init__(self, data: bytes, mapped: Mapping[str, memoryview] | None = None) -> None:
+        self.mapped = mapped
         graph = graph_class()()
         from google.protobuf.message import DecodeError
         try:
@@ -77,13 +97,38 @@ class _Graph:
         if not self.nodes:
             raise MappingError("not a TensorFlow graph, or an empty one; output_graph.pb is needed")
 
-    def weights(self, alphabet: tuple[str, ...] | None, source: str) -> Weights:
+    def weights(self, alphabet: tuple[str, ...] | None, path: Path) -> Weights:
         """All of it, as the mapping takes it."""
+        self.check_layers()
         arrays = {name: self.tensor(self.find(name)) for name in NAMES}
         self.check_lstm()
-        bias = arrays["layer_6/bias"]
-        return Weights(arrays, alphabet or default_alphabet(bias.size), self.features(), forget_bias=self.forget_bias(),
-                       relu_clip=self.relu_clip(), source=source)
+        inside = self.string("metadata_alphabet")
+        labels = choose_alphabet(alphabet, None if inside is None else parse_alphabet(inside), path,
+                                 arrays["layer_6/bias"].size)
+        version = self.number("metadata_version")
+        kind = "memory-mapped graph" if self.mapped else "frozen graph"
+        return Weights(arrays, labels, self.features(), forget_bias=self.forget_bias(), relu_clip=self.relu_clip(),
+                       source=path.name, card=card_of(self.number, self.string),
+                       found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}")
+
+    def check_layers(self) -> None:
+        """No layer normalisation, which the arithmetic does not have."""
+        wrong = next((name for name in self.nodes if "LayerNorm" in name or "layer_norm" in name), None)
+        if wrong:
+            raise MappingError(f"the network has layer normalisation ({wrong}); one without is needed")
+
+    def string(self, name: str) -> bytes | None:
+        """The value of a Const of one string; None where there is none."""
+        node = self.nodes.get(name)
+        if node is None or node.op != "Const" or "value" not in node.attr:
+            return None
+        values = node.attr["value"].tensor.string_val
+        return bytes(values[0]) if len(values) == 1 else None
+
+    def number(self, name: str) -> int | None:
+        """The value of a Const of one number, as an integer; None where there is none."""
+        value = self.scalar(name)
+        return None if value is None or not np.isfinite(value) else int(value)
 
     def find(self, name: str) -> Any:
         """The Const of a variable, whatever scope the graph was imported under."""
@@ -105,10 +150,23 @@ class _Graph:
             raise MappingError(f"{node.name} is a variable, so the graph is not frozen; output_graph.pb as "
                                f"DeepSpeech.py --export_dir writes it is needed")
         if node.op == "ImmutableConst":
-            raise MappingError(f"{node.name} is memory-mapped, outside of this file; the .pb that it was is needed")
+            return self.mapped_tensor(node)
         if node.op != "Const" or "value" not in node.attr:
             raise MappingError(f"{node.name} is {node.op}; a Const is needed")
         return _tensor(node.name, node.attr["value"].tensor)
+
+    def mapped_tensor(self, node: Any) -> Array:
+        """The value of an ImmutableConst, in place: a float array over the file."""
+        name = _attr(node, "memory_region_name", "s", b"").decode("utf-8", "replace")
+        if self.mapped is None or name not in self.mapped:
+            raise MappingError(f"{node.name} is memory-mapped, outside of this file; the .pb or .pbmm whole is needed")
+        if _attr(node, "dtype", "type", 0) != DT_FLOAT or "shape" not in node.attr:
+            raise MappingError(f"{node.name} is memory-mapped, but has no float type and shape")
+        shape = tuple(dim.size for dim in node.attr["shape"].shape.dim)
+        size = 4 * np.prod(shape, dtype=np.float64)
+        if any(n < 0 for n in shape) or size > len(self.mapped[name]):
+            raise MappingError(f"{node.name} has {len(self.mapped[name])} bytes; the shape {list(shape)} needs more")
+        return np.frombuffer(self.mapped[name], "<f4", int(size) // 4).reshape(shape)
 
     def by_op(self, *ops: str) -> list[Any]:
         """All nodes of these operations."""
@@ -133,6 +191,9 @@ class _Graph:
         metadata = self.nodes.get("model_metadata")
         if metadata is not None and "sample_rate" in metadata.attr:
             return int(metadata.attr["sample_rate"].i)
+        own = self.number("metadata_sample_rate")
+        if own is not None:
+            return own
         for node in self.by_op("Mfcc"):
             rate = self.scalar(node.input[1]) if len(node.input) > 1 else None
             if rate is not None:

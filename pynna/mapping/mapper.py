@@ -115,16 +115,29 @@ def _timed(stage: str, seconds: dict[str, float], tell: Progress) -> Iterator[No
     tell(stage, 1.0)
 
 
+def read_labels(alphabet: Sequence[str] | str | os.PathLike[str] | None) -> tuple[str, ...] | None:
+    """Labels as they are given, or those of an alphabet file; None for None.
+
+    Raises
+    ------
+    MappingError
+        The file is no UTF-8 text, or holds no label.
+    OSError
+        It cannot be read.
+    """
+    if alphabet is None:
+        return None
+    if not isinstance(alphabet, (str, os.PathLike)):
+        return tuple(alphabet)
+    try:
+        return read_alphabet(Path(alphabet).read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MappingError(f"{os.fspath(alphabet)}: no UTF-8 text ({error})") from None
+
+
 def _load(source: str | os.PathLike[str] | Weights, alphabet: Sequence[str] | str | os.PathLike[str] | None,
           name: str | None, licence: str | None) -> Weights:
-    labels: tuple[str, ...] | None = None
-    if isinstance(alphabet, (str, os.PathLike)):
-        try:
-            labels = read_alphabet(Path(alphabet).read_text("utf-8"))
-        except UnicodeDecodeError as error:
-            raise MappingError(f"{os.fspath(alphabet)}: no UTF-8 text ({error})") from None
-    elif alphabet is not None:
-        labels = tuple(alphabet)
+    labels = read_labels(alphabet)
     if isinstance(source, Weights):
         weights = source if labels is None else replace(source, alphabet=labels)
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
 from pynna.mapping.nna import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
-from pynna.mapping.weights import KERNEL, LSTM_BIAS, Weights
+from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
@@ -51,7 +51,10 @@ def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
             for name in ("layer_1", "layer_2", "layer_3", "layer_5")}
     hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
     bits = choose_cell_bits(calibration.cell_errors, hidden)
-    return Ranges(calibration.feature_range / 127, hidden=hidden, cell_fraction_bits=bits, **relu)
+    steps = calibration.feature_range / 127
+    if "layer_1/weights" in weights.quantised:      # one step for all, so that the weights stay as they are
+        steps = np.full_like(steps, steps.max())
+    return Ranges(steps, hidden=hidden, cell_fraction_bits=bits, **relu)
 
 
 def choose_cell_bits(errors: Array, hidden_step: float) -> int:
@@ -231,6 +234,17 @@ class _Rows:
         return np.asarray(real @ x.values.mean(axis=0) - quantised, np.float64)
 
 
+def _taken_over(matrix: QuantisedMatrix | None, columns: slice, bias: Array, x: _Input, bits: int,
+                column_scale: float = 1.0) -> _Rows | None:
+    """Rows that were int8 before, as they are; None where there are none, or a bias is too large for their scale."""
+    if matrix is None or bits != 8:
+        return None
+    scale = matrix.scale * column_scale
+    if (_fit_scales(scale, bias, x.step) > scale).any():
+        return None
+    return _Rows(np.ascontiguousarray(matrix.values[:, columns]), scale)
+
+
 def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
     unit = 1 << 8 - bits        # a step of 4 bits is 16 of 8, see csrc/README.md
     scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
@@ -251,7 +265,9 @@ def _dense(name: str, weights: Weights, x: _Input, output_step: float, bits: Map
         real = real * column_scale.astype(np.float32)
     real = np.ascontiguousarray(real)
     bias = arrays[1].astype(np.float64)
-    rows = _rows(real, bias, x, bits[name])
+    factor = 1.0 if column_scale is None else float(column_scale[0])
+    whole = weights.quantised.get(f"{name}/weights") if len(real) == len(weights.arrays[f"{name}/bias"]) else None
+    rows = _taken_over(whole, slice(None), bias, x, bits[name], factor) or _rows(real, bias, x, bits[name])
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
     if name == "layer_6":
@@ -274,11 +290,14 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     real_x, real_h = np.ascontiguousarray(kernel[:, :n_inputs]), np.ascontiguousarray(kernel[:, n_inputs:])
     bias = weights.arrays[LSTM_BIAS].astype(np.float64)
     bias[2 * n_cell:3 * n_cell] += weights.forget_bias
-    rows_x, rows_h = _rows(real_x, bias, x, bits["lstm_x"]), _rows(real_h, np.zeros_like(bias), h, bits["lstm_h"])
+    whole, zeros = weights.quantised.get(KERNEL), np.zeros_like(bias)
+    rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(real_x, bias, x, bits["lstm_x"])
+    rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
+        real_h, zeros, h, bits["lstm_h"])
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
     unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale
     steps_x = _integer_bias("lstm_x", bias, rows_x.q, unit_x)
-    steps_h = _integer_bias("lstm_h", np.zeros_like(bias), rows_h.q, unit_h)
+    steps_h = _integer_bias("lstm_h", zeros, rows_h.q, unit_h)
     factors = [unit_x * GATE_ONE, unit_h * GATE_ONE]
     bounds = [largest_factors(n_inputs, steps_x), largest_factors(n_cell, steps_h)]
     if any((factor >= bound).any() for factor, bound in zip(factors, bounds, strict=True)):

@@ -22,6 +22,22 @@ LARGEST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True)
+class QuantisedMatrix:
+    """A matrix that came quantised: its real value is ``values * scale[:, None]``, transposed.
+
+    Attributes
+    ----------
+    values : int8 [out, in]
+        Within +-127.
+    scale : float64 [out]
+        Positive.
+    """
+
+    values: Array
+    scale: Array
+
+
+@dataclass(frozen=True)
 class Weights:
     """A float network with everything that a mapping needs to know of it; checked when made.
 
@@ -46,6 +62,10 @@ class Weights:
         None: it was not; the mapping measures where to.
     name, licence, source : str
         For the model's card.
+    quantised : mapping of str to QuantisedMatrix
+        Matrices that were int8 in their file: the mapping takes them over as they are.
+    found : str
+        What the importer found, for people.
 
     Raises
     ------
@@ -65,6 +85,8 @@ class Weights:
     licence: str = ""
     source: str = ""
     card: dict[str, Any] = field(default_factory=dict)
+    quantised: Mapping[str, QuantisedMatrix] = field(default_factory=dict)
+    found: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arrays", {name: _checked(self.arrays, name) for name in (
@@ -114,6 +136,15 @@ class Weights:
     def n_parameters(self) -> int:
         """Numbers in all arrays."""
         return sum(array.size for array in self.arrays.values())
+
+    def describe(self) -> str:
+        """One line of what it is: kind of file, size, labels, audio, mel band, forget bias."""
+        f, labels = self.features, "".join(self.alphabet[:40])
+        text = "bytes" if len(self.alphabet) == 255 and self.alphabet[0] == "\x01" else repr(labels)
+        return (f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, "
+                f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step "
+                f"{f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to "
+                f"{f.upper_hz:g} Hz, forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}")
 
     def network(self, dtype: type = np.float32) -> FloatNetwork:
         """The float reference of this network."""

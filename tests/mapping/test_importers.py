@@ -97,7 +97,7 @@ def test_a_damaged_graph_is_a_network_or_a_named_error(at: int, value: int) -> N
     data = bytearray(TINY.read_bytes())
     data[at] = value
     with suppress(MappingError):
-        _Graph(bytes(data)).weights(None, "damaged")
+        _Graph(bytes(data)).weights(None, Path("damaged"))
 
 
 def _edited(tmp_path: Path, edit: Any) -> Path:

@@ -1,0 +1,112 @@
+"""Releases as they are packed: a zip or a tar (gzip, bzip2, xz) with a model, and often an alphabet, in it."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pynna.errors import MappingError
+
+MAX_MEMBERS, MAX_BYTES = 10_000, 4 << 30
+_PREFERRED = (".pb", ".pbmm", ".tflite", ".index", ".onnx", ".pt", ".pth", ".safetensors", ".npz")  # float ones first
+_COMPANIONS = ("alphabet.txt",)
+
+
+def is_tar(head: bytes, path: Path) -> bool:
+    """Whether a file is a tar, packed or not."""
+    packed = head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ"))
+    return (
+        head[257:262] == b"ustar"
+        or packed
+        and (path.name.lower().endswith((".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz")) or tarfile.is_tarfile(path))
+    )
+
+
+def zip_names(path: Path) -> list[str]:
+    """Names in a zip; empty for what is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()[:MAX_MEMBERS]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError):
+        return []
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The model file of a release, unpacked with its alphabet into a folder that goes away afterwards.
+
+    Raises
+    ------
+    MappingError
+        No model in it, more bytes than 4 GiB, or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="pynna-") as folder:
+        try:
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    sizes = {
+                        info.filename: info.file_size for info in archive.infolist()[:MAX_MEMBERS] if not info.is_dir()
+                    }
+                    found = _extract(sizes, archive.open, Path(folder))
+            else:
+                with tarfile.open(path) as packed:
+                    members = {m.name: m for m, _ in zip(packed, range(MAX_MEMBERS), strict=False) if m.isfile()}
+                    found = _extract(
+                        {n: m.size for n, m in members.items()},
+                        lambda name: packed.extractfile(members[name]),
+                        Path(folder),
+                    )
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            EOFError,
+            OSError,
+            ValueError,
+            NotImplementedError,
+            RuntimeError,
+            LookupError,
+        ) as error:
+            if isinstance(error, MappingError):
+                raise
+            raise MappingError(f"{path}: the archive is damaged ({error})") from None
+        except Exception as error:  # zlib.error and lzma.LZMAError have no common root
+            if type(error).__module__ not in ("zlib", "_lzma", "lzma"):
+                raise
+            raise MappingError(f"{path}: the archive is damaged ({error})") from None
+        yield found
+
+
+def _extract(sizes: dict[str, int], open_member: Callable[[str], IO[bytes] | None], folder: Path) -> Path:
+    def rank(name: str) -> tuple[int, int, str]:
+        return _PREFERRED.index(PurePosixPath(name).suffix.lower()), len(name), name
+
+    models = sorted((n for n in sizes if PurePosixPath(n).suffix.lower() in _PREFERRED), key=rank)
+    if not models:
+        few = ", ".join(list(sizes)[:6]) or "nothing"
+        raise MappingError(f"no model in the archive, which holds {few}; {', '.join(_PREFERRED)} files can be mapped")
+    chosen = models[0]
+    stem = PurePosixPath(chosen).with_suffix("")
+    wanted = [
+        chosen,
+        *(n for n in sizes if PurePosixPath(n).name in _COMPANIONS),
+        *(n for n in sizes if chosen.endswith(".index") and n.startswith(f"{stem}.data-")),
+    ]
+    if sum(sizes[name] for name in wanted) > MAX_BYTES:
+        raise MappingError(f"{chosen} has more than {MAX_BYTES >> 30} GiB")
+    left = MAX_BYTES
+    for name in wanted:
+        member = open_member(name)
+        if member is None:
+            raise MappingError(f"{name} cannot be read from the archive")
+        with member, (folder / PurePosixPath(name).name).open("wb") as out:
+            while chunk := member.read(1 << 20):
+                left -= len(chunk)
+                if left < 0:
+                    raise MappingError(f"{name} is larger than the archive says")
+                out.write(chunk)
+    return folder / PurePosixPath(chosen).name
