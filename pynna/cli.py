@@ -760,7 +760,7 @@ def _grammar_text(told: dict[str, Any], args: argparse.Namespace) -> str:
 
 def _lm(args: argparse.Namespace) -> int:
     from pynna.errors import ArgumentError
-    from pynna.grammar.spoken import normalise
+    from pynna.grammar.normalise import normalise
     from pynna.ngram import write_arpa
 
     at = ""

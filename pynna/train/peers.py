@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pynna.grammar import Grammar
-from pynna.grammar.spoken import normalise
+from pynna.grammar.normalise import normalise
 
 from .speak import Pcm
 from .testsets import Clip
