@@ -51,7 +51,7 @@ def context_slots(required: Context, context: Context) -> dict[str, Any]:
 def permitted(values: ValueList, required: Context, excluded: Context) -> ValueList:
     """The values whose contexts break none of the conditions."""
     kept = [value for value in values.values if allows(required, excluded, value.context)]
-    return values if len(kept) == len(values.values) else ValueList(kept)
+    return values if len(kept) == len(values.values) else ValueList(kept, values.are_numbers)
 
 
 def has_contexts(values: ValueList) -> bool:
@@ -97,5 +97,5 @@ class Carrying:
             return NOTHING
         place = (id(slot.values), key)
         if place not in self._lists:
-            self._lists[place] = ValueList(kept)
+            self._lists[place] = ValueList(kept, slot.values.are_numbers)
         return Slot(slot.name, self._lists[place], slot.reply_only)

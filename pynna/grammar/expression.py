@@ -33,6 +33,11 @@ WILDCARD_COST, LITERAL_GAIN = 1 << 40, 1 << 20
 """A match is better the fewer wildcards it has, then the more literal letters, then the fewer letters in wildcards."""
 
 
+def _wildcards_cost(cost: int) -> int:
+    """A cost without what literal letters gain."""
+    return (-(-cost >> 40) << 40) + cost % LITERAL_GAIN
+
+
 def is_free(character: str) -> bool:
     """Whether a character was heard in free speech."""
     return FREE <= ord(character) <= LAST_FREE
@@ -185,10 +190,10 @@ class Value:
 
 
 class ValueList:
-    """A list's values. Plain forms are found by their text."""
+    """A list's values. Plain forms are found by their text. Letters of numbers alone count as literal ones."""
 
-    def __init__(self, values: Iterable[Value]) -> None:
-        self.values = tuple(values)
+    def __init__(self, values: Iterable[Value], are_numbers: bool = False) -> None:
+        self.values, self.are_numbers = tuple(values), are_numbers
         self._tables: dict[bool, tuple[dict[str, Value], list[int]]] = {}
         self.templates = [
             (form, value) for value in self.values for form in _forms(value, True) if not isinstance(form, Text)
@@ -256,6 +261,7 @@ class Slot:
         found = []
         for end, cost, value, captures in self.values.match(reading, at):
             out = reading.text[at:end].strip() if value.out is AS_SAID else value.out
+            cost = cost if self.values.are_numbers else _wildcards_cost(cost)
             found.append((end, cost, (*captures, Capture(self.name, out, value.context, self.reply_only))))
         return _best(found)
 

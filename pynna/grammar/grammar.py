@@ -26,7 +26,7 @@ from .speakable import Speakable
 CAR_GRAMMAR = Path(__file__).parent / "data" / "car.yaml"
 """The sentence file of a car's assistant; an example to start from."""
 
-FEW_STATES, MAX_STATES = 1 << 16, 8_000_000
+FEW_STATES, MAX_STATES = 1 << 16, 2_000_000
 """Room for a grammar's states while it is put together: at first, and at most."""
 
 MAX_SKIPPED = 2

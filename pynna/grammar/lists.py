@@ -127,8 +127,11 @@ def number_list(spec: Any, at: str, language: str) -> ValueList:
         raise GrammarError(f"{at}the range's multiplier is {scale!r}; a number is right")
     language = str(spec.get("words_language") or language)
     return ValueList(
-        Value(alternative(Text(words) for words in number_words(number, language)), number * scale)
-        for number in _numbers(first, last, step, spec.get("fractions"), at)
+        (
+            Value(alternative(Text(words) for words in number_words(number, language)), number * scale)
+            for number in _numbers(first, last, step, spec.get("fractions"), at)
+        ),
+        are_numbers=True,
     )
 
 

@@ -27,9 +27,20 @@ class Reply:
     """
 
     def __init__(self, text: str, at: str = "") -> None:
-        self.text, self.lacks = text, ()
+        self.text = text
+        self.lacks: tuple[str, ...] = ()
         if _IS_JINJA.search(text):
-            self.lacks = _unknown_names(text, at)
+            self.lacks = self._checked(at)
+
+    def _checked(self, at: str) -> tuple[str, ...]:
+        try:
+            from jinja2 import TemplateError
+        except ImportError:
+            raise GrammarError(f"{at}the reply {self.text!r} is a Jinja template; pip install jinja2") from None
+        try:
+            return _unknown_names(self.text)
+        except (TemplateError, RecursionError) as error:
+            raise GrammarError(f"{at}the reply {self.text!r} is no Jinja template: {error}") from None
 
     def render(self, slots: Mapping[str, Any], captures: Mapping[str, Any]) -> str:
         """The reply with what was said in its places; a slot that was not said leaves nothing."""
@@ -45,10 +56,8 @@ class Reply:
 
 @functools.lru_cache(maxsize=1)
 def _environment() -> Any:
-    try:
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-    except ImportError:
-        raise GrammarError("a reply is a Jinja template; pip install jinja2") from None
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
     return ImmutableSandboxedEnvironment(autoescape=False)
 
 
@@ -57,16 +66,13 @@ def _template(text: str) -> Any:
     return _environment().from_string(text)
 
 
-def _unknown_names(text: str, at: str) -> tuple[str, ...]:
-    """The names that a Jinja template takes from elsewhere, and which are no slots."""
-    from jinja2 import TemplateError, meta, nodes
+@functools.lru_cache(maxsize=1024)
+def _unknown_names(text: str) -> tuple[str, ...]:
+    """The names that a Jinja template takes from elsewhere, and which are no slots; raises what Jinja does."""
+    from jinja2 import meta, nodes
 
-    try:
-        tree = _environment().parse(text)
-        _template(text)
-        names = meta.find_undeclared_variables(tree)
-    except (TemplateError, RecursionError) as error:
-        raise GrammarError(f"{at}the reply {text!r} is no Jinja template: {error}") from None
+    tree = _environment().parse(text)
+    names = meta.find_undeclared_variables(tree)
     called = {call.node.name for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name)}
     return tuple(sorted((names & (_ELSEWHERE | called)) - set(_environment().globals)))
 

@@ -199,10 +199,12 @@ class _Maker:
         """An intent's templates."""
         at = where(name, self.file)
         blocks = spec.get("data") if isinstance(spec, Mapping) else None
-        if blocks is None and isinstance(spec, Mapping) and "sentences" in spec:
-            blocks = [spec]
-        elif isinstance(spec, Mapping):
-            no_other_keys(spec, INTENT_KEYS, f"{at}intent {bare(name)!r}", self.file)
+        if isinstance(spec, Mapping):
+            is_block = "sentences" in spec
+            no_other_keys(spec, (*INTENT_KEYS, *(BLOCK_KEYS if is_block else ())), f"{at}intent {bare(name)!r}", self.file)
+            if is_block and (blocks is None or isinstance(blocks, list)):
+                own = {key: value for key, value in spec.items() if key in BLOCK_KEYS}
+                blocks = [*(blocks or []), own]
         if not isinstance(blocks, list) or not blocks:
             raise GrammarError(f"{at}intent {name!r} has no `data:` with `sentences:`")
         for block in blocks:

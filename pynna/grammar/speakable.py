@@ -55,7 +55,7 @@ class Speakable:
         if id(values) not in self._lists:
             self._kept.append(values)
             kept = [value for value in values.values if self._is_speakable(value)]
-            self._lists[id(values)] = values if len(kept) == len(values.values) else ValueList(kept)
+            self._lists[id(values)] = values if len(kept) == len(values.values) else ValueList(kept, values.are_numbers)
         return self._lists[id(values)]
 
     def _is_speakable(self, value: Value) -> bool:
