@@ -128,8 +128,8 @@ class Grammar:
     def from_file(cls, file: str | os.PathLike[str], **options: Any) -> Grammar:
         """Reads a sentence file of any kind, told by its name's ending and by what it holds.
 
-        ``.jsgf``, ``.gram`` and ``.grammar`` are JSGF, ``.ini`` is Rhasspy's, YAML is Home Assistant's or, where it holds
-        a ``context:``, Rhino's. Options are those of the kind's own reader.
+        ``.jsgf``, ``.gram`` and ``.grammar`` are JSGF, ``.ini`` is Rhasspy's, YAML is Home Assistant's or, where it
+        holds a ``context:``, Rhino's. Options are those of the kind's own reader.
         """
         ending = Path(file).suffix.lower()
         if ending in (".jsgf", ".gram", ".grammar", ".jsg"):
@@ -157,11 +157,11 @@ class Grammar:
         ----------
         file : path of a file or folder, an open text file, or several of these
             ``intents`` (each with ``data``: lists of ``sentences``, optional ``slots``, ``response``,
-            ``requires_context``, ...), ``lists``, ``expansion_rules``, ``skip_words``, ``responses`` (an intent's reply,
-            or a reply for each ``response`` key). Several files are merged as Home Assistant does.
+            ``requires_context``, ...), ``lists``, ``expansion_rules``, ``skip_words``, ``responses`` (an intent's
+            reply, or a reply for each ``response`` key). Several files are merged as Home Assistant does.
         lists : dict of str to iterable, optional
-            More lists, or others: texts, tuples (spoken, what it stands for, context), or mappings as in a file. An empty
-            one makes sentences impossible that need a value of it.
+            More lists, or others: texts, tuples (spoken, what it stands for, context), or mappings as in a file. An
+            empty one makes sentences impossible that need a value of it.
         context : dict, optional
             What is known from outside: the area of the microphone, for instance.
         language : str, optional

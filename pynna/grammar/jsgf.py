@@ -155,7 +155,9 @@ class _Parser:
         """Makes the public rules of another grammar known, by their simple and qualified names."""
         grammar, _, rule = token.text[1:-1].rpartition(".")
         if not grammar:
-            raise GrammarError(f"{self.file}:{token.line}: import needs <grammar.rule> or <grammar.*>, got {token.text}")
+            raise GrammarError(
+                f"{self.file}:{token.line}: import needs <grammar.rule> or <grammar.*>, got {token.text}"
+            )
         other = self._load(grammar, token)
         known = [name[1:-1] for name in other.public]
         if rule != "*" and rule not in known:

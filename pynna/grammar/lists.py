@@ -62,8 +62,9 @@ class ListReader:
         if not isinstance(value, Mapping):
             spoken = self._spoken(value, name, at)
             return Value(spoken, AS_SAID if _is_template(value) else _plain_text(value))
-        no_other_keys(value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.shared.file) or at}list {name!r}",
-                      self.shared.file)
+        no_other_keys(
+            value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.shared.file) or at}list {name!r}", self.shared.file
+        )
         written = value.get("in", value.get("text"))
         out = value.get("out")
         if out is None:

@@ -209,5 +209,6 @@ def _arrays(arcs: list[dict[int, int]], final: list[bool], start: int) -> Automa
     pairs = [sorted(leads.items()) for leads in arcs]
     first = np.cumsum([0, *map(len, pairs)], dtype=np.int32)
     flat = np.array([pair for row in pairs for pair in row], np.int32).reshape(-1, 2)
-    return Automaton(first, np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1]),
-                     np.array(final, np.uint8), start)
+    return Automaton(
+        first, np.ascontiguousarray(flat[:, 0]), np.ascontiguousarray(flat[:, 1]), np.array(final, np.uint8), start
+    )

@@ -21,7 +21,18 @@ ENGLISH = frozenset(" abcdefghijklmnopqrstuvwxyz'")
 
 MAX_FORMS = 24
 _PLAIN = re.compile(r" ?[a-z']+(?: [a-z']+)* ?")
-_OTHER_LETTERS = {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i", "ħ": "h"}
+_OTHER_LETTERS = {
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "ł": "l",
+    "ı": "i",
+    "ħ": "h",
+}
 _QUOTES = dict.fromkeys(map(ord, "‘’‚‛ʼ´`′＇"), "'")
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―"), " - ") | {ord("−"): "-", ord("‐"): "-", ord("‑"): "-"}
 _SIGNS = {ord("№"): " No. ", ord("…"): " ", ord("⁄"): "/", ord("×"): " x "} | dict.fromkeys(map(ord, "™®©℠"), " ")
@@ -100,8 +111,14 @@ def spoken_forms(text: str, language: str = "en") -> Forms:
     written = _by_meaning(text)
     parts = [_spoken(match, written, language) for match in _TOKEN.finditer(written)]
     forms = [_joined(form) for form in itertools.islice(_variants(parts), MAX_FORMS - 1)]
-    forms.append(_joined([part[-1] if match["word"] else part[0] for part, match in
-                          zip(parts, _TOKEN.finditer(written), strict=True)]))
+    forms.append(
+        _joined(
+            [
+                part[-1] if match["word"] else part[0]
+                for part, match in zip(parts, _TOKEN.finditer(written), strict=True)
+            ]
+        )
+    )
     return tuple(dict.fromkeys(forms))
 
 
@@ -192,7 +209,7 @@ def _number(match: re.Match[str], text: str, language: str) -> Forms:
         value = float(digits + decimals) if decimals and float(decimals) else int(digits)
         forms = number_words(value, language)
         if is_english(language) and len(digits) >= 3 and not decimals and "," not in match["digits"]:
-            forms += (year_words(int(digits)) if len(digits) == 4 and digits[0] in "12" else ())
+            forms += year_words(int(digits)) if len(digits) == 4 and digits[0] in "12" else ()
             forms += (digit_words(digits),)
     if match["minus"]:
         forms = tuple(f"{_word('minus', language)} {form}" for form in forms)

@@ -86,7 +86,9 @@ def year_words(year: int) -> tuple[str, ...]:
     last = number_words(rest)[0]
     pairs = f"{number_words(century)[0]} {'oh ' if rest < 10 else ''}{last}"
     whole = number_words(year)[0]
-    return tuple(dict.fromkeys((pairs, whole, re.sub(r"(hundred|thousand) (?!.*(hundred|thousand))", r"\1 and ", whole))))
+    return tuple(
+        dict.fromkeys((pairs, whole, re.sub(r"(hundred|thousand) (?!.*(hundred|thousand))", r"\1 and ", whole)))
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -98,7 +100,9 @@ def ordinal_words(number: int, language: str = "en") -> tuple[str, ...]:
     """
     result = _engine(language).format_number(number, FormatPurpose.ORDINAL)
     words = re.sub(r"[\s-]+", " ", result.text.lower())
-    return tuple(dict.fromkeys((words, re.sub(r" hundred ", " hundred and ", words) if is_english(language) else words)))
+    return tuple(
+        dict.fromkeys((words, re.sub(r" hundred ", " hundred and ", words) if is_english(language) else words))
+    )
 
 
 def digit_words(digits: str, language: str = "en") -> str:

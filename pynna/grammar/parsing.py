@@ -70,9 +70,9 @@ class Parser:
                     continue
                 for end, cost, captures in reading.ends(template.expression, 0):
                     rank = (cost, template.intent, i)
-                    if end == len(reading.text) and (best is None or rank < best[0]):
-                        if _fits(template, captures, context):
-                            best = rank, template, captures
+                    is_better = end == len(reading.text) and (best is None or rank < best[0])
+                    if is_better and _fits(template, captures, context):
+                        best = rank, template, captures
         return None if best is None else (best[1], *_values(best[1], best[2], context))
 
     def slots(self, template: Template, captures: Sequence[Capture], context: Context) -> dict[str, Any]:

@@ -86,6 +86,14 @@ def _rendered(text: str, known: Mapping[str, Any]) -> str:
 
     try:
         return str(_template(text).render({**known, "slots": known}))[:MAX_RENDERED]
-    except (TemplateError, ArithmeticError, TypeError, ValueError, AttributeError, LookupError, RecursionError) as error:
+    except (
+        TemplateError,
+        ArithmeticError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+    ) as error:
         _LOG.warning("the reply %r cannot be rendered: %s", text, error)
         return ""

@@ -18,7 +18,9 @@ from .normalise import spoken_forms
 from .numbers import number_words, ordinal_words
 from .wording import are, short, where
 
-_TOKEN = re.compile(r"(?P<space>\s+)|(?P<slot>\$[\w.]+:\w+)|(?P<macro>@\w+)|(?P<sign>[()\[\],])|(?P<word>[^\s()\[\],$@]+)")
+_TOKEN = re.compile(
+    r"(?P<space>\s+)|(?P<slot>\$[\w.]+:\w+)|(?P<macro>@\w+)|(?P<sign>[()\[\],])|(?P<word>[^\s()\[\],$@]+)"
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -114,11 +114,15 @@ def merge(base: dict[Any, Any], other: Mapping[Any, Any], file: str) -> None:
             base[key] = _copied(value)
         elif isinstance(base[key], dict):
             if not isinstance(value, Mapping):
-                raise GrammarError(f"{where(key, file)}{bare(key)!r} holds names in another file, and {short(value)} here")
+                raise GrammarError(
+                    f"{where(key, file)}{bare(key)!r} holds names in another file, and {short(value)} here"
+                )
             merge(base[key], value, file)
         elif isinstance(base[key], list):
             if not isinstance(value, list):
-                raise GrammarError(f"{where(key, file)}{bare(key)!r} is a list in another file, and {short(value)} here")
+                raise GrammarError(
+                    f"{where(key, file)}{bare(key)!r} is a list in another file, and {short(value)} here"
+                )
             base[key].extend(value)
         else:
             base[key] = value
@@ -141,7 +145,9 @@ def section(document: Mapping[str, Any], name: str, file: str) -> Mapping[str, A
     return found
 
 
-def compile_document(document: Any, file: str, language: str | None = None, context: Context | None = None) -> SentenceFile:
+def compile_document(
+    document: Any, file: str, language: str | None = None, context: Context | None = None
+) -> SentenceFile:
     """A document's templates.
 
     Parameters
@@ -184,7 +190,9 @@ class _Maker:
 
     def __init__(self, document: Mapping[str, Any], shared: Shared, context: Context) -> None:
         self.shared, self.context, self.file = shared, context, shared.file
-        self.outer = Scope(shared, section(document, "lists", self.file), section(document, "expansion_rules", self.file))
+        self.outer = Scope(
+            shared, section(document, "lists", self.file), section(document, "expansion_rules", self.file)
+        )
         self.scopes: dict[str, Scope] = {}
         self.replies = self._responses(document)
         self.notes: list[str] = []
@@ -201,7 +209,9 @@ class _Maker:
         blocks = spec.get("data") if isinstance(spec, Mapping) else None
         if isinstance(spec, Mapping):
             is_block = "sentences" in spec
-            no_other_keys(spec, (*INTENT_KEYS, *(BLOCK_KEYS if is_block else ())), f"{at}intent {bare(name)!r}", self.file)
+            no_other_keys(
+                spec, (*INTENT_KEYS, *(BLOCK_KEYS if is_block else ())), f"{at}intent {bare(name)!r}", self.file
+            )
             if is_block and (blocks is None or isinstance(blocks, list)):
                 own = {key: value for key, value in spec.items() if key in BLOCK_KEYS}
                 blocks = [*(blocks or []), own]
@@ -232,7 +242,7 @@ class _Maker:
             self.shared.alive.append(expression)
             yield Template(
                 name, expression, {str(k): _plain(v) for k, v in slots.items()}, reply, requires,
-                metadata or None, frozenset(normalise(str(word), self.shared.language, None).strip() for word in keywords),
+                metadata or None, frozenset(normalise(str(w), self.shared.language, None).strip() for w in keywords),
                 required(expression, self.shared.clauses),
             )  # fmt: skip
 
@@ -296,4 +306,3 @@ def _value(value: Any) -> Any:
     if isinstance(value, tuple):
         return dict(zip(("in", "out", "context", "metadata"), value, strict=False))
     return value
-

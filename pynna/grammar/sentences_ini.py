@@ -36,7 +36,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "int": lambda x: int(float(x)), "float": float, "upper": lambda x: str(x).upper(), "lower": lambda x: str(x).lower(),
+    "int": lambda x: int(float(x)), "float": float,
+    "upper": lambda x: str(x).upper(), "lower": lambda x: str(x).lower(),
     "bool": lambda x: str(x).lower() not in ("", "0", "false", "no", "off"),
 }  # fmt: skip
 MAX_RANGE = 100_000
@@ -58,13 +59,13 @@ class _Line:
     at: str
 
 
-def parse(text: str, file: str, folder: Path | None, slots: Mapping[str, Iterable[str]]) -> list[tuple[str, Expression]]:
+def parse(
+    text: str, file: str, folder: Path | None, slots: Mapping[str, Iterable[str]]
+) -> list[tuple[str, Expression]]:
     """The intents' names and the expressions of their sentences."""
     reader = _Reader(file, folder, slots)
     reader.read(text)
-    rules = [
-        (intent, reader.sentence(intent, line)) for intent, lines in reader.sentences.items() for line in lines
-    ]
+    rules = [(intent, reader.sentence(intent, line)) for intent, lines in reader.sentences.items() for line in lines]
     if not rules:
         raise GrammarError(f"{file}: there is no sentence under a [section]")
     return rules

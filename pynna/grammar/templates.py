@@ -160,7 +160,7 @@ class Scope:
                 return scope.lists[name]
         return None
 
-    def find_rule(self, name: str) -> str | None:
+    def find_rule(self, name: str) -> Any:
         """A rule's template, the block's own first; None if there is none."""
         for scope in (self, self.outer):
             if scope is not None and name in scope.rules:
@@ -268,8 +268,4 @@ class Scope:
 def _permutation(items: tuple[Expression, ...]) -> Expression:
     if len(items) < 2:
         return items[0]
-    return alternative(
-        sequence((item, _permutation(items[:i] + items[i + 1 :]))) for i, item in enumerate(items)
-    )
-
-
+    return alternative(sequence((item, _permutation(items[:i] + items[i + 1 :]))) for i, item in enumerate(items))

@@ -95,7 +95,11 @@ def money(sign: str, amount: int, cents: int) -> tuple[str, ...]:
     if not cents:
         return (whole,)
     rest = number_words(cents)[0]
-    return (f"{whole} {rest}", f"{whole} and {rest} {cent if cents == 1 else pence}", f"{number_words(amount)[0]} {rest}")
+    return (
+        f"{whole} {rest}",
+        f"{whole} and {rest} {cent if cents == 1 else pence}",
+        f"{number_words(amount)[0]} {rest}",
+    )
 
 
 def time_of_day(hour: int, minute: int, half: str) -> tuple[str, ...]:
@@ -108,8 +112,9 @@ def time_of_day(hour: int, minute: int, half: str) -> tuple[str, ...]:
     """
     h = number_words(hour)[0]
     if minute == 0:
-        forms = (h + half, f"{h} o'clock") if half or hour <= 12 else (f"{h} hundred", f"{h} o'clock")
-        return forms if half else tuple(reversed(forms))
+        if half:
+            return h + half, f"{h} o'clock"
+        return f"{h} o'clock", h if hour <= 12 else f"{h} hundred"
     m = number_words(minute)[0]
     forms = (f"{h} {'oh ' if minute < 10 else ''}{m}{half}",)
     base, following = (hour - 1) % 12 + 1, hour % 12 + 1

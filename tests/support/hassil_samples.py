@@ -8,9 +8,9 @@ from typing import Any
 from hassil import expression as parsed
 from hassil.intents import Intents, RangeSlotList, TextSlotList, TextSlotValue
 from hassil.numbers import get_rbnf_engine
+from hassil.parse_expression import parse_sentence
 from hassil.recognize import recognize_best
 from hassil.util import is_template
-from hassil.parse_expression import parse_sentence
 
 Meaning = tuple[str, dict[str, Any]] | None
 WILD = ["something nice", "milk", "let it be", "on", "the second album", "seven"]
@@ -29,7 +29,9 @@ def slot_list(values: list[Any]) -> TextSlotList:
 class Sampler:
     """Draws sentences of hassil's intents, and tells what hassil makes of a sentence."""
 
-    def __init__(self, document: dict[str, Any], lists: dict[str, list[Any]], context: dict[str, Any], seed: int) -> None:
+    def __init__(
+        self, document: dict[str, Any], lists: dict[str, list[Any]], context: dict[str, Any], seed: int
+    ) -> None:
         self.intents = Intents.from_dict(document)
         self.lists = {name: slot_list(values) for name, values in lists.items()}
         self.context, self.rng = context, random.Random(seed)
