@@ -42,7 +42,7 @@ class ParallelBuildExt(build_ext):
 core = Extension(
     "pynna._core",
     # the generated C file is the longest to compile, so it starts first
-    sources=["pynna/_core.pyx", *files("csrc/*.c")],
+    sources=["pynna/_core/_core.pyx", *files("csrc/*.c")],
     depends=files("csrc/*.h"),
     include_dirs=["csrc", np.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],

@@ -2,69 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from bench.figures import Comparison, Figure, percent
 from bench.measure import Case
-from bench.network import Figure, percent
 from bench.peers import PEERS, Peer
 from bench.report import Table
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a way of use has to reach, on a machine with AVX-512 VNNI and with the network that is 2048 wide."""
-
-    one_thread: float               # times faster than the best peer
-    more_threads: float
-    limit: str = ""                 # "MACs" or "bytes", as measured in the same run
-    share: float = 0.0              # of it
-
-    def faster(self, threads: int) -> float:
-        return self.one_thread if threads == 1 else self.more_threads
-
-
-BARS = {(16, 1): Bar(1.25, 1.35, "MACs", 0.85), (16, 16): Bar(1.15, 1.15, "MACs", 0.88),
-        (1, 1): Bar(1.1, 1.4, "bytes", 0.85), (1, 16): Bar(1.4, 1.4)}
-"""By channels and steps a call."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A way of use: our fastest instruction set, every peer's best form; milliseconds a step."""
-
-    threads: int
-    channels: int
-    steps: int
-    ours: Figure
-    peers: dict[str, float]
-
-    @property
-    def best_peer(self) -> str | None:
-        return min(self.peers, key=lambda name: self.peers[name]) if self.peers else None
-
-    @property
-    def faster(self) -> float | None:
-        """How many times faster than the best peer."""
-        return min(self.peers.values()) / self.ours.ms if self.peers else None
-
-    @property
-    def bar(self) -> Bar | None:
-        return BARS.get((self.channels, self.steps))
-
-    @property
-    def share(self) -> float | None:
-        """Of the limit that the bar names."""
-        if not self.bar or not self.bar.limit:
-            return None
-        return self.ours.of_macs if self.bar.limit == "MACs" else self.ours.of_bytes
-
-    def as_dict(self) -> dict[str, Any]:
-        bar = None if not self.bar else {"faster": self.bar.faster(self.threads), "limit": self.bar.limit,
-                                         "share": self.bar.share}
-        return {"threads": self.threads, "channels": self.channels, "steps": self.steps, "isa": self.ours.setting.isa,
-                "ms": self.ours.ms, "peers": self.peers, "best_peer": self.best_peer, "faster": self.faster,
-                "share": self.share, "bar": bar}
 
 
 def compare(figures: Sequence[Figure], others: Mapping[Peer, Sequence[Case]]) -> list[Comparison]:

@@ -28,9 +28,10 @@ from bench.deepspeech_client import Client, ClientStream, paths
 from bench.grammars import sentence_file
 from bench.report import Table, emit, machine_line
 from pynna import Decoder, DecoderOptions, LanguageModel
+from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph
 from pynna.mapping.dequantise import dequantise
-from pynna.reference import edit_distance, windows
+from pynna.mapping.reference import windows
 
 Array = NDArray[Any]
 Search = Callable[[Array], str]

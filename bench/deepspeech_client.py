@@ -1,8 +1,8 @@
 """The real DeepSpeech 0.5.1 client beside this project's float reference and its mapped int8 network.
 
 All three are given one output_graph.pb and the same recordings. The client and the reference (MFCC, framing and network
-of `pynna.reference`, then the C core's prefix beam search, no language model) must say the same, to the character. The
-client's wheel is for CPython 3.7, but the library in it is plain C:
+of `pynna.mapping.reference`, then the C core's prefix beam search, no language model) must say the same, to the
+character. The client's wheel is for CPython 3.7, but the library in it is plain C:
 
     pip download --no-deps --only-binary=:all: --python-version 3.7 --implementation cp --abi cp37m \\
         --platform manylinux1_x86_64 deepspeech==0.5.1
@@ -32,10 +32,11 @@ from bench.core import Core, MappedModel
 from bench.hearing import BeamSearch, Heard, Network, Windows
 from bench.report import Table, emit
 from pynna import Decoder, DecoderOptions, LanguageModel
-from pynna.audio import load_audio
+from pynna.audio.files import load_audio
+from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
 from pynna.mapping.dequantise import dequantise
-from pynna.reference import context_windows, edit_distance, windows
+from pynna.mapping.reference import context_windows, windows
 
 Array = NDArray[Any]
 

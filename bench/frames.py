@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.pictures import SIZES, prepare, say
 from tests.assistant.browser import Browser
 from tests.assistant.served import served
+
+from bench.pictures import SIZES, prepare, say
 
 VIEWS = ("navigation", "home", "media", "body")
 _COUNT = """(() => {

@@ -10,27 +10,13 @@ from numpy.typing import NDArray
 
 from bench import plot
 from bench.core import LAYERS, Core
+from bench.figures import KernelFigure, Shape, percent
 from bench.measure import Case, LimitCases, Limits, interleave
-from bench.network import percent
 from bench.report import Table, emit, machine_line
 
 Array = NDArray[Any]
 
 STREAMED = 64 << 20        # bytes of weights gone over before any is read again: more than the caches hold
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A layer as the kernel sees it, padded."""
-
-    rows: int
-    columns: int
-    layers: str
-
-    @property
-    def size(self) -> int:
-        """Weights."""
-        return self.rows * self.columns
 
 
 def shapes(width: int, n_inputs: int = 494, n_labels: int = 29) -> list[Shape]:
@@ -85,23 +71,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", type=int, nargs="+", choices=[8, 4], default=[8], help="of a weight (8)")
     parser.add_argument("--seconds", type=float, default=20.0, help="to measure for (20)")
     plot.add_argument(parser)
-
-
-@dataclass(frozen=True)
-class KernelFigure:
-    """What was measured in a setting; shares are of the limits measured in the same run."""
-
-    isa: str
-    shape: Shape
-    channels: int
-    streamed: bool
-    bits: int
-    seconds: float
-    median_seconds: float
-    gmac_s: float
-    gb_s: float
-    of_macs: float | None
-    of_bytes: float
 
 
 def _figure(setting: Setting, case: Case, limits: Limits) -> KernelFigure:

@@ -23,11 +23,16 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
+from tests.assistant.browser import Browser
 
 import pynna
 from bench.soak import spread
-from pynna.train import engines
-from tests.assistant.browser import Browser
+from pynna.train.voices import engines
+from pynna.train.voices.base import RATE
+from pynna.train.voices.espeak import espeak
+from pynna.train.voices.flite import flite
+from pynna.train.voices.pico import pico
+from pynna.train.voices.test_voices import test_voice
 
 VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")
 COMMANDS = (
@@ -106,23 +111,23 @@ def speak(voice: str, text: str) -> NDArray[np.int16]:
     """16 kHz samples of a voice."""
     engine, _, name = voice.partition(":")
     if engine == "espeak":
-        return engines.espeak()(text, name, 155, 50)
+        return espeak()(text, name, 155, 50)
     if engine == "flite":
-        return engines.flite()(text, name, 1.0, 1.0)
-    return engines.pico(text, name, 100, 100) if engine == "pico" else engines.test_voice(text, voice)
+        return flite()(text, name, 1.0, 1.0)
+    return pico(text, name, 100, 100) if engine == "pico" else test_voice(text, voice)
 
 
 def recording(voice: str, path: Path) -> list[tuple[float, float]]:
     """Writes a voice's commands as a WAV file for Chromium; seconds at which each begins and ends."""
-    parts, times, at = [np.zeros(round(LEAD * engines.RATE))], [], LEAD
+    parts, times, at = [np.zeros(round(LEAD * RATE))], [], LEAD
     for text in COMMANDS:
         pcm = speak(voice, text) / 32768
         loud = np.flatnonzero(np.abs(pcm) > 0.02)
         pcm = pcm[loud[0] : loud[-1] + 1] * (0.35 / np.abs(pcm).max())
-        parts += [pcm, np.zeros(round(PAUSE * engines.RATE))]
-        times.append((at, at + len(pcm) / engines.RATE))
+        parts += [pcm, np.zeros(round(PAUSE * RATE))]
+        times.append((at, at + len(pcm) / RATE))
         at = times[-1][1] + PAUSE
-    soundfile.write(path, resample_poly(np.concatenate(parts), 3, 1), 3 * engines.RATE, subtype="PCM_16")
+    soundfile.write(path, resample_poly(np.concatenate(parts), 3, 1), 3 * RATE, subtype="PCM_16")
     return times
 
 

@@ -4,38 +4,26 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import peers, plot
+from bench import compare, peers, plot
 from bench.core import LAYERS, Core, CoreError, MappedModel, Pools
+from bench.figures import ACCELERATOR_MS, Figure, Setting, percent
 from bench.measure import Case, LimitCases, Limits, interleave
 from bench.models import mapped_random, random_arrays, speech_features
 from bench.peers import Peer
 from bench.report import Table, emit, machine_line
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 
-ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}     # published, a step of 1 to 16 channels
-DEEPSPEECH_WEIGHTS = 47_200_000     # of the network that they are published for
 MAX_COLUMNS = 256
 REST = 0.003        # seconds before each case where there are peers: their idle threads spin for a while
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One way of use."""
-
-    isa: str
-    threads: int
-    channels: int
-    steps: int      # a call
-    bits: int = 8   # 4: of the network in which some layers' weights have 4 bits
 
 
 class StepCall:
@@ -67,41 +55,6 @@ class StepCall:
     def __call__(self, repeats: int) -> Array:
         return self.core.timed(self.core.driver.bench_step, self.workspace, self.pool, self.setting.channels,
                                self.setting.steps, self.channels, repeats=repeats)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What was measured in a setting.
-
-    Attributes
-    ----------
-    setting : Setting
-    ms, median_ms : float
-        A step of all channels; the least, and the median.
-    gmac_s : float
-    gb_s : float
-        Weights that have to be read, over the time: all of them a call, the recurrent ones again each step.
-    of_macs, of_bytes : float or None
-        Shares of the limits measured in the same run, with the same threads.
-    """
-
-    setting: Setting
-    ms: float
-    median_ms: float
-    gmac_s: float
-    gb_s: float
-    of_macs: float | None
-    of_bytes: float
-
-    @property
-    def intensity(self) -> float:
-        """MACs for each byte of weights that has to be read."""
-        return self.gmac_s / self.gb_s
-
-    @property
-    def of_limit(self) -> float:
-        """The share of whichever limit is nearer."""
-        return max(self.of_macs or 0.0, self.of_bytes)
 
 
 def figures(models: Mapping[int, MappedModel], cases: dict[Setting, Case], limits: Limits) -> list[Figure]:
@@ -182,8 +135,6 @@ def model_of(arguments: argparse.Namespace) -> tuple[MappedModel, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
-    from bench import compare  # which needs what stands here
-
     model, line = model_of(arguments)
     four = None
     if arguments.bits4:
@@ -246,6 +197,3 @@ NOTE = """GB/s: weights that have to be read over the time. The recurrent ones a
 cache: with 16 steps a call the share can exceed 100 %."""
 
 
-def percent(share: float | None) -> str:
-    """A share for a table."""
-    return "-" if share is None else f"{100 * share:.0f}%"

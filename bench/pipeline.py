@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core import LAYERS, CoreError, MappedModel, Pools
+from bench.figures import Setting, percent
 from bench.measure import Case, interleave
 from bench.models import speech_features
-from bench.network import Setting, StepCall, add_model_arguments, model_of, percent
+from bench.network import StepCall, add_model_arguments, model_of
 from bench.report import Table, emit, machine_line
 from pynna.mapping import load_clips
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 

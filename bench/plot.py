@@ -5,15 +5,11 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.figures import ACCELERATOR_MS, DEEPSPEECH_WEIGHTS, Comparison, Figure, KernelFigure, Row
 from bench.measure import Limits
-
-if TYPE_CHECKING:
-    from bench.compare import Comparison
-    from bench.kernels import KernelFigure
-    from bench.network import Figure
-    from bench.table import Row
+from bench.peers import PEERS
 
 INK, SOFT, FAINT = "#1d2433", "#667085", "#e4e7ec"
 # Told apart by people who see colours differently, too (after Okabe and Ito).
@@ -138,7 +134,6 @@ def _count(n: int, thing: str) -> str:
 
 def _accelerators() -> list[Series]:
     """By their published times of a step of DeepSpeech's network, the same for one channel and for sixteen."""
-    from bench.network import ACCELERATOR_MS, DEEPSPEECH_WEIGHTS
     made = []
     for (name, ms), colour in zip(ACCELERATOR_MS.items(), (RED, GREEN), strict=True):
         rate = DEEPSPEECH_WEIGHTS / ms / 1e6
@@ -183,7 +178,6 @@ def network(path: Path, figures: Sequence[Figure], limits: Limits, comparisons: 
 
 def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
     """How many times as long each peer takes, at the most threads; bars in groups of a way of use."""
-    from bench.peers import PEERS
     threads = max(c.threads for c in comparisons)
     ways = sorted((c for c in comparisons if c.threads == threads and c.channels in (1, 16)),
                   key=lambda c: (c.channels, c.steps), reverse=True)

@@ -21,7 +21,7 @@ import aiohttp
 import numpy as np
 
 from pynna.assistant.run import demo_recordings
-from pynna.audio import read
+from pynna.audio.files import read
 
 FRAME = 640  # bytes of 20 ms
 PAUSE = 1.5  # seconds between two commands

@@ -2,25 +2,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from bench import plot
-from bench.network import ACCELERATOR_MS, add_model_arguments, measure, model_of
+from bench.figures import ACCELERATOR_MS, Row
+from bench.network import add_model_arguments, measure, model_of
 from bench.report import Table, emit, machine_line
 
 STEPS_A_SECOND = 50         # of a live channel, 20 ms each
 CHANNELS = 16               # at once, at most
-
-
-@dataclass(frozen=True)
-class Row:
-    """A machine in the terms of the published table."""
-
-    name: str
-    ms: float               # a step of 16 channels
-    inferences: float       # such steps a second
-    one_channel: float      # share of the machine that one live channel takes
-    channels: float         # live ones at full load
 
 
 def published() -> list[Row]:

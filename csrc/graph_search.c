@@ -36,6 +36,8 @@ typedef struct {
     int32_t history;     /* the record of the label before, or NONE */
     int32_t left;        /* the record made when it left its label in this frame, or NONE */
     int32_t run_label;   /* the label it is in; NONE in a blank */
+    int32_t noise_label; /* the label of noise that it is in, in a blank; or NONE */
+    double noise_loss;   /* what was lost to noise, which is no label's loss */
     int32_t start, frame;
     float log_prob;
 } path;
@@ -89,7 +91,8 @@ typedef struct {
 void pynna_search_defaults(int32_t n_labels, pynna_search_config *config)
 {
     *config = (pynna_search_config){.n_labels = n_labels, .blank = n_labels - 1, .n_best = 1, .max_active = 4096,
-                                    .n_records = 32768, .margin = 30.0, .any_cost = 0.5, .any_entry = 2.0};
+                                    .n_records = 32768, .margin = 30.0, .any_cost = 0.5, .any_entry = 2.0,
+                                    .noise_cost = (double)INFINITY, .space = NONE};
 }
 
 static const char *config_error(const pynna_search_config *c)
@@ -106,6 +109,10 @@ static const char *config_error(const pynna_search_config *c)
         return "margin must be above 0";
     if (!(c->any_cost >= 0.0 && c->any_cost < INFINITY) || !(c->any_entry >= 0.0 && c->any_entry < INFINITY))
         return "any_cost and any_entry must be 0 or more";
+    if (!(c->noise_cost >= 0.0))
+        return "noise_cost must be 0 or more";
+    if (c->space < NONE || c->space >= c->n_labels || c->space == c->blank)
+        return "space must be a label but the blank, or -1";
     for (int32_t i = 0; c->label_bias != NULL && i < c->n_labels; i++)
         if (!(c->label_bias[i] < INFINITY))
             return "label_bias must hold finite values or -infinity";
@@ -208,7 +215,7 @@ int pynna_search_reset(pynna_search *d, const pynna_graph *g)
         s.head[i] = NONE;
     d->n_cells = 1;
     s.cells[0] = (cell){.place = g->n_arcs + g->start, .n_paths = 1, .next_in_state = NONE};
-    s.paths[0] = (path){.score = 0.0, .history = NONE, .left = NONE, .run_label = NONE};
+    s.paths[0] = (path){.score = 0.0, .history = NONE, .left = NONE, .run_label = NONE, .noise_label = NONE};
     return PYNNA_OK;
 }
 
@@ -248,7 +255,7 @@ static int32_t leave_label(search *s, path *p)
     if (p->run_label < 0) /* in a blank or in free speech, whose labels have records already */
         return p->history;
     if (p->left == NONE) {
-        const float gap = (float)(p->score - s->free_before);
+        const float gap = (float)(p->score + p->noise_loss - s->free_before);
         p->left = add_record(s, (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob, gap}, p->history);
     }
     return p->left;
@@ -518,11 +525,40 @@ static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
         if (from[k].score + cost < s->floor)
             break;
         path p = {.score = from[k].score + cost, .hash = extend_hash(from[k].hash, label), .left = NONE,
-                  .run_label = label == PYNNA_ANY ? NONE : label, .start = s->d->n_frames, .frame = s->d->n_frames,
+                  .noise_label = NONE, .noise_loss = from[k].noise_loss, .run_label = label == PYNNA_ANY ? NONE : label, .start = s->d->n_frames, .frame = s->d->n_frames,
                   .log_prob = s->row[label == PYNNA_ANY ? s->best_label : label]};
         p.history = leave_label(s, &s->paths[from[k].left]);
         offer(s, arc, &p);
     }
+}
+
+/* Whether noise may be heard between the labels of a path that waits in a state's blank: before its first and after its
+ * last, and between its words. */
+static int is_between_words(const search *s, int32_t state, const path *p)
+{
+    if (p->hash == 0 || s->g->is_final[state])
+        return 1;
+    return p->history != NONE && s->records[p->history].token.label == s->d->config.space;
+}
+
+/* A frame in a state's blank. Where noise may be heard it is a blank, or a letter of noise: the frame's best label, which
+ * costs `noise_cost` when it begins. */
+static void wait_in_blank(search *s, int32_t state, path *p)
+{
+    const pynna_search_config *c = &s->d->config;
+    const double blank = s->log_prob[c->blank], best = s->log_prob[s->best_label];
+    double taken = blank;
+    const int32_t before = p->noise_label;
+    p->noise_label = NONE;
+    if (c->noise_cost < INFINITY && is_between_words(s, state, p)) {
+        const double noise = best - (before == s->best_label ? 0.0 : c->noise_cost);
+        if (s->best_label != c->blank && noise > blank) {
+            p->noise_label = s->best_label;
+            taken = noise;
+        }
+        p->noise_loss += best - taken;
+    }
+    p->score += taken;
 }
 
 /* From a state into its blank and its arcs. */
@@ -532,11 +568,12 @@ static void leave(search *s, int32_t state)
     path best[MAX_BEST], others[MAX_BEST];
     const int32_t n = arrivals(s, state, NONE, best);
     for (int32_t k = 0; k < n; k++) {
-        const double score = best[k].score + s->log_prob[s->d->config.blank];
-        if (score < s->floor)
+        if (best[k].score + s->log_prob[s->best_label] < s->floor)
             break;
-        path p = {.score = score, .hash = best[k].hash, .left = NONE, .run_label = NONE};
+        path p = {.score = best[k].score, .hash = best[k].hash, .left = NONE, .run_label = NONE,
+                  .noise_label = best[k].noise_label, .noise_loss = best[k].noise_loss};
         p.history = leave_label(s, &s->paths[best[k].left]);
+        wait_in_blank(s, state, &p);
         offer(s, g->n_arcs + state, &p);
     }
     for (int32_t a = g->first_arc[state]; a < g->first_arc[state + 1]; a++) {
@@ -602,7 +639,7 @@ static void hear(search *s)
             if (label == d->free_label && p->start != d->n_frames)
                 continue;
             const pynna_search_token token = {d->config.n_labels + label, d->n_frames, d->n_frames, s->row[label],
-                                              (float)(p->score - d->free_score)};
+                                              (float)(p->score + p->noise_loss - d->free_score)};
             p->history = add_record(s, token, p->history);
         }
     }
@@ -724,7 +761,7 @@ static void write_labels(const search *s, const path *p, int32_t n, pynna_search
     int32_t i = n;
     if (p->run_label >= 0)
         tokens[--i] = (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob,
-                                           (float)(p->score - s->d->free_score)};
+                                           (float)(p->score + p->noise_loss - s->d->free_score)};
     for (int32_t r = p->history; r != NONE; r = s->records[r].previous)
         tokens[--i] = s->records[r].token;
     double before = s->d->gap;
@@ -757,7 +794,8 @@ int pynna_search_nbest(const pynna_search *d, const pynna_graph *graph, int32_t 
     int32_t first = 0;
     for (int32_t i = 0; i < n; i++) {
         const int32_t length = n_labels_of(&s, &best[i]);
-        hypotheses[i] = (pynna_search_hypothesis){best[i].score, first, length, is_complete(&s, places[i])};
+        hypotheses[i] = (pynna_search_hypothesis){best[i].score, first, length, is_complete(&s, places[i]),
+                                                  best[i].noise_loss};
         write_labels(&s, &best[i], length, tokens + first);
         first += length;
     }

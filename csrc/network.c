@@ -304,6 +304,20 @@ static void log_softmax(const double *z, int32_t n, float *p)
         p[i] = (float)(z[i] - max - log_sum);
 }
 
+/* The probability of a logit z. */
+static float logistic(double z)
+{
+    return (float)(1.0 / (1.0 + pn_exp(z < -700.0 ? 700.0 : -z)));
+}
+
+/* What a column's logits [layer 6's rows] tell: the labels' log-probabilities, and whether someone speaks. */
+static void tell(const pynna_geometry *g, const double *z, const pynna_channel *channel, size_t step)
+{
+    log_softmax(z, g->n_labels, channel->log_probs + step * (size_t)g->n_labels);
+    if (channel->speech)
+        channel->speech[step] = g->speech_rows ? logistic(z[g->n_labels]) : 1.0f;
+}
+
 /* A unit of layer 6's rows, for columns from j on. */
 static void logits(const step_job *job, int32_t unit, const input *in, int32_t j, const int8_t *next, int32_t *acc)
 {
@@ -323,7 +337,7 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
-    int32_t n_labels = w->model->geometry.n_labels, n = job->n_channels, j, end;
+    int32_t n = job->n_channels, j, end;
     share(n * job->n_steps, thread, n_threads, &j, &end);
     for (; j < end; j += 16) {
         int32_t columns = end - j < 16 ? end - j : 16;
@@ -331,8 +345,8 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
         for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
             logits(job, unit, &some, j, first_weights(w->model->layers, thread, n_threads), thread_tile(job, thread, 0));
         for (int32_t k = j; k < j + columns; k++)
-            log_softmax(w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, n_labels,
-                        job->channels[k % n].log_probs + (size_t)(job->done + k / n) * (size_t)n_labels);
+            tell(&w->model->geometry, w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, &job->channels[k % n],
+                 (size_t)(job->done + k / n));
     }
 }
 

@@ -138,7 +138,7 @@ static int read_geometry(const section *s, pynna_geometry *g)
                between(g->cell_fraction_bits, 1, 15) && between(g->h_multiplier, 0, 32767) &&
                between(g->h_shift, 1, 30) && g->mel_lower_hz >= 0.0f && g->mel_upper_hz > g->mel_lower_hz &&
                g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1) &&
-               (g->feature_low_bits == 0 || g->feature_low_bits == 8);
+               (g->feature_low_bits == 0 || g->feature_low_bits == 8) && between(g->speech_rows, 0, 1);
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
@@ -155,7 +155,8 @@ static int check_shapes(const pynna_model *m)
                l[PN_LSTM_X].info.n_rows == gate_rows && l[PN_LSTM_H].info.n_rows == gate_rows &&
                l[PN_LSTM_H].info.n_columns == g->n_cell && l[PN_LSTM_H].info.shift == l[PN_LSTM_X].info.shift &&
                l[PN_LAYER_5].info.n_columns == g->n_cell &&
-               l[PN_LAYER_6].info.n_columns == l[PN_LAYER_5].info.n_rows && l[PN_LAYER_6].info.n_rows == g->n_labels;
+               l[PN_LAYER_6].info.n_columns == l[PN_LAYER_5].info.n_rows &&
+               l[PN_LAYER_6].info.n_rows == g->n_labels + g->speech_rows;
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 

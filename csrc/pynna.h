@@ -144,6 +144,7 @@ typedef struct {
     float mel_lower_hz, mel_upper_hz;
     float h_scale;                                  /* what 1 of h stands for */
     int32_t feature_low_bits;                       /* 8: what a feature's steps leave over counts, too; or 0 */
+    int32_t speech_rows;                            /* 1: the network tells where speech is, too; or 0 */
 } pynna_geometry;
 
 enum { PYNNA_N_LAYERS = 7 };                        /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */
@@ -204,6 +205,7 @@ typedef struct {
     int16_t *c_out;         /* [n_cell] */
     int8_t *h_out;          /* [n_cell] */
     float *log_probs;       /* [n_steps][n_labels] */
+    float *speech;          /* [n_steps]: probability of speech, 1 where the model has no speech_rows; or NULL */
 } pynna_channel;
 
 /* Scratch memory of a step, and the kernels it is run with. `isa` names them, NULL is pynna_isa_default(). One step at a
@@ -501,6 +503,9 @@ typedef struct {
     double margin;            /* paths whose score is further below the best are dropped; INFINITY for none */
     double any_cost;          /* nats that a frame of free speech costs; 0 or more */
     double any_entry;         /* and beginning it, once */
+    double noise_cost;        /* nats that a letter of noise costs around a sentence and between its words; 0 or more,
+                               * infinity: what is heard there must be blank */
+    int32_t space;            /* the label between words, or -1 */
     const float *label_bias;  /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
 } pynna_search_config;
 
@@ -519,6 +524,7 @@ typedef struct {
     double score;
     int32_t first, n_tokens; /* its labels after the committed ones: tokens[first .. first + n_tokens - 1] */
     int32_t complete;        /* 1: it is a sentence of the graph; 0: the beginning of one */
+    double noise_loss;       /* nats of what its path lost that were lost to noise, and are no label's loss */
 } pynna_search_hypothesis;
 
 typedef struct {
@@ -535,7 +541,8 @@ typedef struct {
 /* The search's state: a plain block without pointers. Every call hands in the graph that it was built for. */
 typedef struct pynna_search pynna_search;
 
-/* n_best 1, max_active 4096, n_records 32768, margin 30, any_cost 0.5, any_entry 2, no bias, the blank last. */
+/* n_best 1, max_active 4096, n_records 32768, margin 30, any_cost 0.5, any_entry 2, noise_cost infinity, space
+ * -1, no bias, the blank last. */
 void pynna_search_defaults(int32_t n_labels, pynna_search_config *config);
 
 /* What is wrong with a configuration for a graph; NULL if nothing. */

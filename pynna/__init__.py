@@ -12,8 +12,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pynna import _core
-from pynna.decoder import Decoder, DecoderOptions
-from pynna.endpoint import EndpointRules
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.language_model import LanguageModel, Vocabulary
+from pynna.decoding.options import DecoderOptions
+from pynna.decoding.results import Alternative, GrammarResult, Interpretation, Result, Word
 from pynna.errors import (
     ArgumentError,
     AudioError,
@@ -26,11 +28,13 @@ from pynna.errors import (
     PynnaError,
     StateError,
 )
-from pynna.language_model import LanguageModel, Vocabulary
-from pynna.listener import Event, Final, Listener, Partial, SpeechStart, Timeout
-from pynna.model import Model, build_info, load
-from pynna.results import Alternative, GrammarResult, Interpretation, Result, Word
-from pynna.stream import Group, Stream
+from pynna.model import Model, load
+from pynna.network import build_info
+from pynna.streaming.endpointer import EndpointRules
+from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
+from pynna.streaming.group import Group
+from pynna.streaming.listener import Listener
+from pynna.streaming.stream import Stream
 
 if TYPE_CHECKING:
     from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR

@@ -2,7 +2,7 @@
 
 import sys
 
-from pynna.cli import main
+from pynna.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -128,9 +128,10 @@ def test_the_wheel_holds_what_is_needed_to_run_and_no_sources_of_the_extension(w
 def test_the_source_distribution_holds_the_c_core_the_tests_and_nothing_built(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"csrc/pynna.h", "csrc/Makefile", "csrc/README.md", "pynna/_core.pyx", "tests/test_install.py"} <= names
+    assert {"csrc/pynna.h", "csrc/Makefile", "csrc/README.md", "pynna/_core/_core.pyx"} <= names
+    assert {"tests/test_install.py"} <= names
     assert {"LICENSE", "README.md", "CHANGELOG.md"} <= names
-    assert not [name for name in names if name.endswith((".so", ".o", ".a", ".pyc")) or name == "pynna/_core.c"]
+    assert not [name for name in names if name.endswith((".so", ".o", ".a", ".pyc", "_core.c"))]
 
 
 def test_the_extension_is_not_tied_to_the_machine_that_built_it() -> None:
@@ -154,7 +155,7 @@ def test_the_readme_tells_of_accuracy_what_the_report_and_the_code_say() -> None
     assert [[cell.strip() for cell in line.split("|")[2:6]] for line in lines] == [
         car[best], car[accepted], car[peer], people[best], people[accepted], people[peer], other[accepted],
     ]  # fmt: skip
-    threshold = pynna.confidence.DEFAULT_THRESHOLD
+    threshold = pynna.decoding.confidence.DEFAULT_THRESHOLD
     assert f"confidence {threshold:g} or more" in readme
     assert f"`threshold=` ({threshold:g})" in readme
     assert f"threshold {threshold:g}." in (ROOT / "bench/accuracy.md").read_text()

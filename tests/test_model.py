@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-from nna_models import load_random, noise, random_file, random_model
+from support.nna_models import load_random, noise, random_file, random_model
 
 import pynna
 from pynna import errors
-from pynna.audio import from_array
+from pynna.audio.pcm import from_array
 from pynna.mapping.nna import encode_nna
-from pynna.reference import IntegerNetwork
+from pynna.mapping.reference import IntegerNetwork
 
 Array = npt.NDArray[Any]
 WIDTH = 48

@@ -105,6 +105,7 @@ typedef struct {
     uint32_t seed;
     int32_t coarse, four_bits;                  /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
     int32_t feature_low_bits;                   /* 0 or 8 */
+    int32_t speech_rows;                        /* 0 or 1 */
 } plan;
 
 typedef struct {
@@ -120,7 +121,8 @@ static inline int32_t up(int32_t n, int32_t multiple)
 static inline shape layer_shape(const plan *p, int layer)
 {
     const int32_t window = (2 * p->n_context + 1) * p->n_coefficients, gates = 4 * up(p->n_cell, 16);
-    const int32_t rows[PYNNA_N_LAYERS] = {p->width_1, p->width_2, p->width_3, gates, gates, p->width_5, p->n_labels};
+    const int32_t rows[PYNNA_N_LAYERS] = {p->width_1, p->width_2, p->width_3, gates, gates, p->width_5,
+                                           p->n_labels + p->speech_rows};
     const int32_t columns[PYNNA_N_LAYERS] = {window,    p->width_1, p->width_2, p->width_3,
                                              p->n_cell, p->n_cell,  p->width_5};
     shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0};
@@ -196,6 +198,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     memcpy(section_data(file, GEOMETRY), numbers, sizeof numbers);
     memcpy(section_data(file, GEOMETRY) + sizeof numbers, reals, sizeof reals);
     memcpy(section_data(file, GEOMETRY) + at, &p->feature_low_bits, sizeof p->feature_low_bits);
+    memcpy(section_data(file, GEOMETRY) + at + 4, &p->speech_rows, sizeof p->speech_rows);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);
         const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, 0, s.is_signed, i == 6 ? 1 : 34};
@@ -301,9 +304,9 @@ static inline void close_machine(machine m)
 
 /* Channels with arrays of their own, each in a block that ends where the array does. */
 typedef struct {
-    int32_t n_channels, n_steps, n_cell, n_labels;
+    int32_t n_channels, n_steps, n_cell, n_labels, speech_rows;
     size_t n_x;
-    float *x[PYNNA_MAX_CHANNELS], *log_probs[PYNNA_MAX_CHANNELS];
+    float *x[PYNNA_MAX_CHANNELS], *log_probs[PYNNA_MAX_CHANNELS], *speech[PYNNA_MAX_CHANNELS];
     int16_t *c[PYNNA_MAX_CHANNELS];
     int8_t *h[PYNNA_MAX_CHANNELS];
     pynna_channel slots[PYNNA_MAX_CHANNELS];
@@ -315,12 +318,14 @@ static inline bundle make_bundle(const pynna_model *model, int32_t n_channels, i
     static const float special[8] = {0.5f, -1.5f, 1e30f, -1e30f, 1e-41f, 0.0f, 2.5f, -0.5f};
     const pynna_geometry *g = pynna_model_geometry(model);
     const size_t window = (size_t)(2 * g->n_context + 1) * (size_t)g->n_coefficients;
-    bundle b = {.n_channels = n_channels, .n_steps = n_steps, .n_cell = g->n_cell, .n_labels = g->n_labels};
+    bundle b = {.n_channels = n_channels, .n_steps = n_steps, .n_cell = g->n_cell, .n_labels = g->n_labels,
+                .speech_rows = g->speech_rows};
     b.n_x = window + (size_t)(n_steps - 1) * (size_t)g->n_coefficients;
     for (int32_t j = 0; j < n_channels; j++) {
         uint32_t random = seed + 977u * (uint32_t)j;
         b.x[j] = exact_block(b.n_x * sizeof(float));
         b.log_probs[j] = exact_block((size_t)n_steps * (size_t)g->n_labels * sizeof(float));
+        b.speech[j] = exact_block((size_t)n_steps * sizeof(float));
         b.c[j] = exact_block((size_t)g->n_cell * sizeof(int16_t));
         b.h[j] = exact_block((size_t)g->n_cell);
         for (size_t i = 0; i < b.n_x; i++) {
@@ -332,7 +337,8 @@ static inline bundle make_bundle(const pynna_model *model, int32_t n_channels, i
             b.c[j][i] = (int16_t)(r % 7 == 0 ? -32768 : r % 7 == 1 ? 32767 : (int32_t)(r % 65536) - 32768);
             b.h[j][i] = (int8_t)(r % 11 == 0 ? -128 : r % 11 == 1 ? 127 : (int32_t)(r / 11 % 255) - 127);
         }
-        b.slots[j] = (pynna_channel){b.x[j], (size_t)g->n_coefficients, b.c[j], b.h[j], b.c[j], b.h[j], b.log_probs[j]};
+        b.slots[j] = (pynna_channel){b.x[j], (size_t)g->n_coefficients, b.c[j], b.h[j], b.c[j], b.h[j], b.log_probs[j],
+                                     b.speech[j]};
     }
     return b;
 }
@@ -341,6 +347,7 @@ static inline void free_bundle(bundle b)
 {
     for (int32_t j = 0; j < b.n_channels; j++) {
         free(b.x[j]);
+        free(b.speech[j]);
         free(b.log_probs[j]);
         free(b.c[j]);
         free(b.h[j]);
@@ -362,6 +369,8 @@ static const uint64_t hash_start = UINT64_C(0xcbf29ce484222325);
 static inline uint64_t hash_channel(uint64_t hash, const bundle *b, int32_t j)
 {
     hash = hash_bytes(hash, b->log_probs[j], (size_t)b->n_steps * (size_t)b->n_labels * sizeof(float));
+    if (b->speech_rows)
+        hash = hash_bytes(hash, b->speech[j], (size_t)b->n_steps * sizeof(float));
     hash = hash_bytes(hash, b->c[j], (size_t)b->n_cell * sizeof(int16_t));
     return hash_bytes(hash, b->h[j], (size_t)b->n_cell);
 }

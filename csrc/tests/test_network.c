@@ -9,11 +9,12 @@
 
 /* Widths that divide by nothing, that are less than a block, and that are even; all in one file each. */
 static const plan plans[] = {
-    {26, 9, 29, 31, 29, 31, 33, 30, 11, 0, 1, 0, 0, 0},     {26, 9, 29, 64, 128, 64, 96, 64, 12, 0, 2, 0, 0, 0},
-    {26, 9, 29, 100, 100, 100, 100, 100, 9, 1, 3, 0, 0, 0}, {1, 0, 2, 1, 1, 1, 1, 1, 15, 0, 4, 0, 0, 0},
-    {13, 2, 40, 17, 47, 2, 129, 65, 1, 1, 5, 0, 0, 0},      {3, 1, 17, 16, 16, 16, 16, 16, 13, 0, 6, 0, 0, 0},
-    {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 127, 127, 0}, {13, 2, 40, 17, 47, 2, 129, 65, 9, 1, 8, 127, 0x5a, 0},
-    {26, 9, 29, 100, 36, 31, 40, 33, 12, 0, 9, 0, 0, 8}, {13, 2, 40, 117, 47, 2, 129, 65, 9, 1, 10, 127, 0x5b, 8},
+    {26, 9, 29, 31, 29, 31, 33, 30, 11, 0, 1, 0, 0, 0, 0},     {26, 9, 29, 64, 128, 64, 96, 64, 12, 0, 2, 0, 0, 0, 0},
+    {26, 9, 29, 100, 100, 100, 100, 100, 9, 1, 3, 0, 0, 0, 0}, {1, 0, 2, 1, 1, 1, 1, 1, 15, 0, 4, 0, 0, 0, 0},
+    {13, 2, 40, 17, 47, 2, 129, 65, 1, 1, 5, 0, 0, 0, 0},      {3, 1, 17, 16, 16, 16, 16, 16, 13, 0, 6, 0, 0, 0, 0},
+    {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 127, 127, 0, 0}, {13, 2, 40, 17, 47, 2, 129, 65, 9, 1, 8, 127, 0x5a, 0, 0},
+    {26, 9, 29, 100, 36, 31, 40, 33, 12, 0, 9, 0, 0, 8, 0}, {13, 2, 40, 117, 47, 2, 129, 65, 9, 1, 10, 127, 0x5b, 8, 0},
+    {26, 9, 29, 33, 36, 31, 40, 34, 11, 0, 11, 0, 0, 8, 1}, {13, 2, 32, 17, 47, 2, 129, 65, 9, 1, 12, 127, 0x5b, 8, 1},
 };
 enum { N_PLANS = (int)(sizeof plans / sizeof *plans), STEPS = 5 };
 
@@ -22,6 +23,7 @@ static const uint64_t hashes[N_PLANS] = {
     UINT64_C(0x2cb6b3051e823986), UINT64_C(0xcb81b6efe3f6976a), UINT64_C(0xcc581e74615ed0ce),
     UINT64_C(0x8f31591b9df53e7c), UINT64_C(0x3c98ebeeba74f211),
     UINT64_C(0x8ced1d86bccb10f9), UINT64_C(0xb13ae476376b77c5),
+    UINT64_C(0xea4af467fb69b778), UINT64_C(0xe2e9b6d4af63613d),
 };
 
 static int n_rounds = 1;
@@ -37,6 +39,7 @@ static void run_alone(const unsigned char *file, size_t n_bytes, bundle *b)
             pynna_channel one = b->slots[j];
             one.x += (size_t)s * one.x_stride;
             one.log_probs += (size_t)s * (size_t)b->n_labels;
+            one.speech += s;
             CHECK(pynna_step(m.workspace, NULL, 1, 1, &one) == PYNNA_OK);
         }
     close_machine(m);
@@ -109,7 +112,7 @@ static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
         uint64_t hash[2];
         for (int packed = 0; packed < 2; packed++) {
             const plan p = {5, 2, 7, 19, 21, 18, 17, 23, 11, layers & 1, 77, 127, packed ? layers : 0,
-                            layers & 2 ? 8 : 0};
+                            layers & 2 ? 8 : 0, layers >> 2 & 1};
             size_t n_bytes;
             unsigned char *file = make_file(&p, &n_bytes);
             machine m = open_machine(file, n_bytes, NULL, 16);
@@ -138,6 +141,7 @@ static void test_states_may_move_to_another_slot_in_the_middle_of_an_utterance(v
             slots[(j + s) % 4] = moved.slots[j];
             slots[(j + s) % 4].x += (size_t)s * moved.slots[j].x_stride;
             slots[(j + s) % 4].log_probs += (size_t)s * (size_t)moved.n_labels;
+            slots[(j + s) % 4].speech += s;
         }
         CHECK(pynna_step(m.workspace, NULL, 4, 1, slots) == PYNNA_OK);
     }

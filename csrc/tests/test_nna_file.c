@@ -4,9 +4,9 @@
 #include "small_model.h"
 
 /* All kinds of padding: no width is a multiple of 4. */
-static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8};
+static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0};
 /* The same with weights of 4 bits in all layers but two. */
-static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0};
+static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0};
 
 typedef struct { unsigned char *bytes; size_t size; } blob;
 
@@ -274,6 +274,8 @@ static const wrong_value wrong_values[] = {
     {GEOMETRY, 52, INFINITY_BITS, VALUE, "mel_upper_hz"}, {GEOMETRY, 56, 0, VALUE, "h_scale"},
     {GEOMETRY, 56, NAN_BITS, VALUE, "h_scale"}, {GEOMETRY, 56, INFINITY_BITS, VALUE, "h_scale"},
     {GEOMETRY, 60, 4, VALUE, "feature_low_bits"}, {GEOMETRY, 60, 0xffffffff, VALUE, "feature_low_bits"},
+    {GEOMETRY, 64, 1, VALUE, "speech_rows without the row"}, {GEOMETRY, 64, 2, VALUE, "speech_rows"},
+    {GEOMETRY, 64, 0xffffffff, VALUE, "speech_rows"},
     {LAYERS, 0, 0, VALUE, "n_rows"}, {LAYERS, 0, 22, VALUE, "n_rows"}, {LAYERS, 0, 0x80000000, VALUE, "n_rows"},
     {LAYERS, 4, 0, VALUE, "n_columns"}, {LAYERS, 4, 26, VALUE, "n_columns"}, {LAYERS, 4, 32769, VALUE, "n_columns"},
     {LAYERS, 8, 4, LAYOUT, "weight_bits of 4, weights of 8"},
@@ -393,7 +395,7 @@ static void test_labels_must_be_utf_8(void)
         {"\xe0\x9f\xbf", 0},     {"\xed\xa0\x80", 0},     {"\xe2\x82", 0},         {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0},
         {"\xf5\x80\x80\x80", 0}, {"\xff", 0},             {"a\xe2\x82", 0},        {"\xc3\xa9\xa9", 0},     {"\xf0\x9f\x98", 0},
     };
-    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0};
+    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const size_t n = strlen(cases[i].text);
         blob b;
@@ -494,7 +496,7 @@ static void fill_rows(const plan *p, unsigned char *file, int layer, int32_t wei
  * loader must refuse them. */
 static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(void)
 {
-    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0};
+    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0};
     uint32_t random = 9;
     int n_accepted = 0;
     blob b;
@@ -522,7 +524,7 @@ static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(v
 
 static void test_products_that_could_leave_64_bits_are_refused(void)
 {
-    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0};
+    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0};
     blob b;
     b.bytes = make_file(&wide, &b.size);
     put32(section_data(b.bytes, LAYERS) + 64 + 20, 62);
@@ -538,7 +540,7 @@ static void test_products_that_could_leave_64_bits_are_refused(void)
 static void test_the_bound_on_sums_holds_the_features_lower_halves(void)
 {
     for (int32_t low_bits = 0; low_bits <= 8; low_bits += 8) {
-        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, low_bits};
+        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, low_bits, 0};
         blob b;
         b.bytes = make_file(&p, &b.size);
         put32(section_data(b.bytes, LAYERS) + 20, 31);

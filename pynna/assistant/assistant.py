@@ -13,9 +13,9 @@ from typing import Any
 from pynna.assistant.actions import ACTIONS, PASSING, Scene, further, named, playing
 from pynna.assistant.car import BOUNDS, Car
 from pynna.assistant.drive import Drive
+from pynna.decoding.results import GrammarResult
 from pynna.errors import ArgumentError, GrammarError
 from pynna.grammar import Grammar
-from pynna.results import GrammarResult
 
 NOT_UNDERSTOOD = "I didn't get that"
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 from aiohttp import web
 
 import pynna
-from pynna.assistant.engine import Microphone
+from pynna.assistant.scheduler import Microphone
 from pynna.assistant.server import Door, Server
-from pynna.audio import read
+from pynna.audio.files import read
+from pynna.audio.microphone import CHUNK, open_microphone
 from pynna.errors import AudioError
-from pynna.microphone import CHUNK, open_microphone
 
 Pcm = npt.NDArray[np.int16]
 

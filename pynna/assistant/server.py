@@ -23,13 +23,13 @@ from prometheus_client import generate_latest
 
 from pynna.assistant.assistant import Assistant, Outcome
 from pynna.assistant.car import TIRES
-from pynna.assistant.engine import Engine, Microphone
 from pynna.assistant.examples import EXAMPLES
-from pynna.endpoint import EndpointRules
+from pynna.assistant.scheduler import Engine, Microphone
 from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
-from pynna.listener import Event, Final, Partial, SpeechStart
 from pynna.model import Model
+from pynna.streaming.endpointer import EndpointRules
+from pynna.streaming.events import Event, Final, Partial, SpeechStart
 
 PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio

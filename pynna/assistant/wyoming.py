@@ -22,7 +22,7 @@ from wyoming.server import AsyncEventHandler, AsyncServer, AsyncTcpServer
 from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
 from pynna.model import Model
-from pynna.stream import Stream
+from pynna.streaming.stream import Stream
 
 LONGEST = 120.0
 """Seconds of audio in one request."""

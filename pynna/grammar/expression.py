@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pynna.errors import GrammarError
-from pynna.results import FREE, LAST_FREE
+from pynna.grammar.marks import FREE, LAST_FREE
 
 from .normalise import ENGLISH, fold
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pynna.errors import GrammarError
 
@@ -12,9 +12,6 @@ from .expression import AS_SAID, NOTHING, Expression, Sequence, Text, Value, Val
 from .normalise import spoken_forms
 from .numbers import number_words
 from .wording import bare, short, where
-
-if TYPE_CHECKING:
-    from .templates import Shared
 
 WILDCARD = object()
 """In place of a list's values: free speech."""
@@ -36,20 +33,20 @@ _VALUE_KEYS = ("in", "text", "out", "says", "context", "metadata")
 class ListReader:
     """Makes a list's values of what a file says; `expression` makes one of a template."""
 
-    def __init__(self, shared: Shared, expression: Callable[[str], Expression]) -> None:
-        self.shared, self._expression = shared, expression
+    def __init__(self, file: str, language: str, expression: Callable[[str], Expression]) -> None:
+        self.file, self.language, self._expression = file, language, expression
 
     def read(self, name: str, spec: Any) -> ValueList | object:
         """The values, or WILDCARD."""
-        at = where(name, self.shared.file)
+        at = where(name, self.file)
         if spec is EMPTY_LIST:
             return ValueList(())
         if isinstance(spec, Mapping):
-            no_other_keys(spec, _LIST_KEYS, f"{at}list {bare(name)!r}", self.shared.file)
+            no_other_keys(spec, _LIST_KEYS, f"{at}list {bare(name)!r}", self.file)
             if spec.get("wildcard"):
                 return WILDCARD
             if "range" in spec:
-                return number_list(spec["range"], at, self.shared.language)
+                return number_list(spec["range"], at, self.language)
         values = spec.get("values") if isinstance(spec, Mapping) else spec
         if not isinstance(values, Iterable) or isinstance(values, (str, Mapping)):
             raise GrammarError(f"{at}list {name!r} needs `values:`, `range:` or `wildcard: true`")
@@ -63,7 +60,7 @@ class ListReader:
             spoken = self._spoken(value, name, at)
             return Value(spoken, AS_SAID if _is_template(value) else _plain_text(value))
         no_other_keys(
-            value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.shared.file) or at}list {name!r}", self.shared.file
+            value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.file) or at}list {name!r}", self.file
         )
         written = value.get("in", value.get("text"))
         out = value.get("out")
@@ -83,13 +80,13 @@ class ListReader:
         if isinstance(spoken, str):
             if _is_template(spoken):
                 return _unwrapped(self._expression(spoken))
-            forms = dict.fromkeys(form.strip() for form in spoken_forms(spoken, self.shared.language))
+            forms = dict.fromkeys(form.strip() for form in spoken_forms(spoken, self.language))
             forms.pop("", None)
             if forms:
-                return alternative(Text(form, where(spoken, self.shared.file)) for form in forms)
+                return alternative(Text(form, where(spoken, self.file)) for form in forms)
         elif isinstance(spoken, (int, float)) and not isinstance(spoken, bool):
-            return alternative(Text(words) for words in number_words(spoken, self.shared.language))
-        at = where(spoken, self.shared.file) if hasattr(spoken, "line") else at
+            return alternative(Text(words) for words in number_words(spoken, self.language))
+        at = where(spoken, self.file) if hasattr(spoken, "line") else at
         raise GrammarError(
             f"{at}list {name!r}: a value is a text with letters, "
             f"or `in:` a text and `out:` what it stands for, not {spoken!r}"

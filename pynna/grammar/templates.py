@@ -187,7 +187,7 @@ class Scope:
             self._open_lists.append(name)
             try:
                 key = next(key for key in self.lists if key == name)  # the file's own word knows its line
-                values = ListReader(self.shared, self.expression).read(key, self.lists[name])
+                values = ListReader(self.shared.file, self.shared.language, self.expression).read(key, self.lists[name])
             finally:
                 self._open_lists.pop()
         if not isinstance(values, ValueList) or not (self.required or self.excluded):
@@ -259,7 +259,7 @@ class Scope:
                 return self._made_rules[name]
             self._open.append(name)
             try:
-                self._made_rules[name] = self.expression(rule)
+                self._made_rules[name] = self.expression(str(rule) if not isinstance(rule, str) else rule)
             finally:
                 self._open.pop()
         return self._made_rules[name]

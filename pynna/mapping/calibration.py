@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.audio import load_audio
+from pynna.audio.files import load_audio
 from pynna.errors import AudioError, MappingError
+from pynna.mapping.reference import Packed, Trace, sigmoid, windows
 from pynna.mapping.weights import Weights
-from pynna.reference import Packed, Trace, sigmoid, windows
 
 Array = NDArray[Any]
 Progress = Callable[[str, float], None]

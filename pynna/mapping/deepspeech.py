@@ -25,8 +25,8 @@ from pynna.mapping.graph_schema import (
     graph_class,
 )
 from pynna.mapping.npz import CUDNN, default_alphabet
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
-from pynna.reference import MfccConfig
 
 Array = NDArray[Any]
 

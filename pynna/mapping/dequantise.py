@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.mapping.nna import Layer, NnaModel, read_nna
+from pynna.mapping.nna import Geometry, Layer, NnaModel, read_nna
+from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import Weights
-from pynna.reference import MfccConfig
 
 Array = NDArray[Any]
 
@@ -31,7 +31,9 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
         layer = layers[name]
         per_column = columns if name == "layer_1" else np.full(layer.weights.shape[1], 1.0 / layer.input_scale)
         weights, bias = _real(layer, _row_scale(layer), per_column)
-        arrays[f"{name}/weights"], arrays[f"{name}/bias"] = weights.T, bias
+        arrays[f"{name}/weights"], arrays[f"{name}/bias"] = weights.T[:, : _rows(g, layer)], bias[: _rows(g, layer)]
+        if name == "layer_6" and g.speech_rows:
+            arrays["speech/weights"], arrays["speech/bias"] = weights.T[:, -1:], bias[-1:]
     halves = [_real(layers[name], _row_scale(layers[name]), np.full(g.n_cell, 1.0 / scale))
               for name, scale in (("lstm_x", layers["lstm_x"].input_scale), ("lstm_h", g.h_scale))]
     arrays["lstm_fused_cell/kernel"] = np.concatenate([weights.T for weights, _ in halves])
@@ -41,6 +43,11 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
     return Weights({name: array.astype(np.float32) for name, array in arrays.items()}, tuple(model.alphabet), features,
                    forget_bias=0.0, relu_clip=_clip(model), label_priors=model.label_priors,
                    feature_range=127 / model.feature_gain, source=os.fspath(path), **_card(model))
+
+
+def _rows(g: Geometry, layer: Layer) -> int:
+    """Rows of a layer but the speech's."""
+    return g.n_labels if layer.name == "layer_6" else len(layer.weights)
 
 
 def _row_scale(layer: Layer) -> Array:

@@ -44,7 +44,7 @@ MAX_PROVENANCE = 1 << 20
 _HEADER = struct.Struct("<8sIIQII")
 _SECTION = struct.Struct("<32sQQ")
 _LAYER = struct.Struct("<6i2f32x")
-_GEOMETRY = struct.Struct("<12i3fi64x")
+_GEOMETRY = struct.Struct("<12i3f2i60x")
 
 
 def round_up(n: int, multiple: int) -> int:
@@ -72,6 +72,7 @@ class Geometry:
     mel_upper_hz: float
     h_scale: float
     feature_low_bits: int = 0
+    speech_rows: int = 0
 
     _ranges: ClassVar[dict[str, tuple[int, int]]] = {
         "sample_rate": (1000, 384000), "window": (64, 4096), "step": (1, 4096), "n_coefficients": (1, 128),
@@ -93,6 +94,7 @@ class Geometry:
                  f"geometry: the mel band {self.mel_lower_hz} to {self.mel_upper_hz} Hz is not within 0 to half the "
                  f"sample rate")
         _require(0 < self.h_scale < np.inf, f"geometry: h_scale is {self.h_scale}, not positive")
+        _require(self.speech_rows in (0, 1), f"geometry: speech_rows is {self.speech_rows}, not 0 or 1")
         _require(self.feature_low_bits in (0, 8), f"geometry: feature_low_bits is {self.feature_low_bits}, not 0 or 8")
 
 
@@ -471,7 +473,8 @@ def _check_shapes(model: NnaModel) -> None:
         _require(columns <= MAX_COLUMNS, f"{name} has {columns} columns; {MAX_COLUMNS} is the limit")
     for name in ("lstm_x", "lstm_h"):
         _require(shape[name][0] == 4 * g.n_cell, f"{name} has {shape[name][0]} rows, not {4 * g.n_cell}")
-    _require(shape["layer_6"][0] == g.n_labels, f"layer_6 has {shape['layer_6'][0]} rows, not {g.n_labels} labels")
+    _require(shape["layer_6"][0] == g.n_labels + g.speech_rows, f"layer_6 has {shape['layer_6'][0]} rows, not "
+             f"{g.n_labels} labels and {g.speech_rows} for speech")
 
 
 def _within(values: Array, low: int, high: int) -> bool:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, Weights
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
+from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
 
 Array = NDArray[Any]
 
@@ -57,7 +57,7 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
         n_mel=int(_number(values, "n_mel", 40)), lower_hz=_number(values, "mel_lower", 20.0),
         upper_hz=_number(values, "mel_upper", 4000.0))
     weights = Weights(
-        {key: arrays[key] for key in NAMES if key in arrays}, alphabet or _alphabet(values, arrays), features,
+        {key: arrays[key] for key in (*NAMES, *SPEECH) if key in arrays}, alphabet or _alphabet(values, arrays), features,
         forget_bias=_number(values, "forget_bias", 0.0 if cudnn else 1.0), relu_clip=_number(values, "relu_clip", 20.0),
         label_priors=values.get("label_priors"), feature_range=values.get("feature_range"), name=_text(values, "name"),
         licence=_text(values, "licence"), source=os.path.basename(source), card=_card(values))

@@ -244,11 +244,12 @@ def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
 def _dense(name: str, weights: Weights, x: _Input, output_step: float, bits: Mapping[str, int],
            column_scale: Array | None = None) -> Layer:
     """A dense layer; `column_scale` is folded into the weights (layer_1's features)."""
-    real = weights.arrays[f"{name}/weights"].T
+    arrays = weights.outputs() if name == "layer_6" else (weights.arrays[f"{name}/weights"], weights.arrays[f"{name}/bias"])
+    real = arrays[0].T
     if column_scale is not None:
         real = real * column_scale.astype(np.float32)
     real = np.ascontiguousarray(real)
-    bias = weights.arrays[f"{name}/bias"].astype(np.float64)
+    bias = arrays[1].astype(np.float64)
     rows = _rows(real, bias, x, bits[name])
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
@@ -341,4 +342,5 @@ def _geometry(weights: Weights, r: Ranges) -> Geometry:
         sample_rate=f.sample_rate, window=f.window, step=f.step, n_coefficients=f.n_coefficients, n_mel=f.n_mel,
         n_context=weights.n_context, n_labels=weights.n_labels, blank=weights.n_labels - 1, n_cell=weights.n_cell,
         cell_fraction_bits=r.cell_fraction_bits, h_multiplier=multiplier, h_shift=shift, mel_lower_hz=f.lower_hz,
-        mel_upper_hz=f.upper_hz, h_scale=r.hidden, feature_low_bits=8)
+        mel_upper_hz=f.upper_hz, h_scale=r.hidden, feature_low_bits=8,
+        speech_rows=int(weights.tells_speech))

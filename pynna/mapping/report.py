@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pynna.mapping.calibration import Clip, Progress, batches
 from pynna.mapping.nna import NnaModel
+from pynna.mapping.reference import IntegerNetwork, Trace, character_errors, greedy, windows
 from pynna.mapping.weights import Weights
-from pynna.reference import IntegerNetwork, Trace, character_errors, greedy, windows
 
 Array = NDArray[Any]
 

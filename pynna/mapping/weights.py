@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
+from pynna.mapping.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
 
 Array = NDArray[Any]
 
@@ -17,6 +17,7 @@ ENGLISH = (" ", *"abcdefghijklmnopqrstuvwxyz", "'")     # DeepSpeech's English a
 KERNEL, LSTM_BIAS = "lstm_fused_cell/kernel", "lstm_fused_cell/bias"
 DENSE = ("layer_1", "layer_2", "layer_3", "layer_5", "layer_6")
 NAMES = (*(f"{layer}/{part}" for layer in DENSE for part in ("weights", "bias")), KERNEL, LSTM_BIAS)
+SPEECH = ("speech/weights", "speech/bias")             # what a network may have besides
 LARGEST_WEIGHT = 1e6
 
 
@@ -29,6 +30,7 @@ class Weights:
     arrays : dict of str to float32 array
         Under DeepSpeech's variable names: layer_{1,2,3,5,6}/weights [in, out] and bias [out], lstm_fused_cell/kernel
         [in + cell, 4 * cell] (rows: x, then h; columns: the gates i, g, f, o) and lstm_fused_cell/bias [4 * cell].
+        Optional: speech/weights [in, 1] and speech/bias [1], which read from layer 5 whether someone speaks (a logit).
     alphabet : tuple of str
         The labels but the blank, which is the last output.
     features : MfccConfig
@@ -65,7 +67,8 @@ class Weights:
     card: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arrays", {name: _checked(self.arrays, name) for name in NAMES})
+        object.__setattr__(self, "arrays", {name: _checked(self.arrays, name) for name in (
+            *NAMES, *(SPEECH if SPEECH[0] in self.arrays else ()))})
         object.__setattr__(self, "alphabet", tuple(self.alphabet))
         _check_shapes({name: array.shape for name, array in self.arrays.items()}, self.features.n_coefficients)
         _check_features(self.features)
@@ -84,6 +87,18 @@ class Weights:
     def n_labels(self) -> int:
         """Outputs, the blank among them."""
         return len(self.arrays["layer_6/bias"])
+
+    @property
+    def tells_speech(self) -> bool:
+        """Whether the network tells where speech is."""
+        return SPEECH[0] in self.arrays
+
+    def outputs(self) -> tuple[Array, Array]:
+        """Weights [in, outputs] and bias [outputs] of the last layer: the labels', then the speech's where there is
+        one."""
+        parts = ("layer_6", "speech") if self.tells_speech else ("layer_6",)
+        return (np.concatenate([self.arrays[f"{part}/weights"] for part in parts], axis=1),
+                np.concatenate([self.arrays[f"{part}/bias"] for part in parts]))
 
     @property
     def n_cell(self) -> int:
@@ -142,6 +157,9 @@ def _check_shapes(shapes: Mapping[str, tuple[int, ...]], n_coefficients: int) ->
     for name, size in want.items():
         if shapes[name][0] != size:
             raise MappingError(f"{name} has {shapes[name][0]} inputs; what goes before it gives {size}")
+    if SPEECH[0] in shapes and (shapes[SPEECH[0]], shapes[SPEECH[1]]) != ((outputs["layer_5"], 1), (1,)):
+        raise MappingError(f"{SPEECH[0]} and {SPEECH[1]} have shapes {list(shapes[SPEECH[0]])} and "
+                           f"{list(shapes[SPEECH[1]])}; [{outputs['layer_5']}, 1] and [1] are needed")
     for name, size in [*((f"{layer}/bias", outputs[layer]) for layer in DENSE), (LSTM_BIAS, gates)]:
         if shapes[name] != (size,):
             raise MappingError(f"{name} has shape {list(shapes[name])}; [{size}] is needed")

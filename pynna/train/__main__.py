@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 
 from pynna.model import DEFAULT_MODEL
-
-from . import config as configuration
+from pynna.train import config as configuration
 
 
 def _text(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .text import Sampler
+    from pynna.train.text.sampler import Sampler
 
     sampler = Sampler(config["text"])
     rng = random.Random(config["seed"])
@@ -25,43 +24,43 @@ def _text(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _speak(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .speak import speak
+    from pynna.train.voices.synthesise import speak
 
     speak(config, args.first, args.last if args.last is not None else config["speak"]["shards"], args.jobs)
 
 
 def _features(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .corpora import features
+    from pynna.train.corpora.corpora import features
 
     features(config, args.corpus, args.noise, args.rir, args.jobs)
 
 
 def _pack(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .carry import pack
+    from pynna.train.corpora.carry import pack
 
     pack(config.folder("features"), args.folder, args.jobs)
 
 
 def _unpack(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .carry import unpack
+    from pynna.train.corpora.carry import unpack
 
     unpack(args.folder, config.folder("features"), args.jobs)
 
 
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .fit import Options, fit
+    from pynna.train.network.fit import Options, fit
 
     fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise))
 
 
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .export import export
+    from pynna.train.network.export import export
 
     export(config, args.checkpoint, args.output, args.blend, args.share)
 
 
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .evaluate import evaluate, hear_peers
+    from pynna.train.evaluation.evaluate import evaluate, hear_peers
 
     if args.peers:
         hear_peers(config, args.model, args.noise, args.output)
@@ -70,19 +69,19 @@ def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .calibrate import calibrate
+    from pynna.train.evaluation.calibrate import calibrate
 
     calibrate(config, args.model, args.noise, args.corpus)
 
 
 def _manners(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .manners import manners
+    from pynna.train.evaluation.manners import manners
 
     manners(config, args.model, args.noise, args.corpus)
 
 
 def _card(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .card import card
+    from pynna.train.evaluation.card import card
 
     text = card(config, args.model, args.notes.read_text(encoding="utf-8") if args.notes else "")
     if args.output:
@@ -92,31 +91,31 @@ def _card(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _ablate(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .ablate import ablate
+    from pynna.train.evaluation.ablate import ablate
 
     ablate(config, args.model, args.minutes, args.threads, args.noise, args.output)
 
 
 def _merge(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .merge import merge_files
+    from pynna.train.network.merge import merge_files
 
     merge_files(config, args.sources, args.noise, args.output)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .recordings import make
+    from pynna.train.corpora.recordings import make
 
     make(args.output, args.corpus)
 
 
 def _dialogue(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .dialogue import make
+    from pynna.train.corpora.dialogue import make
 
     make(args.output, args.share, args.jobs)
 
 
 def _words(args: argparse.Namespace, config: configuration.Config) -> None:
-    from .words import make
+    from pynna.train.text.slot_lm import make
 
     print(f"{make(config, args.output)} n-grams")
 

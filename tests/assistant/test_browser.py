@@ -9,11 +9,11 @@ import socket
 import numpy as np
 import pytest
 import soundfile
-from assistant.browser import CHROMIUM, Browser
-from assistant.served import served
+from support.browser import CHROMIUM, Browser
+from support.served import served
 
 from pynna.assistant import run
-from pynna.audio import read
+from pynna.audio.files import read
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 

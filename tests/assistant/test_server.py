@@ -10,13 +10,13 @@ import resource
 import aiohttp
 import numpy as np
 import pytest
-from assistant.served import served, until
+from support.served import served, until
 
 import pynna
 from pynna.assistant import run
 from pynna.assistant import server as server_module
 from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS, check_access
-from pynna.audio import read
+from pynna.audio.files import read
 
 FRAME = 640  # bytes of 20 ms
 

@@ -20,7 +20,7 @@ from wyoming.ping import Ping, Pong
 import pynna
 from pynna.assistant import run
 from pynna.assistant.wyoming import MAX_CONNECTIONS, serve
-from pynna.audio import read
+from pynna.audio.files import read
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nna_models import random_file
+from support.nna_models import random_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -141,7 +141,7 @@ import json, sys
 import numpy as np
 from bench import peers
 from bench.models import random_arrays
-from pynna.reference import FloatNetwork
+from pynna.mapping.reference import FloatNetwork
 arrays = random_arrays(48)
 way = peers.Peer({peer!r}, threads=2, channels=3, steps=4)
 x, c, h = peers.inputs(way, arrays)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from cffi import FFI
-from frontend import Frames, Mfcc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.frontend import Frames, Mfcc
 
 Allocate = Callable[[int], Any]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 from cffi import FFI
-from frontend import DEEPSPEECH, Mfcc
 from numpy.typing import NDArray
+from support.frontend import DEEPSPEECH, Mfcc
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SIGNALS = ["speech", "silence", "sine", "sine_on_bin", "impulse", "clipped_noise", "quiet_dither", "constant"]

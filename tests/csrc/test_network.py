@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nna_models import random_model
+from support.nna_models import random_model
 
 from pynna.mapping.nna import LAYER_NAMES, NnaModel, encode_nna
-from pynna.reference import IntegerNetwork
+from pynna.mapping.reference import IntegerNetwork
 
 Array = npt.NDArray[Any]
 WIDTHS = [1, 29, 31, 32, 100]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nna_models import random_file, random_model
+from support.nna_models import random_file, random_model
 
 from pynna.errors import ModelFileError, error_for_status
 from pynna.mapping.nna import decode_nna, encode_nna

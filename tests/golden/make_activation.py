@@ -1,4 +1,4 @@
-"""Fit the cubics of csrc/activation.c, and print them as C arrays and as the Python ones of pynna.reference.
+"""Fit the cubics of csrc/activation.c, and print them as C arrays and as the Python ones of pynna.mapping.reference.
 
     python tests/golden/make_activation.py
 

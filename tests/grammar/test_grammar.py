@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 import pynna
 from pynna.errors import GrammarError
 from pynna.grammar import CAR_GRAMMAR, Grammar
+from pynna.grammar.marks import free_text
 from pynna.grammar.normalise import normalise
 from pynna.grammar.numbers import number_words
-from pynna.results import free_text
 
 LABELS = (*" abcdefghijklmnopqrstuvwxyz'", "")
 

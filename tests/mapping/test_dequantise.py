@@ -11,8 +11,8 @@ import pytest
 import pynna
 from pynna.mapping import map_model
 from pynna.mapping.dequantise import dequantise
+from pynna.mapping.reference import windows
 from pynna.model import DEFAULT_MODEL
-from pynna.reference import windows
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 

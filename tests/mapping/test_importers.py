@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from float_networks import random_arrays, random_weights
 from hypothesis import given
 from hypothesis import strategies as st
+from support.float_networks import random_arrays, random_weights
 
 from pynna.errors import MappingError
 from pynna.mapping import (
@@ -28,7 +28,7 @@ from pynna.mapping import (
 )
 from pynna.mapping import importers as importers_module
 from pynna.mapping.graph_schema import graph_class
-from pynna.reference import MfccConfig
+from pynna.mapping.reference import MfccConfig
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 TINY = GOLDEN / "tiny_graph.pb"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from float_networks import random_arrays, random_weights, speechlike
 from hypothesis import given
 from hypothesis import strategies as st
+from support.float_networks import random_arrays, random_weights, speechlike
 
 import pynna
 from pynna.errors import MappingError
@@ -32,7 +32,7 @@ from pynna.mapping import calibration as calibration_module
 from pynna.mapping.calibration import batches, best_clip, cell_errors, feature_ranges
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers, quantise_rows, row_scales
-from pynna.reference import FloatNetwork, IntegerNetwork, MfccConfig, windows
+from pynna.mapping.reference import FloatNetwork, IntegerNetwork, MfccConfig, windows
 
 CLIPS = [Clip(speechlike(1.0 + 0.3 * seed, seed)) for seed in range(4)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nna_models import random_file, random_model
+from support.nna_models import random_file, random_model
 
 from pynna.errors import (
     FileValueError,

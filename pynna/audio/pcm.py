@@ -1,0 +1,237 @@
+"""Samples as the front end takes them: int16 PCM, one channel, at the model's rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna.errors import AudioError
+
+DEFAULT_RATE = 16000
+"""Hz, the rate that a model listens at unless its geometry says otherwise."""
+
+MIN_RATE, MAX_RATE = 1000, 384000
+"""Hz, the sample rates that are believed."""
+
+FULL_SCALE = 32768.0
+"""int16 steps in 1.0 of a float sample."""
+
+Pcm: TypeAlias = npt.NDArray[np.int16]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+BLOCK_SAMPLES = 1 << 20  # read at a time, all channels together
+_HALF_TAPS = 10  # of the anti-aliasing filter, in periods of the lower of the two rates
+_KAISER_BETA = 5.0
+
+_WANTED = "int16 PCM or float32/float64 in [-1, 1] is needed"
+_WRONG_DTYPES = {
+    "int32": "for 32-bit PCM (x >> 16).astype(np.int16), for 16-bit values in a wider array x.astype(np.int16)",
+    "int64": "for 16-bit values in a wider array x.astype(np.int16)",
+    "uint8": "for the bytes of 16-bit PCM np.frombuffer(x, np.int16), for 8-bit PCM (x.astype(np.int16) - 128) << 8",
+    "int8": "for 8-bit PCM x.astype(np.int16) << 8",
+    "uint16": "for offset 16-bit PCM (x ^ 0x8000).view(np.int16)",
+    "float16": "x.astype(np.float32)",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """One channel of PCM and what was done to get it.
+
+    Attributes
+    ----------
+    pcm : int16 [n_samples]
+    rate : int
+        Sample rate of ``pcm`` in Hz.
+    source_rate : int
+        Sample rate in Hz before resampling.
+    n_channels : int
+        Channels before mixing down.
+    notes : tuple of str
+        What was done to the audio, one plain sentence each; empty if nothing.
+    """
+
+    pcm: Pcm
+    rate: int = DEFAULT_RATE
+    source_rate: int = DEFAULT_RATE
+    n_channels: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.pcm) / self.rate
+
+
+def from_array(x: npt.ArrayLike, rate: int = DEFAULT_RATE, *, target_rate: int = DEFAULT_RATE) -> Audio:
+    """Audio from samples.
+
+    Parameters
+    ----------
+    x : int16 or float32 or float64 [n_samples] or [n_samples, 1]
+        int16 is taken as it is; floats are in [-1, 1], scaled by 32768, rounded and saturated.
+    rate : int
+        Sample rate in Hz of ``x``, 1000 to 384000.
+    target_rate : int
+        Sample rate in Hz of the result.
+
+    Raises
+    ------
+    AudioError
+        A wrong dtype, shape or rate, a NaN or an infinity; the message tells what would be right, or where.
+    """
+    samples, rate, target_rate = _as_samples(x), check_rate(rate), check_rate(target_rate)
+    notes = _loudness_notes(samples)
+    if rate == target_rate:
+        return Audio(_to_pcm(samples), target_rate, rate, 1, notes)
+    scaled = samples.astype(np.float64)
+    if samples.dtype.kind == "f":
+        scaled *= FULL_SCALE
+    pcm = join(to_int16(block) for block in resample([scaled], rate, target_rate))
+    return Audio(pcm, target_rate, rate, 1, (*notes, resampling_note(rate, target_rate)))
+
+
+def as_pcm(x: npt.ArrayLike) -> Pcm:
+    """Samples as int16, contiguous; what a stream does with each chunk.
+
+    Parameters
+    ----------
+    x : int16 or float32 or float64 [n_samples] or [n_samples, 1]
+        See ``from_array``.
+
+    Raises
+    ------
+    AudioError
+        See ``from_array``.
+    """
+    return _to_pcm(_as_samples(x))
+
+
+def chunk_as_pcm(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
+    """What `Stream.feed` takes, as int16."""
+    if isinstance(pcm, (bytes, bytearray)) or (isinstance(pcm, memoryview) and pcm.itemsize == 1):
+        data = bytes(pcm)
+        if len(data) % 2:
+            raise AudioError(f"{len(data)} bytes of PCM are half a sample too many; int16 samples have two bytes each")
+        return np.frombuffer(data, "<i2").astype(np.int16, copy=False)
+    return as_pcm(pcm)
+
+
+def check_rate(rate: object) -> int:
+    """The sample rate in Hz if it is an int from 1000 to 384000, else AudioError."""
+    if isinstance(rate, (int, np.integer)) and not isinstance(rate, bool) and MIN_RATE <= rate <= MAX_RATE:
+        return int(rate)
+    raise AudioError(f"sample rate {rate!r}: an int from {MIN_RATE} to {MAX_RATE} Hz is needed")
+
+
+# ---- arrays --------------------------------------------------------------------------------------
+
+
+def _as_samples(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """The array as int16, float32 or float64 [n_samples], checked."""
+    if isinstance(x, (bytes, bytearray)):
+        raise AudioError(f"samples are {type(x).__name__}: for 16-bit PCM np.frombuffer(x, np.int16) is needed")
+    try:
+        samples = np.asarray(x)
+    except ValueError as error:  # rows of unequal length
+        raise AudioError(f"samples are no array: {error}; {_WANTED}") from error
+    if samples.size == 0 and samples.ndim == 1 and isinstance(x, (list, tuple)):
+        return np.zeros(0, np.int16)  # an empty list has no dtype to be wrong
+    _check_dtype(samples.dtype)
+    if samples.ndim == 2 and samples.shape[1] == 1:
+        samples = samples[:, 0]
+    if samples.ndim != 1:
+        raise AudioError(_shape_error(samples.shape))
+    samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
+    if samples.dtype.kind == "f":
+        check_finite(samples, "samples", 0)
+    return samples
+
+
+def _check_dtype(dtype: np.dtype[Any]) -> None:
+    native = dtype.newbyteorder("=")
+    if native not in (np.int16, np.float32, np.float64):
+        hint = _WRONG_DTYPES.get(native.name)
+        raise AudioError(f"samples are {native.name}: {_WANTED}" + (f" ({hint})" if hint else ""))
+
+
+def _shape_error(shape: tuple[int, ...]) -> str:
+    text = f"samples have shape {shape}: [n_samples] is needed"
+    if len(shape) == 2:
+        text += ", one channel; mix down first, x.mean(axis=1) for floats [n_samples, n_channels], or pick a channel"
+    return text
+
+
+def check_finite(samples: npt.NDArray[Any], name: str, start: int) -> None:
+    """AudioError if a sample is not finite; start is the index of the first of them, in frames."""
+    if np.isfinite(samples).all():
+        return
+    frame = int(np.argmin(np.isfinite(samples).reshape(len(samples), -1).all(axis=1)))
+    raise AudioError(f"{name}: the sample at index {start + frame} is not finite (NaN or infinity)")
+
+
+def _to_pcm(samples: npt.NDArray[Any]) -> Pcm:
+    """int16, float32 or float64 samples as int16."""
+    if samples.dtype == np.int16:
+        return samples
+    return to_int16(np.clip(samples, -1.0, 1.0) * FULL_SCALE)
+
+
+def to_int16(x: npt.NDArray[np.floating[Any]]) -> Pcm:
+    """To the nearest int16, ties to even, saturated."""
+    pcm: Pcm = np.clip(np.rint(x), -32768, 32767).astype(np.int16)
+    return pcm
+
+
+def _loudness_notes(samples: npt.NDArray[Any]) -> tuple[str, ...]:
+    if samples.dtype.kind != "f" or not samples.size:
+        return ()
+    n_clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
+    return (f"{n_clipped} samples beyond [-1, 1] saturated",) if n_clipped else ()
+
+
+# ---- resampling ----------------------------------------------------------------------------------
+
+
+def resampling_note(rate: int, target_rate: int) -> str:
+    return f"resampled from {rate} Hz to {target_rate} Hz"
+
+
+def resample(blocks: Iterable[Floats], rate: int, target_rate: int) -> Iterator[Floats]:
+    """Blocks of any lengths, resampled: what scipy.signal.resample_poly gives for all of them in one.
+
+    Each piece is resampled with as much of its neighbours as the filter reaches, and starts at a multiple of `down`
+    samples, where the polyphase filter is at its first phase.
+    """
+    from scipy import signal  # as long to import as all else together, and most audio needs no resampling
+
+    divisor = math.gcd(rate, target_rate)
+    up, down = target_rate // divisor, rate // divisor
+    half = _HALF_TAPS * max(up, down)
+    taps = signal.firwin(2 * half + 1, 1.0 / max(up, down), window=("kaiser", _KAISER_BETA))
+    margin = down * math.ceil((half / up + 1) / down)
+    hop = down * max(1, BLOCK_SAMPLES // 4 // down)
+
+    def piece(x: Floats, n_out: int) -> Floats:
+        start = margin // down * up
+        resampled: Floats = signal.resample_poly(x, up, down, window=taps)[start : start + n_out]
+        return resampled
+
+    waiting = np.zeros(margin)
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= hop + 2 * margin:
+            yield piece(waiting[: hop + 2 * margin], hop // down * up)
+            waiting = waiting[hop:]
+    n_left = len(waiting) - margin
+    # more may be left than one hop: the margin on the right is only now known to be silence
+    yield piece(np.concatenate([waiting, np.zeros(margin)]), -(-n_left * up // down))
+
+
+def join(blocks: Iterable[Pcm]) -> Pcm:
+    return np.concatenate([np.zeros(0, np.int16), *blocks])

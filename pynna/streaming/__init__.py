@@ -1,0 +1,1 @@
+"""From audio to results as it comes in: channels, streams, listeners, rescoring."""

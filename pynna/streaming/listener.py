@@ -1,0 +1,200 @@
+"""Listening for as long as a microphone is open: audio in, events out, an utterance at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna import _core
+from pynna.audio.pcm import chunk_as_pcm
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
+from pynna.errors import FinishedError
+from pynna.network import Network
+from pynna.streaming.channel import Batch, Channel
+from pynna.streaming.endpointer import Endpointer, EndpointRules
+from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
+from pynna.streaming.rescoring import Tape, hear_again
+
+F32 = npt.NDArray[np.float32]
+
+LONGEST_CARRIED = 60.0
+"""Seconds of utterances, cut off one after the other, through which the network's state is carried."""
+
+
+class Listener:
+    """A microphone's stream, cut into utterances: made by ``Model.listen`` or ``Group.listen``.
+
+    It may run for days: only the utterance under way and a fraction of a second before it are kept. The network's state
+    starts afresh after each utterance, as it was trained, unless that was cut off at the rules' longest: it is
+    carried on through a minute of such utterances at most.
+
+    Attributes
+    ----------
+    rules : EndpointRules
+    """
+
+    def __init__(self, network: Network, options: DecoderOptions, rules: EndpointRules,
+                 batch: Batch | None = None) -> None:
+        self.network, self.rules = network, rules
+        self._seconds = network.seconds_per_step
+        self._tape = Tape(network.sample_rate, options)
+        self.options = options
+        self._collector = _core.Collector(len(network.labels))
+        # after each step: an end is acted on before the next, whatever the chunks
+        self.channel = Channel(network, self._collector, batch, self._after_step)
+        self._events: list[Event] = []
+        self._endpointer = Endpointer(rules, self._seconds)
+        self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
+        self._decoder: Decoder | None = None
+        self._first = 0  # frame of the utterance under way
+        self._said = ""
+        self._carried = 0  # frames of utterances cut off, one after the other
+        self._powers: deque[float] = deque()
+        self._left = np.zeros(0, np.int16)
+        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
+
+    @property
+    def options(self) -> DecoderOptions:
+        """How the utterances to come are decoded: set it to listen with another grammar, or with other values of its
+        lists. The utterance under way keeps its own. Raises ArgumentError or GrammarError as `Decoder` when set."""
+        return self._options
+
+    @options.setter
+    def options(self, options: DecoderOptions) -> None:
+        self._new_decoder(options)  # complains now if at all
+        self._options = options
+        self._tape.wanted_by(options)
+
+    def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
+        return Decoder(self.network.labels, label_priors=self.network.label_priors, options=options,
+                       seconds_per_frame=self._seconds, first_frame=first_frame)
+
+    @property
+    def hot_words(self) -> Mapping[str, float]:
+        """Words or phrases that are expected, and the nats that each adds; set a new mapping at any time, for the
+        utterance under way, too. Raises ArgumentError as `Stream.hot_words` when set."""
+        return self.options.hot_words or {}
+
+    @hot_words.setter
+    def hot_words(self, boosts: Mapping[str, float]) -> None:
+        options = replace(self.options, hot_words=dict(boosts))
+        self._new_decoder(options)  # complains before the utterance under way is touched
+        if self._decoder is not None:
+            self._decoder.hot_words = boosts
+        self._options = options
+
+    @property
+    def lag(self) -> float:
+        """Seconds of audio that were fed and are not heard yet: they wait for the group's step."""
+        return self.channel.duration - self._time(self._endpointer.frame)
+
+    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
+        """Takes audio as `Stream.feed` does, and tells what has happened.
+
+        In a group nothing happens before the group's step; `poll` tells it then.
+        """
+        self.take(pcm)
+        return self.poll()
+
+    def take(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> None:
+        """Takes audio as `feed` does, and leaves it to `poll` to tell what has happened."""
+        if self.channel.finished:
+            raise FinishedError("the stream is finished and takes no more audio; start a new one")
+        chunk = chunk_as_pcm(pcm)
+        self._measure(chunk)
+        self._tape.feed(chunk)
+        self.channel.feed(chunk)
+
+    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
+        """Events of a whole stream of chunks, the end included."""
+        for chunk in chunks:
+            yield from self.feed(chunk)
+        yield from self.finish()
+
+    def finish(self) -> list[Event]:
+        """The end of the stream: what is left is run, and an utterance under way ends."""
+        self.channel.finish()
+        events = self.poll()
+        if self._decoder is not None:
+            events.append(self._final(self._endpointer.frame))
+        return events
+
+    def poll(self) -> list[Event]:
+        """What has happened since it was last asked."""
+        events, self._events = self._events, []
+        if self._decoder is not None:
+            result = self._decoder.result()
+            if result.text != self._said:
+                self._said = result.text
+                events.append(Partial(self._time(self._endpointer.frame), result))
+        return events
+
+    def _after_step(self) -> None:
+        for rows in self._collector.take():
+            for row in rows:
+                self._frame(row)
+
+    def _frame(self, row: F32) -> None:
+        frame = self._endpointer.frame
+        letter = 1.0 - float(np.exp(row[self._silent_labels]).sum())
+        power = self._powers.popleft() if self._powers else 0.0
+        if self._decoder is None:
+            self._recent.append(row)
+            self._tape.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
+        else:
+            self._decoder.feed(row[None])
+        complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
+        happened = self._endpointer.process(letter, power, complete)
+        if happened == "start":
+            self._begin(frame)
+            self._events.append(SpeechStart(self._time(self._endpointer.start)))
+        elif happened in ("end", "cut"):
+            self._events.append(self._final(frame + 1))
+            # where speech goes on the state does, or its next words would not be heard; but not for ever
+            self._carried += frame + 1 - self._endpointer.start
+            if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
+                self.channel.reset_state()
+                self._carried = 0
+        elif happened == "timeout":
+            self._events.append(Timeout(self._time(frame)))
+
+    def _begin(self, frame: int) -> None:
+        """A decoder for the utterance, fed with what was just before."""
+        self._first = frame + 1 - len(self._recent)
+        self._decoder = self._new_decoder(self._options, self._first)
+        self._decoder.feed(np.stack(self._recent))
+        self._recent.clear()
+        self._said = ""
+
+    def _complete(self) -> bool:
+        core = self._decoder.core if self._decoder else None
+        return bool(isinstance(core, _core.GraphDecoder) and core.complete)
+
+    def _final(self, end: int) -> Final:
+        assert self._decoder is not None
+        result, options = self._decoder.finish(), self._decoder.options
+        self._decoder = None
+        step, window = self.network.geometry["step"], self.network.geometry["window"]
+        if (pcm := self._tape.audio(self._first * step, (end - 1) * step + window)) is not None:
+            result = hear_again(self.network, pcm, result, options, self._first)
+        point = self._endpointer
+        start = self._time(point.start)
+        if words := result.words:
+            start = max(start, round(words[0].start - self.rules.before, 6))
+        return Final(self._time(end), start, self._time(min(end, point.last + 1)), result)
+
+    def _time(self, frame: int) -> float:
+        return round(frame * self._seconds, 6)
+
+    def _measure(self, pcm: npt.NDArray[np.int16]) -> None:
+        """Powers of whole steps."""
+        step = self.network.geometry["step"]
+        whole = np.concatenate([self._left, pcm])
+        n = len(whole) // step
+        self._powers.extend((whole[: n * step].reshape(n, step).astype(np.float64) ** 2).mean(axis=1).tolist())
+        self._left = whole[n * step :]

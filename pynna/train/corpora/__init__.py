@@ -1,0 +1,1 @@
+"""Recordings and made speech: read, aligned, checked, and turned into features."""

@@ -1,0 +1,1 @@
+"""The network in PyTorch: augmentation, training, export."""

@@ -1,0 +1,1 @@
+"""Sentences to speak, and what language models learn from."""

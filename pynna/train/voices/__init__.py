@@ -1,0 +1,1 @@
+"""Free speech synthesisers, and accents."""

@@ -1,0 +1,314 @@
+"""What leaves doubt is heard again, at other speeds and without noise, and the hearings vote."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.nna_models import random_file, random_model
+
+import pynna
+from pynna.audio.denoise import denoise
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import MAX_HEARINGS, DecoderOptions
+from pynna.decoding.results import Result, Spelling
+from pynna.distance import edit_distance
+from pynna.errors import ArgumentError
+from pynna.mapping.nna import encode_nna
+from pynna.streaming import rescoring as hearings
+from pynna.streaming.events import Final
+from pynna.streaming.rescoring import (
+    LEAST,
+    LONGEST,
+    MANNERS,
+    SURE,
+    WEIGHT,
+    Tape,
+    as_heard_again,
+    at_speed,
+    hear_in,
+    heard_in_doubt,
+    nearest,
+    vote,
+)
+
+RECORDINGS = Path(pynna.__file__).parent / "recordings"
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def loud(model, car):
+    """The recorded commands in so loud a noise that they leave doubt, each with its first hearing."""
+    found = []
+    for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
+        pcm = pynna.audio.load_audio(path, target_rate=RATE).pcm
+        for level in (300, 600, 1000, 1500, 2000, 3000, 4000, 6000):
+            noise = np.random.default_rng(i).normal(0, level, len(pcm))
+            noisy = np.clip(pcm + noise, -32768, 32767).astype(np.int16)
+            once = model.transcribe(noisy, grammar=car, hearings=1)
+            if once.complete and LEAST <= once.confidence < SURE:
+                found.append((noisy, once))
+                break
+    assert len(found) >= 6
+    return found
+
+
+def count_groups(monkeypatch, model):
+    made = []
+    group = type(model).group
+    monkeypatch.setattr(type(model), "group", lambda self: made.append(1) or group(self))
+    return made
+
+
+def heard_at(model, car, pcm, speed):
+    """One hearing of a tape, its seconds the recording's."""
+    decoder = Decoder(model.labels, label_priors=model.label_priors, options=model.decoder_options(grammar=car),
+                      seconds_per_frame=model.seconds_per_step * speed)
+    decoder.feed(model.log_probs(pcm))
+    return decoder.finish()
+
+
+def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
+    for pcm, once in loud:
+        each = [once, *(heard_at(model, car, again, speed) for speed, again in as_heard_again(pcm, RATE, MANNERS))]
+        shares: dict[str, float] = {}
+        for result in each:
+            meant = f"{result.intent} {sorted(result.slots.items())}"
+            shares[meant] = shares.get(meant, 0.0) + result.complete * result.confidence / len(each)
+        voted = model.transcribe(pcm, grammar=car)
+        assert voted.confidence == pytest.approx(max(shares.values()))
+        assert voted.confidence == pytest.approx(shares[f"{voted.intent} {sorted(voted.slots.items())}"])
+        assert voted.text in {result.text for result in each}
+        assert voted.complete and voted.intent == car.parse(voted.text).intent
+        assert voted.accepted == (voted.confidence >= pynna.decoding.confidence.DEFAULT_THRESHOLD)
+
+
+def test_each_hearing_is_of_its_manner(loud):
+    pcm, _ = loud[0]
+    heard = as_heard_again(pcm, RATE, MANNERS)
+    for (speed, denoised), (told, again) in zip(MANNERS, heard, strict=True):
+        assert told == speed
+        assert np.array_equal(again, at_speed(denoise(pcm, RATE) if denoised else pcm, speed, RATE))
+    assert len({again.tobytes() for again in [pcm, *(again for _, again in heard)]}) == MAX_HEARINGS
+    assert len(as_heard_again(pcm, RATE, MANNERS[:2])) == 2 and not as_heard_again(pcm, RATE, ())
+
+
+def test_fewer_hearings_are_the_first_ones(model, car, loud):
+    pcm, once = loud[0]
+    [(speed, again)] = as_heard_again(pcm, RATE, MANNERS[:1])
+    second = heard_at(model, car, again, speed)
+    two = model.transcribe(pcm, grammar=car, hearings=2)
+    agree = (once.intent, once.slots) == (second.intent, second.slots)
+    expected = (once.confidence + second.confidence) / 2 if agree else max(once.confidence, second.confidence) / 2
+    assert two.confidence == pytest.approx(expected)
+
+
+def test_what_is_sure_is_heard_once(model, car, monkeypatch):
+    path = RECORDINGS / "open_the_window.flac"
+    once = model.transcribe(path, grammar=car, hearings=1)
+    assert once.confidence >= SURE
+    made = count_groups(monkeypatch, model)
+    assert model.transcribe(path, grammar=car).as_dict() == once.as_dict()
+    assert not heard_in_doubt(model.transcribe(np.zeros(RATE, np.int16)))  # there is nothing to hear
+    assert not made
+
+
+def test_chunks_groups_and_second_asking_change_nothing(model, car, loud):
+    pcm, _ = loud[1]
+    whole = model.transcribe(pcm, grammar=car, alternatives=4)
+    for stream in (model.stream(grammar=car, alternatives=4), model.group().stream(grammar=car, alternatives=4)):
+        buffer = np.zeros(777, np.int16)  # filled again and again, as a sound card's
+        for start in range(0, len(pcm), 777):
+            part = buffer[: len(pcm[start : start + 777])]
+            part[:] = pcm[start : start + 777]
+            stream.feed(part)
+        assert stream.finish().as_dict() == whole.as_dict() == stream.finish().as_dict()
+
+
+def test_alternatives_are_the_ballot(model, car, loud):
+    for pcm, _ in loud:
+        result = model.transcribe(pcm, grammar=car, alternatives=3)
+        sure = [a.confidence for a in result.alternatives]
+        assert result.alternatives[0].text == result.text and sure[0] == result.confidence
+        assert sure == sorted(sure, reverse=True) and len({a.text for a in result.alternatives}) == len(sure) <= 3
+
+
+def test_words_have_the_times_of_the_recording(model, car, loud):
+    same = 0
+    for pcm, once in loud:
+        voted = model.transcribe(pcm, grammar=car)
+        same += voted.text == once.text
+        for word in voted.words:
+            assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
+        if voted.text == once.text:  # then the first hearing's own
+            assert voted.words == once.words
+    slow = at_speed(pynna.audio.load_audio(RECORDINGS / "call_home.flac", target_rate=RATE).pcm, 0.8, RATE)
+    home = model.transcribe(RECORDINGS / "call_home.flac", grammar=car).words[-1]
+    assert model.transcribe(slow, grammar=car, hearings=1).words[-1].start * 0.8 == pytest.approx(home.start, abs=0.06)
+    assert same >= 1
+
+
+def test_a_listener_hears_again_too(model, car, loud):
+    quiet = np.random.default_rng(9).normal(0, 3, RATE).astype(np.int16)
+    doubted = 0
+    for pcm, _ in loud:
+        audio = np.concatenate([quiet, pcm, quiet, quiet])
+        heard = {}
+        for n in (1, MAX_HEARINGS):
+            events = model.listen(grammar=car, hearings=n).listen(audio[i : i + 320] for i in range(0, len(audio), 320))
+            finals = [event.result for event in events if isinstance(event, Final)]
+            if len(finals) == 1:  # else the noise ended it before the command, or began another one
+                heard[n] = finals[0]
+        if set(heard) == {1, MAX_HEARINGS} and heard_in_doubt(heard[1]):
+            doubted += 1
+            assert heard[MAX_HEARINGS].confidence != heard[1].confidence
+            for word in heard[MAX_HEARINGS].words:  # in the stream's time
+                assert 0.9 <= word.start < word.end <= 1.1 + len(pcm) / RATE
+        elif set(heard) == {1, MAX_HEARINGS}:
+            assert heard[MAX_HEARINGS].as_dict() == heard[1].as_dict()
+    assert doubted >= 3
+
+
+def test_a_listener_keeps_no_more_than_it_may_hear_again(model, car):
+    listener = model.listen(grammar=car)
+    for _ in range(100):
+        listener.feed(np.zeros(RATE, np.int16))
+    assert sum(map(len, listener._tape._chunks)) < 2 * RATE
+    plain = model.listen(hearings=1)
+    plain.feed(np.zeros(RATE, np.int16))
+    assert not plain._tape._chunks
+    plain.options = listener.options
+    plain.feed(np.zeros(320, np.int16))
+    assert plain._tape._chunks
+
+
+def test_what_is_too_long_is_heard_once(model, car, loud, monkeypatch):
+    pcm, once = loud[0]
+    monkeypatch.setattr(hearings, "LONGEST", len(pcm) / RATE - 0.01)
+    made = count_groups(monkeypatch, model)
+    stream = model.stream(grammar=car)
+    for start in range(0, len(pcm), 320):
+        stream.feed(pcm[start : start + 320])
+    assert stream.finish().as_dict() == once.as_dict() and not made
+
+
+def test_a_vote_of_none_is_the_first_hearing(model, car):
+    whole = model.transcribe(RECORDINGS / "navigate_home.flac", grammar=car, hearings=1)
+    empty = model.transcribe(np.zeros(0, np.int16), grammar=car, hearings=1)
+    assert whole.complete and not empty.complete and vote([empty, empty]) is empty
+    voted = vote([empty, whole, empty])
+    assert voted.text == whole.text and voted.confidence == pytest.approx(whole.confidence / 3)
+
+
+def test_sentences_that_mean_the_same_vote_together(model):
+    grammar = pynna.Grammar.from_yaml(io.StringIO(
+        "intents: {Open: {data: [{sentences: ['open [up] the window']}]},"
+        " Play: {data: [{sentences: [play some music]}]}}"
+    ))
+    heard = {name: model.transcribe(RECORDINGS / f"{name}.flac", grammar=grammar, hearings=1, alternatives=2)
+             for name in ("open_the_window", "play_some_music")}
+    window, music = heard.values()
+    assert window.text == "open the window" and music.text == "play some music"
+    other = window.voted((replace(window.alternatives[0], text="open up the window"),))
+    voted = vote([music, window, other, window])
+    assert voted.text == "open the window" and voted.confidence == pytest.approx(3 * window.confidence / 4)
+    assert [a.intent for a in voted.alternatives] == ["Open", "Play"][: len(voted.alternatives)]
+
+
+# ---- without a grammar --------------------------------------------------------------------------
+
+def test_a_text_is_the_nearest_of_the_hearings(model, loud):
+    changed = 0
+    for pcm, _ in loud:
+        for beam in (0, 64):
+            options = DecoderOptions(beam_width=beam, hearings=1)
+            once = model.transcribe(pcm, beam_width=beam, hearings=1)
+            each = [once, *hear_in(model, pcm, MANNERS, options)]
+            errors = [sum(edit_distance(one.text, other.text) * other.confidence**WEIGHT for other in each)
+                      for one in each]
+            heard = model.transcribe(pcm, beam_width=beam)
+            assert heard.as_dict() == each[int(np.argmin(errors))].as_dict()
+            assert model.transcribe(pcm, beam_width=beam, hearings=3).text in {one.text for one in each[:3]}
+            changed += heard.text != once.text
+            for word in heard.words:
+                assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
+    assert changed >= 3
+
+
+def test_a_sure_hearing_outweighs_the_others():
+    def heard(text, confidence):
+        tokens = [("ab ".index(c), i, i, float(np.log(confidence))) for i, c in enumerate(text)]
+        return Result(Spelling(("a", "b", " ", ""), 0.02), (), "", [(0.0, tokens)])
+
+    agreed = [heard("aab", 0.5), heard("abb", 0.5), heard("abb", 0.5), heard("bbb", 0.5)]
+    assert nearest(agreed) is agreed[1]
+    assert nearest([*agreed, heard("ba ba", 0.9)]).text == "ba ba"
+    assert nearest([heard("a", 0.5), heard("", 0.5), heard("", 0.5)]).text == "a"  # nothing heard is no say
+
+
+def test_hot_words_count_when_heard_again(model, loud):
+    words, changed = {"a": 30.0}, 0
+    for pcm, _ in loud:
+        late, once = model.stream(), model.stream(hearings=1)
+        for stream in (late, once):
+            stream.feed(pcm)
+            stream.hot_words = words
+        first = once.finish()
+        with_words = [first, *hear_in(model, pcm, MANNERS, DecoderOptions(hot_words=words))]
+        assert late.finish().text == nearest(with_words).text
+        changed += nearest(with_words).text != nearest([first, *hear_in(model, pcm, MANNERS, DecoderOptions())]).text
+    assert changed >= 1
+
+
+def test_how_often_is_the_models_own(model, car, tmp_path):
+    assert model.hearings == model.decoder_options().most_hearings == MAX_HEARINGS
+    path = tmp_path / "random.nna"
+    path.write_bytes(random_file())
+    plain = pynna.load(path)
+    assert plain.hearings == plain.decoder_options().most_hearings == 1
+    assert plain.decoder_options(hearings=3).most_hearings == model.decoder_options(hearings=3).most_hearings == 3
+    assert plain.decoder_options(grammar=car).most_hearings == MAX_HEARINGS
+    for wrong in (0, 8, "7", 2.5, None):
+        card = random_model()
+        card.provenance["hearings"] = wrong
+        path.write_bytes(encode_nna(card))
+        with pytest.raises(pynna.ModelFileError, match="its card's hearings are .*; 1 to 7 are right"):
+            pynna.load(path)
+
+
+@pytest.mark.parametrize("speed", [0.8, 0.92, 1.08, 1.25])
+def test_a_tape_at_another_speed(speed):
+    tone = np.round(8000 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.int16)
+    played = at_speed(tone, speed, RATE)
+    assert len(played) == pytest.approx(RATE / speed, abs=1)
+    spectrum = np.abs(np.fft.rfft(played[: RATE // 2] * np.hanning(RATE // 2)))
+    assert spectrum.argmax() * 2 == pytest.approx(1000 * speed, abs=2)
+
+
+@given(st.lists(st.integers(1, 9), max_size=30), st.integers(0, 60), st.integers(0, 99), st.integers(0, 99))
+def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, length):
+    tape = Tape(RATE, pynna.DecoderOptions(grammar=car))
+    tape.most = most
+    fed = np.arange(sum(sizes), dtype=np.int16)
+    at = 0
+    for size in sizes:
+        tape.feed(fed[at : at + size])
+        at += size
+    assert sum(map(len, tape._chunks)) < most + 10
+    audio = tape.audio(first, first + length)
+    if first >= max(0, at - most) and first < at and length <= most:
+        assert audio is not None
+    if audio is not None:
+        assert np.array_equal(audio, fed[first : first + length])
+
+
+@pytest.mark.parametrize("n", [0, 8, 2.0, True])
+def test_wrong_numbers_are_told(model, n):
+    with pytest.raises(ArgumentError, match="hearings is .*; a whole number from 1 to 7 is right"):
+        model.stream(hearings=n)
+    assert LONGEST > 0 and len(MANNERS) == MAX_HEARINGS - 1
