@@ -155,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
     clips = paths(arguments.clips) or sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
     lm = LanguageModel(arguments.lm) if arguments.lm else None
     grammar = pynna.Grammar.from_yaml(arguments.grammar or pynna.CAR_GRAMMAR)
-    pcm = [pynna.audio.load_audio(clip, target_rate=model.sample_rate).pcm for clip in clips]
+    pcm = [pynna.audio.load_audio(clip, sample_rate=model.sample_rate).pcm for clip in clips]
     weights = dequantise(model.path) if arguments.client else None
     if weights:
         network = weights.network()

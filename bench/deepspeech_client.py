@@ -297,7 +297,7 @@ def run(arguments: argparse.Namespace) -> int:
             model = MappedModel(core, mapped)
         compare = Comparison(core, client, weights, model, arguments.beam, lm)
         rate = weights.features.sample_rate
-        clips = [(str(path), load_audio(path, target_rate=rate).pcm) for path in paths(arguments.clips)]
+        clips = [(str(path), load_audio(path, sample_rate=rate).pcm) for path in paths(arguments.clips)]
         if not arguments.no_made_up:
             clips += made_up_clips(rate)
         start = time.perf_counter()

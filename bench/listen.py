@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import pynna
 from bench.report import Table, emit, machine_line
+from pynna.events import Final
 
 Array = NDArray[Any]
 CHUNK = 320     # samples: 20 ms, as a microphone gives them
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sound(rate: int) -> Iterator[Array]:
     """Clips with a pause behind each, int16, without end."""
-    clips = [pynna.audio.read(path, target_rate=rate).pcm
+    clips = [pynna.audio.read(path, sample_rate=rate).pcm
              for path in sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))]
     rng = np.random.default_rng(0)
     while True:
@@ -70,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             piece = next(pieces)
             start = time.process_time()
             for at in range(0, len(piece), CHUNK):
-                finals += [event for event in listener.feed(piece[at:at + CHUNK]) if isinstance(event, pynna.Final)]
+                finals += [event for event in listener.feed(piece[at:at + CHUNK]) if isinstance(event, Final)]
             spent += time.process_time() - start
             fed += len(piece)
         step = spent * model.geometry["step"] / fed

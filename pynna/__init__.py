@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pynna import _core
+from pynna import _core, events
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import DecoderOptions
@@ -19,22 +19,24 @@ from pynna.decoding.results import Alternative, GrammarResult, Interpretation, R
 from pynna.errors import (
     ArgumentError,
     AudioError,
+    CapacityError,
     FinishedError,
     GrammarError,
     IsaError,
     LanguageModelError,
     MappingError,
+    MissingFileError,
     ModelFileError,
     PynnaError,
     StateError,
 )
-from pynna.model import Model, load
+from pynna.model import Model, Segment, load
 from pynna.network import build_info
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.streaming.group import Group
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
 
 if TYPE_CHECKING:
     from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR
@@ -47,12 +49,11 @@ __all__ = [
     "Alternative",
     "ArgumentError",
     "AudioError",
+    "CapacityError",
     "CAR_GRAMMAR",
     "Decoder",
     "DecoderOptions",
     "EndpointRules",
-    "Event",
-    "Final",
     "FinishedError",
     "Grammar",
     "GrammarError",
@@ -64,18 +65,19 @@ __all__ = [
     "LanguageModelError",
     "Listener",
     "MappingError",
+    "MissingFileError",
     "Model",
     "ModelFileError",
-    "Partial",
     "PynnaError",
+    "RescoringWorker",
     "Result",
-    "SpeechStart",
+    "Segment",
     "StateError",
     "Stream",
-    "Timeout",
     "Vocabulary",
     "Word",
     "build_info",
+    "events",
     "load",
     "map_model",
 ]

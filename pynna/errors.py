@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PynnaError(Exception):
     """The root of all errors that pynna raises on purpose."""
@@ -17,6 +20,18 @@ class NotFiniteError(ArgumentError):
 
 class StateError(PynnaError, ValueError):
     """A network or stream state of a wrong shape, of another model or with values that no step can have left."""
+
+
+class CapacityError(StateError):
+    """All places are taken: of a group, or of a server."""
+
+
+class FileReadError(PynnaError, OSError):
+    """A file that cannot be read, though it is there."""
+
+
+class MissingFileError(PynnaError, FileNotFoundError):
+    """A file that is not there."""
 
 
 class FinishedError(PynnaError, RuntimeError):
@@ -91,6 +106,27 @@ _BY_STATUS: dict[int, tuple[type[PynnaError], str]] = {
     21: (LayoutError, "the file's sections are missing, misplaced or of a wrong size"),
     22: (FileValueError, "the file holds a value out of its range"),
 }
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Around what reads a file: what the operating system says against it becomes an error of pynna's.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    FileReadError
+        It is a folder, may not be read, or the like.
+    """
+    try:
+        yield
+    except PynnaError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{error.filename or path}: no such file") from error
+    except OSError as error:
+        raise FileReadError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
 
 
 def error_for_status(status: int, what: str) -> PynnaError:

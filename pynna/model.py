@@ -4,27 +4,65 @@ from __future__ import annotations
 
 import functools
 import os
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Generic, TypeAlias, overload
 
 import numpy.typing as npt
 
 from pynna.audio.files import AudioPath, load_audio
+from pynna.audio.pcm import Audio, Pcm
 from pynna.decoding.language_model import LanguageModel
 from pynna.decoding.ngram import Ngrams
-from pynna.decoding.options import MAX_HEARINGS, DecoderOptions
-from pynna.decoding.results import Result
+from pynna.decoding.options import (
+    MAX_PASSES,
+    AnyOptions,
+    BeamSearchOptions,
+    DecoderOptions,
+    GrammarSearchOptions,
+    GreedyOptions,
+    resolve,
+)
+from pynna.decoding.results import GrammarResult, Result, ResultT
 from pynna.errors import ModelFileError
+from pynna.events import Event, Final
 from pynna.network import Network
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.group import Group
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pynna.grammar import Grammar
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
 """The model that ships with the package."""
+
+
+PIECE_SECONDS = 5
+"""Of a recording, from one look at the progress to the next."""
+
+Progress: TypeAlias = Callable[[float], None]
+"""Is told how much of a recording is through, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(Generic[ResultT]):
+    """An utterance of a recording, from `start` to `end` seconds."""
+
+    start: float
+    end: float
+    result: ResultT
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return self.result.text
 
 
 def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = None, isa: str | None = None) -> Model:
@@ -43,7 +81,7 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
 
     Raises
     ------
-    FileNotFoundError
+    MissingFileError
         No such file.
     ModelFileError
         Not a model file, of another version, cut short, damaged; the subclass and the message say what.
@@ -63,14 +101,14 @@ class Model(Network):
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> None:
         super().__init__(path, threads=threads, isa=isa)
-        if (hearings := self.provenance.get("hearings", 1)) not in range(1, MAX_HEARINGS + 1):
-            raise ModelFileError(f"{self.path}: its card's hearings are {hearings!r}; 1 to {MAX_HEARINGS} are right")
+        if (passes := self.metadata.get("passes", 1)) not in range(1, MAX_PASSES + 1):
+            raise ModelFileError(f"{self.path}: its metadata's passes are {passes!r}; 1 to {MAX_PASSES} are right")
 
     @property
-    def hearings(self) -> int:
-        """Times that what leaves doubt is heard without a grammar, unless told otherwise: the card's ``hearings``, 1
-        where it has none."""
-        return int(self.provenance.get("hearings", 1))
+    def passes(self) -> int:
+        """How often a doubtful utterance is recognised without a grammar, unless told otherwise: the metadata's
+        ``passes``, 1 where it has none."""
+        return int(self.metadata.get("passes", 1))
 
     @functools.cached_property
     def language_model(self) -> LanguageModel | None:
@@ -84,44 +122,62 @@ class Model(Network):
         path = self.path.with_suffix(".arpa.gz")
         return LanguageModel(Ngrams(path)) if path.exists() else None
 
-    def decoder_options(self, **options: Any) -> DecoderOptions:
-        """`DecoderOptions` with what the model has to say: without a grammar its `hearings`; its own `language_model`,
+    def decoder_options(self, **options: Unpack[AnyOptions]) -> DecoderOptions:
+        """`DecoderOptions` with what the model has to say: without a grammar its `passes`; its own `language_model`,
         where a grammar has free slots and nothing is said of one (``language_model=None`` does without, and so does
-        ``beam_width=0``)."""
-        if options.get("hearings") is None and options.get("grammar") is None:
-            options["hearings"] = self.hearings
-        made = DecoderOptions(**options)
-        free = made.grammar is not None and made.grammar.has_free_slots
-        if free and made.beam_width > 0 and "language_model" not in options:
-            return replace(made, language_model=self.language_model)
-        return made
+        ``beam_width=0``). Raises ArgumentError as ``stream``."""
+        return resolve(options, self.passes, lambda: self.language_model)
 
-    def stream(self, **options: Any) -> Stream:
+    @overload
+    def stream(self, *, grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Stream[GrammarResult]: ...
+
+    @overload
+    def stream(self, *, grammar: None = None, **options: Unpack[GreedyOptions]) -> Stream[Result]: ...
+
+    @overload
+    def stream(self, *, grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Stream[Result]: ...
+
+    def stream(self, **options: Unpack[AnyOptions]) -> Stream[Result]:
         """A stream of audio to text.
 
         Parameters
         ----------
         **options
-            The fields of `DecoderOptions`: beam_width (64; 0 for greedy decoding), alternatives (1), cutoff_prob (1.0),
-            cutoff_top_n (40), prior_exponent; grammar (a `Grammar`), threshold, free_cost, free_entry; hearings (7
-            with a grammar, the model's own without); language_model (the model's own for a grammar's free slots),
-            vocabulary, hot_words.
+            The fields of `DecoderOptions`. For greedy decoding: beam_width=0. For a beam search: beam_width (64),
+            alternatives (1), cutoff_prob (1.0), cutoff_top_n (40), prior_scale, language_model, vocabulary, hot_words.
+            With a grammar: grammar, threshold, alternatives, filler_cost, filler_entry_cost, prior_scale, and
+            language_model and beam_width for its free slots. For all of them: passes.
 
         Raises
         ------
         ArgumentError
-            An option out of range, or two that exclude each other.
+            No such option, one out of range, or two that exclude each other.
         GrammarError
             A grammar with letters that the model's labels lack, or too large a one.
         """
         return Stream(self, self.decoder_options(**options))
 
-    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Listener[GrammarResult]: ...
+
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: None = None, **options: Unpack[GreedyOptions]) -> Listener[Result]: ...
+
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Listener[Result]: ...
+
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
+               **options: Unpack[AnyOptions]) -> Listener[Result]:
         """A stream that tells where utterances begin and end: events instead of one result.
 
         Parameters
         ----------
         rules : EndpointRules, optional
+        worker : RescoringWorker, optional
+            What rescores doubtful utterances meanwhile; unless given, the call that ends an utterance waits for it.
         **options
             As for ``stream``.
 
@@ -130,21 +186,39 @@ class Model(Network):
         ArgumentError, GrammarError
             As ``stream``.
         """
-        return Listener(self, self.decoder_options(**options), rules or EndpointRules())
+        return Listener(self, self.decoder_options(**options), rules or EndpointRules(), worker=worker)
 
     def group(self) -> Group:
         """A group: up to 16 streams through one step call."""
         return Group(self, self.decoder_options)
 
-    def transcribe(self, x: AudioPath | npt.ArrayLike, rate: int | None = None, **options: Any) -> Result:
-        """The text of a recording.
+    @overload
+    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                   progress: Progress | None = None, *,
+                   grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> GrammarResult: ...
+
+    @overload
+    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                   progress: Progress | None = None, *,
+                   grammar: None = None, **options: Unpack[GreedyOptions]) -> Result: ...
+
+    @overload
+    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                   progress: Progress | None = None, *,
+                   grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Result: ...
+
+    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                   progress: Progress | None = None, **options: Unpack[AnyOptions]) -> Result:
+        """The text of a recording; what was done to it before is in the result's ``notes``.
 
         Parameters
         ----------
-        x : path, or int16 or float array [n_samples]
+        audio : path, or int16 or float array [n_samples]
             A WAV, FLAC, OGG or MP3 file, of any rate and number of channels; or samples, floats in [-1, 1].
-        rate : int, optional
+        sample_rate : int, optional
             The array's sample rate in Hz, the model's unless given.
+        progress : callable, optional
+            Is told how much of the recording is through, 0 to 1, every 5 s of it.
         **options
             As for ``stream``.
 
@@ -155,6 +229,72 @@ class Model(Network):
         ArgumentError, GrammarError
             As ``stream``.
         """
-        stream = self.stream(**options)
-        stream.feed(load_audio(x, rate, target_rate=self.sample_rate).pcm)
-        return stream.finish()
+        stream: Stream[Result] = Stream(self, self.decoder_options(**options))
+        loaded = load_audio(audio, sample_rate, sample_rate=self.sample_rate)
+        for piece, done in _pieces(loaded):
+            stream.feed(piece)
+            if progress is not None:
+                progress(done)
+        result = stream.finish()
+        result.notes = loaded.notes
+        return result
+
+    @overload
+    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
+                 grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Iterator[Segment[GrammarResult]]: ...
+
+    @overload
+    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
+                 grammar: None = None, **options: Unpack[GreedyOptions]) -> Iterator[Segment[Result]]: ...
+
+    @overload
+    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
+                 grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Iterator[Segment[Result]]: ...
+
+    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
+                 rules: EndpointRules | None = None, progress: Progress | None = None,
+                 **options: Unpack[AnyOptions]) -> Iterator[Segment[Result]]:
+        """The utterances of a long recording, one after the other, as soon as each is known.
+
+        Parameters
+        ----------
+        audio, sample_rate, progress
+            As for ``transcribe``.
+        rules : EndpointRules, optional
+            Where it is cut.
+        **options
+            As for ``stream``.
+
+        Raises
+        ------
+        AudioError, ArgumentError, GrammarError
+            As ``transcribe``.
+        """
+        listener: Listener[Result] = Listener(self, self.decoder_options(**options), rules or EndpointRules())
+        loaded = load_audio(audio, sample_rate, sample_rate=self.sample_rate)
+
+        return _segments(listener, loaded, progress)
+
+
+def _segments(listener: Listener[Result], audio: Audio, progress: Progress | None) -> Iterator[Segment[Result]]:
+    def finals(events: list[Event[Result]]) -> Iterator[Segment[Result]]:
+        for event in events:
+            if isinstance(event, Final):
+                event.result.notes = audio.notes
+                yield Segment(event.start, event.end, event.result)
+
+    for piece, done in _pieces(audio):
+        yield from finals(listener.feed(piece))
+        if progress is not None:
+            progress(done)
+    yield from finals(listener.finish())
+
+
+def _pieces(audio: Audio) -> Iterator[tuple[Pcm, float]]:
+    """A recording's samples piece by piece, and how much of it is through then."""
+    size = PIECE_SECONDS * audio.sample_rate
+    for start in range(0, len(audio.pcm), size):
+        yield audio.pcm[start : start + size], min(1.0, (start + size) / len(audio.pcm))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.audio.files import AudioPath, load_audio
-from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError
+from pynna.errors import ArgumentError, MissingFileError, ModelFileError, NotFiniteError, StateError
 
 _MACS_A_THREAD = 8_000_000      # of one channel's step: with less, waking and meeting cost more than is saved
 
@@ -50,33 +50,33 @@ class Network:
         The labels' texts in order; the last is the blank, "".
     label_priors : float32 [n_labels]
         Mean probability of each label in training.
-    provenance : dict
+    metadata : dict
         name, licence, source, calibration and what else the mapping wrote down.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> None:
         self.path = Path(path)
         if not self.path.exists():
-            raise FileNotFoundError(f"no model file at {self.path}")
+            raise MissingFileError(f"{self.path}: no such model file")
         self.core = _core.MappedModel(os.fspath(self.path))
         self.geometry: dict[str, Any] = self.core.geometry
         self.labels = tuple(self.core.labels)
         self.label_priors = self.core.label_priors
-        self.provenance = self._read_provenance()
+        self.metadata = self._read_metadata()
         self._isa = isa
         self.threads = self._default_threads() if threads is None else threads
         self._free: dict[int, list[_core.Runner]] = {}
         with self._runner() as runner:  # so that a wrong number of threads or instruction set is told here
             self.isa = runner.isa
 
-    def _read_provenance(self) -> dict[str, Any]:
+    def _read_metadata(self) -> dict[str, Any]:
         try:
-            provenance = json.loads(self.core.provenance.decode("utf-8") or "{}")
+            metadata = json.loads(self.core.metadata.decode("utf-8") or "{}")
         except (ValueError, RecursionError) as error:
-            raise ModelFileError(f"{self.path}: its provenance is not JSON: {error}") from error
-        if not isinstance(provenance, dict):
-            raise ModelFileError(f"{self.path}: its provenance is {type(provenance).__name__}; a JSON object is right")
-        return provenance
+            raise ModelFileError(f"{self.path}: its metadata is not JSON: {error}") from error
+        if not isinstance(metadata, dict):
+            raise ModelFileError(f"{self.path}: its metadata is {type(metadata).__name__}; a JSON object is right")
+        return metadata
 
     def _default_threads(self) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,10 +121,10 @@ class Network:
     @property
     def name(self) -> str:
         """Its name, the file's unless it was given one."""
-        return str(self.provenance.get("name") or self.path.stem)
+        return str(self.metadata.get("name") or self.path.stem)
 
-    def info(self) -> dict[str, Any]:
-        """The model's card: name, path, size in bytes, n_weights, isa, threads, geometry, layers, provenance."""
+    def describe(self) -> dict[str, Any]:
+        """The model's metadata: name, path, size in bytes, n_weights, isa, threads, geometry, layers, metadata."""
         return {
             "name": self.name,
             "path": str(self.path),
@@ -135,7 +135,7 @@ class Network:
             "alphabet": list(self.labels[:-1]),
             "geometry": dict(self.geometry),
             "layers": self.core.layers,
-            "provenance": self.provenance,
+            "metadata": self.metadata,
         }
 
     def __repr__(self) -> str:
@@ -184,12 +184,12 @@ class Network:
         with self._runner(threads) as runner:
             return runner.step(features, _state("c", c, np.int16, shape), _state("h", h, np.int8, shape))
 
-    def log_probs(self, x: AudioPath | npt.ArrayLike, rate: int | None = None) -> npt.NDArray[np.float32]:
+    def log_probs(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None) -> npt.NDArray[np.float32]:
         """What the network says of a recording, for a search of one's own.
 
         Parameters
         ----------
-        x, rate
+        audio, sample_rate
             As for ``Model.transcribe``.
 
         Returns
@@ -202,7 +202,7 @@ class Network:
         AudioError
             A file or an array that is no audio; the message says why.
         """
-        pcm = load_audio(x, rate, target_rate=self.sample_rate).pcm
+        pcm = load_audio(audio, sample_rate, sample_rate=self.sample_rate).pcm
         collector = _core.Collector(len(self.labels))
         channel = _core.Channel(self.core, collector)
         while len(pcm):

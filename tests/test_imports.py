@@ -1,4 +1,4 @@
-"""What is loaded without being asked for, counted in modules: an import's time depends on the machine, this does not."""
+"""What is loaded without being asked for, counted in modules: a time would depend on the machine."""
 
 from __future__ import annotations
 

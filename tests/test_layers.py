@@ -22,6 +22,7 @@ FLOORS = (
     ("pynna",),
     ("pynna.model",),
     ("pynna.streaming",),
+    ("pynna.events",),
     ("pynna.decoding",),
     ("pynna.network",),
     ("pynna.mapping",),

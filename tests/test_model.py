@@ -275,7 +275,7 @@ def test_a_file_deleted_or_replaced_after_loading_is_still_the_model(tmp_path: P
     assert bits(model.step(inputs(2)[0], threads=2)) == want
     model.path.unlink()
     assert model.transcribe(noise(0.5)).as_dict() == text
-    assert (model.info()["size"], model.geometry["n_cell"]) == (len(random_file(31)), 31)
+    assert (model.describe()["size"], model.geometry["n_cell"]) == (len(random_file(31)), 31)
 
 
 LATE = """
@@ -343,11 +343,11 @@ def test_the_build_tells_its_version_and_instruction_sets() -> None:
 def test_a_models_card_says_what_the_file_holds(tmp_path: Path) -> None:
     labels = ["ä", "€", "𐍈", " "]
     model = random_model(20, alphabet=labels, n_context=2, n_coefficients=13, cell=17)
-    model.provenance = {"name": "Größe", "licence": "CC0"}
+    model.metadata = {"name": "Größe", "licence": "CC0"}
     path = tmp_path / "x.nna"
     path.write_bytes(encode_nna(model))
     loaded = pynna.load(path)
-    info = loaded.info()
+    info = loaded.describe()
     assert (loaded.name, info["name"], info["alphabet"]) == ("Größe", "Größe", labels)
     assert loaded.labels == (*labels, "")
     assert (info["size"], info["path"]) == (path.stat().st_size, str(path))
@@ -363,7 +363,7 @@ def test_a_models_card_says_what_the_file_holds(tmp_path: Path) -> None:
 
 def test_a_model_without_a_name_goes_by_its_files_name(tmp_path: Path) -> None:
     model = random_model(8)
-    model.provenance = {}
+    model.metadata = {}
     (tmp_path / "front_door.nna").write_bytes(encode_nna(model))
     assert pynna.load(str(tmp_path / "front_door.nna")).name == "front_door"
 
@@ -424,9 +424,9 @@ def test_a_provenance_that_is_no_json_object_is_told(text: bytes, tmp_path: Path
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
     (tmp_path / "m.nna").write_bytes(data)
     if not text:  # nothing is known about it, then
-        assert pynna.load(tmp_path / "m.nna").provenance == {}
+        assert pynna.load(tmp_path / "m.nna").metadata == {}
         return
-    with pytest.raises(errors.ModelFileError, match="m.nna: its provenance"):
+    with pytest.raises(errors.ModelFileError, match="m.nna: its metadata"):
         pynna.load(tmp_path / "m.nna")
 
 
@@ -450,17 +450,17 @@ def test_a_path_and_its_samples_give_the_same_result(model: pynna.Model, tmp_pat
         assert model.transcribe(str(tmp_path / name)).as_dict() == want
     for same in (pcm.astype(np.float32) / 32768, pcm.astype(np.float64) / 32768, pcm[:, None], pcm.astype(">i2")):
         assert model.transcribe(same).as_dict() == want
-    assert model.transcribe(pcm, rate=16000).as_dict() == want
+    assert model.transcribe(pcm, sample_rate=16000).as_dict() == want
 
 
 def test_audio_of_another_rate_is_resampled(model: pynna.Model, tmp_path: Path) -> None:
     pcm = noise(1.0)
     for rate in (8000, 22050, 44100, 48000):
-        want = model.transcribe(from_array(pcm, rate, target_rate=16000).pcm).as_dict()
-        assert model.transcribe(pcm, rate=rate).as_dict() == want
+        want = model.transcribe(from_array(pcm, rate, sample_rate=16000).pcm).as_dict()
+        assert model.transcribe(pcm, sample_rate=rate).as_dict() == want
         soundfile.write(tmp_path / "a.wav", pcm, rate, subtype="PCM_16")
         assert model.transcribe(tmp_path / "a.wav").as_dict() == want
-    assert model.transcribe(pcm, rate=8000).as_dict() != model.transcribe(pcm).as_dict()
+    assert model.transcribe(pcm, sample_rate=8000).as_dict() != model.transcribe(pcm).as_dict()
 
 
 @pytest.mark.parametrize("pcm", [[], np.zeros(0, np.int16), np.zeros(0, np.float32), np.zeros((0, 1), np.int16)])
@@ -488,9 +488,9 @@ def test_what_is_no_audio_is_refused(model: pynna.Model, pcm: Any) -> None:
 @pytest.mark.parametrize("options", [
     {"beam_width": -1}, {"beam_width": 4097}, {"beam_width": 1.5}, {"beam_width": True}, {"beam_width": None},
     {"alternatives": 0}, {"alternatives": 101}, {"cutoff_prob": 0.0}, {"cutoff_prob": 1.1},
-    {"cutoff_prob": float("nan")}, {"cutoff_top_n": 0}, {"prior_exponent": -0.1}, {"prior_exponent": 11},
-    {"prior_exponent": float("nan")},
-    {"prior_exponent": 0.5, "beam_width": 0}])
+    {"cutoff_prob": float("nan")}, {"cutoff_top_n": 0}, {"prior_scale": -0.1}, {"prior_scale": 11},
+    {"prior_scale": float("nan")},
+    {"prior_scale": 0.5, "beam_width": 0}])
 def test_an_option_out_of_its_range_is_refused(model: pynna.Model, options: dict[str, Any]) -> None:
     with pytest.raises(errors.ArgumentError, match=next(iter(options))):
         model.transcribe(np.zeros(100, np.int16), **options)

@@ -327,7 +327,7 @@ cdef class MappedModel:
         return np.array(<float[:self.g.n_coefficients]> <float *> pynna_model_feature_gain(self.model))
 
     @property
-    def provenance(self):
+    def metadata(self):
         """The file's JSON text, bytes."""
         cdef size_t n = 0
         cdef const char *start = pynna_model_provenance(self.model, &n)

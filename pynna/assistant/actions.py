@@ -11,11 +11,11 @@ from pynna.assistant.car import BOUNDS, SEATS, STATIONS, TIRES, TRACKS, VIEWS, W
 from pynna.assistant.drive import Drive
 
 Answer: TypeAlias = tuple[Car, str]
-Action: TypeAlias = "Callable[[Scene], Answer]"
+Action: TypeAlias = "Callable[[ActionContext], Answer]"
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ActionContext:
     """What an action may look at: the car as it is, the drive, the command's slots and words, the clock."""
 
     car: Car
@@ -58,7 +58,7 @@ PASSING = frozenset(("Help", "TimeTell", "DateTell", "WeatherTell", "SpeedTell",
 """Questions in between, after which `More` still knows what was meant."""
 
 
-def further(intent: str, slots: Mapping[str, Any], more: bool) -> tuple[str, dict[str, Any]] | None:
+def repeat_more(intent: str, slots: Mapping[str, Any], more: bool) -> tuple[str, dict[str, Any]] | None:
     """What "more" or "less" means after a command: an intent and its slots, or None where it means nothing."""
     if intent in _OPPOSITE:
         return (intent if more else _OPPOSITE[intent]), dict(slots)
@@ -66,7 +66,7 @@ def further(intent: str, slots: Mapping[str, Any], more: bool) -> tuple[str, dic
         zone = {name: value for name, value in slots.items() if name == "zone"}
         return intent.replace("Set", "Up" if more else "Down"), zone
     if intent == "WindowClose":
-        return further("WindowOpen", slots, not more)
+        return repeat_more("WindowOpen", slots, not more)
     if intent in _STEPS:
         at = {name: value for name, value in slots.items() if name == "window_place"}
         less = slots.get("direction") == "down"  # of the brightness
@@ -126,34 +126,34 @@ def clock(when: datetime) -> str:
 # ---- sound -----------------------------------------------------------------------------------
 
 
-def _volume(scene: Scene, level: float) -> Answer:
-    car = scene.car.changed(volume=round(level), muted=False)
+def _volume(context: ActionContext, level: float) -> Answer:
+    car = context.car.changed(volume=round(level), muted=False)
     return car, f"Volume {car.volume} percent"
 
 
 @_on("VolumeUp")
-def _volume_up(scene: Scene) -> Answer:
-    return _volume(scene, scene.car.volume + scene.slots.get("amount", 5 if scene.small else 10))
+def _volume_up(context: ActionContext) -> Answer:
+    return _volume(context, context.car.volume + context.slots.get("amount", 5 if context.small else 10))
 
 
 @_on("VolumeDown")
-def _volume_down(scene: Scene) -> Answer:
-    return _volume(scene, scene.car.volume - scene.slots.get("amount", 5 if scene.small else 10))
+def _volume_down(context: ActionContext) -> Answer:
+    return _volume(context, context.car.volume - context.slots.get("amount", 5 if context.small else 10))
 
 
 @_on("VolumeSet")
-def _volume_set(scene: Scene) -> Answer:
-    return _volume(scene, scene.slots["level"])
+def _volume_set(context: ActionContext) -> Answer:
+    return _volume(context, context.slots["level"])
 
 
 @_on("Mute")
-def _mute(scene: Scene) -> Answer:
-    return scene.car.changed(muted=True), "Muted"
+def _mute(context: ActionContext) -> Answer:
+    return context.car.changed(muted=True), "Muted"
 
 
 @_on("Unmute")
-def _unmute(scene: Scene) -> Answer:
-    return scene.car.changed(muted=False), f"Volume {scene.car.volume} percent"
+def _unmute(context: ActionContext) -> Answer:
+    return context.car.changed(muted=False), f"Volume {context.car.volume} percent"
 
 
 # ---- media -----------------------------------------------------------------------------------
@@ -174,56 +174,56 @@ def _play(car: Car, **values: Any) -> Answer:
 
 
 @_on("MediaPlay")
-def _media_play(scene: Scene) -> Answer:
-    car, genre = scene.car, scene.slots.get("genre")
-    if "radio" in scene.text.split():
+def _media_play(context: ActionContext) -> Answer:
+    car, genre = context.car, context.slots.get("genre")
+    if "radio" in context.text.split():
         return _play(car, source="radio", station=f"{genre} radio")
     if genre:
         return _play(car, source="usb", genre=genre, track=sum(map(ord, genre)) % len(TRACKS))
-    tracks = {"music", "song", "track", "playlist", "podcast", "audiobook"} & set(scene.text.split())
+    tracks = {"music", "song", "track", "playlist", "podcast", "audiobook"} & set(context.text.split())
     return _play(car, source="usb" if tracks and car.source == "radio" else car.source)
 
 
 @_on("MediaPause")
-def _media_pause(scene: Scene) -> Answer:
-    return scene.car.changed(playing=False), "Paused"
+def _media_pause(context: ActionContext) -> Answer:
+    return context.car.changed(playing=False), "Paused"
 
 
 @_on("MediaNext")
-def _media_next(scene: Scene) -> Answer:
-    return _tune(scene.car, 1) if scene.car.source == "radio" else _play(scene.car, track=scene.car.track + 1)
+def _media_next(context: ActionContext) -> Answer:
+    return _tune(context.car, 1) if context.car.source == "radio" else _play(context.car, track=context.car.track + 1)
 
 
 @_on("MediaPrevious")
-def _media_previous(scene: Scene) -> Answer:
-    car = scene.car
+def _media_previous(context: ActionContext) -> Answer:
+    car = context.car
     return _tune(car, -1) if car.source == "radio" else _play(car, track=(car.track - 1) % len(TRACKS))
 
 
 @_on("MediaRepeat")
-def _media_repeat(scene: Scene) -> Answer:
-    return scene.car.changed(view="media", repeat=not scene.car.repeat), (
-        "No longer repeating" if scene.car.repeat else "Repeating")
+def _media_repeat(context: ActionContext) -> Answer:
+    return context.car.changed(view="media", repeat=not context.car.repeat), (
+        "No longer repeating" if context.car.repeat else "Repeating")
 
 
 @_on("MediaShuffle")
-def _media_shuffle(scene: Scene) -> Answer:
-    return scene.car.changed(view="media", shuffle=scene.on), f"Shuffle {scene.switched}"
+def _media_shuffle(context: ActionContext) -> Answer:
+    return context.car.changed(view="media", shuffle=context.on), f"Shuffle {context.switched}"
 
 
 @_on("MediaInfo")
-def _media_info(scene: Scene) -> Answer:
-    return scene.car.changed(view="media"), playing(scene.car)
+def _media_info(context: ActionContext) -> Answer:
+    return context.car.changed(view="media"), playing(context.car)
 
 
 @_on("RadioOn")
-def _radio_on(scene: Scene) -> Answer:
-    return _play(scene.car, source="radio")
+def _radio_on(context: ActionContext) -> Answer:
+    return _play(context.car, source="radio")
 
 
 @_on("RadioOff")
-def _radio_off(scene: Scene) -> Answer:
-    return scene.car.changed(playing=False), "Radio off"
+def _radio_off(context: ActionContext) -> Answer:
+    return context.car.changed(playing=False), "Radio off"
 
 
 def _frequency(station: str) -> float:
@@ -237,156 +237,157 @@ def _tune(car: Car, step: int) -> Answer:
 
 
 @_on("RadioTune")
-def _radio_tune(scene: Scene) -> Answer:
-    slots = scene.slots
+def _radio_tune(context: ActionContext) -> Answer:
+    slots = context.slots
     if "frequency" in slots:
-        return _play(scene.car, source="radio", station="", frequency=float(slots["frequency"]))
+        return _play(context.car, source="radio", station="", frequency=float(slots["frequency"]))
     station = slots["station"]
-    return _play(scene.car, source="radio", station=station, frequency=_frequency(station))
+    return _play(context.car, source="radio", station=station, frequency=_frequency(station))
 
 
 @_on("RadioNext")
-def _radio_next(scene: Scene) -> Answer:
-    return _tune(scene.car, 1)
+def _radio_next(context: ActionContext) -> Answer:
+    return _tune(context.car, 1)
 
 
 @_on("RadioPrevious")
-def _radio_previous(scene: Scene) -> Answer:
-    return _tune(scene.car, -1)
+def _radio_previous(context: ActionContext) -> Answer:
+    return _tune(context.car, -1)
 
 
 @_on("SourceSet")
-def _source_set(scene: Scene) -> Answer:
-    return _play(scene.car, source=scene.slots["source"])[0], f"Switched to {named(scene.slots['source'])}"
+def _source_set(context: ActionContext) -> Answer:
+    return _play(context.car, source=context.slots["source"])[0], f"Switched to {named(context.slots['source'])}"
 
 
 # ---- battery, charging, trip -----------------------------------------------------------------
 
 
 @_on("BatteryStatus")
-def _battery_status(scene: Scene) -> Answer:
-    reach = distance(scene.drive.range, scene.car)
-    return scene.car.changed(view="battery"), f"{scene.drive.battery:.0f} percent, enough for {reach}"
+def _battery_status(context: ActionContext) -> Answer:
+    reach = distance(context.drive.range, context.car)
+    return context.car.changed(view="battery"), f"{context.drive.battery:.0f} percent, enough for {reach}"
 
 
 @_on("RangeStatus")
-def _range_status(scene: Scene) -> Answer:
-    return scene.car.changed(view="battery"), f"Enough for {distance(scene.drive.range, scene.car)}"
+def _range_status(context: ActionContext) -> Answer:
+    return context.car.changed(view="battery"), f"Enough for {distance(context.drive.range, context.car)}"
 
 
-def _charging_time(scene: Scene) -> timedelta:
-    return timedelta(hours=scene.drive.charging_hours(scene.car.charge_limit))
+def _charging_time(context: ActionContext) -> timedelta:
+    return timedelta(hours=context.drive.charging_hours(context.car.charge_limit))
 
 
 @_on("ChargingStart")
-def _charging_start(scene: Scene) -> Answer:
-    if scene.drive.moving:
-        return scene.car.changed(view="battery"), "I can charge when we are parked"
-    car = scene.car.changed(view="battery", charging=True)
-    return car, f"Charging to {car.charge_limit} percent, until {clock(scene.now + _charging_time(scene))}"
+def _charging_start(context: ActionContext) -> Answer:
+    if context.drive.moving:
+        return context.car.changed(view="battery"), "I can charge when we are parked"
+    car = context.car.changed(view="battery", charging=True)
+    return car, f"Charging to {car.charge_limit} percent, until {clock(context.now + _charging_time(context))}"
 
 
 @_on("ChargingStop")
-def _charging_stop(scene: Scene) -> Answer:
-    was = scene.car.charging
-    return scene.car.changed(view="battery", charging=False), "Charging stopped" if was else "We are not charging"
+def _charging_stop(context: ActionContext) -> Answer:
+    was = context.car.charging
+    return context.car.changed(view="battery", charging=False), "Charging stopped" if was else "We are not charging"
 
 
 @_on("ChargingLimit")
-def _charging_limit(scene: Scene) -> Answer:
-    level = scene.car.charge_limit + scene.slots["change"] if "change" in scene.slots else scene.slots["level"]
-    car = scene.car.changed(view="battery", charge_limit=level)
+def _charging_limit(context: ActionContext) -> Answer:
+    level = context.car.charge_limit + context.slots["change"] if "change" in context.slots else context.slots["level"]
+    car = context.car.changed(view="battery", charge_limit=level)
     return car, f"Charging up to {car.charge_limit} percent"
 
 
 @_on("ChargingStatus")
-def _charging_status(scene: Scene) -> Answer:
-    minutes = _charging_time(scene).total_seconds() / 60
-    return scene.car.changed(view="battery"), (
-        f"{minutes:.0f} minutes to {scene.car.charge_limit} percent" if minutes >= 1 else "The battery is full enough")
+def _charging_status(context: ActionContext) -> Answer:
+    minutes = _charging_time(context).total_seconds() / 60
+    limit = context.car.charge_limit
+    told = f"{minutes:.0f} minutes to {limit} percent" if minutes >= 1 else "The battery is full enough"
+    return context.car.changed(view="battery"), told
 
 
 @_on("TripShow")
-def _trip_show(scene: Scene) -> Answer:
-    driven = distance(scene.drive.trip(scene.car), scene.car)
-    return scene.car.changed(view="trip"), f"{driven} on this trip"
+def _trip_show(context: ActionContext) -> Answer:
+    driven = distance(context.drive.trip(context.car), context.car)
+    return context.car.changed(view="trip"), f"{driven} on this trip"
 
 
 @_on("TripReset")
-def _trip_reset(scene: Scene) -> Answer:
-    return scene.car.changed(view="trip", trip_start=scene.drive.odometer), "Trip reset"
+def _trip_reset(context: ActionContext) -> Answer:
+    return context.car.changed(view="trip", trip_start=context.drive.odometer), "Trip reset"
 
 
 @_on("ConsumptionShow")
-def _consumption_show(scene: Scene) -> Answer:
-    used = scene.drive.consumption
-    told = f"{used * 1.609344:.1f} kilowatt hours per 100 miles" if scene.car.units == "imperial" else (
+def _consumption_show(context: ActionContext) -> Answer:
+    used = context.drive.consumption
+    told = f"{used * 1.609344:.1f} kilowatt hours per 100 miles" if context.car.units == "imperial" else (
         f"{used:.1f} kilowatt hours per 100 kilometers")
-    return scene.car.changed(view="trip"), told
+    return context.car.changed(view="trip"), told
 
 
 # ---- navigation ------------------------------------------------------------------------------
 
 
 @_on("NavigationShow")
-def _navigation_show(scene: Scene) -> Answer:
-    return scene.car.changed(view="navigation"), "Here is the map"
+def _navigation_show(context: ActionContext) -> Answer:
+    return context.car.changed(view="navigation"), "Here is the map"
 
 
 @_on("NavigationStop")
-def _navigation_stop(scene: Scene) -> Answer:
-    was = scene.car.destination
-    return scene.car.changed(destination="", avoid=""), "Guidance ended" if was else "There is no route"
+def _navigation_stop(context: ActionContext) -> Answer:
+    was = context.car.destination
+    return context.car.changed(destination="", avoid=""), "Guidance ended" if was else "There is no route"
 
 
-def _route(scene: Scene, place: str) -> Answer:
-    km, minutes = scene.drive.way_to(place)
-    car = scene.car.changed(view="navigation", destination=place, zoom=scene.car.zoom)
-    there = clock(scene.now + timedelta(minutes=minutes))
+def _route(context: ActionContext, place: str) -> Answer:
+    km, minutes = context.drive.way_to(place)
+    car = context.car.changed(view="navigation", destination=place, zoom=context.car.zoom)
+    there = clock(context.now + timedelta(minutes=minutes))
     return car, f"To {named(place)}: {distance(km, car)}, there at {there}"
 
 
 @_on("RouteTo")
-def _route_to(scene: Scene) -> Answer:
-    return _route(scene, scene.slots["place"])
+def _route_to(context: ActionContext) -> Answer:
+    return _route(context, context.slots["place"])
 
 
 @_on("ChargingStationFind")
-def _charging_station(scene: Scene) -> Answer:
-    return _route(scene, "the nearest charging station")
+def _charging_station(context: ActionContext) -> Answer:
+    return _route(context, "the nearest charging station")
 
 
 @_on("ParkingFind")
-def _parking(scene: Scene) -> Answer:
-    return _route(scene, "the nearest parking garage")
+def _parking(context: ActionContext) -> Answer:
+    return _route(context, "the nearest parking garage")
 
 
 @_on("ArrivalTime")
-def _arrival(scene: Scene) -> Answer:
-    car = scene.car.changed(view="navigation")
+def _arrival(context: ActionContext) -> Answer:
+    car = context.car.changed(view="navigation")
     if not car.destination:
         return car, "No destination is set"
-    km, minutes = scene.drive.remaining
-    return car, f"{distance(km, car)}, there at {clock(scene.now + timedelta(minutes=minutes))}"
+    km, minutes = context.drive.remaining
+    return car, f"{distance(km, car)}, there at {clock(context.now + timedelta(minutes=minutes))}"
 
 
 @_on("TrafficShow")
-def _traffic(scene: Scene) -> Answer:
-    avoided = scene.slots.get("avoid", "")
-    car = scene.car.changed(view="navigation", traffic=True, avoid=avoided or scene.car.avoid)
+def _traffic(context: ActionContext) -> Answer:
+    avoided = context.slots.get("avoid", "")
+    car = context.car.changed(view="navigation", traffic=True, avoid=avoided or context.car.avoid)
     return car, f"Avoiding {avoided}" if avoided else "Traffic is light"
 
 
 @_on("PositionTell")
-def _position(scene: Scene) -> Answer:
-    return scene.car.changed(view="navigation"), scene.drive.address
+def _position(context: ActionContext) -> Answer:
+    return context.car.changed(view="navigation"), context.drive.address
 
 
 @_on("TurnAdd")
-def _turn(scene: Scene) -> Answer:
-    turned = scene.drive.turn(scene.slots["side"])
-    car = scene.car.changed(view="navigation")
-    return car, f"Turning {scene.slots['side']}" if turned else f"No street goes {scene.slots['side']} there"
+def _turn(context: ActionContext) -> Answer:
+    turned = context.drive.turn(context.slots["side"])
+    car = context.car.changed(view="navigation")
+    return car, f"Turning {context.slots['side']}" if turned else f"No street goes {context.slots['side']} there"
 
 
 def _zoom(car: Car, by: int) -> Car:
@@ -394,13 +395,13 @@ def _zoom(car: Car, by: int) -> Car:
 
 
 @_on("ZoomIn")
-def _zoom_in(scene: Scene) -> Answer:
-    return _zoom(scene.car, 1), "Zooming in" if scene.car.zoom < BOUNDS["zoom"][1] else "That is as near as it gets"
+def _zoom_in(context: ActionContext) -> Answer:
+    return _zoom(context.car, 1), "Zooming in" if context.car.zoom < BOUNDS["zoom"][1] else "That is as near as it gets"
 
 
 @_on("ZoomOut")
-def _zoom_out(scene: Scene) -> Answer:
-    return _zoom(scene.car, -1), "Zooming out" if scene.car.zoom > BOUNDS["zoom"][0] else "That is all of the map"
+def _zoom_out(context: ActionContext) -> Answer:
+    return _zoom(context.car, -1), "Zooming out" if context.car.zoom > BOUNDS["zoom"][0] else "That is all of the map"
 
 
 # ---- phone -----------------------------------------------------------------------------------
@@ -413,42 +414,42 @@ def _call(car: Car, contact: str) -> Answer:
 
 
 @_on("Call")
-def _call_contact(scene: Scene) -> Answer:
-    return _call(scene.car, scene.slots["contact"])
+def _call_contact(context: ActionContext) -> Answer:
+    return _call(context.car, context.slots["contact"])
 
 
 @_on("CallRedial")
-def _redial(scene: Scene) -> Answer:
-    return _call(scene.car, scene.car.last_call)
+def _redial(context: ActionContext) -> Answer:
+    return _call(context.car, context.car.last_call)
 
 
 @_on("CallAnswer")
-def _answer(scene: Scene) -> Answer:
-    if not scene.car.ringing:
-        return scene.car.changed(view="phone"), "Nobody is calling"
-    return _call(scene.car, scene.car.last_call)[0], "Call accepted"
+def _answer(context: ActionContext) -> Answer:
+    if not context.car.ringing:
+        return context.car.changed(view="phone"), "Nobody is calling"
+    return _call(context.car, context.car.last_call)[0], "Call accepted"
 
 
 @_on("CallEnd")
-def _hang_up(scene: Scene) -> Answer:
-    was = scene.car.call or scene.car.ringing
-    return scene.car.changed(view="phone", call="", ringing=False), "Call ended" if was else "There is no call"
+def _hang_up(context: ActionContext) -> Answer:
+    was = context.car.call or context.car.ringing
+    return context.car.changed(view="phone", call="", ringing=False), "Call ended" if was else "There is no call"
 
 
 @_on("ContactsShow")
-def _contacts(scene: Scene) -> Answer:
-    return scene.car.changed(view="phone"), "Here are your contacts"
+def _contacts(context: ActionContext) -> Answer:
+    return context.car.changed(view="phone"), "Here are your contacts"
 
 
 @_on("MessageRead")
-def _messages(scene: Scene) -> Answer:
-    return scene.car.changed(view="phone"), "There are no new messages"
+def _messages(context: ActionContext) -> Answer:
+    return context.car.changed(view="phone"), "There are no new messages"
 
 
 @_on("MessageSend")
-def _message(scene: Scene) -> Answer:
-    contact = scene.slots["contact"]
-    return scene.car.changed(view="phone", told=contact), f"I will tell {named(contact)} that you are on the way"
+def _message(context: ActionContext) -> Answer:
+    contact = context.slots["contact"]
+    return context.car.changed(view="phone", told=contact), f"I will tell {named(contact)} that you are on the way"
 
 
 # ---- climate ---------------------------------------------------------------------------------
@@ -459,71 +460,71 @@ def _zones(slots: Mapping[str, Any]) -> tuple[str, ...]:
     return {"cabin": ZONES, "front": ("driver", "passenger")}.get(zone, (zone,))
 
 
-def _temperature(scene: Scene, change: float | None) -> Answer:
-    car, zones = scene.car, _zones(scene.slots)
+def _temperature(context: ActionContext, change: float | None) -> Answer:
+    car, zones = context.car, _zones(context.slots)
     if change is None:
-        wished = dict.fromkeys(zones, celsius(scene.slots["temperature"], car))
+        wished = dict.fromkeys(zones, celsius(context.slots["temperature"], car))
     else:
         by = celsius(change, car, apart=True)
         wished = {zone: round(car.temperature[zone] + by, 2) for zone in zones}
     car = car.changed(view="climate", climate=True, temperature=wished)
-    where = scene.slots.get("zone", "cabin")
+    where = context.slots.get("zone", "cabin")
     least, most = (warmth(pick(car.temperature[zone] for zone in zones), car) for pick in (min, max))
     told = most if least == most else f"{least.removesuffix(' degrees')} to {most}"
     return car, f"{where.capitalize()} {told}"
 
 
-def _amount(scene: Scene) -> float:
-    return float(scene.slots.get("amount", 0.5 if scene.small else 1.0))
+def _amount(context: ActionContext) -> float:
+    return float(context.slots.get("amount", 0.5 if context.small else 1.0))
 
 
 @_on("TemperatureSet")
-def _temperature_set(scene: Scene) -> Answer:
-    return _temperature(scene, None)
+def _temperature_set(context: ActionContext) -> Answer:
+    return _temperature(context, None)
 
 
 @_on("TemperatureUp")
-def _temperature_up(scene: Scene) -> Answer:
-    return _temperature(scene, _amount(scene))
+def _temperature_up(context: ActionContext) -> Answer:
+    return _temperature(context, _amount(context))
 
 
 @_on("TemperatureDown")
-def _temperature_down(scene: Scene) -> Answer:
-    return _temperature(scene, -_amount(scene))
+def _temperature_down(context: ActionContext) -> Answer:
+    return _temperature(context, -_amount(context))
 
 
 @_on("TemperatureTell")
-def _temperature_tell(scene: Scene) -> Answer:
-    inside, outside = (warmth(t, scene.car) for t in (scene.car.temperature["driver"], scene.drive.outside))
-    return scene.car.changed(view="climate"), f"{inside} inside, {outside} outside"
+def _temperature_tell(context: ActionContext) -> Answer:
+    inside, outside = (warmth(t, context.car) for t in (context.car.temperature["driver"], context.drive.outside))
+    return context.car.changed(view="climate"), f"{inside} inside, {outside} outside"
 
 
 @_on("AirConditioning")
-def _air_conditioning(scene: Scene) -> Answer:
-    return scene.car.changed(view="climate", climate=scene.on), f"Air conditioning {scene.switched}"
+def _air_conditioning(context: ActionContext) -> Answer:
+    return context.car.changed(view="climate", climate=context.on), f"Air conditioning {context.switched}"
 
 
 @_on("FanSpeed")
-def _fan(scene: Scene) -> Answer:
-    level = scene.car.fan + scene.slots["change"] if "change" in scene.slots else scene.slots["level"]
+def _fan(context: ActionContext) -> Answer:
+    level = context.car.fan + context.slots["change"] if "change" in context.slots else context.slots["level"]
     level = {"low": 2, "medium": 5, "high": 8, "maximum": 9}.get(level, level)
-    car = scene.car.changed(view="climate", climate=True, fan=int(level))
+    car = context.car.changed(view="climate", climate=True, fan=int(level))
     return car, f"Fan {car.fan}"
 
 
 @_on("Defrost")
-def _defrost(scene: Scene) -> Answer:
-    place = "rear" if scene.slots.get("window_place") == "rear" else "front"
-    panes = scene.car.defrost | {place} if scene.on else scene.car.defrost - {place}
-    car = scene.car.changed(view="climate", defrost=frozenset(panes))
-    return car, f"{place.capitalize()} defroster {scene.switched}"
+def _defrost(context: ActionContext) -> Answer:
+    place = "rear" if context.slots.get("window_place") == "rear" else "front"
+    panes = context.car.defrost | {place} if context.on else context.car.defrost - {place}
+    car = context.car.changed(view="climate", defrost=frozenset(panes))
+    return car, f"{place.capitalize()} defroster {context.switched}"
 
 
 @_on("SeatHeating")
-def _seat_heating(scene: Scene) -> Answer:
-    seats = _seats(scene.slots)
-    car = scene.car.changed(view="climate", seat_heating=dict.fromkeys(seats, scene.on))
-    return car, f"{' and '.join(seats).capitalize()} seat heating {scene.switched}"
+def _seat_heating(context: ActionContext) -> Answer:
+    seats = _seats(context.slots)
+    car = context.car.changed(view="climate", seat_heating=dict.fromkeys(seats, context.on))
+    return car, f"{' and '.join(seats).capitalize()} seat heating {context.switched}"
 
 
 def _seats(slots: Mapping[str, Any]) -> tuple[str, ...]:
@@ -532,19 +533,20 @@ def _seats(slots: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @_on("SteeringWheelHeating")
-def _wheel_heating(scene: Scene) -> Answer:
-    return scene.car.changed(view="climate", wheel_heating=scene.on), f"Steering wheel heating {scene.switched}"
+def _wheel_heating(context: ActionContext) -> Answer:
+    return context.car.changed(view="climate", wheel_heating=context.on), f"Steering wheel heating {context.switched}"
 
 
 # ---- body ------------------------------------------------------------------------------------
 
 
 @_on("SeatMove")
-def _seat_move(scene: Scene) -> Answer:
-    (seat, *_), way = _seats(scene.slots), scene.slots["direction"]
+def _seat_move(context: ActionContext) -> Answer:
+    (seat, *_), way = _seats(context.slots), context.slots["direction"]
     axis, by = {"up": ("height", 5), "down": ("height", -5), "forward": ("seat", 5)}.get(way, ("seat", -5))
     place = f"{seat} {axis}"
-    return scene.car.changed(view="body", seats={place: scene.car.seats[place] + by}), f"{seat.capitalize()} seat {way}"
+    car = context.car.changed(view="body", seats={place: context.car.seats[place] + by})
+    return car, f"{seat.capitalize()} seat {way}"
 
 
 def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
@@ -559,9 +561,9 @@ def _windows(slots: Mapping[str, Any], text: str) -> tuple[str, ...]:
     return chosen if place in ("front", "rear") or "windows" in text.split() else chosen[:1]
 
 
-def _move_windows(scene: Scene, level: int) -> Answer:
-    names = _windows(scene.slots, scene.text)
-    car = scene.car.changed(view="body", windows=dict.fromkeys(names, level))
+def _move_windows(context: ActionContext, level: int) -> Answer:
+    names = _windows(context.slots, context.text)
+    car = context.car.changed(view="body", windows=dict.fromkeys(names, level))
     which = {WINDOWS: "all windows", WINDOWS[:2]: "the front windows", WINDOWS[2:]: "the rear windows"}.get(
         names, "the " + " and ".join(names) + " window" + "s" * (len(names) > 1))
     now = car.windows[names[0]]
@@ -571,221 +573,223 @@ def _move_windows(scene: Scene, level: int) -> Answer:
 
 
 @_on("WindowOpen")
-def _window_open(scene: Scene) -> Answer:
-    if "change" not in scene.slots:
-        return _move_windows(scene, scene.slots.get("level", 100))
-    return _move_windows(scene, scene.car.windows[_windows(scene.slots, scene.text)[0]] + scene.slots["change"])
+def _window_open(context: ActionContext) -> Answer:
+    if "change" not in context.slots:
+        return _move_windows(context, context.slots.get("level", 100))
+    first = _windows(context.slots, context.text)[0]
+    return _move_windows(context, context.car.windows[first] + context.slots["change"])
 
 
 @_on("WindowClose")
-def _window_close(scene: Scene) -> Answer:
-    return _move_windows(scene, 0)
+def _window_close(context: ActionContext) -> Answer:
+    return _move_windows(context, 0)
 
 
 @_on("SunroofOpen")
-def _sunroof_open(scene: Scene) -> Answer:
-    return scene.car.changed(view="body", sunroof=True), "Opening the sunroof"
+def _sunroof_open(context: ActionContext) -> Answer:
+    return context.car.changed(view="body", sunroof=True), "Opening the sunroof"
 
 
 @_on("SunroofClose")
-def _sunroof_close(scene: Scene) -> Answer:
-    return scene.car.changed(view="body", sunroof=False), "Closing the sunroof"
+def _sunroof_close(context: ActionContext) -> Answer:
+    return context.car.changed(view="body", sunroof=False), "Closing the sunroof"
 
 
 @_on("TrunkOpen")
-def _trunk_open(scene: Scene) -> Answer:
-    if scene.drive.moving:
-        return scene.car.changed(view="body"), "The trunk stays closed while we drive"
-    return scene.car.changed(view="body", trunk=True), "Opening the trunk"
+def _trunk_open(context: ActionContext) -> Answer:
+    if context.drive.moving:
+        return context.car.changed(view="body"), "The trunk stays closed while we drive"
+    return context.car.changed(view="body", trunk=True), "Opening the trunk"
 
 
 @_on("TrunkClose")
-def _trunk_close(scene: Scene) -> Answer:
-    return scene.car.changed(view="body", trunk=False), "Closing the trunk"
+def _trunk_close(context: ActionContext) -> Answer:
+    return context.car.changed(view="body", trunk=False), "Closing the trunk"
 
 
 @_on("LightsSet")
-def _lights(scene: Scene) -> Answer:
-    light = scene.slots["light"]
-    return scene.car.changed(lights={light: scene.on}), f"{light.capitalize()} {scene.switched}"
+def _lights(context: ActionContext) -> Answer:
+    light = context.slots["light"]
+    return context.car.changed(lights={light: context.on}), f"{light.capitalize()} {context.switched}"
 
 
 @_on("WipersSet")
-def _wipers(scene: Scene) -> Answer:
-    change = scene.slots.get("change")
+def _wipers(context: ActionContext) -> Answer:
+    change = context.slots.get("change")
     if change == "wash":
-        return scene.car.changed(wipers=True, wiper_speed=2), "Washing the windshield"
+        return context.car.changed(wipers=True, wiper_speed=2), "Washing the windshield"
     if change:
-        car = scene.car.changed(wipers=True, wiper_speed=scene.car.wiper_speed + (1 if change == "faster" else -1))
+        car = context.car.changed(wipers=True, wiper_speed=context.car.wiper_speed + (1 if change == "faster" else -1))
         return car, f"Wipers {change}"
-    return scene.car.changed(wipers=scene.on), f"Wipers {scene.switched}"
+    return context.car.changed(wipers=context.on), f"Wipers {context.switched}"
 
 
 @_on("DoorsLock")
-def _lock(scene: Scene) -> Answer:
-    return scene.car.changed(view="body", locked=True), "Doors locked"
+def _lock(context: ActionContext) -> Answer:
+    return context.car.changed(view="body", locked=True), "Doors locked"
 
 
 @_on("DoorsUnlock")
-def _unlock(scene: Scene) -> Answer:
-    return scene.car.changed(view="body", locked=False), "Doors unlocked"
+def _unlock(context: ActionContext) -> Answer:
+    return context.car.changed(view="body", locked=False), "Doors unlocked"
 
 
 @_on("DoorsStatus")
-def _doors(scene: Scene) -> Answer:
-    car = scene.car.changed(view="body")
+def _doors(context: ActionContext) -> Answer:
+    car = context.car.changed(view="body")
     return car, f"Doors {'locked' if car.locked else 'unlocked'}, trunk {'open' if car.trunk else 'closed'}"
 
 
 @_on("MirrorsFold")
-def _mirrors(scene: Scene) -> Answer:
-    state = {"fold": "folded", "unfold": "unfolded"}.get(scene.slots.get("change", ""), "adjusted")
-    return scene.car.changed(view="body", mirrors=state), f"Mirrors {state}"
+def _mirrors(context: ActionContext) -> Answer:
+    state = {"fold": "folded", "unfold": "unfolded"}.get(context.slots.get("change", ""), "adjusted")
+    return context.car.changed(view="body", mirrors=state), f"Mirrors {state}"
 
 
 @_on("TirePressure")
-def _tires(scene: Scene) -> Answer:
+def _tires(context: ActionContext) -> Answer:
     low, high = min(TIRES), max(TIRES)
-    if scene.car.units == "imperial":
-        return scene.car.changed(view="body"), f"{low * 14.504:.0f} to {high * 14.504:.0f} PSI"
-    return scene.car.changed(view="body"), f"{low} to {high} bar"
+    if context.car.units == "imperial":
+        return context.car.changed(view="body"), f"{low * 14.504:.0f} to {high * 14.504:.0f} PSI"
+    return context.car.changed(view="body"), f"{low} to {high} bar"
 
 
 @_on("OilLevel")
-def _oil(scene: Scene) -> Answer:
-    return scene.car.changed(view="body"), "An electric motor needs none"
+def _oil(context: ActionContext) -> Answer:
+    return context.car.changed(view="body"), "An electric motor needs none"
 
 
 # ---- driving ---------------------------------------------------------------------------------
 
 
 @_on("EngineStart")
-def _start(scene: Scene) -> Answer:
-    return scene.car.changed(engine=True, charging=False), "Ready to drive"
+def _start(context: ActionContext) -> Answer:
+    return context.car.changed(engine=True, charging=False), "Ready to drive"
 
 
 @_on("EngineStop")
-def _stop(scene: Scene) -> Answer:
-    return scene.car.changed(engine=False, cruise=None), "Stopping" if scene.drive.moving else "The motor is off"
+def _stop(context: ActionContext) -> Answer:
+    return context.car.changed(engine=False, cruise=None), "Stopping" if context.drive.moving else "The motor is off"
 
 
 @_on("LaneAssist")
-def _lane_assist(scene: Scene) -> Answer:
-    return scene.car.changed(lane_assist=scene.on), f"Lane assist {scene.switched}"
+def _lane_assist(context: ActionContext) -> Answer:
+    return context.car.changed(lane_assist=context.on), f"Lane assist {context.switched}"
 
 
 @_on("CruiseSet")
-def _cruise(scene: Scene) -> Answer:
-    speed = scene.slots.get("speed")
-    if "change" in scene.slots:
-        step = scene.slots["change"] * (1.609344 if scene.car.units == "imperial" else 1.0)
-        speed = (scene.car.cruise or scene.drive.speed) + step
+def _cruise(context: ActionContext) -> Answer:
+    said = context.text.split()
+    speed = context.slots.get("speed")
+    if "change" in context.slots:
+        step = context.slots["change"] * (1.609344 if context.car.units == "imperial" else 1.0)
+        speed = (context.car.cruise or context.drive.speed) + step
     elif speed is None:
-        speed = scene.drive.speed
-    elif "miles" in scene.text.split() or ("kilometers" not in scene.text.split() and scene.car.units == "imperial"):
+        speed = context.drive.speed
+    elif "miles" in said or ("kilometers" not in said and context.car.units == "imperial"):
         speed = speed * 1.609344
-    car = scene.car.changed(cruise=round(speed))
+    car = context.car.changed(cruise=round(speed))
     return car, f"Cruise control at {pace(car.cruise or 0, car)}"
 
 
 @_on("CruiseOff")
-def _cruise_off(scene: Scene) -> Answer:
-    return scene.car.changed(cruise=None), "Cruise control off"
+def _cruise_off(context: ActionContext) -> Answer:
+    return context.car.changed(cruise=None), "Cruise control off"
 
 
 @_on("ModeSet")
-def _mode(scene: Scene) -> Answer:
-    mode = {"economy": "eco", "normal": "comfort"}.get(scene.slots["mode"], scene.slots["mode"])
-    return scene.car.changed(mode=mode), f"{mode.capitalize()} mode"
+def _mode(context: ActionContext) -> Answer:
+    mode = {"economy": "eco", "normal": "comfort"}.get(context.slots["mode"], context.slots["mode"])
+    return context.car.changed(mode=mode), f"{mode.capitalize()} mode"
 
 
 @_on("CameraShow")
-def _camera(scene: Scene) -> Answer:
-    side = "front" if scene.slots.get("camera") == "front" else "rear"
-    return scene.car.changed(view="camera", camera=side), f"Here is the {side} camera"
+def _camera(context: ActionContext) -> Answer:
+    side = "front" if context.slots.get("camera") == "front" else "rear"
+    return context.car.changed(view="camera", camera=side), f"Here is the {side} camera"
 
 
 # ---- the assistant itself --------------------------------------------------------------------
 
 
 @_on("TimeTell")
-def _time(scene: Scene) -> Answer:
-    return scene.car, f"It is {clock(scene.now)}"
+def _time(context: ActionContext) -> Answer:
+    return context.car, f"It is {clock(context.now)}"
 
 
 @_on("DateTell")
-def _date(scene: Scene) -> Answer:
-    return scene.car, f"{scene.now:%A, %B} {scene.now.day}"
+def _date(context: ActionContext) -> Answer:
+    return context.car, f"{context.now:%A, %B} {context.now.day}"
 
 
 @_on("WeatherTell")
-def _weather(scene: Scene) -> Answer:
-    return scene.car, f"{warmth(scene.drive.outside, scene.car)} outside; I have no forecast without a network"
+def _weather(context: ActionContext) -> Answer:
+    return context.car, f"{warmth(context.drive.outside, context.car)} outside; I have no forecast without a network"
 
 
 @_on("SpeedTell")
-def _speed(scene: Scene) -> Answer:
-    if "limit" in scene.text.split():
-        return scene.car, f"The limit is {pace(scene.drive.limit, scene.car)}"
-    return scene.car, pace(scene.drive.speed, scene.car)
+def _speed(context: ActionContext) -> Answer:
+    if "limit" in context.text.split():
+        return context.car, f"The limit is {pace(context.drive.limit, context.car)}"
+    return context.car, pace(context.drive.speed, context.car)
 
 
 @_on("BrightnessSet")
-def _brightness(scene: Scene) -> Answer:
-    step = scene.slots.get("change", {"up": 15, "down": -15}.get(scene.slots.get("direction", ""), 0))
-    car = scene.car.changed(brightness=scene.slots.get("level", scene.car.brightness + step))
+def _brightness(context: ActionContext) -> Answer:
+    step = context.slots.get("change", {"up": 15, "down": -15}.get(context.slots.get("direction", ""), 0))
+    car = context.car.changed(brightness=context.slots.get("level", context.car.brightness + step))
     return car, f"Brightness {car.brightness} percent"
 
 
 @_on("UnitsSet")
-def _units(scene: Scene) -> Answer:
-    units = scene.slots["units"]
+def _units(context: ActionContext) -> Answer:
+    units = context.slots["units"]
     if units in ("celsius", "fahrenheit"):
-        return scene.car.changed(degrees=units), f"Degrees {units.capitalize()}"
-    return scene.car.changed(units=units), f"Distances in {'miles' if units == 'imperial' else 'kilometers'}"
+        return context.car.changed(degrees=units), f"Degrees {units.capitalize()}"
+    return context.car.changed(units=units), f"Distances in {'miles' if units == 'imperial' else 'kilometers'}"
 
 
 @_on("NightMode")
-def _night(scene: Scene) -> Answer:
-    night = (scene.slots.get("theme", "night") == "night") == scene.on
-    return scene.car.changed(night=night), "Night display" if night else "Day display"
+def _night(context: ActionContext) -> Answer:
+    night = (context.slots.get("theme", "night") == "night") == context.on
+    return context.car.changed(night=night), "Night display" if night else "Day display"
 
 
 _VIEWS = {"home": "is the home screen", "media": "is the music", "body": "is the car", "settings": "are the settings"}
 
 
 @_on("ViewShow")
-def _view(scene: Scene) -> Answer:
-    view = scene.slots.get("view", "home")
+def _view(context: ActionContext) -> Answer:
+    view = context.slots.get("view", "home")
     view = view if view in VIEWS else "home"
-    return scene.car.changed(view=view), f"Here {_VIEWS.get(view, f'is the {view}')}"
+    return context.car.changed(view=view), f"Here {_VIEWS.get(view, f'is the {view}')}"
 
 
 @_on("TimerSet")
-def _timer(scene: Scene) -> Answer:
-    minutes = scene.slots["minutes"]
-    return scene.car.changed(timer=scene.now + timedelta(minutes=minutes)), (
-        f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(scene.now + timedelta(minutes=minutes))}")
+def _timer(context: ActionContext) -> Answer:
+    minutes = context.slots["minutes"]
+    return context.car.changed(timer=context.now + timedelta(minutes=minutes)), (
+        f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(context.now + timedelta(minutes=minutes))}")
 
 
 @_on("TimerCancel")
-def _timer_cancel(scene: Scene) -> Answer:
-    return scene.car.changed(timer=None), "There is no timer" if scene.car.timer is None else "Timer cancelled"
+def _timer_cancel(context: ActionContext) -> Answer:
+    return context.car.changed(timer=None), "There is no timer" if context.car.timer is None else "Timer cancelled"
 
 
 @_on("Reminder")
-def _reminder(scene: Scene) -> Answer:
-    task = scene.slots["task"]
+def _reminder(context: ActionContext) -> Answer:
+    task = context.slots["task"]
     if not isinstance(task, str):
         raise ValueError(f"task is {task!r}; words are right")
-    return scene.car.changed(reminder=task[:80]), f"I will remind you to {task[:80]} when we arrive"
+    return context.car.changed(reminder=task[:80]), f"I will remind you to {task[:80]} when we arrive"
 
 
 @_on("Help")
-def _help(scene: Scene) -> Answer:
-    return scene.car.changed(view="help"), "Say, for example, increase the volume"
+def _help(context: ActionContext) -> Answer:
+    return context.car.changed(view="help"), "Say, for example, increase the volume"
 
 
 @_on("Cancel")
-def _cancel(scene: Scene) -> Answer:
-    return scene.car.changed(view="home"), "All right"
+def _cancel(context: ActionContext) -> Answer:
+    return context.car.changed(view="home"), "All right"

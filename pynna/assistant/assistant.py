@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from pynna.assistant.actions import ACTIONS, PASSING, Scene, further, named, playing
+from pynna.assistant.actions import ACTIONS, PASSING, ActionContext, named, playing, repeat_more
 from pynna.assistant.car import BOUNDS, Car
 from pynna.assistant.drive import Drive
 from pynna.decoding.results import GrammarResult
@@ -119,7 +119,7 @@ class Assistant:
         if intent == "Repeat":
             return self._reply or "I have said nothing yet"
         if intent in ("More", "Less"):
-            then = further(*self._last, intent == "More") if self._last else None
+            then = repeat_more(*self._last, intent == "More") if self._last else None
             if then is None:
                 return f"{intent} of what?"
             if {"bit", "little"} & set(text.split()):
@@ -133,7 +133,7 @@ class Assistant:
         return reply
 
     def _do(self, intent: str, slots: Mapping[str, Any], text: str) -> str:
-        car, self._reply = ACTIONS[intent](Scene(self.car, self.drive, slots, text, self._now()))
+        car, self._reply = ACTIONS[intent](ActionContext(self.car, self.drive, slots, text, self._now()))
         if changes := _changes(self.car, replace(car, view=self.car.view)):
             self._before.append((text or _spaced(intent), changes))
         self.car = car

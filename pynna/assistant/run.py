@@ -17,8 +17,8 @@ import numpy.typing as npt
 from aiohttp import web
 
 import pynna
-from pynna.assistant.scheduler import Microphone
-from pynna.assistant.server import Door, Server
+from pynna.assistant.server import ConnectionLimit, Server
+from pynna.assistant.session import MicrophoneSession
 from pynna.audio.files import read
 from pynna.audio.microphone import CHUNK, open_microphone
 from pynna.errors import AudioError
@@ -47,7 +47,7 @@ def demonstration(server: Server, recordings: Iterable[Path]) -> Callable[[], Aw
     Where none has ever come, as on a machine without a screen, the server ends after the last recording.
     """
     rate = server.model.sample_rate
-    clips = [read(path, target_rate=rate).pcm for path in recordings]
+    clips = [read(path, sample_rate=rate).pcm for path in recordings]
     if not clips:
         raise AudioError("a demonstration needs at least one recording")
 
@@ -70,7 +70,7 @@ def demonstration(server: Server, recordings: Iterable[Path]) -> Callable[[], Aw
     return work
 
 
-async def _play(server: Server, microphone: Microphone, pcm: Pcm) -> None:
+async def _play(server: Server, microphone: MicrophoneSession, pcm: Pcm) -> None:
     size = round(server.model.sample_rate * CHUNK)
     loop = asyncio.get_running_loop()
     due = loop.time()
@@ -149,7 +149,7 @@ async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext
     listening: asyncio.Server | None = None
     try:
         listening = await asyncio.get_running_loop().create_server(
-            lambda: Door(handler(), server.doors), host, port, ssl=context, backlog=128,
+            lambda: ConnectionLimit(handler(), server.doors), host, port, ssl=context, backlog=128,
             ssl_handshake_timeout=5.0 if context else None)
         bound = listening.sockets[0].getsockname()[1]
         shown = f"[{host}]" if ":" in host else host

@@ -24,12 +24,14 @@ from prometheus_client import generate_latest
 from pynna.assistant.assistant import Assistant, Outcome
 from pynna.assistant.car import TIRES
 from pynna.assistant.examples import EXAMPLES
-from pynna.assistant.scheduler import Engine, Microphone
+from pynna.assistant.scheduler import Scheduler
+from pynna.assistant.session import MicrophoneSession
+from pynna.decoding.results import GrammarResult
 from pynna.errors import ArgumentError, PynnaError
+from pynna.events import Event, Final, Partial, SpeechStart
 from pynna.grammar import Grammar
 from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
-from pynna.streaming.events import Event, Final, Partial, SpeechStart
 
 PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio
@@ -39,10 +41,10 @@ LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is
 MESSAGES_A_SECOND = 20  # of text, by a client
 QUEUE = 256  # messages that a slow reader may leave waiting
 
-RULES = EndpointRules(silence_after_complete=0.12, silence_after=0.6)
+RULES = EndpointRules(trailing_silence_complete=0.12, trailing_silence=0.6)
 """A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
 
-_NEARLY = 0.2  # confidence below which "I didn't get that" is shown, and not said: others may be talking
+_NEARLY = 0.4  # of a result's threshold; below it "I didn't get that" is shown, and not said: others may be talking
 _REPLIES = 3  # that may wait to be said; more are only shown
 _PAGE = resources.files("pynna.assistant") / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -61,7 +63,7 @@ class _Session:
 
     def __init__(self, socket: web.WebSocketResponse, name: str, transport: asyncio.Transport | None) -> None:
         self.socket, self.name, self.transport = socket, name, transport
-        self.microphone: Microphone | None = None
+        self.microphone: MicrophoneSession | None = None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
 
@@ -80,10 +82,10 @@ class _Session:
                 await self.socket.send_str(await self.queue.get())
 
 
-class Door(asyncio.Protocol):
+class ConnectionLimit(asyncio.Protocol):
     """Stands before aiohttp's protocol, so that idle and slow connections are bounded in number and time."""
 
-    def __init__(self, protocol: asyncio.Protocol, doors: OrderedDict[Door, None]) -> None:
+    def __init__(self, protocol: asyncio.Protocol, doors: OrderedDict[ConnectionLimit, None]) -> None:
         self._protocol, self._doors = protocol, doors
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -146,15 +148,15 @@ class Server:
         self.assistant = Assistant(grammar or Grammar.from_yaml(CAR_GRAMMAR))
         for each in self.assistant.grammars.values():
             each.graph(model.labels)  # compiled now, not in the first command
-        self.engine = Engine(model, channels=channels)
-        self.metrics = self.engine.metrics
-        self.spoken: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
+        self.scheduler = Scheduler(model, channels=channels)
+        self.metrics = self.scheduler.metrics
+        self.speak: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
         self.speaking = 0  # replies that are being said, or wait for it
-        self.told: Callable[[Outcome], None] | None = None  # is told what was done
+        self.on_outcome: Callable[[Outcome], None] | None = None  # is told what was done
         self.over = asyncio.Event()  # set by a helper that ends it all
         self._token, self._hosts = token, hosts
         self._files = {file.name: file.read_bytes() for file in _PAGE.iterdir() if Path(file.name).suffix in _TYPES}
-        self.doors: OrderedDict[Door, None] = OrderedDict()
+        self.doors: OrderedDict[ConnectionLimit, None] = OrderedDict()
         self._sessions: set[_Session] = set()
         self._names = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -215,7 +217,7 @@ class Server:
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "model": self.model.name, "sessions": len(self._sessions),
-                                  "microphones": len(self.engine.microphones), "channels": self.engine.channels})
+                                  "microphones": len(self.scheduler.microphones), "channels": self.scheduler.channels})
 
     async def _tell_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self.metrics.registry), content_type="text/plain", charset="utf-8")
@@ -232,7 +234,7 @@ class Server:
         self.metrics.sessions.set(len(self._sessions))
         writer: asyncio.Task[None] | None = None
         try:
-            if request.transport is not None and isinstance(door := request.transport.get_protocol(), Door):
+            if request.transport is not None and isinstance(door := request.transport.get_protocol(), ConnectionLimit):
                 door.keep()
             await socket.prepare(request)
             self._send(session, {"type": "hello", "name": session.name, "model": self.model.name,
@@ -243,7 +245,7 @@ class Server:
             self._sessions.discard(session)
             self.metrics.sessions.set(len(self._sessions))
             if session.microphone is not None:
-                self.engine.leave(session.microphone)
+                self.scheduler.leave(session.microphone)
             if writer is not None:
                 writer.cancel()
         return socket
@@ -286,46 +288,48 @@ class Server:
         if on and session.microphone is None:
             session.microphone = self.open_microphone(session.name)
         elif not on and session.microphone is not None:
-            self.engine.leave(session.microphone)
+            self.scheduler.leave(session.microphone)
             session.microphone = None
         self._send(session, {"type": "microphone", "on": session.microphone is not None})
 
     # ---- what is heard and done ----
 
-    def open_microphone(self, name: str) -> Microphone:
-        """A microphone whose commands the car obeys. Raises StateError where all are taken."""
-        return self.engine.join(name, self._heard, RULES, grammar=self.assistant.grammar)
+    def open_microphone(self, name: str) -> MicrophoneSession:
+        """A microphone whose commands the car obeys. Raises CapacityError where all are taken."""
+        return self.scheduler.open_microphone(name, self._heard, self.assistant.grammar, RULES)
 
-    def _heard(self, microphone: Microphone, event: Event) -> None:
+    def _heard(self, microphone: MicrophoneSession, event: Event[GrammarResult]) -> None:
         name = microphone.name
         if isinstance(event, SpeechStart):
             self.broadcast({"type": "words", "from": name, "text": ""})
         elif isinstance(event, Partial):
             self.broadcast({"type": "words", "from": name, "text": event.result.text})
         elif isinstance(event, Final):
-            result: Any = event.result
-            self._done(self.assistant.hear(result), name, result.confidence)
+            result = event.result
+            self._done(self.assistant.hear(result), name, result.confidence,
+                       meant=result.confidence >= _NEARLY * result.threshold)
             self.metrics.observe_latency(microphone.since(event.end))
 
-    def _done(self, outcome: Outcome, name: str, confidence: float | None = None) -> None:
+    def _done(self, outcome: Outcome, name: str, confidence: float | None = None, *, meant: bool = True) -> None:
+        """Tells all what became of a command; `meant`: it was one to answer aloud, even if it was not understood."""
         if outcome.text or outcome.intent:
             self.metrics.commands.labels(str(outcome.understood).lower()).inc()
         self.broadcast({"type": "done", "from": name, "confidence": confidence, **outcome.as_dict()})
         if outcome.understood:
             self.broadcast({"type": "state", **self.assistant.as_dict()})
         if "degrees" in outcome.changed:  # other numbers are said now
-            for microphone in self.engine.microphones:
+            for microphone in self.scheduler.microphones:
                 listener = microphone.listener
                 listener.options = replace(listener.options, grammar=self.assistant.grammar)
-        if self.told is not None:
-            self.told(outcome)
-        if outcome.understood or confidence is None or confidence > _NEARLY:
+        if self.on_outcome is not None:
+            self.on_outcome(outcome)
+        if outcome.understood or meant:
             self._say(outcome.reply)
 
     def _say(self, reply: str) -> None:
-        if self.spoken is not None and reply and self.speaking < _REPLIES:
+        if self.speak is not None and reply and self.speaking < _REPLIES:
             self.speaking += 1
-            task = asyncio.create_task(self._speak(self.spoken(reply)))
+            task = asyncio.create_task(self._speak(self.speak(reply)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -368,7 +372,7 @@ class Server:
 
     async def _run(self, application: web.Application) -> AsyncIterator[None]:
         running = [asyncio.create_task(_for_ever(work))
-                   for work in (self.engine.run, self._go_on, *self.helpers)]
+                   for work in (self.scheduler.run, self._go_on, *self.helpers)]
         yield
         for task in running:
             task.cancel()

@@ -19,15 +19,17 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler, AsyncServer, AsyncTcpServer
 
+from pynna.assistant.scheduler import Scheduler
+from pynna.assistant.session import RequestSession
 from pynna.errors import ArgumentError, PynnaError
 from pynna.grammar import Grammar
 from pynna.model import Model
-from pynna.streaming.stream import Stream
 
 LONGEST = 120.0
 """Seconds of audio in one request."""
 
 MAX_CONNECTIONS = 32
+CATCH_UP = 16  # steps at most in a turn: clients that send a recording need not wait as long as it lasts
 MAX_PAYLOAD = 4 << 20  # bytes of one event
 IDLE = 300.0  # seconds without an event, or without a reader for an answer, after which a connection ends
 _RATES, _WIDTHS, _CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
@@ -65,14 +67,14 @@ class _Reader:
 class Handler(AsyncEventHandler):
     """One connection: describe, ping, and audio that becomes text, partial texts while it comes."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, model: Model,
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, scheduler: Scheduler,
                  grammar: Grammar | None = None, others: set[Handler] | None = None) -> None:
         super().__init__(_Reader(reader), writer)  # type: ignore[arg-type]
         self._others = set() if others is None else others
-        self._model = model
-        self._options = {} if grammar is None else {"grammar": grammar}
-        self._stream: Stream | None = None
-        self._converter = AudioChunkConverter(rate=model.sample_rate, width=2, channels=1)
+        self._scheduler = scheduler
+        self._grammar = grammar
+        self._session: RequestSession | None = None
+        self._converter = self._new_converter()
         self._told = ""
         self._over = False
 
@@ -90,7 +92,16 @@ class Handler(AsyncEventHandler):
             _log.debug("a connection ends: %r", error)
         finally:
             self._others.discard(self)
+            self._leave()
             self.writer.close()
+
+    def _leave(self) -> None:
+        if self._session is not None:
+            self._scheduler.leave(self._session)
+            self._session = None
+
+    def _new_converter(self) -> AudioChunkConverter:
+        return AudioChunkConverter(rate=self._scheduler.model.sample_rate, width=2, channels=1)
 
     async def write_event(self, event: Event) -> None:
         """Sends an event; a client that reads nothing for long is given up."""
@@ -106,11 +117,11 @@ class Handler(AsyncEventHandler):
 
     async def _handle(self, event: Event) -> bool:
         if Describe.is_type(event.type):
-            await self.write_event(info(self._model).event())
+            await self.write_event(info(self._scheduler.model).event())
         elif Ping.is_type(event.type):
             await self.write_event(Pong(text=Ping.from_event(event).text).event())
         elif Transcribe.is_type(event.type):
-            self._stream = None
+            self._leave()
         elif AudioStart.is_type(event.type):
             await self._start()
         elif AudioChunk.is_type(event.type):
@@ -122,23 +133,25 @@ class Handler(AsyncEventHandler):
         return True
 
     async def _start(self) -> None:
-        self._stream, self._told, self._over = self._model.stream(**self._options), "", False
-        self._converter = AudioChunkConverter(rate=self._model.sample_rate, width=2, channels=1)
+        self._leave()
+        self._session = self._scheduler.open_request("wyoming", self._grammar)
+        self._told, self._over = "", False
+        self._converter = self._new_converter()
         await self.write_event(TranscriptStart(language="en").event())
 
     async def _chunk(self, chunk: AudioChunk) -> None:
-        if self._stream is None:
+        if self._session is None:
             await self._start()
-        assert self._stream is not None
-        if self._stream.duration > LONGEST:
+        assert self._session is not None
+        if self._session.stream.duration > LONGEST:
             raise ValueError(f"more than {LONGEST:.0f} seconds of audio in a request; send audio-stop before")
         if chunk.rate not in _RATES or chunk.width not in _WIDTHS or chunk.channels not in _CHANNELS:
             raise ValueError(f"audio of {chunk.rate} Hz, {chunk.width} bytes, {chunk.channels} channels; "
                              "4000 to 192000 Hz, 1, 2 or 4 bytes, 1 to 8 channels are right")
         pcm = self._converter.convert(chunk).audio
-        await asyncio.to_thread(self._stream.feed, pcm)
-        if not self._options:  # a text that only grows: a grammar's may still change
-            await self._tell(self._stream.partial().text.rpartition(" ")[0])
+        await self._session.feed(pcm)
+        if self._grammar is None:  # a text that only grows: a grammar's may still change
+            await self._tell(self._session.stream.partial().text.rpartition(" ")[0])
 
     async def _tell(self, text: str) -> None:
         """The part that is new; one that has changed waits for the end."""
@@ -147,10 +160,10 @@ class Handler(AsyncEventHandler):
             self._told = text
 
     async def _stop(self) -> None:
-        if self._stream is None:
+        if self._session is None:
             raise ValueError("audio-stop came without audio")
-        result: Any = await asyncio.to_thread(self._stream.finish)
-        self._stream = None
+        result: Any = await self._session.finish()
+        self._leave()
         text = result.text if getattr(result, "accepted", True) else ""
         await self._tell(text)
         await self.write_event(Transcript(text=text, language="en").event())
@@ -190,7 +203,9 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
         server = AsyncServer.from_uri(uri)
     except ValueError as error:
         raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
-    await server.start(functools.partial(Handler, model=model, grammar=grammar, others=set()))
+    scheduler = Scheduler(model, channels=MAX_CONNECTIONS, catch_up=CATCH_UP)
+    stepping = asyncio.create_task(scheduler.run())
+    await server.start(functools.partial(Handler, scheduler=scheduler, grammar=grammar, others=set()))
     try:
         if zeroconf and isinstance(server, AsyncTcpServer):
             from wyoming.zeroconf import HomeAssistantZeroconf
@@ -200,5 +215,6 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
             ready(uri)
         await asyncio.Event().wait()
     finally:
+        stepping.cancel()
         with contextlib.suppress(Exception):
             await server.stop()

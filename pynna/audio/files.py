@@ -41,16 +41,17 @@ _OGG_MAX_PAGE, _OGG_LAST = 65307, 4  # bytes; the flag of a stream's last page
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
 
-def load_audio(source: AudioPath | npt.ArrayLike, rate: int | None = None, *, target_rate: int = DEFAULT_RATE) -> Audio:
+def load_audio(audio: AudioPath | npt.ArrayLike, source_rate: int | None = None, *,
+               sample_rate: int = DEFAULT_RATE) -> Audio:
     """Audio from a path or an array, whichever it is.
 
     Parameters
     ----------
-    source : path or array
+    audio : path or array
         A file for ``read`` or an array for ``from_array``.
-    rate : int, optional
-        Sample rate in Hz of an array, ``target_rate`` unless given. A file knows its own.
-    target_rate : int
+    source_rate : int, optional
+        Sample rate in Hz of an array, ``sample_rate`` unless given. A file knows its own.
+    sample_rate : int
         Sample rate in Hz of the result.
 
     Raises
@@ -58,19 +59,19 @@ def load_audio(source: AudioPath | npt.ArrayLike, rate: int | None = None, *, ta
     AudioError
         See ``read`` and ``from_array``.
     """
-    if isinstance(source, (str, os.PathLike)):
-        return read(source, target_rate=target_rate)
-    return from_array(source, target_rate if rate is None else rate, target_rate=target_rate)
+    if isinstance(audio, (str, os.PathLike)):
+        return read(audio, sample_rate=sample_rate)
+    return from_array(audio, sample_rate if source_rate is None else source_rate, sample_rate=sample_rate)
 
 
-def read(source: AudioPath | BinaryIO, *, target_rate: int = DEFAULT_RATE) -> Audio:
+def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE) -> Audio:
     """Audio from a WAV, FLAC, OGG or MP3 file, or another that libsndfile knows.
 
     Parameters
     ----------
     source : path or binary file
         Of any sample rate from 1000 to 384000 Hz and any number of channels. A pipe is read to its end first.
-    target_rate : int
+    sample_rate : int
         Sample rate in Hz of the result.
 
     Raises
@@ -80,14 +81,14 @@ def read(source: AudioPath | BinaryIO, *, target_rate: int = DEFAULT_RATE) -> Au
     """
     import soundfile  # loads libsndfile, which streams of samples do not need
 
-    target_rate = check_rate(target_rate)
+    sample_rate = check_rate(sample_rate)
     name = source_name(source)
     try:
         openable = _openable(source, name)
         with soundfile.SoundFile(openable) as file:
             if file.format == "OGG":
                 _check_ogg_end(openable, name)
-            return _read_open(file, name, target_rate)
+            return _read_open(file, name, sample_rate)
     except (soundfile.SoundFileError, OSError, EOFError) as error:
         raise AudioError(f"{name}: cannot be read as audio: {_reason(error)}") from error
     except TypeError as error:  # soundfile asks for the layout of a file whose name says that it has no header
@@ -134,7 +135,7 @@ def _reason(error: Exception) -> str:
     return text
 
 
-def _read_open(file: soundfile.SoundFile, name: str, target_rate: int) -> Audio:
+def _read_open(file: soundfile.SoundFile, name: str, sample_rate: int) -> Audio:
     if file.format == "RAW":
         raise AudioError(f"{name}: no audio format with a header (WAV, FLAC, OGG or MP3 is needed)")
     rate = file.samplerate
@@ -144,14 +145,14 @@ def _read_open(file: soundfile.SoundFile, name: str, target_rate: int) -> Audio:
     notes = []
     if file.channels > 1:
         notes.append(f"{file.channels} channels mixed down to one")
-    if rate != target_rate:
-        notes.append(resampling_note(rate, target_rate))
+    if rate != sample_rate:
+        notes.append(resampling_note(rate, sample_rate))
     if not notes and file.subtype == "PCM_16":
         pcm = join(_blocks(file, name, "int16"))
     else:
         mono = (block.mean(axis=1) * FULL_SCALE for block in _blocks(file, name, "float64"))
-        pcm = join(to_int16(block) for block in (mono if rate == target_rate else resample(mono, rate, target_rate)))
-    return Audio(pcm, target_rate, rate, file.channels, tuple(notes))
+        pcm = join(to_int16(block) for block in (mono if rate == sample_rate else resample(mono, rate, sample_rate)))
+    return Audio(pcm, sample_rate, rate, file.channels, tuple(notes))
 
 
 def _check_header_size(file: soundfile.SoundFile, name: str) -> None:

@@ -46,7 +46,7 @@ class Audio:
     Attributes
     ----------
     pcm : int16 [n_samples]
-    rate : int
+    sample_rate : int
         Sample rate of ``pcm`` in Hz.
     source_rate : int
         Sample rate in Hz before resampling.
@@ -57,7 +57,7 @@ class Audio:
     """
 
     pcm: Pcm
-    rate: int = DEFAULT_RATE
+    sample_rate: int = DEFAULT_RATE
     source_rate: int = DEFAULT_RATE
     n_channels: int = 1
     notes: tuple[str, ...] = ()
@@ -65,19 +65,19 @@ class Audio:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return len(self.pcm) / self.rate
+        return len(self.pcm) / self.sample_rate
 
 
-def from_array(x: npt.ArrayLike, rate: int = DEFAULT_RATE, *, target_rate: int = DEFAULT_RATE) -> Audio:
+def from_array(audio: npt.ArrayLike, source_rate: int = DEFAULT_RATE, *, sample_rate: int = DEFAULT_RATE) -> Audio:
     """Audio from samples.
 
     Parameters
     ----------
-    x : int16 or float32 or float64 [n_samples] or [n_samples, 1]
+    audio : int16 or float32 or float64 [n_samples] or [n_samples, 1]
         int16 is taken as it is; floats are in [-1, 1], scaled by 32768, rounded and saturated.
-    rate : int
-        Sample rate in Hz of ``x``, 1000 to 384000.
-    target_rate : int
+    source_rate : int
+        Sample rate in Hz of ``audio``, 1000 to 384000.
+    sample_rate : int
         Sample rate in Hz of the result.
 
     Raises
@@ -85,15 +85,16 @@ def from_array(x: npt.ArrayLike, rate: int = DEFAULT_RATE, *, target_rate: int =
     AudioError
         A wrong dtype, shape or rate, a NaN or an infinity; the message tells what would be right, or where.
     """
-    samples, rate, target_rate = _as_samples(x), check_rate(rate), check_rate(target_rate)
+    samples = _as_samples(audio)
+    source_rate, sample_rate = check_rate(source_rate), check_rate(sample_rate)
     notes = _loudness_notes(samples)
-    if rate == target_rate:
-        return Audio(_to_pcm(samples), target_rate, rate, 1, notes)
+    if source_rate == sample_rate:
+        return Audio(_to_pcm(samples), sample_rate, source_rate, 1, notes)
     scaled = samples.astype(np.float64)
     if samples.dtype.kind == "f":
         scaled *= FULL_SCALE
-    pcm = join(to_int16(block) for block in resample([scaled], rate, target_rate))
-    return Audio(pcm, target_rate, rate, 1, (*notes, resampling_note(rate, target_rate)))
+    pcm = join(to_int16(block) for block in resample([scaled], source_rate, sample_rate))
+    return Audio(pcm, sample_rate, source_rate, 1, (*notes, resampling_note(source_rate, sample_rate)))
 
 
 def as_pcm(x: npt.ArrayLike) -> Pcm:

@@ -282,9 +282,9 @@ def _add_decoding(parser: Any) -> None:
     group.add_argument("--grammar", metavar="FILE",
                        help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
     group.add_argument("--threshold", type=_share, metavar="P", help="confidence from which a sentence is accepted")
-    group.add_argument("--hearings", type=_at_least(1, 7), metavar="N",
+    group.add_argument("--passes", type=_at_least(1, 7), metavar="N",
                        help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 "
-                            "with a grammar, else what the model's card says, 7 for the one that ships)")
+                            "with a grammar, else what the model's metadata says, 7 for the one that ships)")
     group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
     group.add_argument("--wake-word", action="append", metavar="WORD",
                        help="to be said before each sentence; may be given again: one of them")
@@ -308,7 +308,7 @@ def _add_grammar(commands: Any) -> None:
         description="Reads a sentence file, compiles it, and tells its size.",
         epilog=_GRAMMAR_EPILOG,
     )
-    parser.add_argument("file", metavar="FILE", help="a sentence file, .yaml or .jsgf")
+    parser.add_argument("file", metavar="FILE", help='a sentence file, .yaml or .jsgf; "car": the one that ships')
     parser.add_argument("-m", "--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
     parser.add_argument("--sample", type=_at_least(1, 100000), metavar="N", help="N sentences at random")
     parser.add_argument("--parse", metavar="TEXT", help="what a sentence means")
@@ -357,7 +357,7 @@ def _add_info(commands: Any) -> None:
         commands,
         "info",
         _info,
-        help="this build, and a model's card",
+        help="this build, and a model's metadata",
         description="Tells about this build and about a model.",
         epilog=_INFO_EPILOG,
     )
@@ -404,7 +404,7 @@ def _add_listen(commands: Any) -> None:
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
     parser.add_argument("--silence", type=_seconds, metavar="S",
                         help="silence that ends an utterance (default: 0.7; 0.4 after a whole sentence of a grammar)")
-    parser.add_argument("--at-most", type=_seconds, metavar="S", help="length of an utterance at most (default: 20)")
+    parser.add_argument("--max-utterance", type=_seconds, metavar="S", help="its longest utterance (default: 20)")
     _add_decoding(parser)
 
 
@@ -495,9 +495,9 @@ def _assistant(args: argparse.Namespace) -> int:
     if args.microphone:
         server.helpers.append(run.local_microphone(server, _device(args.device)))
     if args.speak:
-        server.spoken = run.voice()
+        server.speak = run.voice()
 
-    server.told = lambda outcome: print(outcome, flush=True)
+    server.on_outcome = lambda outcome: print(outcome, flush=True)
 
     def ready(address: str) -> None:
         print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
@@ -515,9 +515,10 @@ def _listen(args: argparse.Namespace) -> int:
     model = pynna.load(args.model)
     rules: dict[str, float] = {}
     if args.silence is not None:
-        rules = {"silence_after": args.silence, "silence_after_complete": args.silence}
-    if args.at_most is not None:
-        rules |= {"at_most": args.at_most, "before": min(pynna.EndpointRules().before, args.at_most / 2)}
+        rules = {"trailing_silence": args.silence, "trailing_silence_complete": args.silence}
+    if args.max_utterance is not None:
+        pre_roll = min(pynna.EndpointRules().pre_roll, args.max_utterance / 2)
+        rules |= {"max_utterance": args.max_utterance, "pre_roll": pre_roll}
     listener = model.listen(pynna.EndpointRules(**rules), **_options(args, model))
     if args.source == STDIN:
         size = 2 * model.sample_rate // 50
@@ -528,7 +529,7 @@ def _listen(args: argparse.Namespace) -> int:
     for event in listener.listen(source):
         if args.json:
             print(_json(event.as_dict()), flush=True)
-        elif isinstance(event, pynna.Final) and (event.result.text or args.grammar):
+        elif isinstance(event, pynna.events.Final) and (event.result.text or args.grammar):
             _print_text("", event.result, args.words)
             print(end="", flush=True)
     return OK
@@ -597,8 +598,8 @@ def _options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         options["beam_width"] = args.beam
     if args.threshold is not None:
         options["threshold"] = args.threshold
-    if args.hearings is not None:
-        options["hearings"] = args.hearings
+    if args.passes is not None:
+        options["passes"] = args.passes
     if args.grammar is not None:
         grammar = _sentences(args.grammar)
         if args.wake_word:
@@ -636,18 +637,18 @@ def _load(path: str, rate: int) -> Audio:
     from pynna.errors import AudioError
 
     if path != STDIN:
-        return audio.read(path, target_rate=rate)
+        return audio.read(path, sample_rate=rate)
     if sys.stdin.isatty():
         raise AudioError("standard input is a terminal; a WAV, FLAC, OGG or MP3 file is expected from it")
-    return audio.read(sys.stdin.buffer, target_rate=rate)
+    return audio.read(sys.stdin.buffer, sample_rate=rate)
 
 
 def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: _Progress,
                ) -> list[Result]:
     """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
-    from pynna.streaming.events import Final
+    from pynna.events import Final
 
-    done, piece = progress.done, _PIECE_SECONDS * audio.rate
+    done, piece = progress.done, _PIECE_SECONDS * audio.sample_rate
     # subtitles are of long recordings: utterance by utterance
     listener = model.listen(**options) if args.utterances or args.format in ("srt", "vtt") else None
     stream = model.stream(**options)
@@ -723,7 +724,7 @@ def _grammar(args: argparse.Namespace) -> int:
     try:
         model = pynna.load(args.model)
         started = time.perf_counter()
-        grammar = _read_grammar(args.file)
+        grammar = _sentences(args.file)
         automaton = grammar.automaton(model.labels)
         graph = grammar.graph(model.labels)
         seconds = time.perf_counter() - started
@@ -811,7 +812,7 @@ def _info(args: argparse.Namespace) -> int:
     build = pynna.build_info()
     if not args.json:
         _print_table("build", build)
-    card = pynna.load(args.model).info()
+    card = pynna.load(args.model).describe()
     if args.json:
         print(_json({"build": build, "model": card}))
     else:
@@ -820,10 +821,10 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _print_card(card: dict[str, Any]) -> None:
-    layers, geometry, provenance = (card.pop(key, {}) for key in ("layers", "geometry", "provenance"))
+    layers, geometry, metadata = (card.pop(key, {}) for key in ("layers", "geometry", "metadata"))
     card["alphabet"] = " ".join("space" if label == " " else label for label in card["alphabet"])
     _print_table("model", card)
-    _print_table("provenance", provenance)
+    _print_table("metadata", metadata)
     _print_table("geometry", geometry)
     print("layers")
     for layer in layers:

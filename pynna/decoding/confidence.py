@@ -24,7 +24,7 @@ WEIGHTS = (-0.756, -0.257, 3.257, 1.605, -0.664, -1.815)
 DEFAULT_THRESHOLD = 0.15
 """Confidence from which a sentence is accepted; where it was heard more than once, their mean."""
 
-GRAMMAR_PRIOR_EXPONENT = 0.6
+GRAMMAR_PRIOR_SCALE = 0.6
 """Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
 
 MOST = math.log(1e6)

@@ -15,7 +15,7 @@ from pynna.decoding.confidence import GrammarToken
 from pynna.decoding.hot_words import HotWords
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import GrammarResult, Result, Spelling, Token
-from pynna.decoding.slots import KEPT_SECONDS, hear_again
+from pynna.decoding.slots import KEPT_SECONDS, respell
 from pynna.errors import ArgumentError, FinishedError, NotFiniteError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Decoder:
     blank : int, optional
         The blank's index, the last one unless given.
     label_priors : float32 [n_labels], optional
-        Needed for a ``prior_exponent`` other than 0.
+        Needed for a ``prior_scale`` other than 0.
     seconds_per_frame : float
         What a frame stands for in the words' times.
     first_frame : float
@@ -112,8 +112,8 @@ class Decoder:
     def _graph_decoder(self, grammar: Grammar, labels: Sequence[str], blank: int,
                        label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
         n_best = max(self.options.alternatives, 1)
-        return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.free_cost,
-                                  any_entry=self.options.free_entry, noise_cost=self.options.noise_cost,
+        return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.filler_cost,
+                                  any_entry=self.options.filler_entry_cost, noise_cost=self.options.noise_cost,
                                   space=self._texts.index(" ") if " " in self._texts else -1,
                                   label_bias=self._label_bias(label_priors, len(labels)),
                                   keep_frames=self._kept_frames)
@@ -121,10 +121,10 @@ class Decoder:
     def _label_bias(self, label_priors: npt.ArrayLike | None, n_labels: int) -> npt.NDArray[np.float32] | None:
         if self.options.exponent == 0.0:
             return None
-        if label_priors is None and self.options.prior_exponent is None:
+        if label_priors is None and self.options.prior_scale is None:
             return None
         if label_priors is None:
-            raise ArgumentError("prior_exponent needs label_priors")
+            raise ArgumentError("prior_scale needs label_priors")
         priors = np.asarray(label_priors, np.float64)
         if priors.shape != (n_labels,) or not ((priors > 0.0) & (priors <= 1.0)).all():
             raise ArgumentError(f"label_priors are {priors.shape}; {n_labels} numbers above 0 and up to 1 are right")
@@ -178,7 +178,7 @@ class Decoder:
             heard = [*beam.committed, *beam.tails(1)[0][1]]
             return heard[:-1] if heard and self._texts[heard[-1][0]] == " " else heard
 
-        return hear_again(tokens, self.core.n_labels, *self.core.kept(), search)
+        return respell(tokens, self.core.n_labels, *self.core.kept(), search)
 
     def finish(self) -> Result:
         """Ends the stream and gives the transcript; again, the same one."""

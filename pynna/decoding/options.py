@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
-from pynna.decoding.confidence import DEFAULT_NOISE_COST, DEFAULT_THRESHOLD, GRAMMAR_PRIOR_EXPONENT
+from pynna.decoding.confidence import DEFAULT_NOISE_COST, DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
+from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from pynna.decoding.language_model import LanguageModel, Vocabulary
     from pynna.grammar import Grammar
 
 DEFAULT_BEAM_WIDTH, MAX_BEAM_WIDTH = 64, 4096
 MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
-MAX_HEARINGS = 7
+MAX_PASSES = 7
+
+
+class GreedyOptions(TypedDict, total=False):
+    """Keywords of greedy decoding, see `DecoderOptions`."""
+
+    beam_width: Literal[0]
+    passes: int
+
+
+class BeamSearchOptions(TypedDict, total=False):
+    """Keywords of a beam search, see `DecoderOptions`."""
+
+    beam_width: int
+    alternatives: int
+    cutoff_prob: float
+    cutoff_top_n: int
+    prior_scale: float | None
+    passes: int | None
+    language_model: LanguageModel | None
+    vocabulary: Vocabulary | None
+    hot_words: Mapping[str, float] | None
+
+
+class GrammarSearchOptions(TypedDict, total=False):
+    """Keywords of a grammar's search besides the grammar, see `DecoderOptions`."""
+
+    alternatives: int
+    threshold: float
+    prior_scale: float | None
+    passes: int | None
+    noise_cost: float
+    filler_cost: float
+    filler_entry_cost: float
+    language_model: LanguageModel | None
+    beam_width: int
+
+
+class AnyOptions(BeamSearchOptions, total=False):
+    """All keywords there are, see `DecoderOptions`."""
+
+    grammar: Grammar | None
+    threshold: float
+    noise_cost: float
+    filler_cost: float
+    filler_entry_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +78,23 @@ class DecoderOptions:
         Transcripts that a result carries, 1 to 100; greedy decoding has one.
     cutoff_prob, cutoff_top_n : float, int
         Labels looked at in a frame: the most probable ones up to this probability in all, and no more than this many.
-    prior_exponent : float, optional
+    prior_scale : float, optional
         The labels' probabilities are divided by their priors (the model's ``label_priors``) to this power. 0, which is
         all that greedy decoding takes, leaves them as they are; a grammar has its own default, without which its
-        shortest sentences would win (`pynna.decoding.confidence.GRAMMAR_PRIOR_EXPONENT`).
+        shortest sentences would win (`pynna.decoding.confidence.GRAMMAR_PRIOR_SCALE`).
     grammar : Grammar, optional
         The sentences that may be said: results are of the best of them, a `GrammarResult`. The search is exact and has
         no beam; ``beam_width`` and the cutoffs do nothing then, but for a language model in its free slots.
     threshold : float
         Confidence from which a grammar's sentence is accepted, 0 to 1.
-    hearings : int, optional
-        Times that an utterance is heard, 1 to 7, where the first leaves doubt: again with less noise and at other
-        speeds, and the hearings vote (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and
-        listeners. Unless given 7 with a grammar, and without one what the model's card says (`Model.hearings`).
+    passes : int, optional
+        How often a doubtful utterance is recognised, 1 to 7: again with less noise and at other speeds, and the passes
+        are combined (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and listeners. Unless
+        given 7 with a grammar, and without one what the model's metadata says (`Model.passes`).
     noise_cost : float
         Nats that a letter costs which a noise around a grammar's sentence, or between its words, lets through; infinity
         for none to be let through.
-    free_cost, free_entry : float
+    filler_cost, filler_entry_cost : float
         Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
     language_model : LanguageModel, optional
         Words and their probabilities for a beam search; with a grammar, for what is said in its free slots.
@@ -68,38 +114,58 @@ class DecoderOptions:
     alternatives: int = 1
     cutoff_prob: float = 1.0
     cutoff_top_n: int = 40
-    prior_exponent: float | None = None
+    prior_scale: float | None = None
     grammar: Grammar | None = None
     threshold: float = DEFAULT_THRESHOLD
-    hearings: int | None = None
+    passes: int | None = None
     noise_cost: float = DEFAULT_NOISE_COST
-    free_cost: float = 0.5
-    free_entry: float = 2.0
+    filler_cost: float = 0.5
+    filler_entry_cost: float = 2.0
     language_model: LanguageModel | None = None
     vocabulary: Vocabulary | None = None
     hot_words: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         _check_range("beam_width", self.beam_width, 0, MAX_BEAM_WIDTH)
         _check_range("alternatives", self.alternatives, 1, MAX_ALTERNATIVES)
-        if self.hearings is not None:
-            _check_range("hearings", self.hearings, 1, MAX_HEARINGS)
+        if self.passes is not None:
+            _check_range("passes", self.passes, 1, MAX_PASSES)
         _check_range("cutoff_top_n", self.cutoff_top_n, 1, 1 << 20)
         if not 0.0 < self.cutoff_prob <= 1.0:
             raise ArgumentError(f"cutoff_prob is {self.cutoff_prob}; above 0 and up to 1 is right")
         if not 0.0 <= self.exponent <= 10.0:
-            raise ArgumentError(f"prior_exponent is {self.prior_exponent}; 0 to 10 is right")
+            raise ArgumentError(f"prior_scale is {self.prior_scale}; 0 to 10 is right")
         if self.exponent > 0.0 and self.beam_width == 0 and self.grammar is None:
-            raise ArgumentError("prior_exponent needs a beam search; greedy decoding (beam_width 0) takes no priors")
+            raise ArgumentError("prior_scale needs a beam search; greedy decoding (beam_width 0) takes no priors")
         if not 0.0 <= self.threshold <= 1.0:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
-        if not (0.0 <= self.free_cost < 1e6 and 0.0 <= self.free_entry < 1e6):
-            raise ArgumentError(f"free_cost, free_entry are {self.free_cost}, {self.free_entry}; 0 or more is right")
+        if not (0.0 <= self.filler_cost < 1e6 and 0.0 <= self.filler_entry_cost < 1e6):
+            raise ArgumentError(f"filler_cost and filler_entry_cost must be 0 or more, got {self.filler_cost} and "
+                                f"{self.filler_entry_cost}")
         if not self.noise_cost >= 0.0:
-            raise ArgumentError(f"noise_cost is {self.noise_cost}; 0 or more is right")
+            raise ArgumentError(f"noise_cost must be 0 or more, got {self.noise_cost}")
         self._check_words()
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
+
+    def _check_types(self) -> None:
+        for name in ("cutoff_prob", "threshold", "noise_cost", "filler_cost", "filler_entry_cost", "prior_scale"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not number and not (name == "prior_scale" and value is None):
+                raise ArgumentError(f"{name} must be a number, got {value!r}")
+        kinds: dict[str, type] = {"language_model": LanguageModel, "vocabulary": Vocabulary}
+        if self.grammar is not None:
+            from pynna.grammar import Grammar  # hassil is loaded where there is a grammar
+
+            kinds["grammar"] = Grammar
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ArgumentError(f"{name} must be a pynna.{kind.__name__}, got {value!r:.60}")
+        if self.hot_words is not None and not isinstance(self.hot_words, Mapping):
+            raise ArgumentError(f"hot_words must map words to nats, got {self.hot_words!r:.60}")
 
     def _check_words(self) -> None:
         given = [name for name in ("language_model", "vocabulary", "hot_words") if getattr(self, name)]
@@ -111,18 +177,51 @@ class DecoderOptions:
             raise ArgumentError(f"{given[-1]} and grammar exclude each other; the grammar knows all that may be said")
 
     @property
-    def most_hearings(self) -> int:
-        """The hearings that count."""
-        if self.hearings is not None:
-            return self.hearings
-        return 1 if self.grammar is None else MAX_HEARINGS
+    def n_passes(self) -> int:
+        """The passes that count."""
+        if self.passes is not None:
+            return self.passes
+        return 1 if self.grammar is None else MAX_PASSES
 
     @property
     def exponent(self) -> float:
         """The priors' exponent that counts."""
-        if self.prior_exponent is not None:
-            return self.prior_exponent
-        return 0.0 if self.grammar is None else GRAMMAR_PRIOR_EXPONENT
+        if self.prior_scale is not None:
+            return self.prior_scale
+        return 0.0 if self.grammar is None else GRAMMAR_PRIOR_SCALE
+
+
+def resolve(given: Mapping[str, Any], passes: int, slot_model: Callable[[], LanguageModel | None]) -> DecoderOptions:
+    """The options of a model's stream: those given, and the model's own where nothing is said.
+
+    Parameters
+    ----------
+    given : mapping of str to value
+        Keywords, by the names of `DecoderOptions`.
+    passes : int
+        The model's, without a grammar.
+    slot_model : callable
+        Gives the model's own language model, for a grammar's free slots.
+
+    Raises
+    ------
+    ArgumentError
+        No such option: the message lists those that there are; and as `DecoderOptions`.
+    """
+    known = [item.name for item in fields(DecoderOptions)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0.5)
+            meant = f" ({near[0]} is near)" if near else ""
+            raise ArgumentError(f"an option must be one of {', '.join(known)}, got {name!r}{meant}")
+    options = dict(given)
+    if options.get("passes") is None and options.get("grammar") is None:
+        options["passes"] = passes
+    made = DecoderOptions(**options)
+    free = made.grammar is not None and made.grammar.has_free_slots
+    if free and made.beam_width > 0 and "language_model" not in given:
+        return replace(made, language_model=slot_model())
+    return made
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

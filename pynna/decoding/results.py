@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +114,12 @@ class Result:
         0 to 1, the geometric mean of the letters' probabilities; 0 for an empty text.
     alternatives : tuple of Alternative
         The best transcripts, best first; the first one is this one.
+    notes : tuple of str
+        What was done to a recording before it was transcribed, a plain sentence each, as "resampled from 8000 Hz to
+        16000 Hz".
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, spelling: Spelling, committed: Sequence[Token], committed_text: str,
                  tails: Sequence[tuple[float, list[Token]]]) -> None:
@@ -168,6 +173,10 @@ class Result:
         return f"Result({self.text!r}, confidence={self.confidence:.3f})"
 
 
+ResultT = TypeVar("ResultT", bound=Result, covariant=True)
+"""A `Result`, or with a grammar a `GrammarResult`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interpretation(Alternative):
     """A sentence of a grammar and what it means.
@@ -202,8 +211,10 @@ class GrammarResult(Result):
     complete : bool
         Whether the text is a whole sentence of the grammar.
     confidence : float
-        0 to 1, calibrated: the probability that this sentence is what was said; of several hearings the mean
+        0 to 1, calibrated: the probability that this sentence is what was said; of several passes the mean
         (`pynna.streaming.rescoring`).
+    threshold : float
+        The confidence from which a sentence is accepted.
     accepted : bool
         Whether it is complete and its confidence reaches the threshold. What is not accepted is not to be acted on.
     alternatives : tuple of Interpretation
@@ -233,7 +244,7 @@ class GrammarResult(Result):
                         self._spelling.seconds_per_frame, noise)
 
     def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
-        """The same sentence with the confidence, and the alternatives, that several hearings agreed on."""
+        """The same sentence with the confidence, and the alternatives, that several passes agreed on."""
         result = copy.copy(self)
         result._ballot = ballot
         for name in ("alternatives", "confidence", "_best"):
@@ -294,6 +305,10 @@ class GrammarResult(Result):
     @property
     def reply(self) -> str:
         return self._best.reply
+
+    @property
+    def threshold(self) -> float:
+        return self._threshold
 
     @property
     def accepted(self) -> bool:

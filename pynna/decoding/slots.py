@@ -14,7 +14,7 @@ KEPT_SECONDS = 60.0
 """Free speech that began earlier before the end of a stream stays as the grammar's search heard it."""
 
 
-def hear_again(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: npt.NDArray[np.float32],
+def respell(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: npt.NDArray[np.float32],
                search: Callable[[npt.NDArray[np.float32], list[int]], list[Token]]) -> list[GrammarToken]:
     """A sentence's labels with those of free speech, `n_labels` and above, replaced.
 

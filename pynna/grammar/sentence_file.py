@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pynna.errors import GrammarError
+from pynna.errors import GrammarError, reading
 
 from . import yaml_file
 from .contexts import Context, allows, is_given
@@ -75,7 +75,8 @@ def read_text(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:
     """A file's text and its name."""
     if isinstance(file, (str, os.PathLike)):
         try:
-            return Path(file).read_text(encoding="utf-8-sig"), os.fspath(file)
+            with reading(file):
+                return Path(file).read_text(encoding="utf-8-sig"), os.fspath(file)
         except UnicodeDecodeError as error:
             raise GrammarError(f"{os.fspath(file)}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     return file.read(), str(getattr(file, "name", ""))

@@ -92,7 +92,7 @@ def load_clips(sources: Iterable[Any] | None, sample_rate: int, what: str = "cal
     for source in sources:
         audio, text = source if isinstance(source, tuple) else (source, None)
         try:
-            clips.append(Clip(load_audio(audio, target_rate=sample_rate).pcm, text))
+            clips.append(Clip(load_audio(audio, sample_rate=sample_rate).pcm, text))
         except AudioError as error:
             raise MappingError(f"{what}: {error}") from error
     if not any(len(clip.pcm) for clip in clips):

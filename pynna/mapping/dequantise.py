@@ -72,6 +72,6 @@ def _clip(model: NnaModel) -> float:
 
 
 def _card(model: NnaModel) -> dict[str, Any]:
-    card: dict[str, Any] = {key: str(model.provenance[key]) for key in ("name", "licence") if key in model.provenance}
-    card["card"] = {key: model.provenance[key] for key in ("hearings",) if key in model.provenance}
+    card: dict[str, Any] = {key: str(model.metadata[key]) for key in ("name", "licence") if key in model.metadata}
+    card["card"] = {key: model.metadata[key] for key in ("passes",) if key in model.metadata}
     return card

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.errors import MappingError
+from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna, write_bytes
@@ -49,7 +49,7 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     alphabet : labels or path, optional
         The labels but the blank, or a DeepSpeech alphabet file. Default: the source's own, or English.
     name, licence : str, optional
-        For the model's card.
+        For the model's metadata.
     priors : float [labels] or "measure", optional
         Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
         source's, or all alike.
@@ -70,12 +70,14 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
     MappingError
         The source, the alphabet, the priors, `bits4` or the audio cannot be used; the message says why. Nothing is
         written.
+    MissingFileError, FileReadError
+        A file is not there, or cannot be read.
     OSError
-        A file cannot be read or written.
+        The file cannot be written.
     """
     tell = progress or _silent
     seconds: dict[str, float] = {}
-    with _timed("read", seconds, tell):
+    with _timed("read", seconds, tell), reading(source):
         weights = _load(source, alphabet, name, licence)
         rate = weights.features.sample_rate
         clips = load_clips(calibration, rate)
@@ -93,7 +95,7 @@ def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[s
             result = measure(weights, model, heard, progress=tell)
             if bits4:
                 result = replace(result, eight_bits=measure(weights, quantise(weights, sample), heard))
-    model.provenance = _provenance(weights, sample, result)
+    model.metadata = _metadata(weights, sample, result)
     with _timed("write", seconds, tell):
         data = encode_nna(model)
         write_bytes(data, out)
@@ -151,7 +153,7 @@ def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None,
     return replace(weights, label_priors=np.asarray(priors, np.float32))
 
 
-def _provenance(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
+def _metadata(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
     card: dict[str, Any] = {"name": weights.name or Path(weights.source).stem or "unnamed", "licence": weights.licence,
                             "source": weights.source, "parameters": weights.n_parameters}
     card["calibration"] = {"clips": sample.n_clips, "seconds": round(sample.seconds, 1), "frames": len(sample.inputs)}

@@ -39,7 +39,7 @@ BLOCK = 16                      # rows that a kernel computes together
 MAX_COLUMNS = 32768
 MAX_BIAS = (1 << 30) - 1
 MAX_MULTIPLIER = (1 << 31) - 1
-MAX_PROVENANCE = 1 << 20
+MAX_METADATA = 1 << 20
 
 _HEADER = struct.Struct("<8sIIQII")
 _SECTION = struct.Struct("<32sQQ")
@@ -164,7 +164,7 @@ class NnaModel:
     label_priors : float32 [n_labels]
     feature_gain : float32 [n_coefficients]
         Steps a unit.
-    provenance : dict
+    metadata : dict
         JSON.
     layers : list of Layer
         The seven, in the order of `LAYER_NAMES`.
@@ -175,7 +175,7 @@ class NnaModel:
     alphabet: list[str]
     label_priors: Array
     feature_gain: Array
-    provenance: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def _require(condition: bool, message: str, error: type[ModelFileError] = FileValueError) -> None:
@@ -263,16 +263,16 @@ def encode_nna(model: NnaModel) -> bytes:
         check_model(model)
     except ModelFileError as error:
         raise MappingError(f"cannot be written: {error}") from None
-    provenance = json.dumps(model.provenance, ensure_ascii=False, indent=1).encode()
-    if len(provenance) > MAX_PROVENANCE:
-        raise MappingError(f"provenance takes {len(provenance)} bytes; {MAX_PROVENANCE} is the limit")
+    metadata = json.dumps(model.metadata, ensure_ascii=False, indent=1).encode()
+    if len(metadata) > MAX_METADATA:
+        raise MappingError(f"metadata takes {len(metadata)} bytes; {MAX_METADATA} is the limit")
     sections = [
         ("geometry", _GEOMETRY.pack(*astuple(model.geometry))),
         ("layers", b"".join(_layer_entry(layer) for layer in model.layers)),
         ("alphabet", b"".join(label.encode() + b"\0" for label in model.alphabet)),
         ("label_priors", model.label_priors.astype("<f4").tobytes()),
         ("feature_gain", model.feature_gain.astype("<f4").tobytes()),
-        ("provenance", provenance),
+        ("provenance", metadata),
     ]
     for layer in model.layers:
         sections += _layer_sections(layer)
@@ -350,14 +350,14 @@ def _decode(data: bytes) -> NnaModel:
     layers = [_read_layer(name, entry, sections, geometry) for name, entry in zip(LAYER_NAMES, entries, strict=True)]
     try:
         labels = sections["alphabet"].decode()
-        provenance = json.loads(sections["provenance"].decode())
+        metadata = json.loads(sections["provenance"].decode())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FileValueError(f"alphabet or provenance is no UTF-8 text or no JSON: {error}") from None
+        raise FileValueError(f"alphabet or metadata is no UTF-8 text or no JSON: {error}") from None
     _require(labels.endswith("\0"), "the alphabet's last label has no end")
-    _require(isinstance(provenance, dict), "provenance is no JSON object")
+    _require(isinstance(metadata, dict), "metadata is no JSON object")
     priors = _numbers(sections, "label_priors", "<f4", geometry.n_labels)
     gain = _numbers(sections, "feature_gain", "<f4", geometry.n_coefficients)
-    model = NnaModel(geometry, layers, labels.split("\0")[:-1], priors, gain, provenance)
+    model = NnaModel(geometry, layers, labels.split("\0")[:-1], priors, gain, metadata)
     check_model(model)
     return model
 
@@ -509,7 +509,7 @@ def _check_layer(layer: Layer, has_low: bool) -> None:
 
 
 def describe(model: NnaModel) -> dict[str, Any]:
-    """Sizes and parameters as a plain dict, for a model's card."""
+    """Sizes and parameters as a plain dict, for a model's metadata."""
     g = {f.name: getattr(model.geometry, f.name) for f in fields(model.geometry)}
     weights = sum(layer.weights.size for layer in model.layers)
-    return {"geometry": g, "alphabet": model.alphabet, "weights": weights, "provenance": model.provenance}
+    return {"geometry": g, "alphabet": model.alphabet, "weights": weights, "metadata": model.metadata}

@@ -3,7 +3,7 @@
 Besides the arrays a file may hold, each on its own and all with DeepSpeech 0.5.1's value as the default: alphabet
 (strings), sample_rate (Hz), feature_win_len and feature_win_step (samples), n_features, n_mel, mel_lower and mel_upper
 (Hz), forget_bias, relu_clip, label_priors [labels], feature_range [n_features], name, licence, and card (a JSON object
-as text; its hearings, 1 to 7, are `pynna.Model.hearings`).
+as text; its passes, 1 to 7, are `pynna.Model.passes`).
 """
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
         n_mel=int(_number(values, "n_mel", 40)), lower_hz=_number(values, "mel_lower", 20.0),
         upper_hz=_number(values, "mel_upper", 4000.0))
     weights = Weights(
-        {key: arrays[key] for key in (*NAMES, *SPEECH) if key in arrays}, alphabet or _alphabet(values, arrays), features,
+        {key: arrays[key] for key in (*NAMES, *SPEECH) if key in arrays}, alphabet or _alphabet(values, arrays),
+        features,
         forget_bias=_number(values, "forget_bias", 0.0 if cudnn else 1.0), relu_clip=_number(values, "relu_clip", 20.0),
         label_priors=values.get("label_priors"), feature_range=values.get("feature_range"), name=_text(values, "name"),
         licence=_text(values, "licence"), source=os.path.basename(source), card=_card(values))

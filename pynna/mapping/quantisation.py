@@ -244,7 +244,8 @@ def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
 def _dense(name: str, weights: Weights, x: _Input, output_step: float, bits: Mapping[str, int],
            column_scale: Array | None = None) -> Layer:
     """A dense layer; `column_scale` is folded into the weights (layer_1's features)."""
-    arrays = weights.outputs() if name == "layer_6" else (weights.arrays[f"{name}/weights"], weights.arrays[f"{name}/bias"])
+    named = weights.arrays
+    arrays = weights.outputs() if name == "layer_6" else (named[f"{name}/weights"], named[f"{name}/bias"])
     real = arrays[0].T
     if column_scale is not None:
         real = real * column_scale.astype(np.float32)

@@ -90,7 +90,7 @@ class Report:
         return asdict(self)
 
     def summary(self) -> dict[str, Any]:
-        """The few numbers that a model carries in its provenance."""
+        """The few numbers that a model carries in its metadata."""
         numbers: dict[str, Any] = {
             "clips": self.n_clips, "frames": self.n_frames, "label_agreement": round(self.label_agreement, 5),
             "text_agreement": round(self.text_agreement, 4), "cer_between": round(self.cer_between, 5),

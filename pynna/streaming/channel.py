@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.audio.pcm import Pcm
-from pynna.errors import ArgumentError, StateError
+from pynna.errors import ArgumentError, CapacityError
 from pynna.network import Network
 
 
@@ -29,7 +29,7 @@ class Channel:
 
     Raises
     ------
-    StateError
+    CapacityError
         The batch is full.
     """
 
@@ -50,6 +50,12 @@ class Channel:
     def duration(self) -> float:
         """Seconds of audio fed so far."""
         return self.n_samples / self.network.sample_rate
+
+    @property
+    def lag(self) -> float:
+        """Seconds of audio that have not been through a step yet, but for the network's look-ahead."""
+        n = self.n_waiting + self.core.ready * int(self.network.geometry["step"])
+        return n / self.network.sample_rate
 
     @property
     def n_waiting(self) -> int:
@@ -84,9 +90,9 @@ class Channel:
 
     def leave(self) -> None:
         """Leaves its batch; it may go on alone."""
-        if self._batch is not None:
+        if self._batch is not None and self in self._batch:
             self._batch.remove(self)
-            self._batch = None
+        self._batch = None
 
     def fill(self) -> int:
         """Makes frames of the audio that waits, as far as there is room; returns how many windows are ready."""
@@ -125,12 +131,13 @@ class Batch:
         return channel in self._channels
 
     def check_room(self) -> None:
-        """Raises StateError when 16 channels have joined."""
+        """Raises CapacityError when 16 channels have joined."""
         if len(self._channels) == _core.MAX_CHANNELS:
-            raise StateError(f"the group is full with {_core.MAX_CHANNELS} streams; finish one or open another group")
+            raise CapacityError(f"the group is full with {_core.MAX_CHANNELS} streams; "
+                                "finish one or open another group")
 
     def join(self, channel: Channel) -> None:
-        """Takes a channel in. Raises StateError as `check_room`."""
+        """Takes a channel in. Raises CapacityError as `check_room`."""
         self.check_room()
         self._channels.append(channel)
 

@@ -15,37 +15,37 @@ class EndpointRules:
 
     Attributes
     ----------
-    silence_after : float
+    trailing_silence : float
         Silence that ends an utterance.
-    silence_after_complete : float
+    trailing_silence_complete : float
         The same when what was heard is a whole sentence of the grammar.
-    silence_before : float
+    start_timeout : float
         Silence after which a `Timeout` is told, again and again; infinity for never.
-    at_most : float
+    max_utterance : float
         Length after which an utterance ends in any case.
-    before : float
+    pre_roll : float
         Stretch before the first letter that belongs to the utterance.
-    evidence : float
+    speech_threshold : float
         Probability that a frame is a letter, from which it counts as speech: 0 to 1.
     """
 
-    silence_after: float = 0.7
-    silence_after_complete: float = 0.4
-    silence_before: float = float("inf")
-    at_most: float = 20.0
-    before: float = 0.4
-    evidence: float = 0.5
+    trailing_silence: float = 0.7
+    trailing_silence_complete: float = 0.4
+    start_timeout: float = float("inf")
+    max_utterance: float = 20.0
+    pre_roll: float = 0.4
+    speech_threshold: float = 0.5
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0.0:
                 raise ArgumentError(f"{item.name} is {value!r}; a number above 0 is right")
-        if not self.evidence < 1.0:
-            raise ArgumentError(f"evidence is {self.evidence}; below 1 is right")
-        if not (self.before < self.at_most < 3600 and self.silence_after < 3600 and self.before < 60):
-            raise ArgumentError(f"at_most is {self.at_most}, before {self.before}, silence_after {self.silence_after}; "
-                                "seconds below an hour, and at_most the longest, are right")
+        if not self.speech_threshold < 1.0:
+            raise ArgumentError(f"speech_threshold is {self.speech_threshold}; below 1 is right")
+        if not (self.pre_roll < self.max_utterance < 3600 and self.trailing_silence < 3600 and self.pre_roll < 60):
+            raise ArgumentError(f"max_utterance is {self.max_utterance}, pre_roll {self.pre_roll}, trailing_silence "
+                                f"{self.trailing_silence}; below an hour, and max_utterance the longest, is right")
 
 
 class Endpointer:
@@ -83,7 +83,7 @@ class Endpointer:
         return int(min(seconds / self._seconds + 0.5, 1 << 40))
 
     def process(self, letter: float, power: float, complete: bool = False) -> str:
-        """Takes a frame; returns "start", "end", "cut" (an end after `at_most`, speech going on), "timeout" or "".
+        """Takes a frame; returns "start", "end", "cut" (after `max_utterance`, speech going on), "timeout" or "".
 
         Parameters
         ----------
@@ -103,26 +103,26 @@ class Endpointer:
         if power > self.FAINT * self._peak:
             self._sound_last = frame
         faint = self.speaking and frame - self._sound_last > self.frames(self.FAINT_AFTER)
-        if letter >= self.rules.evidence and not faint:
+        if letter >= self.rules.speech_threshold and not faint:
             self.last = frame
             if not self.speaking:
                 self.speaking, self._peak, self._sound_last = True, power, frame
-                self.start = max(self._ended, frame - self.frames(self.rules.before))
+                self.start = max(self._ended, frame - self.frames(self.rules.pre_roll))
                 return "start"
         if self.speaking:
             return self._end(frame, complete)
-        if frame - self._quiet_since >= self.frames(self.rules.silence_before):
+        if frame - self._quiet_since >= self.frames(self.rules.start_timeout):
             self._quiet_since = frame
             return "timeout"
         return ""
 
     def _end(self, frame: int, complete: bool) -> str:
         rules = self.rules
-        needed = self.frames(rules.silence_after_complete if complete else rules.silence_after)
+        needed = self.frames(rules.trailing_silence_complete if complete else rules.trailing_silence)
         silent = frame - self.last
         loud = frame - self._loud_last < self.frames(0.1)
         over = silent >= needed and (not loud or silent >= 2 * needed)
-        if over or frame - self.start >= self.frames(rules.at_most):
+        if over or frame - self.start >= self.frames(rules.max_utterance):
             self.speaking = False
             self._quiet_since, self._ended = frame, frame + 1
             return "end" if over else "cut"

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from pynna.decoding.options import DecoderOptions
+from pynna.decoding.options import (
+    AnyOptions,
+    BeamSearchOptions,
+    DecoderOptions,
+    GrammarSearchOptions,
+    GreedyOptions,
+)
+from pynna.decoding.results import GrammarResult, Result
 from pynna.network import Network
 from pynna.streaming.channel import Batch
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
+from pynna.streaming.worker import RescoringWorker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pynna.grammar import Grammar
+
+
+Member: TypeAlias = Stream[Any] | Listener[Any]
 
 
 class Group:
@@ -25,38 +41,61 @@ class Group:
         self.network = network
         self._options = options
         self._batch = Batch(network)
-        self._members: list[Stream | Listener] = []
+        self._members: list[Member] = []
 
     def __len__(self) -> int:
         return len(self._batch)
 
     @property
-    def streams(self) -> tuple[Stream | Listener, ...]:
+    def streams(self) -> tuple[Member, ...]:
         """The streams and listeners that have joined and not left."""
         self._members = [member for member in self._members if member.channel in self._batch]
         return tuple(self._members)
 
-    def stream(self, **options: Any) -> Stream:
+    @overload
+    def stream(self, *, grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Stream[GrammarResult]: ...
+
+    @overload
+    def stream(self, *, grammar: None = None, **options: Unpack[GreedyOptions]) -> Stream[Result]: ...
+
+    @overload
+    def stream(self, *, grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Stream[Result]: ...
+
+    def stream(self, **options: Unpack[AnyOptions]) -> Stream[Result]:
         """A new stream in this group; options as for ``Model.stream``.
 
         Raises
         ------
-        StateError
+        CapacityError
             The group has 16 streams already.
         """
         self._batch.check_room()
-        stream = Stream(self.network, self._options(**options), self._batch)
+        stream: Stream[Result] = Stream(self.network, self._options(**options), self._batch)
         self._members = [*self.streams, stream]
         return stream
 
-    def listen(self, rules: EndpointRules | None = None, **options: Any) -> Listener:
-        """A new listener in this group; rules and options as for ``Model.listen``. Raises StateError as ``stream``."""
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Listener[GrammarResult]: ...
+
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: None = None, **options: Unpack[GreedyOptions]) -> Listener[Result]: ...
+
+    @overload
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
+               grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Listener[Result]: ...
+
+    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
+               **options: Unpack[AnyOptions]) -> Listener[Result]:
+        """A new listener in this group; arguments as for ``Model.listen``. Raises CapacityError as ``stream``."""
         self._batch.check_room()
-        listener = Listener(self.network, self._options(**options), rules or EndpointRules(), self._batch)
+        listener: Listener[Result] = Listener(self.network, self._options(**options), rules or EndpointRules(),
+                                              self._batch, worker)
         self._members = [*self.streams, listener]
         return listener
 
-    def remove(self, member: Stream | Listener) -> None:
+    def remove(self, member: Member) -> None:
         """Takes a stream or a listener out without finishing it, as when its connection is lost; it may go on alone.
 
         Raises

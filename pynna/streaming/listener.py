@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +16,15 @@ from pynna import _core
 from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
+from pynna.decoding.results import Result, ResultT
 from pynna.errors import FinishedError
+from pynna.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
 from pynna.streaming.endpointer import Endpointer, EndpointRules
-from pynna.streaming.events import Event, Final, Partial, SpeechStart, Timeout
-from pynna.streaming.rescoring import Tape, hear_again
+from pynna.streaming.history import AudioHistory
+from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
+from pynna.streaming.worker import RescoringWorker
 
 F32 = npt.NDArray[np.float32]
 
@@ -26,7 +32,15 @@ LONGEST_CARRIED = 60.0
 """Seconds of utterances, cut off one after the other, through which the network's state is carried."""
 
 
-class Listener:
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An utterance that is being rescored; what is told after it has to wait."""
+
+    result: Future[Result]
+    final: Callable[[Result], Final[Any]]
+
+
+class Listener(Generic[ResultT]):
     """A microphone's stream, cut into utterances: made by ``Model.listen`` or ``Group.listen``.
 
     It may run for days: only the utterance under way and a fraction of a second before it are kept. The network's state
@@ -39,24 +53,33 @@ class Listener:
     """
 
     def __init__(self, network: Network, options: DecoderOptions, rules: EndpointRules,
-                 batch: Batch | None = None) -> None:
-        self.network, self.rules = network, rules
+                 batch: Batch | None = None, worker: RescoringWorker | None = None) -> None:
+        self.network, self.rules, self._batch, self._worker = network, rules, batch, worker
         self._seconds = network.seconds_per_step
-        self._tape = Tape(network.sample_rate, options)
+        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
+        self._start(options)
+
+    def _start(self, options: DecoderOptions) -> None:
+        network, rules = self.network, self.rules
+        self._history = AudioHistory(0)
         self.options = options
         self._collector = _core.Collector(len(network.labels))
         # after each step: an end is acted on before the next, whatever the chunks
-        self.channel = Channel(network, self._collector, batch, self._after_step)
-        self._events: list[Event] = []
+        self.channel = Channel(network, self._collector, self._batch, self._after_step)
+        self._events: deque[Event[ResultT] | _Pending] = deque()
         self._endpointer = Endpointer(rules, self._seconds)
-        self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.before) + 1)
+        self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.pre_roll) + 1)
         self._decoder: Decoder | None = None
         self._first = 0  # frame of the utterance under way
         self._said = ""
         self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
-        self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
+
+    def reset(self) -> None:
+        """Begins anew, as if nothing had been fed: times count from 0 again, and what was not told yet is dropped."""
+        self.channel.leave()
+        self._start(self._options)
 
     @property
     def options(self) -> DecoderOptions:
@@ -68,7 +91,7 @@ class Listener:
     def options(self, options: DecoderOptions) -> None:
         self._new_decoder(options)  # complains now if at all
         self._options = options
-        self._tape.wanted_by(options)
+        self._history.max_samples = history_samples(options, self.network.sample_rate)
 
     def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
         return Decoder(self.network.labels, label_priors=self.network.label_priors, options=options,
@@ -93,7 +116,7 @@ class Listener:
         """Seconds of audio that were fed and are not heard yet: they wait for the group's step."""
         return self.channel.duration - self._time(self._endpointer.frame)
 
-    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event]:
+    def feed(self, pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> list[Event[ResultT]]:
         """Takes audio as `Stream.feed` does, and tells what has happened.
 
         In a group nothing happens before the group's step; `poll` tells it then.
@@ -107,28 +130,48 @@ class Listener:
             raise FinishedError("the stream is finished and takes no more audio; start a new one")
         chunk = chunk_as_pcm(pcm)
         self._measure(chunk)
-        self._tape.feed(chunk)
+        self._history.feed(chunk)
         self.channel.feed(chunk)
 
-    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event]:
+    def listen(self, chunks: Iterable[npt.ArrayLike | bytes]) -> Iterator[Event[ResultT]]:
         """Events of a whole stream of chunks, the end included."""
         for chunk in chunks:
             yield from self.feed(chunk)
         yield from self.finish()
 
-    def finish(self) -> list[Event]:
+    async def listen_async(self, chunks: AsyncIterable[npt.ArrayLike | bytes]) -> AsyncIterator[Event[ResultT]]:
+        """As ``listen``, for chunks that come asynchronously: steps run in a thread, and the event loop goes on."""
+        async for chunk in chunks:
+            for event in await asyncio.to_thread(self.feed, chunk):
+                yield event
+        for event in await asyncio.to_thread(self.finish):
+            yield event
+
+    def finish(self) -> list[Event[ResultT]]:
         """The end of the stream: what is left is run, and an utterance under way ends."""
         self.channel.finish()
         events = self.poll()
         if self._decoder is not None:
-            events.append(self._final(self._endpointer.frame))
+            self._end_utterance(self._endpointer.frame)
+        while self._events:
+            event = self._events.popleft()
+            events.append(event.final(event.result.result()) if isinstance(event, _Pending) else event)
         return events
 
-    def poll(self) -> list[Event]:
-        """What has happened since it was last asked."""
-        events, self._events = self._events, []
+    def poll(self) -> list[Event[ResultT]]:
+        """What has happened since it was last asked, in order: while an utterance is being rescored by a worker, what
+        came after it waits."""
+        events: list[Event[ResultT]] = []
+        while self._events:
+            event = self._events[0]
+            if isinstance(event, _Pending):
+                if not event.result.done():
+                    return events
+                event = event.final(event.result.result())
+            events.append(event)
+            self._events.popleft()
         if self._decoder is not None:
-            result = self._decoder.result()
+            result = cast(ResultT, self._decoder.result())
             if result.text != self._said:
                 self._said = result.text
                 events.append(Partial(self._time(self._endpointer.frame), result))
@@ -145,7 +188,7 @@ class Listener:
         power = self._powers.popleft() if self._powers else 0.0
         if self._decoder is None:
             self._recent.append(row)
-            self._tape.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
+            self._history.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
         else:
             self._decoder.feed(row[None])
         complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
@@ -154,7 +197,7 @@ class Listener:
             self._begin(frame)
             self._events.append(SpeechStart(self._time(self._endpointer.start)))
         elif happened in ("end", "cut"):
-            self._events.append(self._final(frame + 1))
+            self._end_utterance(frame + 1)
             # where speech goes on the state does, or its next words would not be heard; but not for ever
             self._carried += frame + 1 - self._endpointer.start
             if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
@@ -175,18 +218,33 @@ class Listener:
         core = self._decoder.core if self._decoder else None
         return bool(isinstance(core, _core.GraphDecoder) and core.complete)
 
-    def _final(self, end: int) -> Final:
+    def _end_utterance(self, end: int) -> None:
+        """Tells the utterance under way, which ends before a frame: at once, or when the worker is through with it."""
         assert self._decoder is not None
-        result, options = self._decoder.finish(), self._decoder.options
+        result, options, first = self._decoder.finish(), self._decoder.options, self._first
         self._decoder = None
+        point, time = self._endpointer, self._time(end)
+        began, ended = self._time(point.start), self._time(min(end, point.last + 1))
+
+        def final(result: Result) -> Final[ResultT]:
+            words = result.words
+            start = max(began, round(words[0].start - self.rules.pre_roll, 6)) if words else began
+            return Final(time, start, ended, cast(ResultT, result))
+
         step, window = self.network.geometry["step"], self.network.geometry["window"]
-        if (pcm := self._tape.audio(self._first * step, (end - 1) * step + window)) is not None:
-            result = hear_again(self.network, pcm, result, options, self._first)
-        point = self._endpointer
-        start = self._time(point.start)
-        if words := result.words:
-            start = max(start, round(words[0].start - self.rules.before, 6))
-        return Final(self._time(end), start, self._time(min(end, point.last + 1)), result)
+        pcm = self._history.audio(first * step, (end - 1) * step + window)
+        if pcm is not None and options.n_passes > 1 and needs_rescoring(result):
+            once = result
+
+            def rescored() -> Result:
+                return rescore_audio(self.network, pcm, once, options, first)
+
+            if self._worker is None:
+                result = rescored()
+            elif (future := self._worker.submit(rescored)) is not None:
+                self._events.append(_Pending(future, final))
+                return
+        self._events.append(final(result))
 
     def _time(self, frame: int) -> float:
         return round(frame * self._seconds, 6)

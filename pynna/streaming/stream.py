@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,26 +12,43 @@ import numpy.typing as npt
 from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
-from pynna.decoding.results import Result
+from pynna.decoding.results import Result, ResultT
 from pynna.errors import FinishedError
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
-from pynna.streaming.rescoring import Tape, hear_again
+from pynna.streaming.history import AudioHistory
+from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
+from pynna.streaming.worker import RescoringWorker
 
 
-class Stream:
+class Stream(Generic[ResultT]):
     """One utterance, or one microphone: made by ``Model.stream`` or ``Group.stream``.
 
     Audio may come in chunks of any size; the result is the same to the bit. A stream belongs to one thread at a time.
     """
 
     def __init__(self, network: Network, options: DecoderOptions, batch: Batch | None = None) -> None:
-        self.network = network
+        self.network, self._batch = network, batch
+        self._begin(options)
+
+    def _begin(self, options: DecoderOptions) -> None:
+        network = self.network
         self.decoder = Decoder(network.labels, label_priors=network.label_priors, options=options,
                                seconds_per_frame=network.seconds_per_step)
-        self.channel = Channel(network, self.decoder.core, batch)
-        self._tape = Tape(network.sample_rate, options)
-        self._result: Result | None = None
+        self.channel = Channel(network, self.decoder.core, self._batch)
+        self._history = AudioHistory(history_samples(options, network.sample_rate))
+        self._result: ResultT | None = None
+
+    def reset(self) -> None:
+        """Begins anew, as if nothing had been fed: another utterance with the same options, in the same group.
+
+        Raises
+        ------
+        CapacityError
+            The stream had finished, and its place in the group is taken.
+        """
+        self.channel.leave()
+        self._begin(self.decoder.options)
 
     @property
     def duration(self) -> float:
@@ -83,22 +102,41 @@ class Stream:
         if self.finished:
             raise FinishedError("the stream is finished and takes no more audio; start a new one")
         chunk = chunk_as_pcm(pcm)
-        self._tape.feed(chunk)
+        self._history.feed(chunk)
         self.channel.feed(chunk)
 
-    def partial(self) -> Result:
+    def partial(self) -> ResultT:
         """What has been understood so far; it costs the same at any length of the stream."""
-        return self.decoder.result()
+        return cast(ResultT, self.decoder.result())
 
-    def finish(self) -> Result:
+    def finish(self) -> ResultT:
         """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one.
 
-        What leaves doubt is heard again before (`DecoderOptions.hearings`).
+        A doubtful result is rescored before (`DecoderOptions.passes`).
         """
+        if self._result is None:
+            self._result = self._rescored(self._end())
+        return self._result
+
+    def finish_in(self, worker: RescoringWorker) -> Future[ResultT]:
+        """As ``finish``, but a doubtful result is rescored by the worker: no step waits for it."""
+        first = self._end()
+        if self._result is None and needs_rescoring(first) and self.decoder.options.n_passes > 1:
+            future = worker.submit(lambda: self._rescored(first))
+            if future is not None:
+                return future
+        done: Future[ResultT] = Future()
+        done.set_result(self._result or cast(ResultT, first))
+        return done
+
+    def _end(self) -> Result:
+        """The first pass."""
         if not self.finished:
             self.channel.finish()
-        if self._result is None:
-            self._result = self.decoder.finish()
-            if (pcm := self._tape.audio(0, self.channel.n_samples)) is not None:
-                self._result = hear_again(self.network, pcm, self._result, self.decoder.options)
-        return self._result
+        return self.decoder.finish()
+
+    def _rescored(self, first: Result) -> ResultT:
+        pcm = self._history.audio(0, self.channel.n_samples)
+        if pcm is None:
+            return cast(ResultT, first)
+        return cast(ResultT, rescore_audio(self.network, pcm, first, self.decoder.options))

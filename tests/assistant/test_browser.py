@@ -29,7 +29,7 @@ def profile(tmp_path):
 @pytest.fixture
 def recording(tmp_path):
     """Three commands with pauses, as a browser's microphone would give them."""
-    clips = [read(path, target_rate=RATE).pcm for path in run.demo_recordings()[:3]]
+    clips = [read(path, sample_rate=RATE).pcm for path in run.demo_recordings()[:3]]
     pause = np.zeros(RATE * 3 // 2, np.int16)
     path = tmp_path / "driver.wav"
     soundfile.write(path, np.concatenate([pause, *(part for clip in clips for part in (clip, pause))]), RATE)
@@ -83,10 +83,10 @@ def test_a_microphone_that_is_clicked_before_the_page_is_connected_is_heard(prof
             await browser.ask("document.querySelector('#microphone').click()")
             assert not server.visited
             await browser.until("document.querySelector('#microphone').ariaPressed == 'true'")
-            assert len(server.engine.microphones) == 1
+            assert len(server.scheduler.microphones) == 1
             await browser.ask("document.querySelector('#microphone').click()")
             await browser.until("document.querySelector('#microphone').ariaPressed == 'false'")
-            assert not server.engine.microphones
+            assert not server.scheduler.microphones
 
     asyncio.run(scenario())
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import resource
+from dataclasses import replace
 
 import aiohttp
 import numpy as np
@@ -69,7 +70,7 @@ def test_a_spoken_command_changes_the_car_and_all_pages_see_it():
                 assert (await until(speaker, "state"))["car"]["volume"] == 50
                 assert server.metrics.commands.labels("true")._value.get() == 1
             async with asyncio.timeout(5):
-                while server.engine.microphones:  # a dropped connection frees its channel
+                while server.scheduler.microphones:  # a dropped connection frees its channel
                     await asyncio.sleep(0.01)
 
     asyncio.run(scenario())
@@ -97,7 +98,7 @@ def test_sixteen_microphones_share_a_group_and_each_hears_its_own():
             for socket in sockets:
                 await socket.send_json({"type": "microphone", "on": True})
                 await until(socket, "microphone")
-            assert [len(group) for group in server.engine.groups] == [16]
+            assert [len(group) for group in server.scheduler.groups] == [16]
             async with client.ws_connect("/ws") as late:
                 await late.send_json({"type": "microphone", "on": True})
                 assert "16 microphones are taken" in (await until(late, "error"))["text"]
@@ -113,7 +114,7 @@ def test_sixteen_microphones_share_a_group_and_each_hears_its_own():
             for socket in sockets:
                 await socket.close()
             await asyncio.sleep(0.1)
-            assert server.engine.groups == []
+            assert server.scheduler.groups == []
 
     asyncio.run(scenario())
 
@@ -166,6 +167,31 @@ def test_the_loopback_needs_nothing():
     assert check_access("localhost", None, None, None) is None
 
 
+@pytest.mark.parametrize(("share", "threshold", "aloud"), [(1.2, 0.15, True), (0.9, 0.15, True), (0.5, 0.15, True),
+                                                           (0.5, 0.5, True), (0.1, 0.15, False), (0.1, 0.5, False)])
+def test_a_sentence_just_below_the_threshold_is_answered_aloud(share, threshold, aloud):
+    """Whatever the threshold is: what is far below it may not have been said to the car."""
+    async def scenario():
+        model = pynna.load()
+        server, said = server_module.Server(model), []
+
+        async def speak(text: str) -> None:
+            said.append(text)
+
+        server.speak = speak
+        stream = model.stream(grammar=server.assistant.grammar, threshold=threshold)
+        stream.feed(read(next(p for p in run.demo_recordings() if p.stem == "mute" or "volume" in p.stem)).pcm)
+        result = stream.finish()
+        assert result.complete and result.threshold == threshold
+        result = result.voted((replace(result.alternatives[0], confidence=share * threshold),))
+        session = server.open_microphone("driver")
+        server._heard(session, pynna.events.Final(1.0, 0.0, 1.0, result))
+        await asyncio.sleep(0.05)
+        assert bool(said) == aloud and (said == ["I didn't get that"]) == (aloud and share < 1)
+
+    asyncio.run(scenario())
+
+
 # ---- hostile clients ----
 
 
@@ -202,7 +228,7 @@ def test_noise_for_audio_and_half_samples_do_no_harm():
             await _speak(page, noise)
             await page.send_bytes(b"odd")
             assert "half a sample" in (await until(page, "error"))["text"]
-            assert len(server.engine.microphones) == 1
+            assert len(server.scheduler.microphones) == 1
             await _alive(client)
 
     asyncio.run(scenario())
@@ -347,9 +373,9 @@ def test_microphones_that_break_off_leave_nothing_behind():
             for _ in range(40):
                 await once()
             async with asyncio.timeout(10):
-                while server.engine.microphones or server._sessions or len(asyncio.all_tasks()) > before + 1:
+                while server.scheduler.microphones or server._sessions or len(asyncio.all_tasks()) > before + 1:
                     await asyncio.sleep(0.02)
-            assert server.engine.groups == []
+            assert server.scheduler.groups == []
             await _alive(client)
 
     asyncio.run(scenario())
@@ -362,11 +388,11 @@ def test_fahrenheit_is_heard_by_microphones_that_are_open():
             await until(page, "microphone")
             await page.send_json({"type": "command", "text": "use fahrenheit"})
             await until(page, "state")
-            grammar = server.engine.microphones[0].listener.options.grammar
+            grammar = server.scheduler.microphones[0].listener.options.grammar
             assert grammar.parse("set the temperature to seventy degrees")
             await page.send_json({"type": "act", "intent": "Undo"})
             await until(page, "state")
-            grammar = server.engine.microphones[0].listener.options.grammar
+            grammar = server.scheduler.microphones[0].listener.options.grammar
             assert not grammar.parse("set the temperature to seventy degrees")
 
     asyncio.run(scenario())
@@ -381,7 +407,7 @@ def test_what_is_said_is_bounded():
             await go_on.wait()
 
         async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
-            server.spoken = speak
+            server.speak = speak
             for _ in range(10):
                 await page.send_json({"type": "command", "text": "volume up"})
                 await until(page, "state")

@@ -49,7 +49,7 @@ async def _next(client: AsyncTcpClient) -> Event:
 
 
 async def _say(client: AsyncTcpClient, path, rate: int = 16000, width: int = 2, channels: int = 1) -> list[Event]:
-    audio = read(path, target_rate=rate)
+    audio = read(path, sample_rate=rate)
     pcm = audio.pcm.repeat(channels)
     data = pcm.tobytes() if width == 2 else (pcm.astype("<i4") << 16).tobytes()
     await client.write_event(Transcribe(language="en").event())

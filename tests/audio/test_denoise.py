@@ -17,7 +17,7 @@ RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
 
 
 def speech(path):
-    return pynna.audio.load_audio(path, target_rate=RATE).pcm.astype(np.float64)
+    return pynna.audio.load_audio(path, sample_rate=RATE).pcm.astype(np.float64)
 
 
 def ratio(signal, heard):

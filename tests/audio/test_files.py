@@ -44,7 +44,7 @@ def level(pcm: np.ndarray, hertz: float, rate: int = 16000) -> float:
 def test_int16_is_taken_as_it_is(x: np.ndarray) -> None:
     result = audio.load_audio(x)
     np.testing.assert_array_equal(result.pcm, x)
-    assert (result.pcm.dtype, result.rate, result.notes) == (np.int16, 16000, ())
+    assert (result.pcm.dtype, result.sample_rate, result.notes) == (np.int16, 16000, ())
 
 
 @given(INT16, FLOAT_DTYPES)
@@ -159,7 +159,7 @@ def test_resampling_in_pieces_is_resampling_in_one(rate: int, monkeypatch: pytes
 
 @given(INT16, st.integers(1000, 384000), st.integers(1000, 48000))
 def test_length_follows_the_rates(x: np.ndarray, rate: int, target_rate: int) -> None:
-    assert len(audio.from_array(x, rate, target_rate=target_rate).pcm) == -(-len(x) * target_rate // rate)
+    assert len(audio.from_array(x, rate, sample_rate=target_rate).pcm) == -(-len(x) * target_rate // rate)
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
@@ -183,7 +183,7 @@ def test_lossless_16_bit_files_are_read_to_the_bit(tmp_path: Path, name: str) ->
     soundfile.write(tmp_path / name, x, 16000)
     result = audio.load_audio(tmp_path / name)
     np.testing.assert_array_equal(result.pcm, x)
-    assert (result.rate, result.source_rate, result.n_channels, result.notes) == (16000, 16000, 1, ())
+    assert (result.sample_rate, result.source_rate, result.n_channels, result.notes) == (16000, 16000, 1, ())
     assert result.duration == pytest.approx(5000 / 16000)
 
 

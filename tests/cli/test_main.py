@@ -250,7 +250,7 @@ def test_listening_takes_what_transcribing_takes(tmp_path: Path) -> None:
     first, *words = heard.stdout.decode().splitlines()
     assert first.startswith(f"{WORDS}  [Volume,")
     assert [line.split()[-1] for line in words] == WORDS.split()
-    assert run("listen", "--at-most", "0.5", "-", input=pcm).stdout.count(b"\n") > 1
+    assert run("listen", "--max-utterance", "0.5", "-", input=pcm).stdout.count(b"\n") > 1
     meant = run("transcribe", "--grammar", sentences, "--filler", "--threshold", "0", RECORDING).stdout
     assert meant.startswith(f"{WORDS}  [Volume,")
 
@@ -342,8 +342,8 @@ def test_a_mapped_model_has_the_card_it_was_given_and_transcribes(source: Path) 
     done = run("map", source, "-o", mapped, "--name", "Tiny", "--licence", "CC0-1.0", "--calibrate", *clips)
     assert (done.returncode, done.stderr) == (0, "")
     assert "layer_1" in done.stdout
-    provenance = json.loads(run("info", mapped, "--json").stdout)["model"]["provenance"]
-    assert (provenance["name"], provenance["licence"]) == ("Tiny", "CC0-1.0")
+    metadata = json.loads(run("info", mapped, "--json").stdout)["model"]["metadata"]
+    assert (metadata["name"], metadata["licence"]) == ("Tiny", "CC0-1.0")
     assert run("transcribe", "-m", mapped, RECORDING).returncode == 0
 
 

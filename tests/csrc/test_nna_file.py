@@ -55,7 +55,7 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
     labels = ["ä", "€", "𐍈", " ", "ch", "'"]
     model = random_model(21, alphabet=labels, n_context=3, n_coefficients=13, cell=18, upper_hz=8000.0)
     model.label_priors = np.linspace(0.1, 1.0, 7).astype(np.float32)
-    model.provenance = {"name": "Größe", "n": [1, 2]}
+    model.metadata = {"name": "Größe", "n": [1, 2]}
     status, loaded = loader.load(encode_nna(model))
     assert status == 0
     lib, ffi, g = loader.lib, loader.ffi, loader.lib.pynna_model_geometry(loaded)

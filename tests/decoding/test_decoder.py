@@ -157,7 +157,7 @@ def test_priors_divide_the_labels_probabilities_by_their_power() -> None:
     priors = np.array([0.8, 0.1, 0.1], np.float32)
 
     def best(exponent: float) -> pynna.Result:
-        decoder = Decoder(("a", "b", ""), label_priors=priors, options=DecoderOptions(prior_exponent=exponent))
+        decoder = Decoder(("a", "b", ""), label_priors=priors, options=DecoderOptions(prior_scale=exponent))
         decoder.feed(log_probs)
         return decoder.finish()
 
@@ -168,7 +168,7 @@ def test_priors_divide_the_labels_probabilities_by_their_power() -> None:
 
 def test_priors_are_the_same_as_dividing_beforehand() -> None:
     log_probs, priors = random_frames(30, 1), np.array([0.1, 0.3, 0.2, 0.05, 0.35], np.float32)
-    options = DecoderOptions(beam_width=32, alternatives=5, prior_exponent=0.5)
+    options = DecoderOptions(beam_width=32, alternatives=5, prior_scale=0.5)
     decoder = Decoder(LABELS, label_priors=priors, options=options)
     plain = Decoder(LABELS, options=DecoderOptions(beam_width=32, alternatives=5))
     decoder.feed(log_probs)
@@ -182,12 +182,12 @@ def test_priors_are_the_same_as_dividing_beforehand() -> None:
                                     [0.2, 0.2, 0.2, 0.2, float("nan")], [[0.2] * 5]])
 def test_priors_that_are_none_are_refused(priors: Any) -> None:
     with pytest.raises(errors.ArgumentError, match="label_priors"):
-        Decoder(LABELS, label_priors=priors, options=DecoderOptions(prior_exponent=0.5))
+        Decoder(LABELS, label_priors=priors, options=DecoderOptions(prior_scale=0.5))
 
 
 def test_greedy_decoding_does_not_ignore_priors_silently() -> None:
-    with pytest.raises(errors.ArgumentError, match="prior_exponent needs a beam"):
-        DecoderOptions(beam_width=0, prior_exponent=0.5)
+    with pytest.raises(errors.ArgumentError, match="prior_scale needs a beam"):
+        DecoderOptions(beam_width=0, prior_scale=0.5)
 
 
 # ---- errors --------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ def test_free_slots_are_heard_with_the_language_model(arpa: Path) -> None:
     p[8] = [0.25, 0.02, 0.69, 0.02, 0.02, 0.02]  # "bba", or "b a"
 
     def heard(**options: Any) -> pynna.GrammarResult:
-        decoder = Decoder(labels, options=DecoderOptions(grammar=grammar, prior_exponent=0.0, **options))
+        decoder = Decoder(labels, options=DecoderOptions(grammar=grammar, prior_scale=0.0, **options))
         for row in np.log(p / p.sum(1, keepdims=True)):
             decoder.feed(row[None])
         result = decoder.finish()

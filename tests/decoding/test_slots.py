@@ -17,7 +17,7 @@ from pynna import errors
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.ngram import Ngrams, write_arpa
 from pynna.model import DEFAULT_MODEL
-from pynna.streaming.rescoring import vote
+from pynna.streaming.rescoring import combine
 
 CAR = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
 NO_FREE_SLOT = pynna.Grammar.from_sentences(["open the window"])
@@ -41,7 +41,7 @@ def spelled(text: str, faint: dict[int, str], labels: tuple[str, ...]) -> npt.ND
 
 def heard(model: pynna.Model, text: str, faint: dict[int, str], **options: Any) -> pynna.GrammarResult:
     decoder = Decoder(model.labels, label_priors=model.label_priors,
-                      options=model.decoder_options(grammar=CAR, hearings=1, prior_exponent=0.0, **options))
+                      options=model.decoder_options(grammar=CAR, passes=1, prior_scale=0.0, **options))
     decoder.feed(spelled(text, faint, model.labels))
     result = decoder.finish()
     assert isinstance(result, pynna.GrammarResult)
@@ -150,7 +150,7 @@ def test_what_is_heard_freely_votes_together(model: pynna.Model) -> None:
     doors = heard(model, "lock the doors", {})
     assert len({result.meaning for result in each}) == 1 and doors.meaning != each[0].meaning
     assert json.loads(doors.meaning) == [doors.intent, doors.slots]
-    voted = vote([doors, *each])
+    voted = combine([doors, *each])
     assert isinstance(voted, pynna.GrammarResult)
     assert (voted.intent, voted.slots) == ("Reminder", {"task": "buy milk"})  # one letter from either of the others
     assert voted.confidence == pytest.approx(sum(result.confidence for result in each) / 4) and voted.accepted

@@ -25,7 +25,7 @@ def test_it_hears_the_same() -> None:
     heard = []
     recordings = sorted(RECORDINGS.glob("*.flac"))
     for recording in recordings:
-        pcm = pynna.audio.load_audio(recording, target_rate=16000).pcm
+        pcm = pynna.audio.load_audio(recording, sample_rate=16000).pcm
         log_probs = weights.network().run(windows(pcm, weights.features))
         greedy = pynna.Decoder(model.labels, options=pynna.DecoderOptions(beam_width=0))
         greedy.feed(log_probs)

@@ -77,7 +77,7 @@ def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> N
     assert report.file_bytes == out.stat().st_size and report.n_clips == 4
     assert report.n_frames == sum(len(windows(clip.pcm)) for clip in CLIPS)
     assert report.cer_float is not None and report.cer_int8 is not None
-    card = model.provenance
+    card = model.metadata
     assert (card["name"], card["licence"], card["trained_on"]) == ("tiny", "CC0-1.0", "noise")
     assert card["calibration"]["clips"] == 4 and card["report"]["frames"] == report.n_frames
     json.dumps(report.as_dict(), allow_nan=False)
@@ -101,7 +101,7 @@ def test_4_bits_are_reported_beside_8_and_run_to_the_same_bits(weights: Weights,
     assert "8 and 4" in str(report) and "with 8 bits: same label" in str(report)
     json.dumps(report.as_dict(), allow_nan=False)
     core, reference = pynna.load(tmp_path / "four.nna"), IntegerNetwork.open(tmp_path / "four.nna")
-    assert [layer["weight_bits"] for layer in core.info()["layers"]] == [8, 4, 8, 8, 4, 8, 8]
+    assert [layer["weight_bits"] for layer in core.describe()["layers"]] == [8, 4, 8, 8, 4, 8, 8]
     c, h = reference.fresh()
     for x in windows(speechlike(1.0, 30)):
         _, core_c, core_h = core.step(x[None], c, h)
@@ -121,7 +121,7 @@ def test_a_graph_file_and_wav_files_are_mapped(weights: Weights, tmp_path: Path)
     for a, b in zip(one.layers, other.layers, strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
         np.testing.assert_array_equal(a.bias, b.bias)
-    assert one.provenance["source"] == "output_graph.pb" and one.provenance["name"] == "output_graph"
+    assert one.metadata["source"] == "output_graph.pb" and one.metadata["name"] == "output_graph"
 
 
 def test_the_c_core_runs_the_mapped_file_to_the_same_bits(weights: Weights, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_without_a_report_the_file_is_the_same_but_for_the_card(weights: Weights
     calibration = [clip.pcm for clip in CLIPS]
     report = map_model(weights, tmp_path / "a.nna", calibration=calibration, report=False)
     assert report.n_frames == 0 and str(report) == "not measured" and report.file_bytes
-    assert "report" not in read_nna(tmp_path / "a.nna").provenance
+    assert "report" not in read_nna(tmp_path / "a.nna").metadata
 
 
 def test_the_evaluation_audio_is_what_the_report_is_about(weights: Weights, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_priors_are_measured_or_all_alike(tmp_path: Path) -> None:
     map_model(weights, tmp_path / "a.nna", calibration=[CLIPS[0].pcm])
     model = read_nna(tmp_path / "a.nna")
     np.testing.assert_array_equal(model.label_priors, np.full(29, 1 / 29, np.float32))
-    assert model.provenance["label_priors"] == "unknown"
+    assert model.metadata["label_priors"] == "unknown"
 
 
 @pytest.mark.parametrize(("options", "message"), [

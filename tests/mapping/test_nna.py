@@ -45,7 +45,7 @@ def _sealed(data: bytearray) -> bytes:
 
 
 def _equal(a: NnaModel, b: NnaModel) -> None:
-    assert a.alphabet == b.alphabet and a.provenance == b.provenance
+    assert a.alphabet == b.alphabet and a.metadata == b.metadata
     for name, value in vars(a.geometry).items():
         assert getattr(b.geometry, name) == pytest.approx(value, rel=1e-6), name
     np.testing.assert_array_equal(a.label_priors, b.label_priors)
@@ -60,7 +60,7 @@ def _equal(a: NnaModel, b: NnaModel) -> None:
 @pytest.mark.parametrize(("width", "cell"), [(1, 1), (16, 16), (29, 31), (40, 17)])
 def test_what_is_written_is_read_back(width: int, cell: int, tmp_path: Path) -> None:
     model = random_model(width, cell=cell, alphabet=["a", "ß", "か"], seed=width)
-    model.provenance = {"name": "prüfung", "report": {"x": [1, 2.5]}}
+    model.metadata = {"name": "prüfung", "report": {"x": [1, 2.5]}}
     write_nna(model, tmp_path / "a.nna")
     _equal(read_nna(tmp_path / "a.nna"), model)
     assert [path.name for path in tmp_path.iterdir()] == ["a.nna"]
@@ -248,8 +248,8 @@ def test_a_geometry_of_another_network_is_not_written() -> None:
 
 def test_provenance_beyond_its_limit_is_not_written() -> None:
     model = random_model(8)
-    model.provenance = {"name": "x" * (1 << 20)}
-    with pytest.raises(MappingError, match="provenance"):
+    model.metadata = {"name": "x" * (1 << 20)}
+    with pytest.raises(MappingError, match="metadata"):
         encode_nna(model)
 
 

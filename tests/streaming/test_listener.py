@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna.errors import ArgumentError, StateError
+from pynna.events import Final, Partial, SpeechStart, Timeout
 from pynna.streaming.endpointer import Endpointer, EndpointRules
-from pynna.streaming.events import Final, Partial, SpeechStart, Timeout
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 NAMES = ("call_home", "check_battery_levels", "open_the_window", "play_some_music", "what_time_is_it", "lock_the_doors")
 
 
 def pcm(name):
-    return pynna.audio.load_audio(RECORDINGS / f"{name}.flac", target_rate=16000).pcm
+    return pynna.audio.load_audio(RECORDINGS / f"{name}.flac", sample_rate=16000).pcm
 
 
 def room(names, gap, level, seed=1):
@@ -79,15 +79,15 @@ def test_events_come_in_order_and_speak_json(model):
 
 
 def test_an_utterance_starts_with_its_words_not_with_a_noise_before_them(model):
-    rules = EndpointRules(evidence=1e-6, silence_after=3.0)  # all is taken for speech
+    rules = EndpointRules(speech_threshold=1e-6, trailing_silence=3.0)  # all is taken for speech
     begun, *_, said = listen(model.listen(rules), room(["navigate_home"], 2.0, 5))
     assert begun.time < 0.5 and str(said.result) == "navigate home"
-    assert 1.4 < said.start == pytest.approx(said.result.words[0].start - rules.before)
+    assert 1.4 < said.start == pytest.approx(said.result.words[0].start - rules.pre_roll)
 
 
 def test_a_whole_sentence_ends_sooner(model):
     audio = room(["call_home"], 1.0, 5)
-    rules = EndpointRules(silence_after=1.2, silence_after_complete=0.3)
+    rules = EndpointRules(trailing_silence=1.2, trailing_silence_complete=0.3)
     free, = finals(listen(model.listen(rules), audio))
     whole, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home"])), audio))
     longer, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home now"])), audio))
@@ -127,16 +127,17 @@ def test_groups_listen_too(model):
 
 
 def test_silence_before_and_at_most(model):
-    rules = EndpointRules(silence_before=0.5)
+    rules = EndpointRules(start_timeout=0.5)
     events = listen(model.listen(rules), np.zeros(32000, np.int16))
     assert [type(event) for event in events] == [Timeout] * 3 or [type(event) for event in events] == [Timeout] * 4
-    short = finals(listen(model.listen(EndpointRules(at_most=0.8, before=0.2)), room(["check_battery_levels"], 0.5, 5)))
+    rules = EndpointRules(max_utterance=0.8, pre_roll=0.2)
+    short = finals(listen(model.listen(rules), room(["check_battery_levels"], 0.5, 5)))
     assert len(short) == 2 and str(short[1].result).split()[-1] == "levels"  # speech cut off is heard to its end
     assert all(event.time - event.start <= 0.8 + 0.021 for event in short)
 
 
 def test_the_networks_state_is_carried_through_speech_cut_off_but_not_for_ever(model):
-    listener = model.listen(EndpointRules(at_most=2.0, before=0.2))
+    listener = model.listen(EndpointRules(max_utterance=2.0, pre_roll=0.2))
     resets, reset = [], listener.channel.reset_state
     listener.channel.reset_state = lambda: (resets.append(listener._endpointer.frame * 0.02), reset())
     speech = np.concatenate([pcm(name)[4000:-8000] for name in NAMES[1:]] * 42)  # nobody takes a breath, for 134 s
@@ -150,7 +151,7 @@ def test_an_utterance_under_way_ends_with_the_stream(model):
 
 
 def test_hours_of_sound_take_no_more_memory(model):
-    listener = model.listen(EndpointRules(silence_before=60.0))
+    listener = model.listen(EndpointRules(start_timeout=60.0))
     rng = np.random.default_rng(3)
     speech = room(NAMES[:2], 0.9, 10)
     quiet = rng.normal(0, 5, 16000 * 20).round().astype(np.int16)
@@ -168,8 +169,9 @@ letters = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max
 
 @settings(max_examples=200, deadline=None)
 @given(letters, st.floats(0.1, 1.5), st.floats(0.1, 3.0))
-def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
-    rules = EndpointRules(silence_after=silence_after, silence_after_complete=silence_after, at_most=0.5 + at_most_more)
+def test_rules_hold_for_any_speech(runs, trailing_silence, at_most_more):
+    rules = EndpointRules(trailing_silence=trailing_silence, trailing_silence_complete=trailing_silence,
+                          max_utterance=0.5 + at_most_more)
     point, frame, begun, ended = Endpointer(rules, 0.02), 0, None, 0
     for length, spoken in runs:
         for _ in range(length):
@@ -181,23 +183,24 @@ def test_rules_hold_for_any_speech(runs, silence_after, at_most_more):
             elif happened in ("end", "cut"):
                 silent = frame - point.last
                 most = round((0.5 + at_most_more) / 0.02) - 1
-                assert silent >= round(silence_after / 0.02) - 1 if happened == "end" else frame - begun >= most
+                assert silent >= round(trailing_silence / 0.02) - 1 if happened == "end" else frame - begun >= most
                 begun, ended = None, frame + 1
             elif begun is not None:
-                assert frame - point.last <= round(silence_after / 0.02) + 1
+                assert frame - point.last <= round(trailing_silence / 0.02) + 1
             frame += 1
 
 
 @pytest.mark.parametrize(("after", "ends"), [(3.0, False), (300.0, False), (1e5, True)])
 def test_a_letter_in_silence_does_not_go_on_with_an_utterance(after, ends):
-    point = Endpointer(EndpointRules(silence_after=0.5), 0.02)
+    point = Endpointer(EndpointRules(trailing_silence=0.5), 0.02)
     happened = [point.process(0.9, 1e6) for _ in range(20)]  # 0.4 s of speech, then only false letters, all 0.3 s
     happened += [point.process(0.9 if i % 15 == 14 else 0.0, 1e6 / after) for i in range(60)]
     assert happened[0] == "start" and ("end" in happened) == ends
 
 
-@pytest.mark.parametrize("wrong", [{"silence_after": 0}, {"silence_after": "1"}, {"evidence": 1.0}, {"before": 30.0},
-                                   {"at_most": float("inf")}, {"silence_before": -1.0}, {"evidence": float("nan")}])
+@pytest.mark.parametrize("wrong", [
+    {"trailing_silence": 0}, {"trailing_silence": "1"}, {"speech_threshold": 1.0}, {"pre_roll": 30.0},
+    {"max_utterance": float("inf")}, {"start_timeout": -1.0}, {"speech_threshold": float("nan")}])
 def test_wrong_rules_are_told(wrong):
     with pytest.raises(ArgumentError, match=next(iter(wrong))):
         EndpointRules(**wrong)
@@ -241,7 +244,7 @@ def test_options_that_do_not_fit_are_told_at_once(model):
 
 
 def test_buffers_hold_a_fraction_of_a_second(model):
-    listener = model.listen(EndpointRules(at_most=2.0, before=0.2))
+    listener = model.listen(EndpointRules(max_utterance=2.0, pre_roll=0.2))
     speech, rng = room(NAMES[:3], 0.5, 10), np.random.default_rng(0)
     for sound in [speech, rng.normal(0, 2000, 60000).astype(np.int16)] * 5:
         for at in range(0, len(sound), 777):

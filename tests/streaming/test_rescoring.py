@@ -15,26 +15,26 @@ from support.nna_models import random_file, random_model
 import pynna
 from pynna.audio.denoise import denoise
 from pynna.decoding.decoder import Decoder
-from pynna.decoding.options import MAX_HEARINGS, DecoderOptions
+from pynna.decoding.options import MAX_PASSES, DecoderOptions
 from pynna.decoding.results import Result, Spelling
 from pynna.distance import edit_distance
 from pynna.errors import ArgumentError
+from pynna.events import Final
 from pynna.mapping.nna import encode_nna
-from pynna.streaming import rescoring as hearings
-from pynna.streaming.events import Final
+from pynna.streaming import rescoring
+from pynna.streaming.history import AudioHistory
 from pynna.streaming.rescoring import (
-    LEAST,
-    LONGEST,
-    MANNERS,
-    SURE,
-    WEIGHT,
-    Tape,
-    as_heard_again,
-    at_speed,
-    hear_in,
-    heard_in_doubt,
-    nearest,
-    vote,
+    MBR_EXPONENT,
+    PERTURBATIONS,
+    RESCORE_BELOW,
+    RESCORE_FROM,
+    RESCORE_MAX_SECONDS,
+    change_speed,
+    combine,
+    needs_rescoring,
+    perturbed,
+    recognise,
+    select_mbr,
 )
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
@@ -46,12 +46,12 @@ def loud(model, car):
     """The recorded commands in so loud a noise that they leave doubt, each with its first hearing."""
     found = []
     for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
-        pcm = pynna.audio.load_audio(path, target_rate=RATE).pcm
+        pcm = pynna.audio.load_audio(path, sample_rate=RATE).pcm
         for level in (300, 600, 1000, 1500, 2000, 3000, 4000, 6000):
             noise = np.random.default_rng(i).normal(0, level, len(pcm))
             noisy = np.clip(pcm + noise, -32768, 32767).astype(np.int16)
-            once = model.transcribe(noisy, grammar=car, hearings=1)
-            if once.complete and LEAST <= once.confidence < SURE:
+            once = model.transcribe(noisy, grammar=car, passes=1)
+            if once.complete and RESCORE_FROM <= once.confidence < RESCORE_BELOW:
                 found.append((noisy, once))
                 break
     assert len(found) >= 6
@@ -75,7 +75,7 @@ def heard_at(model, car, pcm, speed):
 
 def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
     for pcm, once in loud:
-        each = [once, *(heard_at(model, car, again, speed) for speed, again in as_heard_again(pcm, RATE, MANNERS))]
+        each = [once, *(heard_at(model, car, again, speed) for speed, again in perturbed(pcm, RATE, PERTURBATIONS))]
         shares: dict[str, float] = {}
         for result in each:
             meant = f"{result.intent} {sorted(result.slots.items())}"
@@ -90,19 +90,19 @@ def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
 
 def test_each_hearing_is_of_its_manner(loud):
     pcm, _ = loud[0]
-    heard = as_heard_again(pcm, RATE, MANNERS)
-    for (speed, denoised), (told, again) in zip(MANNERS, heard, strict=True):
+    heard = perturbed(pcm, RATE, PERTURBATIONS)
+    for (speed, denoised), (told, again) in zip(PERTURBATIONS, heard, strict=True):
         assert told == speed
-        assert np.array_equal(again, at_speed(denoise(pcm, RATE) if denoised else pcm, speed, RATE))
-    assert len({again.tobytes() for again in [pcm, *(again for _, again in heard)]}) == MAX_HEARINGS
-    assert len(as_heard_again(pcm, RATE, MANNERS[:2])) == 2 and not as_heard_again(pcm, RATE, ())
+        assert np.array_equal(again, change_speed(denoise(pcm, RATE) if denoised else pcm, speed, RATE))
+    assert len({again.tobytes() for again in [pcm, *(again for _, again in heard)]}) == MAX_PASSES
+    assert len(perturbed(pcm, RATE, PERTURBATIONS[:2])) == 2 and not perturbed(pcm, RATE, ())
 
 
 def test_fewer_hearings_are_the_first_ones(model, car, loud):
     pcm, once = loud[0]
-    [(speed, again)] = as_heard_again(pcm, RATE, MANNERS[:1])
+    [(speed, again)] = perturbed(pcm, RATE, PERTURBATIONS[:1])
     second = heard_at(model, car, again, speed)
-    two = model.transcribe(pcm, grammar=car, hearings=2)
+    two = model.transcribe(pcm, grammar=car, passes=2)
     agree = (once.intent, once.slots) == (second.intent, second.slots)
     expected = (once.confidence + second.confidence) / 2 if agree else max(once.confidence, second.confidence) / 2
     assert two.confidence == pytest.approx(expected)
@@ -110,11 +110,11 @@ def test_fewer_hearings_are_the_first_ones(model, car, loud):
 
 def test_what_is_sure_is_heard_once(model, car, monkeypatch):
     path = RECORDINGS / "open_the_window.flac"
-    once = model.transcribe(path, grammar=car, hearings=1)
-    assert once.confidence >= SURE
+    once = model.transcribe(path, grammar=car, passes=1)
+    assert once.confidence >= RESCORE_BELOW
     made = count_groups(monkeypatch, model)
     assert model.transcribe(path, grammar=car).as_dict() == once.as_dict()
-    assert not heard_in_doubt(model.transcribe(np.zeros(RATE, np.int16)))  # there is nothing to hear
+    assert not needs_rescoring(model.transcribe(np.zeros(RATE, np.int16)))  # there is nothing to hear
     assert not made
 
 
@@ -122,7 +122,7 @@ def test_chunks_groups_and_second_asking_change_nothing(model, car, loud):
     pcm, _ = loud[1]
     whole = model.transcribe(pcm, grammar=car, alternatives=4)
     for stream in (model.stream(grammar=car, alternatives=4), model.group().stream(grammar=car, alternatives=4)):
-        buffer = np.zeros(777, np.int16)  # filled again and again, as a sound card's
+        buffer = np.zeros(777, np.int16)  # filled again and again, as a sound metadata's
         for start in range(0, len(pcm), 777):
             part = buffer[: len(pcm[start : start + 777])]
             part[:] = pcm[start : start + 777]
@@ -147,9 +147,9 @@ def test_words_have_the_times_of_the_recording(model, car, loud):
             assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
         if voted.text == once.text:  # then the first hearing's own
             assert voted.words == once.words
-    slow = at_speed(pynna.audio.load_audio(RECORDINGS / "call_home.flac", target_rate=RATE).pcm, 0.8, RATE)
+    slow = change_speed(pynna.audio.load_audio(RECORDINGS / "call_home.flac", sample_rate=RATE).pcm, 0.8, RATE)
     home = model.transcribe(RECORDINGS / "call_home.flac", grammar=car).words[-1]
-    assert model.transcribe(slow, grammar=car, hearings=1).words[-1].start * 0.8 == pytest.approx(home.start, abs=0.06)
+    assert model.transcribe(slow, grammar=car, passes=1).words[-1].start * 0.8 == pytest.approx(home.start, abs=0.06)
     assert same >= 1
 
 
@@ -159,18 +159,18 @@ def test_a_listener_hears_again_too(model, car, loud):
     for pcm, _ in loud:
         audio = np.concatenate([quiet, pcm, quiet, quiet])
         heard = {}
-        for n in (1, MAX_HEARINGS):
-            events = model.listen(grammar=car, hearings=n).listen(audio[i : i + 320] for i in range(0, len(audio), 320))
+        for n in (1, MAX_PASSES):
+            events = model.listen(grammar=car, passes=n).listen(audio[i : i + 320] for i in range(0, len(audio), 320))
             finals = [event.result for event in events if isinstance(event, Final)]
             if len(finals) == 1:  # else the noise ended it before the command, or began another one
                 heard[n] = finals[0]
-        if set(heard) == {1, MAX_HEARINGS} and heard_in_doubt(heard[1]):
+        if set(heard) == {1, MAX_PASSES} and needs_rescoring(heard[1]):
             doubted += 1
-            assert heard[MAX_HEARINGS].confidence != heard[1].confidence
-            for word in heard[MAX_HEARINGS].words:  # in the stream's time
+            assert heard[MAX_PASSES].confidence != heard[1].confidence
+            for word in heard[MAX_PASSES].words:  # in the stream's time
                 assert 0.9 <= word.start < word.end <= 1.1 + len(pcm) / RATE
-        elif set(heard) == {1, MAX_HEARINGS}:
-            assert heard[MAX_HEARINGS].as_dict() == heard[1].as_dict()
+        elif set(heard) == {1, MAX_PASSES}:
+            assert heard[MAX_PASSES].as_dict() == heard[1].as_dict()
     assert doubted >= 3
 
 
@@ -178,18 +178,18 @@ def test_a_listener_keeps_no_more_than_it_may_hear_again(model, car):
     listener = model.listen(grammar=car)
     for _ in range(100):
         listener.feed(np.zeros(RATE, np.int16))
-    assert sum(map(len, listener._tape._chunks)) < 2 * RATE
-    plain = model.listen(hearings=1)
+    assert sum(map(len, listener._history._chunks)) < 2 * RATE
+    plain = model.listen(passes=1)
     plain.feed(np.zeros(RATE, np.int16))
-    assert not plain._tape._chunks
+    assert not plain._history._chunks
     plain.options = listener.options
     plain.feed(np.zeros(320, np.int16))
-    assert plain._tape._chunks
+    assert plain._history._chunks
 
 
 def test_what_is_too_long_is_heard_once(model, car, loud, monkeypatch):
     pcm, once = loud[0]
-    monkeypatch.setattr(hearings, "LONGEST", len(pcm) / RATE - 0.01)
+    monkeypatch.setattr(rescoring, "RESCORE_MAX_SECONDS", len(pcm) / RATE - 0.01)
     made = count_groups(monkeypatch, model)
     stream = model.stream(grammar=car)
     for start in range(0, len(pcm), 320):
@@ -198,10 +198,10 @@ def test_what_is_too_long_is_heard_once(model, car, loud, monkeypatch):
 
 
 def test_a_vote_of_none_is_the_first_hearing(model, car):
-    whole = model.transcribe(RECORDINGS / "navigate_home.flac", grammar=car, hearings=1)
-    empty = model.transcribe(np.zeros(0, np.int16), grammar=car, hearings=1)
-    assert whole.complete and not empty.complete and vote([empty, empty]) is empty
-    voted = vote([empty, whole, empty])
+    whole = model.transcribe(RECORDINGS / "navigate_home.flac", grammar=car, passes=1)
+    empty = model.transcribe(np.zeros(0, np.int16), grammar=car, passes=1)
+    assert whole.complete and not empty.complete and combine([empty, empty]) is empty
+    voted = combine([empty, whole, empty])
     assert voted.text == whole.text and voted.confidence == pytest.approx(whole.confidence / 3)
 
 
@@ -210,12 +210,12 @@ def test_sentences_that_mean_the_same_vote_together(model):
         "intents: {Open: {data: [{sentences: ['open [up] the window']}]},"
         " Play: {data: [{sentences: [play some music]}]}}"
     ))
-    heard = {name: model.transcribe(RECORDINGS / f"{name}.flac", grammar=grammar, hearings=1, alternatives=2)
+    heard = {name: model.transcribe(RECORDINGS / f"{name}.flac", grammar=grammar, passes=1, alternatives=2)
              for name in ("open_the_window", "play_some_music")}
     window, music = heard.values()
     assert window.text == "open the window" and music.text == "play some music"
     other = window.voted((replace(window.alternatives[0], text="open up the window"),))
-    voted = vote([music, window, other, window])
+    voted = combine([music, window, other, window])
     assert voted.text == "open the window" and voted.confidence == pytest.approx(3 * window.confidence / 4)
     assert [a.intent for a in voted.alternatives] == ["Open", "Play"][: len(voted.alternatives)]
 
@@ -226,14 +226,14 @@ def test_a_text_is_the_nearest_of_the_hearings(model, loud):
     changed = 0
     for pcm, _ in loud:
         for beam in (0, 64):
-            options = DecoderOptions(beam_width=beam, hearings=1)
-            once = model.transcribe(pcm, beam_width=beam, hearings=1)
-            each = [once, *hear_in(model, pcm, MANNERS, options)]
-            errors = [sum(edit_distance(one.text, other.text) * other.confidence**WEIGHT for other in each)
+            options = DecoderOptions(beam_width=beam, passes=1)
+            once = model.transcribe(pcm, beam_width=beam, passes=1)
+            each = [once, *recognise(model, pcm, PERTURBATIONS, options)]
+            errors = [sum(edit_distance(one.text, other.text) * other.confidence**MBR_EXPONENT for other in each)
                       for one in each]
             heard = model.transcribe(pcm, beam_width=beam)
             assert heard.as_dict() == each[int(np.argmin(errors))].as_dict()
-            assert model.transcribe(pcm, beam_width=beam, hearings=3).text in {one.text for one in each[:3]}
+            assert model.transcribe(pcm, beam_width=beam, passes=3).text in {one.text for one in each[:3]}
             changed += heard.text != once.text
             for word in heard.words:
                 assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
@@ -246,54 +246,55 @@ def test_a_sure_hearing_outweighs_the_others():
         return Result(Spelling(("a", "b", " ", ""), 0.02), (), "", [(0.0, tokens)])
 
     agreed = [heard("aab", 0.5), heard("abb", 0.5), heard("abb", 0.5), heard("bbb", 0.5)]
-    assert nearest(agreed) is agreed[1]
-    assert nearest([*agreed, heard("ba ba", 0.9)]).text == "ba ba"
-    assert nearest([heard("a", 0.5), heard("", 0.5), heard("", 0.5)]).text == "a"  # nothing heard is no say
+    assert select_mbr(agreed) is agreed[1]
+    assert select_mbr([*agreed, heard("ba ba", 0.9)]).text == "ba ba"
+    assert select_mbr([heard("a", 0.5), heard("", 0.5), heard("", 0.5)]).text == "a"  # nothing heard is no say
 
 
 def test_hot_words_count_when_heard_again(model, loud):
     words, changed = {"a": 30.0}, 0
     for pcm, _ in loud:
-        late, once = model.stream(), model.stream(hearings=1)
+        late, once = model.stream(), model.stream(passes=1)
         for stream in (late, once):
             stream.feed(pcm)
             stream.hot_words = words
         first = once.finish()
-        with_words = [first, *hear_in(model, pcm, MANNERS, DecoderOptions(hot_words=words))]
-        assert late.finish().text == nearest(with_words).text
-        changed += nearest(with_words).text != nearest([first, *hear_in(model, pcm, MANNERS, DecoderOptions())]).text
+        with_words = [first, *recognise(model, pcm, PERTURBATIONS, DecoderOptions(hot_words=words))]
+        assert late.finish().text == select_mbr(with_words).text
+        without = [first, *recognise(model, pcm, PERTURBATIONS, DecoderOptions())]
+        changed += select_mbr(with_words).text != select_mbr(without).text
     assert changed >= 1
 
 
 def test_how_often_is_the_models_own(model, car, tmp_path):
-    assert model.hearings == model.decoder_options().most_hearings == MAX_HEARINGS
+    assert model.passes == model.decoder_options().n_passes == MAX_PASSES
     path = tmp_path / "random.nna"
     path.write_bytes(random_file())
     plain = pynna.load(path)
-    assert plain.hearings == plain.decoder_options().most_hearings == 1
-    assert plain.decoder_options(hearings=3).most_hearings == model.decoder_options(hearings=3).most_hearings == 3
-    assert plain.decoder_options(grammar=car).most_hearings == MAX_HEARINGS
+    assert plain.passes == plain.decoder_options().n_passes == 1
+    assert plain.decoder_options(passes=3).n_passes == model.decoder_options(passes=3).n_passes == 3
+    assert plain.decoder_options(grammar=car).n_passes == MAX_PASSES
     for wrong in (0, 8, "7", 2.5, None):
         card = random_model()
-        card.provenance["hearings"] = wrong
+        card.metadata["passes"] = wrong
         path.write_bytes(encode_nna(card))
-        with pytest.raises(pynna.ModelFileError, match="its card's hearings are .*; 1 to 7 are right"):
+        with pytest.raises(pynna.ModelFileError, match="its metadata's hearings are .*; 1 to 7 are right"):
             pynna.load(path)
 
 
 @pytest.mark.parametrize("speed", [0.8, 0.92, 1.08, 1.25])
 def test_a_tape_at_another_speed(speed):
     tone = np.round(8000 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.int16)
-    played = at_speed(tone, speed, RATE)
+    played = change_speed(tone, speed, RATE)
     assert len(played) == pytest.approx(RATE / speed, abs=1)
     spectrum = np.abs(np.fft.rfft(played[: RATE // 2] * np.hanning(RATE // 2)))
     assert spectrum.argmax() * 2 == pytest.approx(1000 * speed, abs=2)
 
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(0, 60), st.integers(0, 99), st.integers(0, 99))
-def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, length):
-    tape = Tape(RATE, pynna.DecoderOptions(grammar=car))
-    tape.most = most
+def test_a_tape_gives_what_was_fed_or_nothing(sizes, most, first, length):
+    tape = AudioHistory(0)
+    tape.max_samples = most
     fed = np.arange(sum(sizes), dtype=np.int16)
     at = 0
     for size in sizes:
@@ -310,5 +311,5 @@ def test_a_tape_gives_what_was_fed_or_nothing(model, car, sizes, most, first, le
 @pytest.mark.parametrize("n", [0, 8, 2.0, True])
 def test_wrong_numbers_are_told(model, n):
     with pytest.raises(ArgumentError, match="hearings is .*; a whole number from 1 to 7 is right"):
-        model.stream(hearings=n)
-    assert LONGEST > 0 and len(MANNERS) == MAX_HEARINGS - 1
+        model.stream(passes=n)
+    assert RESCORE_MAX_SECONDS > 0 and len(PERTURBATIONS) == MAX_PASSES - 1

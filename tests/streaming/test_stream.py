@@ -70,7 +70,7 @@ def decoded(model: pynna.Model, log_probs: Array, *, finish: bool, **options: An
 
 
 @pytest.mark.parametrize("options", [{}, {"beam_width": 0}, {"beam_width": 8, "alternatives": 5},
-                                     {"prior_exponent": 0.3, "cutoff_top_n": 10, "cutoff_prob": 0.9}])
+                                     {"prior_scale": 0.3, "cutoff_top_n": 10, "cutoff_prob": 0.9}])
 def test_a_stream_is_the_front_end_the_steps_and_the_decoder_one_after_the_other(model: pynna.Model,
                                                                                  options: dict[str, Any]) -> None:
     got = model.transcribe(pcm(), **options).as_dict()
@@ -307,7 +307,7 @@ def test_extreme_audio_gives_some_result(model: pynna.Model, samples: Array) -> 
 
 def test_audio_at_another_rate_than_declared_is_still_heard_as_declared(model: pynna.Model) -> None:
     half = np.ascontiguousarray(pcm()[::2])
-    assert model.transcribe(half, rate=16000).as_dict() == model.transcribe(half).as_dict()
+    assert model.transcribe(half, sample_rate=16000).as_dict() == model.transcribe(half).as_dict()
     assert n_windows(len(half)) < n_windows(len(pcm()))
 
 

@@ -51,7 +51,7 @@ def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_
                           mel_upper_hz=upper_hz, h_scale=1 / 127, feature_low_bits=feature_low_bits),
         layers=layers, alphabet=labels,
         label_priors=np.full(len(labels) + 1, 1 / (len(labels) + 1), np.float32),
-        feature_gain=rng.uniform(1.0, 4.0, n_coefficients).astype(np.float32), provenance={"name": "random"})
+        feature_gain=rng.uniform(1.0, 4.0, n_coefficients).astype(np.float32), metadata={"name": "random"})
 
 
 def random_file(width: int = 32, **options: object) -> bytes:

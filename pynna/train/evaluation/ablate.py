@@ -37,7 +37,7 @@ def error_rates(evaluation: Evaluation, weights: Path) -> list[float]:
     network, rates = import_npz(weights), []
     for clips in (evaluation.car_clips, evaluation.real):
         for snr in CONDITIONS:
-            heard = hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model, hearings=1)
+            heard = hear_float(network, evaluation.noisy(clips, snr), None, evaluation.model, passes=1)
             rates.append(Score.of(clips, heard).cer)
     return rates
 

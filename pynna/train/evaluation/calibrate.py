@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from pynna.decoding import confidence
 from pynna.decoding.confidence import FEATURES
-from pynna.decoding.options import MAX_HEARINGS
+from pynna.decoding.options import MAX_PASSES
 from pynna.decoding.results import GrammarResult
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
@@ -107,10 +107,10 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
     return clips
 
 
-def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, hearings: int = 1,
+def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, passes: int = 1,
             ) -> list[tuple[GrammarResult, bool]]:
     """Each complete result, and whether it means what was said."""
-    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_exponent=exponent, hearings=hearings), strict=True)
+    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_scale=exponent, passes=passes), strict=True)
     return [(result, judge.verdict(clip, result, "").right) for clip, result in heard
             if isinstance(result, GrammarResult) and result.complete]
 
@@ -181,7 +181,7 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
     confidence.BIAS, confidence.WEIGHTS = weights[0], tuple(weights[1:])
-    heard = {name: results(model, clips, judge, hearings=MAX_HEARINGS) for name, (clips, judge) in sets.items()}
+    heard = {name: results(model, clips, judge, passes=MAX_PASSES) for name, (clips, judge) in sets.items()}
     sure = {name: np.array([result.confidence for result, _ in rows]) for name, rows in heard.items()}
     false = np.concatenate([sure["outside, down to 10 dB"], sure["real outside"]])
     print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(usual) + len(strangers)):.2f}")

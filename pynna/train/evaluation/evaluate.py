@@ -14,17 +14,17 @@ from typing import Any
 from tqdm import tqdm
 
 from pynna.decoding.decoder import Decoder
-from pynna.decoding.options import MAX_HEARINGS
+from pynna.decoding.options import MAX_PASSES
 from pynna.decoding.results import GrammarResult, Result
 from pynna.distance import edit_distance
+from pynna.events import Final
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.mapping.dequantise import dequantise
 from pynna.mapping.npz import import_npz
 from pynna.mapping.reference import windows
 from pynna.mapping.weights import Weights
 from pynna.model import Model, load
-from pynna.streaming import rescoring as hearings
-from pynna.streaming.events import Final
+from pynna.streaming import rescoring
 from pynna.train.config import Config
 from pynna.train.corpora import peers, testsets
 from pynna.train.corpora.testsets import FREE_INTENT, Clip, commands
@@ -188,13 +188,13 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
         return [out[i] for i in range(len(recordings))]
 
     found = hear([clip.pcm for clip in clips])
-    doubted = [i for i, result in enumerate(found) if hearings.heard_in_doubt(result)]
+    doubted = [i for i, result in enumerate(found) if rescoring.needs_rescoring(result)]
     rate = weights.features.sample_rate
-    manners = hearings.MANNERS[: made.most_hearings - 1]
-    others = [hearings.as_heard_again(clips[i].pcm, rate, manners) for i in doubted]
+    manners = rescoring.PERTURBATIONS[: made.n_passes - 1]
+    others = [rescoring.perturbed(clips[i].pcm, rate, manners) for i in doubted]
     again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
-        found[i] = hearings.vote([found[i], *more])
+        found[i] = rescoring.combine([found[i], *more])
     return found
 
 
@@ -320,7 +320,7 @@ class Report:
 
     def greedy_once(self, clips: Sequence[Clip]) -> Score:
         """The mapped model's greedy decoding of a first hearing alone."""
-        return Score.of(clips, hear_int8(self.e.model, clips, None, hearings=1))
+        return Score.of(clips, hear_int8(self.e.model, clips, None, passes=1))
 
     def above(self, test: str, figure: float, others: Mapping[str, float]) -> None:
         """Pocketsphinx's figure as a bar, where it has listened."""
@@ -396,14 +396,14 @@ class Report:
         for name, clips, judge in e.sets():
             for snr in CONDITIONS:
                 heard = e.noisy(clips, snr)
-                results = hear_int8(e.model, heard, judge.grammar, hearings=1)
+                results = hear_int8(e.model, heard, judge.grammar, passes=1)
                 once = Verdicts([judge.verdict(c, r, "") for c, r in zip(heard, results, strict=True)
                                  if isinstance(r, GrammarResult)])
-                doubted = 100 * sum(map(hearings.heard_in_doubt, results)) / len(results)
+                doubted = 100 * sum(map(rescoring.needs_rescoring, results)) / len(results)
                 cells = [[v.right(0.0), v.right(t), v.wrong(t)] for v in (once, self.curve[f"{name}, {title(snr)}"])]
                 rows.append([f"{name}, {title(snr)}", doubted, *(x for pair in zip(*cells, strict=True) for x in pair)])
         self.lines += ["## Heard again", "", "Percent of the clips that the first hearing leaves in doubt, which are "
-                       f"heard {MAX_HEARINGS - 1} times more; what became of all clips, heard once and as above.", "",
+                       f"heard {MAX_PASSES - 1} times more; what became of all clips, heard once and as above.", "",
                        *table(["clips", "in doubt", "best right, once", "again", "accepted rightly, once", "again",
                                "accepted wrongly, once", "again"], rows)]
 
@@ -466,7 +466,7 @@ class Report:
         e, t, rows = self.e, self.threshold, list[Sequence[object]]()
         for snr in CONDITIONS:
             clips = e.noisy(e.free, snr)
-            once, again = (hear_int8(e.model, clips, e.car.grammar, hearings=n) for n in (1, MAX_HEARINGS))
+            once, again = (hear_int8(e.model, clips, e.car.grammar, passes=n) for n in (1, MAX_PASSES))
             score = Score.of(clips, again)
             rows.append([title(snr), *(100 * sum(accepts(r, FREE_INTENT, t) for r in results) / len(clips)
                                        for results in (once, again)),

@@ -1,4 +1,4 @@
-"""How doubtful speech is best heard again: sets of manners (`rescoring.MANNERS`) tried on no test's data.
+"""How doubtful speech is best heard again: sets of manners (`rescoring.PERTURBATIONS`) tried on no test's data.
 
 The development set is that of `calibrate`, and people's recordings played a fifth to a quarter faster or slower, so
 that none is one that training knows. What leaves doubt is heard once in every manner; then each set of manners votes as
@@ -21,15 +21,15 @@ from pynna.decoding.confidence import DEFAULT_THRESHOLD
 from pynna.decoding.results import GrammarResult, Result
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
-from pynna.streaming.rescoring import MANNERS, Manner, at_speed, hear_in, heard_in_doubt, vote
+from pynna.streaming.rescoring import PERTURBATIONS, Perturbation, change_speed, combine, needs_rescoring, recognise
 from pynna.train.config import Config
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.calibrate import SEED, development, people
 from pynna.train.evaluation.evaluate import Judge
 from pynna.train.voices.base import RATE, read
 
-CANDIDATES: tuple[Manner, ...] = tuple(
-    (speed, denoised) for speed in (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12) for denoised in (True, False)
+CANDIDATES: tuple[Perturbation, ...] = tuple(
+    Perturbation(speed, denoised) for speed in (0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12) for denoised in (True, False)
     if (speed, denoised) != (1.0, False)
 )  # fmt: skip
 STRANGE = (0.78, 0.82, 1.22, 1.28)
@@ -44,11 +44,11 @@ class Heard:
 
     clip: Clip
     first: Result
-    others: dict[Manner, Result]
+    others: dict[Perturbation, Result]
 
-    def elected(self, manners: Iterable[Manner]) -> Result:
+    def vote_by_meaning(self, manners: Iterable[Perturbation]) -> Result:
         """The vote of the first hearing and of these."""
-        return vote([self.first, *(self.others[m] for m in manners)]) if self.others else self.first
+        return combine([self.first, *(self.others[m] for m in manners)]) if self.others else self.first
 
 
 @dataclass(frozen=True)
@@ -60,34 +60,35 @@ class Part:
     heard: Sequence[Heard]
     inside: bool = True
 
-    def shares(self, manners: Sequence[Manner]) -> tuple[float, float]:
+    def shares(self, manners: Sequence[Perturbation]) -> tuple[float, float]:
         """Percent heard rightly, whatever the confidence, and accepted: rightly, or at all where none is inside."""
         verdicts = [self.judge.verdict(one.clip, result, "") for one in self.heard
-                    if isinstance(result := one.elected(manners), GrammarResult)]
+                    if isinstance(result := one.vote_by_meaning(manners), GrammarResult)]
         accepted = [v.confidence >= DEFAULT_THRESHOLD and (v.right or not self.inside) for v in verdicts]
         return 100 * sum(v.right for v in verdicts) / len(self.heard), 100 * sum(accepted) / len(self.heard)
 
 
-def hear(model: Model, clips: Sequence[Clip], judge: Judge, candidates: Sequence[Manner] = CANDIDATES) -> list[Heard]:
+def hear(model: Model, clips: Sequence[Clip], judge: Judge,
+         candidates: Sequence[Perturbation] = CANDIDATES) -> list[Heard]:
     """Each recording in all manners, up to 16 of them."""
     options, heard = model.decoder_options(grammar=judge.grammar), []
-    for clip in tqdm(clips, desc="hearings"):
-        first = model.transcribe(clip.pcm, grammar=judge.grammar, hearings=1)
-        others = hear_in(model, clip.pcm, candidates, options) if heard_in_doubt(first) else []
+    for clip in tqdm(clips, desc="passes"):
+        first = model.transcribe(clip.pcm, grammar=judge.grammar, passes=1)
+        others = recognise(model, clip.pcm, candidates, options) if needs_rescoring(first) else []
         heard.append(Heard(clip, first, dict(zip(candidates, others, strict=False))))
     return heard
 
 
-def worth(parts: Sequence[Part], manners: Sequence[Manner]) -> float:
+def worth(parts: Sequence[Part], manners: Sequence[Perturbation]) -> float:
     """Of a set of manners, as the module's text says, in percent."""
     good = [share for part in parts if part.inside for share in part.shares(manners)]
     bad = [part.shares(manners)[1] for part in parts if not part.inside]
     return float(np.mean(good)) - FALSE * sum(bad)
 
 
-def ordered(parts: Sequence[Part], manners: Sequence[Manner]) -> tuple[Manner, ...]:
+def ordered(parts: Sequence[Part], manners: Sequence[Perturbation]) -> tuple[Perturbation, ...]:
     """A set's manners, so that the first of them are worth most without the others."""
-    left, order = list(manners), list[Manner]()
+    left, order = list(manners), list[Perturbation]()
     while left:
         best = max(left, key=lambda manner: worth(parts, [*order, manner]))
         order.append(best)
@@ -95,8 +96,8 @@ def ordered(parts: Sequence[Part], manners: Sequence[Manner]) -> tuple[Manner, .
     return tuple(order)
 
 
-def best_sets(parts: Sequence[Part], size: int, candidates: Sequence[Manner] = CANDIDATES,
-              ) -> list[tuple[float, tuple[Manner, ...]]]:
+def best_sets(parts: Sequence[Part], size: int, candidates: Sequence[Perturbation] = CANDIDATES,
+              ) -> list[tuple[float, tuple[Perturbation, ...]]]:
     """All sets of `size` of the candidates and what they are worth, the best first."""
     sets = list(itertools.combinations(candidates, size))
     tried = [(worth(parts, manners), manners) for manners in tqdm(sets, desc="sets of manners")]
@@ -105,7 +106,7 @@ def best_sets(parts: Sequence[Part], size: int, candidates: Sequence[Manner] = C
 
 def _strange(clips: Sequence[Clip]) -> list[Clip]:
     rng = random.Random(SEED)
-    return [Clip(c.source, c.text, at_speed(c.pcm, rng.choice(STRANGE), RATE)) for c in clips]
+    return [Clip(c.source, c.text, change_speed(c.pcm, rng.choice(STRANGE), RATE)) for c in clips]
 
 
 def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
@@ -122,8 +123,8 @@ def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) 
     parts = [Part(name, judge, hear(model, clips, judge)) for name, clips, judge in sets]
     strangers = outside + [clip for clip in real if car.means(clip.text) is None]
     parts.append(Part("outside", car, hear(model, strangers, car), inside=False))
-    for value, found in [(worth(parts, MANNERS), MANNERS), *best_sets(parts, len(MANNERS))[:5]]:
-        print(f"{value:.2f}: {found if found is MANNERS else ordered(parts, found)}")
+    for value, found in [(worth(parts, PERTURBATIONS), PERTURBATIONS), *best_sets(parts, len(PERTURBATIONS))[:5]]:
+        print(f"{value:.2f}: {found if found is PERTURBATIONS else ordered(parts, found)}")
         shares = [(part.name, *part.shares(found)) for part in parts]
         print("  " + "; ".join(f"{name}: {right:.1f} rightly, {accepted:.1f} accepted"
                                for name, right, accepted in shares))

@@ -95,7 +95,7 @@ class Source:
 
 
 class Heard(NamedTuple):
-    """What `Studio.hear` gives, on its device but for `frames`; each but that is zero after a recording's end.
+    """What `Augmenter.hear` gives, on its device but for `frames`; each but that is zero after a recording's end.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Heard(NamedTuple):
     clean: Tensor | None
 
 
-class Studio:
+class Augmenter:
     """Clips, noises and rooms in a device's memory, and what is to be heard of them.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pynna.decoding.options import MAX_HEARINGS
+from pynna.decoding.options import MAX_PASSES
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 from pynna.train.config import Config
@@ -37,7 +37,7 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
         n_context=np.int32(features["context"]), mel_lower=np.float32(features["mel_lower"]),
         mel_upper=np.float32(features["mel_upper"]), forget_bias=np.float32(network["forget_bias"]),
         relu_clip=np.float32(network["relu_clip"]), alphabet=np.array(network["alphabet"]),
-        card=np.array(json.dumps({"hearings": MAX_HEARINGS})),  # trained on other speeds and vocal tracts, too
+        card=np.array(json.dumps({"passes": MAX_PASSES})),  # trained on other speeds and vocal tracts, too
     )  # fmt: skip
     if torch.isfinite(net.feature_range).all():
         arrays["feature_range"] = net.feature_range.numpy()

@@ -34,7 +34,7 @@ from pynna.mapping.dequantise import dequantise
 from pynna.mapping.reference import MfccConfig, windows
 from pynna.train.config import DATA, Config
 from pynna.train.network import lstm_cpu
-from pynna.train.network.augment import Heard, Sounds, Source, Studio
+from pynna.train.network.augment import Augmenter, Heard, Sounds, Source
 from pynna.train.network.export import write_weights
 from pynna.train.network.model import Network
 from pynna.train.text.sampler import Grammar
@@ -152,7 +152,7 @@ class Batches:
     them; one in main memory takes the clips of a batch in, and new shards are picked up as they appear.
     """
 
-    def __init__(self, data: Data, config: Config, rank: int, studio: Studio) -> None:
+    def __init__(self, data: Data, config: Config, rank: int, studio: Augmenter) -> None:
         self.data, self.config, self.rank, self.studio = data, config, rank, studio
         self.resident = studio.device.type != "cpu"
         if self.resident:
@@ -245,7 +245,7 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
     path = config.folder("features") / "stats.npz"
     if not path.exists():
         rng = random.Random(config["seed"])
-        studio = Studio(sounds, torch.device("cpu"), config["features"]["mel_upper"])
+        studio = Augmenter(sounds, torch.device("cpu"), config["features"]["mel_upper"])
         drawn = [data.draw(rng, 0.1, 400) for _ in range(400)]
         studio.keep([data.spectrum(clip) for clip, _ in drawn])
         starts = np.cumsum([0] + [clip.frames for clip, _ in drawn]).tolist()
@@ -330,7 +330,7 @@ class Trainer:
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         sounds = Sounds.load(config.folder("features"))
-        studio = Studio(sounds, self.device, config["features"]["mel_upper"])
+        studio = Augmenter(sounds, self.device, config["features"]["mel_upper"])
         self.batches = Batches(self.data, config, rank, studio)
         torch.manual_seed(config["seed"])
         mean, std = statistics(config, self.data, sounds)

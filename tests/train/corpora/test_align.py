@@ -42,7 +42,7 @@ def test_the_best_of_all_alignments(n: int, labels: list[int], seed: int) -> Non
 
 def test_pieces_say_what_their_texts_say() -> None:
     names = ("increase_the_volume", "call_home", "open_the_window")
-    parts = [pynna.audio.load_audio(RECORDINGS / f"{name}.flac", target_rate=16000).pcm for name in names]
+    parts = [pynna.audio.load_audio(RECORDINGS / f"{name}.flac", sample_rate=16000).pcm for name in names]
     whole, text = np.concatenate(parts), " ".join(names).replace("_", " ")
     pieces = cut(whole, text, random.Random(1), passes=6)
     assert len(pieces) > 6

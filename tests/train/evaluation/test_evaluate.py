@@ -36,12 +36,12 @@ def test_errors_are_counted() -> None:
 def test_hearing_again_and_intents_are_counted() -> None:
     model, car = pynna.load(), pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
     folder = Path(pynna.__file__).parent / "recordings"
-    clips = [Clip("people", text, load_audio(folder / f"{text.replace(' ', '_')}.flac", target_rate=RATE).pcm)
+    clips = [Clip("people", text, load_audio(folder / f"{text.replace(' ', '_')}.flac", sample_rate=RATE).pcm)
              for text in ("call home", "lock the doors")]
-    score = Score.of(clips, hear_int8(model, clips, None, hearings=1))
+    score = Score.of(clips, hear_int8(model, clips, None, passes=1))
     assert score.clips == 2 and score.characters == len("call homelock the doors")
     assert score.character_errors == sum(edit_distance(clip.text, model.transcribe(
-        clip.pcm, beam_width=0, hearings=1).text) for clip in clips)
+        clip.pcm, beam_width=0, passes=1).text) for clip in clips)
     call, lock = hear_int8(model, clips, car)
     assert accepts(call, "Call", 0.5) and accepts(call, None, 0.5) and not accepts(lock, "Call", 0.5)
     quiet = np.random.default_rng(0).integers(-2, 3, RATE).astype(np.int16)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import pynna
-from pynna.streaming.rescoring import MANNERS
+from pynna.streaming.rescoring import PERTURBATIONS
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.evaluate import Judge
 from pynna.train.evaluation.manners import FALSE, Heard, Part, best_sets, hear, ordered, worth
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
-FEW = MANNERS[:4]
+FEW = PERTURBATIONS[:4]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def clips() -> list[Clip]:
     """The recorded commands in noise, some of them too loud to be understood."""
     made = []
     for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
-        pcm = pynna.audio.load_audio(path, target_rate=RATE).pcm
+        pcm = pynna.audio.load_audio(path, sample_rate=RATE).pcm
         noisy = pcm + np.random.default_rng(i).normal(0, (100, 2000, 6000)[i % 3], len(pcm))
         made.append(Clip("noise", path.stem.replace("_", " "), np.asarray(np.clip(noisy, -32768, 32767), np.int16)))
     return made
@@ -37,22 +37,22 @@ def clips() -> list[Clip]:
 
 @pytest.fixture(scope="module")
 def heard(model: Any, clips: list[Clip], judge: Judge) -> list[Heard]:
-    return hear(model, clips, judge, MANNERS)
+    return hear(model, clips, judge, PERTURBATIONS)
 
 
 def test_sets_vote_as_in_use(model: Any, car: Any, clips: list[Clip], heard: list[Heard]) -> None:
     doubted = [one for one in heard if one.others]
     assert 3 <= len(doubted) < len(heard)
     for clip, one in zip(clips, heard, strict=True):
-        for n in (1, 3, len(MANNERS)):
-            used = model.transcribe(clip.pcm, grammar=car, hearings=n + 1)
-            assert one.elected(MANNERS[:n]).as_dict() == used.as_dict()
+        for n in (1, 3, len(PERTURBATIONS)):
+            used = model.transcribe(clip.pcm, grammar=car, passes=n + 1)
+            assert one.vote_by_meaning(PERTURBATIONS[:n]).as_dict() == used.as_dict()
 
 
 def test_shares_are_of_all_recordings(heard: list[Heard], judge: Judge) -> None:
     right, accepted = Part("noise", judge, heard).shares(FEW)
     assert 0 < accepted <= right < 100
-    verdicts = [judge.verdict(one.clip, one.elected(FEW), "") for one in heard]
+    verdicts = [judge.verdict(one.clip, one.vote_by_meaning(FEW), "") for one in heard]
     assert right == pytest.approx(100 * sum(v.right for v in verdicts) / len(heard))
     strangers = [Heard(Clip("noise", "what a lovely day", one.clip.pcm), one.first, one.others) for one in heard]
     nothing_right, false = Part("outside", judge, strangers, inside=False).shares(FEW)

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from pynna.train.corpora.features import mel_matrix, mfcc, spectrum  # noqa: E402
-from pynna.train.network.augment import CHANCES, Sounds, Source, Studio, filters, level_of, reverberate  # noqa: E402
+from pynna.train.network.augment import CHANCES, Augmenter, Sounds, Source, filters, level_of, reverberate  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -29,17 +29,17 @@ def clips() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def studio(clips: list[np.ndarray]) -> Studio:
+def studio(clips: list[np.ndarray]) -> Augmenter:
     """Keeps the clips, has two noises and a room."""
     rng = np.random.default_rng(5)
     noises = [(np.sqrt(rng.standard_exponential((n, 257))) * 0.05).astype(np.float16) for n in (40, 700)]
-    studio = Studio(Sounds(noises, [np.array([1.0, 0.3, 0.1], np.float32)]), DEVICE)
+    studio = Augmenter(Sounds(noises, [np.array([1.0, 0.3, 0.1], np.float32)]), DEVICE)
     studio.keep(clips)
     return studio
 
 
-def keeping(*clips: np.ndarray, sounds: Sounds | None = None) -> Studio:
-    studio = Studio(sounds or Sounds([], []), DEVICE)
+def keeping(*clips: np.ndarray, sounds: Sounds | None = None) -> Augmenter:
+    studio = Augmenter(sounds or Sounds([], []), DEVICE)
     studio.keep(clips)
     return studio
 
@@ -49,7 +49,7 @@ def sources(clips: list[np.ndarray], rate: float = 1.0) -> list[Source]:
     return [Source(int(start), len(clip), rate) for start, clip in zip(starts, clips, strict=False)]
 
 
-def heard(studio: Studio, rows: list[list[Source]], seed: int = 1, **options: object) -> list[np.ndarray]:
+def heard(studio: Augmenter, rows: list[list[Source]], seed: int = 1, **options: object) -> list[np.ndarray]:
     """Features of each recording; what follows its end is zero."""
     features, frames = studio.hear(rows, [seed], **options)
     assert features.shape == (int(frames.max()), len(frames), 26)
@@ -57,7 +57,8 @@ def heard(studio: Studio, rows: list[list[Source]], seed: int = 1, **options: ob
     return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
 
-def timed(studio: Studio, rows: list[list[Source]], seed: int = 1, hard: float = 0.0, pad: int = 1) -> list[np.ndarray]:
+def timed(studio: Augmenter, rows: list[list[Source]], seed: int = 1, hard: float = 0.0,
+          pad: int = 1) -> list[np.ndarray]:
     """Amplitudes of each recording."""
     studio.hear(rows[:1], [seed], 0.0)  # seeds the device's numbers
     amplitudes, frames = studio.timed(rows, np.random.default_rng(seed), hard, pad, ())
@@ -72,7 +73,7 @@ def levels(clips: list[np.ndarray]) -> np.ndarray:
     return level_of(batch.to(DEVICE), torch.tensor([len(clip) for clip in clips], device=DEVICE)).cpu().numpy()
 
 
-def test_the_same_seed_gives_the_same_and_another_another(clips: list[np.ndarray], studio: Studio) -> None:
+def test_the_same_seed_gives_the_same_and_another_another(clips: list[np.ndarray], studio: Augmenter) -> None:
     rows = [[source] for source in sources(clips, 1.1)]
     first, again, other = (studio.hear(rows, [seed], 1.0)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -80,15 +81,15 @@ def test_the_same_seed_gives_the_same_and_another_another(clips: list[np.ndarray
     assert torch.isfinite(first).all()
 
 
-def test_clips_taken_in_for_a_batch_sound_as_those_kept(clips: list[np.ndarray], studio: Studio) -> None:
-    alone = Studio(Sounds([], []), DEVICE)
+def test_clips_taken_in_for_a_batch_sound_as_those_kept(clips: list[np.ndarray], studio: Augmenter) -> None:
+    alone = Augmenter(Sounds([], []), DEVICE)
     alone.keep(clips[20:40])
     kept = heard(keeping(*clips), [[s] for s in sources(clips, 1.1)[20:40]], 3, hard=1.0)
     for a, b in zip(kept, heard(alone, [[s] for s in sources(clips[20:40], 1.1)], 3, hard=1.0), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndarray], studio: Studio) -> None:
+def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndarray], studio: Augmenter) -> None:
     near = []
     for clip, row in zip(clips, heard(studio, [[s] for s in sources(clips)], hard=0.0, pad=1), strict=True):
         plain = mfcc(clip.astype(np.float32))
@@ -98,7 +99,7 @@ def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndar
     assert np.median(near) < 0.3
 
 
-def test_a_second_hearing_is_of_the_same_frames(clips: list[np.ndarray], studio: Studio) -> None:
+def test_a_second_hearing_is_of_the_same_frames(clips: list[np.ndarray], studio: Augmenter) -> None:
     rows = [[source] for source in sources(clips)[:30]]
     features, frames = studio.hear(rows, [1], 1.0, views=2)
     assert frames[:30].equal(frames[30:])
@@ -121,7 +122,7 @@ def test_what_is_left_out_changes_nothing_and_what_is_not_does(
         pairs = zip(heard(kept, rows), heard(kept, rows, hard=1.0, without=without), strict=True)
         return not all(np.array_equal(a, b) for a, b in pairs)
 
-    def heard(kept: Studio, rows: list[list[Source]], hard: float = 0.0, without: object = ()) -> list[np.ndarray]:
+    def heard(kept: Augmenter, rows: list[list[Source]], hard: float = 0.0, without: object = ()) -> list[np.ndarray]:
         features, frames = kept.hear(rows, [1], hard, 10, without)
         return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
@@ -153,7 +154,7 @@ def test_tempo_changes_the_number_of_frames_alone() -> None:
     assert max(differs) > 0.02
 
 
-def test_silence_before_and_after_is_cut_but_for_a_frame_or_two(clips: list[np.ndarray], studio: Studio) -> None:
+def test_silence_before_and_after_is_cut_but_for_a_frame_or_two(clips: list[np.ndarray], studio: Augmenter) -> None:
     rows = [[source] for source in sources(clips)]
     lost = [len(clip) - len(row) for clip, row in zip(clips, timed(studio, rows, hard=2.0), strict=True)]
     assert 5 <= min(lost) <= max(lost) < 30  # five quiet frames at either end, and soft ones next to them
@@ -202,7 +203,7 @@ def test_a_room_adds_a_tail_in_power() -> None:
 
 
 @pytest.mark.parametrize("make", ["hiss", "tones", "knocks", "made_noise"])
-def test_made_noises_are_amplitudes_of_any_length(studio: Studio, make: str) -> None:
+def test_made_noises_are_amplitudes_of_any_length(studio: Augmenter, make: str) -> None:
     for n in (1, 2, 50, 400):
         noise = getattr(studio, make)(9, n).cpu()
         assert noise.shape == (9, n, 257)
@@ -212,7 +213,7 @@ def test_made_noises_are_amplitudes_of_any_length(studio: Studio, make: str) -> 
         assert noise.max() > 0
 
 
-def test_noise_is_as_unsteady_as_through_the_window(studio: Studio) -> None:
+def test_noise_is_as_unsteady_as_through_the_window(studio: Augmenter) -> None:
     rng = np.random.default_rng(9)
     time = np.arange(32000) / 16000
     speech = sum(4000 / k * np.sin(2 * np.pi * 130 * k * time) for k in range(1, 40))  # a vowel, say
@@ -235,7 +236,7 @@ def test_noise_is_as_unsteady_as_through_the_window(studio: Studio) -> None:
         assert ((ratio > 0.8) & (ratio < 1.25))[1:].all()  # the lowest has hardly a bin
 
 
-def test_tones_lie_in_lines_and_knocks_in_bursts(studio: Studio) -> None:
+def test_tones_lie_in_lines_and_knocks_in_bursts(studio: Augmenter) -> None:
     def peak(x: np.ndarray) -> np.ndarray:
         """Highest value over the mean, along the last axis."""
         return x.max(axis=-1) / x.mean(axis=-1)
@@ -251,7 +252,7 @@ def test_a_recorded_noise_is_heard_at_other_speeds() -> None:
     tone = np.zeros((500, 257), np.float16)
     tone[:, 99:102] = 0.5, 1.0, 0.5
     for noise in (tone, tone[:3]):  # the second is too short: repeated
-        made = Studio(Sounds([noise], []), DEVICE).recorded_noise(60, 60)
+        made = Augmenter(Sounds([noise], []), DEVICE).recorded_noise(60, 60)
         assert made.shape == (60, 60, 257)
         heard = set(made.sum(dim=1).argmax(dim=1).tolist())
         assert 100 in heard

@@ -18,7 +18,7 @@ pytest.importorskip("tqdm")
 pytest.importorskip("soundfile")
 
 import pynna  # noqa: E402
-from pynna.decoding.options import MAX_HEARINGS  # noqa: E402
+from pynna.decoding.options import MAX_PASSES  # noqa: E402
 from pynna.mapping import map_model  # noqa: E402
 from pynna.mapping.dequantise import dequantise  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402
@@ -26,7 +26,7 @@ from pynna.mapping.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.network import lstm_cpu  # noqa: E402
-from pynna.train.network.augment import Sounds, Studio  # noqa: E402
+from pynna.train.network.augment import Augmenter, Sounds  # noqa: E402
 from pynna.train.network.export import blend, write_weights  # noqa: E402
 from pynna.train.network.fit import Batches, Data, Options, Trainer, divergence, fit, learning_rate  # noqa: E402
 from pynna.train.network.model import Network, rounded  # noqa: E402
@@ -97,7 +97,7 @@ def test_weights_trained_rounded_are_mapped_to_int8_without_a_loss(net: Any, tmp
         names = [n for n in before if not n.startswith("layer_1") and not n.endswith("bias")]
         losses[net.quantise] = {n: float(np.abs(after[n] - before[n]).max() / np.abs(before[n]).max()) for n in names}
     assert max(losses[True].values()) < 1e-5 < min(losses[False].values())
-    assert pynna.load(mapped).hearings == dequantise(mapped).card["hearings"] == MAX_HEARINGS
+    assert pynna.load(mapped).passes == dequantise(mapped).card["passes"] == MAX_PASSES
 
 
 def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through(net: Any) -> None:
@@ -175,9 +175,9 @@ def small(tmp_path: Path) -> configuration.Config:
     return config
 
 
-def studio() -> Studio:
+def studio() -> Augmenter:
     """Without noises or rooms."""
-    return Studio(Sounds([], []), torch.device("cpu"))
+    return Augmenter(Sounds([], []), torch.device("cpu"))
 
 
 def test_batches_go_on_where_their_state_was_taken(small: configuration.Config) -> None:

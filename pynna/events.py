@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
-from pynna.decoding.results import Result
+from pynna.decoding.results import ResultT
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class SpeechStart:
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Generic[ResultT]):
     """What has been heard of the utterance so far has changed."""
 
     time: float
-    result: Result
+    result: ResultT
 
     def as_dict(self) -> dict[str, Any]:
         """The event as JSON can hold it."""
@@ -32,17 +32,17 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
-class Final:
+class Final(Generic[ResultT]):
     """An utterance: from `start` to `end` seconds of the stream; told at `time`. Its words' times are the stream's.
 
-    It starts `EndpointRules.before` ahead of its first word, or where the one before it ended. A noise that the network
-    took for a letter, and that its `SpeechStart` told, does not count once the words are known.
+    It starts `EndpointRules.pre_roll` ahead of its first word, or where the one before it ended. A noise that the
+    network took for a letter, and that its `SpeechStart` told, does not count once the words are known.
     """
 
     time: float
     start: float
     end: float
-    result: Result
+    result: ResultT
 
     def as_dict(self) -> dict[str, Any]:
         """The event as JSON can hold it."""
@@ -51,7 +51,7 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """Nobody has spoken for `EndpointRules.silence_before`."""
+    """Nobody has spoken for `EndpointRules.start_timeout`."""
 
     time: float
 
@@ -60,4 +60,4 @@ class Timeout:
         return {"event": "timeout", "time": self.time}
 
 
-Event: TypeAlias = SpeechStart | Partial | Final | Timeout
+Event: TypeAlias = SpeechStart | Partial[ResultT] | Final[ResultT] | Timeout
