@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from pynna.audio.pcm import Floats
+from pynna.audio.pcm import Floats, Pcm
 from pynna.errors import AudioError
 
 CANCELLED = 0.1
@@ -73,7 +73,7 @@ class Mixer:
         return len(self._power) > 1 and best > 0.0 and self._mixed < CANCELLED * float(self._power.mean())
 
 
-def remarks(pcm: np.ndarray, source_rate: int, sample_rate: int) -> tuple[str, ...]:
+def remarks(pcm: Pcm, source_rate: int, sample_rate: int) -> tuple[str, ...]:
     """What looks wrong with a recording: silence, clipping, a constant, a rate that its spectrum denies.
 
     Parameters
@@ -101,8 +101,8 @@ def remarks(pcm: np.ndarray, source_rate: int, sample_rate: int) -> tuple[str, .
     return tuple(found)
 
 
-def _highest_frequency(pcm: np.ndarray, sample_rate: int) -> float | None:
-    """The frequency in Hz below which all but a 10,000th of the power is; None for less than half a second."""
+def _highest_frequency(pcm: Pcm, sample_rate: int) -> float | None:
+    """The frequency in Hz below which all but a 100,000th of the power is; None for less than half a second."""
     if len(pcm) < sample_rate // 2:
         return None
     n = 1024
@@ -113,4 +113,4 @@ def _highest_frequency(pcm: np.ndarray, sample_rate: int) -> float | None:
     total = power.sum()
     if total <= 0.0:
         return None
-    return float(np.searchsorted(np.cumsum(power), (1 - 1e-4) * total) * sample_rate / n)
+    return float(np.searchsorted(np.cumsum(power), (1 - 1e-5) * total) * sample_rate / n)

@@ -17,7 +17,7 @@ _FOREIGN = (
     (0, b"#!AMR", "AMR"),
     (0, b"FORM", ""),  # AIFF is read
 )
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36)
+_UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header
 _CHUNK_LETTERS = frozenset(b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
@@ -93,9 +93,11 @@ def _mended(file: BinaryIO, start: int) -> Mended | None:
 def _mended_data(file: BinaryIO, fmt: bytes, size: int, end: int) -> Mended | None:
     at = file.tell()
     n_there, block = end - at, max(1, struct.unpack_from("<H", fmt, 12)[0])
-    if size in _UNKNOWN_SIZES and size != n_there:
+    if size == 0 and n_there:
         note = "its header tells no length, as when a recorder is stopped: all that follows is taken"
-        return _rewritten(file, fmt, n_there, block, note) if n_there and size == 0 else None
+        return _rewritten(file, fmt, n_there, block, note)
+    if size >= _UNKNOWN_SIZE or n_there == 0:
+        return None
     if size > n_there:
         note = f"cut short: {size} bytes are promised by its header and {n_there} are there"
         return _rewritten(file, fmt, n_there, block, note)
