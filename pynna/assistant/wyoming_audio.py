@@ -1,4 +1,4 @@
-"""Audio of Wyoming clients to what a model takes: any rate and width, up to eight channels, chunks that end anywhere."""
+"""Audio of Wyoming clients as a model takes it: any rate and width, up to 8 channels, chunks that end anywhere."""
 
 from __future__ import annotations
 

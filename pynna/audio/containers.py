@@ -41,7 +41,9 @@ def how_to_read(name: str, start: bytes) -> str:
         return f"{found} is not read here; {convert}"
     if os.path.splitext(name)[1].lower() in (".raw", ".pcm", ".s16", ".sw", ".snd"):
         return "raw samples have no header that tells their rate; `--raw 16000` does"
-    return f"no audio format with a header (WAV, FLAC, OGG or MP3 is needed); {convert}, and `--raw 16000` reads raw PCM"
+    return (
+        f"no audio format with a header (WAV, FLAC, OGG or MP3 is needed); {convert}, and `--raw 16000` reads raw PCM"
+    )
 
 
 def mend_wav(file: BinaryIO, name: str, strict: bool = False) -> Mended | None:

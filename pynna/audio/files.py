@@ -69,7 +69,7 @@ def load_audio(audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | N
     if isinstance(audio, (str, os.PathLike)):
         return read(audio, sample_rate=sample_rate)
     if isinstance(audio, (io.RawIOBase, io.BufferedIOBase)) or (hasattr(audio, "read") and hasattr(audio, "seekable")):
-        return read(audio, sample_rate=sample_rate)
+        return read(audio, sample_rate=sample_rate)  # type: ignore[arg-type]
     return from_array(audio, sample_rate if source_rate is None else source_rate, sample_rate=sample_rate)
 
 
@@ -224,7 +224,9 @@ class _Reader:
             return pcm
         self._file.seek(0)
         louder = mixer.louder
-        self._notes.append(f"{n_channels} channels cancel each other out, one is inverted: channel {louder + 1} is taken")
+        self._notes.append(
+            f"{n_channels} channels cancel each other out, one is inverted: channel {louder + 1} is taken"
+        )
         return self._resampled((block[:, louder] for block in self._blocks("float64")), rate, sample_rate)
 
     def _resampled(self, mono: Iterator[Floats], rate: int, sample_rate: int) -> Pcm:

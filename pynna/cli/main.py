@@ -201,7 +201,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         code = command(args)
-        print(end="", flush=True)
+        if not sys.stdout.closed:  # a server's client on standard output has taken it with it
+            print(end="", flush=True)
         return code
     except BrokenPipeError:  # `pynna ... | head`: the reader has seen enough
         _drop_output()

@@ -98,14 +98,14 @@ class Grammar:
     """
 
     def __init__(self, of: SentenceFile, around: _Around = _Around()) -> None:
-        if not of.templates:
+        self._templates = tuple(template for template in of.templates if template.expression is not NOTHING)
+        if not self._templates:
             raise GrammarError(
                 f"{of.file}: there is no sentence in the grammar" if of.file else "there is no sentence in the grammar"
             )
         self._of, self._around = of, around
-        self._templates = of.templates
         self.language, self.notes = of.language, of.notes
-        self._parser = Parser(of.templates, of.skip_words, of.language)
+        self._parser = Parser(of.templates, of.skip_words, of.language, around.context)
         self._automata: dict[tuple[str, ...], Automaton] = {}
         self._graphs: dict[tuple[str, ...], _core.Graph] = {}
         self._sizes: dict[tuple[str, ...], float] = {}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .contexts import Context, context_slots, is_given
-from .expression import Capture, Reading, is_free
+from .contexts import Context, allows, context_slots, is_given
+from .expression import NOTHING, Capture, Reading, is_free
 from .normalise import ENGLISH, fold, spoken_forms
 from .sentence_file import Template
 
@@ -26,8 +26,10 @@ class Parser:
     Home Assistant's order.
     """
 
-    def __init__(self, templates: Sequence[Template], skip_words: Sequence[str], language: str) -> None:
-        self.templates, self.language = templates, language
+    def __init__(
+        self, templates: Sequence[Template], skip_words: Sequence[str], language: str, context: Context | None
+    ) -> None:
+        self.templates, self.language, self._context = templates, language, dict(context or {})
         words = "|".join(re.escape(word) for word in sorted(skip_words, key=len, reverse=True))
         self._skip = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
         self._skip_first = re.compile(rf"^(?:(?:{words})(?: |$))+") if words else None
@@ -64,11 +66,15 @@ class Parser:
     def _meaning(self, sentence: str, folded: bool, context: Context) -> Meaning | None:
         variants = {name: Reading(text, folded) for name, text in self._variants(sentence).items() if text}
         best: tuple[tuple[int, str, int], Template, tuple[Capture, ...]] | None = None
+        is_known = context == self._context
         for i, template in enumerate(self.templates):
+            expression = template.expression if is_known or template.whole is None else template.whole
+            if expression is NOTHING or not (is_known or allows(template.requires, template.excludes, context)):
+                continue
             for reading in self._readings(template, variants):
                 if not _has_clauses(template, reading):
                     continue
-                for end, cost, captures in reading.ends(template.expression, 0):
+                for end, cost, captures in reading.ends(expression, 0):
                     rank = (cost, template.intent, i)
                     is_better = end == len(reading.text) and (best is None or rank < best[0])
                     if is_better and _fits(template, captures, context):

@@ -32,7 +32,15 @@ _NO_REPLY = Reply("")
 
 @dataclass(frozen=True)
 class Template:
-    """One sentence template: what it looks like, what it means, what is answered."""
+    """One sentence template: what it looks like, what it means, what is answered.
+
+    Attributes
+    ----------
+    expression : Expression
+        What may be said; `NOTHING` where the context that is known lacks what the block requires.
+    whole : Expression or None
+        The same whatever is known, for sentences that come with a context of their own; None: no other.
+    """
 
     intent: str
     expression: Expression
@@ -42,6 +50,8 @@ class Template:
     metadata: Mapping[str, Any] | None = None
     keywords: frozenset[str] = frozenset()
     clauses: Clauses = frozenset()
+    whole: Expression | None = None
+    excludes: Context = field(default_factory=dict)
 
     def starts_free(self) -> bool:
         """Whether it begins with free speech."""
@@ -52,7 +62,8 @@ class Template:
         return self._is_free(-1)
 
     def _is_free(self, i: int) -> bool:
-        items = self.expression.items if isinstance(self.expression, InOrder) else (self.expression,)
+        expression = self.whole or self.expression
+        items = expression.items if isinstance(expression, InOrder) else (expression,)
         return isinstance(items[i], Wildcard)
 
 
@@ -234,17 +245,17 @@ class _Maker:
         if not isinstance(keywords, list):
             raise GrammarError(f"{what}: `required_keywords:` must be a list of words")
         for sentence in sentences:
-            expression = scope.sentence(sentence)
+            whole = expression = scope.sentence(sentence)
             for key, wanted in requires.items():
                 if not is_given({key: wanted}, self.context):
                     expression = self.shared.carrying(expression, key)
-            if expression is NOTHING:
+            if whole is NOTHING:
                 continue
             self.shared.alive.append(expression)
             yield Template(
                 name, expression, {str(k): _plain(v) for k, v in slots.items()}, reply, requires,
                 metadata or None, frozenset(normalise(str(w), self.shared.language, None).strip() for w in keywords),
-                required(expression, self.shared.clauses),
+                required(whole, self.shared.clauses), whole, excludes,
             )  # fmt: skip
 
     def _sentences(self, block: Any, what: str) -> list[str]:

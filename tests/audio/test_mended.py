@@ -93,7 +93,8 @@ def test_channels_that_cancel_each_other_out_are_not_mixed(gains):
     audio = read(io.BytesIO(wav(pcm.reshape(-1), channels=len(gains))))
     best = int(np.argmax(np.abs(gains)))
     assert np.array_equal(audio.pcm, pcm[:, best])
-    assert audio.notes == (f"{len(gains)} channels cancel each other out, one is inverted: channel {best + 1} is taken",)
+    assert len(audio.notes) == 1
+    assert audio.notes[0].startswith(f"{len(gains)} channels cancel") and f"channel {best + 1} is" in audio.notes[0]
 
 
 @pytest.mark.parametrize("gains", [(1, 1), (1, 0), (1, 0.5), (1, -0.2), (0, 0)])
