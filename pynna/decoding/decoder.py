@@ -159,7 +159,8 @@ class Decoder:
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
             hypotheses = self.core.hypotheses(self.options.alternatives)
             if self._finished and self._kept_frames:
-                hypotheses = [(score, self._with_free_speech(tokens), *rest) for score, tokens, *rest in hypotheses]
+                hypotheses = [(score, self._with_free_speech(tokens), whole, lost)
+                              for score, tokens, whole, lost in hypotheses]
             return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
                                  self.core.stats["free_score"],
                                  self.options.grammar, self.options.threshold)

@@ -1,0 +1,155 @@
+"""Arguments that several commands share, and what they are made into."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.language_model import LanguageModel, Vocabulary
+from pynna.decoding.options import DecoderOptions
+from pynna.errors import ArgumentError, reading
+from pynna.model import Model
+
+if TYPE_CHECKING:
+    from pynna.grammar import Grammar
+
+STDIN = "-"
+
+MODEL_HELP = "a mapped model, .nna (default: the one that ships)"
+
+EXIT_CODES = """\
+exit codes:
+  0    all is well
+  1    a file could not be transcribed, read or written (all the others still were)
+  2    the command line is wrong
+  130  interrupted
+"""
+
+
+def at_least(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: an int from least to most."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {least} to {most}")
+        return value
+
+    return parse
+
+
+def share(text: str) -> float:
+    """An argparse type: a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """An argparse type: seconds, above 0 and below an hour."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 < value < 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0 and below 3600")
+    return value
+
+
+def boost(text: str) -> tuple[str, float]:
+    """An argparse type: a word or phrase and its boost."""
+    word, _, boost = text.rpartition("=")
+    try:
+        value = float(boost)
+    except ValueError:
+        value = math.nan
+    if not word.strip() or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WORD=NATS, such as tesla=6")
+    return word, value
+
+
+def add_decoding(parser: Any) -> None:
+    """What `decoding_options` makes a stream's options of."""
+    group = parser.add_argument_group("what is expected")
+    group.add_argument("--grammar", metavar="FILE",
+                       help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
+    group.add_argument("--threshold", type=share, metavar="P", help="confidence from which a sentence is accepted")
+    group.add_argument("--passes", type=at_least(1, 7), metavar="N",
+                       help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 "
+                            "with a grammar, else what the model's metadata says, 7 for the one that ships)")
+    group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
+    group.add_argument("--wake-word", action="append", metavar="WORD",
+                       help="to be said before each sentence; may be given again: one of them")
+    group.add_argument("--hot-word", type=boost, action="append", metavar="WORD=NATS",
+                       help="a word or phrase to expect, and how much; may be given again")
+    group.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
+    group.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
+    group.add_argument("--alpha", type=float, default=0.75, help="its weight (default: 0.75)")
+    group.add_argument("--beta", type=float, default=1.85, help="what each word adds, in nats (default: 1.85)")
+    group.add_argument("--beam", type=at_least(0, 4096), metavar="N",
+                       help="width of the beam search (default: 64); 0: greedy")
+    group.add_argument("--alternatives", type=at_least(1, 100), default=1, metavar="N", help="the N best texts")
+
+
+def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """The stream's options that were given; what is wrong with them is told now rather than at each file."""
+    options: dict[str, Any] = {"alternatives": args.alternatives}
+    if args.beam is not None:
+        options["beam_width"] = args.beam
+    if args.threshold is not None:
+        options["threshold"] = args.threshold
+    if args.passes is not None:
+        options["passes"] = args.passes
+    if args.grammar is not None:
+        grammar = sentences_of(args.grammar)
+        if args.wake_word:
+            grammar = grammar.with_wake_words(args.wake_word)
+        options["grammar"] = grammar.with_filler() if args.filler else grammar
+        options["grammar"].graph(model.labels)
+    if args.hot_word is not None:
+        options["hot_words"] = dict(args.hot_word)
+    words = read_text(args.vocabulary).split() if args.vocabulary is not None else None
+    if args.lm is not None:
+        options["language_model"] = LanguageModel(args.lm, alpha=args.alpha, beta=args.beta, vocabulary=words)
+    elif words is not None:
+        options["vocabulary"] = Vocabulary(words)
+    Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
+    return options
+
+
+def sentences_of(path: str) -> Grammar:
+    """A sentence file; "car" is the one that ships."""
+    from pynna.grammar import CAR_GRAMMAR  # hassil is loaded where there is a grammar
+
+    return read_grammar(os.fspath(CAR_GRAMMAR) if path == "car" else path)
+
+
+def read_text(path: str) -> str:
+    try:
+        with reading(path):
+            return Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def read_grammar(path: str) -> Grammar:
+    from pynna.grammar import Grammar  # as above
+
+    return Grammar.from_jsgf(path) if path.endswith((".jsgf", ".gram")) else Grammar.from_yaml(path)
+
+
+def device(text: str | None) -> int | str | None:
+    """A device as PortAudio takes it: a number, or a part of the name."""
+    return int(text) if text is not None and text.isdecimal() else text

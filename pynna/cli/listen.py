@@ -1,0 +1,74 @@
+"""``pynna listen``: what the microphone hears."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+
+from pynna.audio.microphone import chunks
+from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
+from pynna.cli.terminal import OK, print_text, to_json
+from pynna.events import Final
+from pynna.model import load
+from pynna.streaming.endpointer import EndpointRules
+
+DESCRIPTION = "Prints what is said into the microphone, an utterance a line."
+
+EPILOG = (
+    """\
+examples:
+  pynna listen
+  pynna listen --grammar car.yaml              what is meant; "car" stands for the sentences that ship
+  pynna listen --grammar car --wake-word computer --silence 0.5
+  pynna listen --lm mine.arpa --hot-word tesla=6
+  pynna listen --json | jq -r 'select(.event == "final").text'
+
+An utterance is a line, and the best sentence of a grammar is told with its intent, slots and confidence, or "(not
+accepted, ...)" where it is not believed. With --json each event is an object on a line of its own, all times in seconds
+from the start: "start" (time) when speech begins; "partial" (time, text) whenever more is understood; "final" (time,
+start, end, text, words, confidence, alternatives, and with --grammar intent, slots, reply, complete and accepted).
+Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'. Without one, pipe it in:
+  arecord -f S16_LE -r 16000 | pynna listen -
+
+"""
+    + EXIT_CODES
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="raw int16 from standard input")
+    parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
+    parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
+    parser.add_argument("--json", action="store_true", help="every event as a JSON object")
+    parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
+    parser.add_argument("--silence", type=seconds, metavar="S",
+                        help="silence that ends an utterance (default: 0.7; 0.4 after a whole sentence of a grammar)")
+    parser.add_argument("--max-utterance", type=seconds, metavar="S", help="its longest utterance (default: 20)")
+    add_decoding(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command."""
+    model = load(args.model)
+    rules: dict[str, float] = {}
+    if args.silence is not None:
+        rules = {"trailing_silence": args.silence, "trailing_silence_complete": args.silence}
+    if args.max_utterance is not None:
+        pre_roll = min(EndpointRules().pre_roll, args.max_utterance / 2)
+        rules |= {"max_utterance": args.max_utterance, "pre_roll": pre_roll}
+    listener = model.listen(EndpointRules(**rules), **decoding_options(args, model))
+    if args.source == STDIN:
+        size = 2 * model.sample_rate // 50
+        source: Iterator[bytes] = iter(lambda: sys.stdin.buffer.read(size), b"")
+    else:
+        source = chunks(model.sample_rate, device(args.device))
+        print("listening; Ctrl-C ends", file=sys.stderr)
+    for event in listener.listen(source):
+        if args.json:
+            print(to_json(event.as_dict()), flush=True)
+        elif isinstance(event, Final) and (event.result.text or args.grammar):
+            print_text("", event.result, args.words)
+            print(end="", flush=True)
+    return OK

@@ -1,0 +1,99 @@
+"""What is printed: results, JSON, complaints, a progress bar; and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from types import TracebackType
+from typing import Any
+
+from pynna.decoding.results import GrammarResult, Result
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes; argparse itself exits with 2."""
+
+
+def drop_output() -> None:
+    """Whatever still waits for a standard output that is closed or full: the interpreter would try again at its end."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON; what is infinite or NaN, which JSON does not know, is null."""
+
+    def known(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {str(key): known(part) for key, part in item.items()}
+        if isinstance(item, (list, tuple)):
+            return [known(part) for part in item]
+        return None if isinstance(item, float) and not math.isfinite(item) else item
+
+    return json.dumps(known(value), allow_nan=False)
+
+
+def complain(error: BaseException, path: str = "") -> None:
+    """One line about an error on standard error, which names the file that it is about."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    else:
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if path not in text:
+        text = f"{path}: {text}"
+    print("pynna:", " ".join(text.splitlines()), file=sys.stderr)
+
+
+def print_text(before: str, result: Result, words: bool) -> None:
+    print(before + result.text + meaning(result))
+    if words:
+        for word in result.words:
+            print(f"{word.start:9.2f} {word.end:9.2f} {word.confidence:6.3f}  {word.text}")
+    for i, alternative in enumerate(result.alternatives[1:], 2):
+        print(f"{i:9}. {alternative.confidence:6.3f}  {alternative.text}")
+
+
+def meaning(result: Result) -> str:
+    """Intent and slots, if the result has any."""
+    if not isinstance(result, GrammarResult):
+        return ""
+    if not result.accepted:
+        return f"  (not accepted, {result.confidence:.2f})"
+    slots = "".join(f" {name}={value}" for name, value in result.slots.items())
+    return f"  [{result.intent}{slots}, {result.confidence:.2f}]"
+
+
+class Progress:
+    """A progress bar on standard error: only on a terminal, and only if the work takes more than half a second."""
+
+    def __init__(self, total: int) -> None:
+        from tqdm import tqdm
+
+        layout = "{desc} {percentage:3.0f} % |{bar}| {elapsed} gone, {remaining} to go"
+        hidden = not sys.stderr.isatty()
+        tqdm.monitor_interval = 0  # no thread besides
+        self._bar = tqdm(total=total, bar_format=layout, delay=0.5, leave=False, dynamic_ncols=True, disable=hidden)
+        self.done = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.close()
+
+    def show(self, name: str | None, done: float) -> None:
+        """What is being worked on, and how much is done; less than before begins anew."""
+        if name is not None:
+            self._bar.set_description_str(name[-40:], refresh=False)
+        if done < self.done:
+            self._bar.reset()
+            self.done = 0.0
+        self._bar.update(done - self.done)
+        self.done = done
+
+    def hide(self) -> None:
+        """Before something else is printed."""
+        self._bar.clear()

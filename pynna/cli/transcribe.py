@@ -1,0 +1,131 @@
+"""``pynna transcribe``: recordings to text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from pynna.audio import files
+from pynna.audio.pcm import Audio
+from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, at_least, decoding_options
+from pynna.cli.terminal import FAILED, OK, Progress, complain, print_text, to_json
+from pynna.decoding import subtitles
+from pynna.decoding.results import Result
+from pynna.errors import AudioError, PynnaError
+from pynna.events import Final
+from pynna.model import Model, load
+
+_PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
+
+DESCRIPTION = "Prints what is said in each recording."
+
+EPILOG = (
+    """\
+examples:
+  pynna transcribe clip.wav
+  pynna transcribe --words *.flac              each word's start and end in seconds and its confidence
+  pynna transcribe --json a.mp3 b.ogg | jq -r .text
+  pynna transcribe --model mine.nna --beam 64 clip.wav
+  pynna transcribe --format srt talk.mp3 > talk.srt
+  pynna transcribe --grammar car.yaml --alternatives 3 clip.wav
+  pynna transcribe --lm mine.arpa --hot-word tesla=6 --hot-word "rain light=4" clip.wav
+  arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
+
+Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
+down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
+gives one object on a line of its own: file, text, words (text, start and end in seconds, confidence), confidence,
+alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With --grammar
+the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots, or
+"(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
+--utterances cuts a recording at its pauses: a line, or an object, for each.
+
+"""
+    + EXIT_CODES
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help='recordings; "-" reads one from standard input')
+    parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="of the output")
+    formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
+    parser.add_argument("--utterances", action="store_true", help="cut at pauses, each part a result of its own")
+    parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
+    parser.add_argument("--threads", type=at_least(1, 64), metavar="N", help="threads of a network step")
+    add_decoding(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command."""
+    model = load(args.model, threads=args.threads)
+    options = decoding_options(args, model)
+    code = OK
+    with Progress(len(args.files)) as progress:
+        for i, path in enumerate(args.files):
+            progress.show(path, i)
+            try:
+                audio = _load(path, model.sample_rate)
+                _print_notes(path, audio, progress)
+                results = _recognise(model, audio, options, args, progress)
+            except (PynnaError, OSError, MemoryError) as error:
+                progress.hide()
+                complain(error, path)
+                code = FAILED
+            else:
+                progress.hide()
+                _print_results(path, audio, results, args)
+    return code
+
+
+def _load(path: str, rate: int) -> Audio:
+    if path != STDIN:
+        return files.read(path, sample_rate=rate)
+    if sys.stdin.isatty():
+        raise AudioError("standard input is a terminal; a WAV, FLAC, OGG or MP3 file is expected from it")
+    return files.read(sys.stdin.buffer, sample_rate=rate)
+
+
+def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: Progress,
+               ) -> list[Result]:
+    """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
+    done, piece = progress.done, _PIECE_SECONDS * audio.sample_rate
+    # subtitles are of long recordings: utterance by utterance
+    listener = model.listen(**options) if args.utterances or args.format in ("srt", "vtt") else None
+    stream = model.stream(**options)
+    results = []
+    for start in range(0, len(audio.pcm), piece):
+        chunk = audio.pcm[start : start + piece]
+        if listener is None:
+            stream.feed(chunk)
+        else:
+            results += [event.result for event in listener.feed(chunk) if isinstance(event, Final)]
+        progress.show(None, done + start / len(audio.pcm))
+    if listener is None:
+        return [stream.finish()]
+    return results + [event.result for event in listener.finish() if isinstance(event, Final)]
+
+
+def _print_notes(path: str, audio: Audio, progress: Progress) -> None:
+    if audio.notes:
+        progress.hide()
+    for note in audio.notes:
+        print(f"{path}: {note}", file=sys.stderr)
+
+
+def _print_results(path: str, audio: Audio, results: list[Result], args: argparse.Namespace) -> None:
+    if args.format in ("srt", "vtt"):
+        words = [word for result in results for word in result.words]
+        print(subtitles.srt(words) if args.format == "srt" else subtitles.vtt(words), end="")
+    for result in results:
+        if args.format == "json":
+            print(to_json(_result_as_dict(path, audio, result)))
+        elif args.format == "text":
+            print_text(f"{path}: " if len(args.files) > 1 else "", result, args.words)
+    print(end="", flush=True)
+
+
+def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
+    return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": list(audio.notes)}
