@@ -104,6 +104,11 @@ class Network:
     # ---- what it is ------------------------------------------------------------------------------------------------
 
     @property
+    def tells_speech(self) -> bool:
+        """Whether the network tells how probable speech is."""
+        return bool(self.geometry["speech_rows"])
+
+    @property
     def sample_rate(self) -> int:
         """Hz."""
         return int(self.geometry["sample_rate"])

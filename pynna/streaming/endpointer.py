@@ -52,7 +52,9 @@ class Endpointer:
     """Decides, frame by frame. Its state is a few numbers, however long the stream.
 
     Speech is where the network hears letters; that holds in noise too. The energy above a floor that follows the
-    quietest sound around only delays an end: a word's last sound goes on after its last letter. And where the sound has
+    quietest sound around only delays an end: a word's last sound goes on after its last letter. Where the network tells
+    how probable speech is, no letter begins an utterance without it, and it delays the end in the energy's place: a
+    clatter is loud, too. And where the sound has
     been far below the utterance's loudest for a while, as behind a noise gate, what looks like a letter does not go on
     with it: a network hears one at times where a recording is cut off.
 
@@ -67,6 +69,7 @@ class Endpointer:
 
     LOUD = 8.0  # times the floor's power, 9 dB
     RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
+    SPEECH = 0.5  # the mean probability of speech about a tenth of a second back, at the least
     FAINT = 10**-4.5  # of the utterance's greatest power, -45 dB: letters are not that much quieter than each other
     FAINT_AFTER = 0.2  # seconds from a sound to its letter, at most
 
@@ -77,12 +80,14 @@ class Endpointer:
         self._floor = np.inf
         self._loud_last = self._sound_last = -1
         self._peak = 0.0
+        self._speech = 0.0  # its probability, smoothed
+        self._smoothing = 1 - np.exp(-seconds_per_frame / 0.1)
 
     def frames(self, seconds: float) -> int:
         """Seconds as whole frames."""
         return int(min(seconds / self._seconds + 0.5, 1 << 40))
 
-    def process(self, letter: float, power: float, complete: bool = False) -> str:
+    def process(self, letter: float, power: float, complete: bool = False, speech: float | None = None) -> str:
         """Takes a frame; returns "start", "end", "cut" (after `max_utterance`, speech going on), "timeout" or "".
 
         Parameters
@@ -93,17 +98,21 @@ class Endpointer:
             Mean square of the frame's samples.
         complete : bool
             Whether what has been heard is a whole sentence.
+        speech : float, optional
+            Probability that someone speaks, of a network that tells it.
         """
         frame, self.frame = self.frame, self.frame + 1
         self._floor = min(power, self._floor * self.RISE) + 1e-9
-        if power > self.LOUD * self._floor:
+        self._speech += self._smoothing * ((1.0 if speech is None else speech) - self._speech)
+        if power > self.LOUD * self._floor if speech is None else self._speech >= self.SPEECH:
             self._loud_last = frame
         if self.speaking:
             self._peak = max(self._peak, power)
         if power > self.FAINT * self._peak:
             self._sound_last = frame
         faint = self.speaking and frame - self._sound_last > self.frames(self.FAINT_AFTER)
-        if letter >= self.rules.speech_threshold and not faint:
+        heard = speech is None or self._speech >= self.SPEECH
+        if letter >= self.rules.speech_threshold and not faint and (heard or self.speaking):
             self.last = frame
             if not self.speaking:
                 self.speaking, self._peak, self._sound_last = True, power, frame

@@ -178,11 +178,12 @@ class Listener(Generic[ResultT]):
         return events
 
     def _after_step(self) -> None:
-        for rows in self._collector.take():
-            for row in rows:
-                self._frame(row)
+        rows = np.concatenate(self._collector.take())
+        speech = self.channel.core.speech if self.network.tells_speech else (None,) * len(rows)
+        for row, probability in zip(rows, speech, strict=True):
+            self._frame(row, probability)
 
-    def _frame(self, row: F32) -> None:
+    def _frame(self, row: F32, speech: float | None) -> None:
         frame = self._endpointer.frame
         letter = 1.0 - float(np.exp(row[self._silent_labels]).sum())
         power = self._powers.popleft() if self._powers else 0.0
@@ -192,7 +193,7 @@ class Listener(Generic[ResultT]):
         else:
             self._decoder.feed(row[None])
         complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
-        happened = self._endpointer.process(letter, power, complete)
+        happened = self._endpointer.process(letter, power, complete, speech)
         if happened == "start":
             self._begin(frame)
             self._events.append(SpeechStart(self._time(self._endpointer.start)))
