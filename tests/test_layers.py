@@ -20,6 +20,7 @@ FLOORS = (
     ("pynna.cli",),
     ("pynna.assistant",),
     ("pynna",),
+    ("pynna.diagnosis",),
     ("pynna.model",),
     ("pynna.streaming",),
     ("pynna.events",),

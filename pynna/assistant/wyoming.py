@@ -34,8 +34,8 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 from pynna.assistant.scheduler import Scheduler
 from pynna.assistant.session import MicrophoneSession, RequestSession
-from pynna.assistant.wyoming_audio import ChunkConverter
 from pynna.assistant.wyoming_intents import answers
+from pynna.audio.converter import PcmConverter
 from pynna.errors import ArgumentError, PynnaError
 from pynna.events import Event as Heard
 from pynna.events import Final
@@ -162,7 +162,7 @@ class Handler(AsyncEventHandler):
         self._wake: MicrophoneSession | None = None
         self._wanted: tuple[str, ...] | None = None  # wake words, while those are asked for
         self._detected: str | None = None
-        self._converter = ChunkConverter(scheduler.model.sample_rate)
+        self._converter = PcmConverter(scheduler.model.sample_rate)
         self._told, self._said, self._said_at = "", "", 0.0
         self._answered = False
 
@@ -241,7 +241,7 @@ class Handler(AsyncEventHandler):
 
     async def _start(self) -> None:
         self.leave()
-        self._converter = ChunkConverter(self._scheduler.model.sample_rate)
+        self._converter = PcmConverter(self._scheduler.model.sample_rate)
         self._told, self._said, self._said_at, self._answered = "", "", 0.0, False
         if self._wanted is not None:
             self._detected = None
@@ -258,7 +258,7 @@ class Handler(AsyncEventHandler):
             return
         if self._session is None and self._wake is None:
             await self._start()
-        pcm = self._converter.convert(chunk)
+        pcm = self._converter.convert(chunk.audio, chunk.rate, chunk.width, chunk.channels)
         if self._wake is not None:
             await self._wake.feed(pcm)
             await self._tell_detection(chunk.timestamp)

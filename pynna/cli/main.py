@@ -16,6 +16,7 @@ COMMANDS = {
     "assistant": "a car that is spoken to: its digital cluster in the browser",
     "listen": "what the microphone hears",
     "transcribe": "recordings to text",
+    "why": "why a recording is understood as it is, or refused",
     "serve": "speech to text for Home Assistant (Wyoming)",
     "grammar": "check a sentence file",
     "lm": "a language model from one's own text",

@@ -315,6 +315,13 @@ class Grammar:
                 found[str(name)] = [v.get("out", v.get("in")) if isinstance(v, Mapping) else v for v in values]
         return found
 
+    def expressions(self) -> dict[str, list[Expression]]:
+        """What may be said of each intent."""
+        found: dict[str, list[Expression]] = {}
+        for template in self._templates:
+            found.setdefault(template.intent, []).append(template.expression)
+        return found
+
     def automaton(self, labels: Sequence[str]) -> Automaton:
         """The minimal deterministic automaton over a network's labels.
 

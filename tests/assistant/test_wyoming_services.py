@@ -24,7 +24,6 @@ from wyoming.wake import Detect, Detection, NotDetected
 import pynna
 from pynna.assistant import run
 from pynna.assistant.wyoming import Programs, serve
-from pynna.assistant.wyoming_audio import ChunkConverter
 from pynna.assistant.wyoming_intents import understood
 from pynna.audio.files import read
 
@@ -193,39 +192,6 @@ def test_a_wake_word_that_is_not_known_is_told():
             assert "the wake words are call home, navigate home, got computer" in Error.from_event(await answer(client)).text
 
     asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("size", [1, 3, 7, 1001, 3201])
-@pytest.mark.parametrize("form", [(16000, 2, 1), (16000, 2, 2), (16000, 1, 1), (16000, 4, 3), (16000, 2, 8)])
-def test_chunks_may_end_anywhere(form, size):
-    rate, width, channels = form
-    pcm = np.random.default_rng(1).integers(-3000, 3000, 800).astype(np.int16)
-    wide = {1: lambda x: (x.astype(np.int32) // 256 + 128).astype(np.uint8), 2: lambda x: x.astype("<i2"),
-            4: lambda x: x.astype("<i4") << 16}[width](np.repeat(pcm, channels)).tobytes()  # fmt: skip
-    converter = ChunkConverter(16000)
-    out = b"".join(
-        converter.convert(AudioChunk(rate, width, channels, wide[at : at + size])) for at in range(0, len(wide), size)
-    )
-    expected = pcm if width != 1 else (pcm.astype(np.int32) // 256 * 256).astype(np.int16)
-    assert np.array_equal(np.frombuffer(out, "<i2"), expected)
-
-
-@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 96000])
-def test_any_rate_is_converted_in_pieces_as_in_one(rate):
-    tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)).astype("<i2")
-
-    def converted(size: int) -> np.ndarray:
-        converter = ChunkConverter(16000)
-        data = tone.tobytes()
-        chunks = (AudioChunk(rate, 2, 1, data[at : at + size]) for at in range(0, len(data), size))
-        return np.frombuffer(b"".join(converter.convert(chunk) for chunk in chunks), "<i2")
-
-    whole, pieces = converted(1 << 20), converted(777)
-    assert abs(len(whole) - 16000) < 20 and abs(len(pieces) - len(whole)) <= 1
-    n = min(len(whole), len(pieces))
-    assert np.abs(whole[:n].astype(int) - pieces[:n]).max() <= 1
-    spectrum = np.abs(np.fft.rfft(whole[:15900] * np.hanning(15900)))
-    assert abs(np.argmax(spectrum) * 16000 / 15900 - 440) < 2
 
 
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])

@@ -1,23 +1,23 @@
-"""Audio of Wyoming clients as a model takes it: any rate and width, up to 8 channels, chunks that end anywhere."""
+"""PCM that comes in pieces as a model takes it: any rate and width, up to 8 channels, pieces that end anywhere."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from wyoming.audio import AudioChunk
 
 from pynna.audio.pcm import Pcm, to_int16
+from pynna.errors import AudioError
 
 RATES, WIDTHS, CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
 _EMPTY: npt.NDArray[np.float64] = np.zeros(0)
 
 
-class ChunkConverter:
-    """Chunks of one request, in order, as int16 PCM of one channel at the model's rate.
+class PcmConverter:
+    """Pieces of one stream, in order, as int16 PCM of one channel at the model's rate.
 
-    A chunk may end within a sample or a frame: what is left over waits for the next one. Channels are mixed down to
-    their mean. The rate is converted by linear interpolation behind a moving average, whose state goes on from chunk
-    to chunk; what a chunk tells of its form may change between requests only.
+    A piece may end within a sample or a frame: what is left over waits for the next one. Channels are mixed down to
+    their mean. The rate is converted by linear interpolation behind a moving average, whose state goes on from piece
+    to piece.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -26,31 +26,45 @@ class ChunkConverter:
         self._left = b""
         self._waiting, self._at, self._n_seen = _EMPTY, 0.0, 0
 
-    def convert(self, chunk: AudioChunk) -> bytes:
-        """The PCM of a chunk, little-endian.
+    @property
+    def n_left(self) -> int:
+        """Bytes of an unfinished frame that wait."""
+        return len(self._left)
+
+    def convert(self, data: bytes, rate: int, width: int, channels: int) -> bytes:
+        """The PCM of a piece, little-endian.
+
+        Parameters
+        ----------
+        data : bytes
+            Of little-endian integers, of one byte without a sign.
+        rate : int
+            In Hz, 4000 to 192000.
+        width, channels : int
+            Bytes of a sample, 1, 2 or 4; 1 to 8 channels.
 
         Raises
         ------
-        ValueError
-            A form that no microphone has, or another one than that of the chunk before.
+        AudioError
+            A form that no microphone has, or another one than that of the piece before.
         """
-        form = (chunk.rate, chunk.width, chunk.channels)
-        if chunk.rate not in RATES or chunk.width not in WIDTHS or chunk.channels not in CHANNELS:
-            raise ValueError(
-                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {chunk.rate} Hz, "
-                f"{chunk.width} bytes and {chunk.channels} channels"
+        form = (rate, width, channels)
+        if rate not in RATES or width not in WIDTHS or channels not in CHANNELS:
+            raise AudioError(
+                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {rate} Hz, "
+                f"{width} bytes and {channels} channels"
             )
         if self._form not in (None, form):
-            raise ValueError(f"the audio's form must stay {self._form} within a request, got {form}")
+            raise AudioError(f"the audio's form must stay {self._form} within a stream, got {form}")
         self._form = form
-        frame = chunk.width * chunk.channels
-        data = self._left + chunk.audio
+        frame = width * channels
+        data = self._left + data
         whole = len(data) // frame * frame
         self._left = data[whole:]
-        if chunk.width == 2 and chunk.channels == 1 and chunk.rate == self._sample_rate:
+        if width == 2 and channels == 1 and rate == self._sample_rate:
             return data[:whole]
-        mono = _samples(data[:whole], chunk.width).reshape(-1, chunk.channels).mean(axis=1)
-        return self._resampled(mono, chunk.rate).astype("<i2").tobytes()
+        mono = _samples(data[:whole], width).reshape(-1, channels).mean(axis=1)
+        return self._resampled(mono, rate).astype("<i2").tobytes()
 
     def _resampled(self, x: npt.NDArray[np.float64], rate: int) -> Pcm:
         if rate == self._sample_rate:
