@@ -21,6 +21,7 @@ FLOORS = (
     ("pynna.assistant",),
     ("pynna.deepspeech",),
     ("pynna",),
+    ("pynna.diagnosis",),
     ("pynna.model",),
     ("pynna.streaming",),
     ("pynna.events",),

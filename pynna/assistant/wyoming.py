@@ -1,4 +1,4 @@
-"""Speech to text for Home Assistant: a server of the Wyoming protocol."""
+"""Speech to text, intents and wake words for Home Assistant: a server of the Wyoming protocol."""
 
 from __future__ import annotations
 
@@ -6,23 +6,41 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from importlib import metadata
 from typing import Any
 from urllib.parse import urlparse
 
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
-from wyoming.audio import AudioChunk, AudioChunkConverter, AudioStart, AudioStop
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
-from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
+from wyoming.info import (
+    AsrModel,
+    AsrProgram,
+    Attribution,
+    Describe,
+    Info,
+    IntentModel,
+    IntentProgram,
+    WakeModel,
+    WakeProgram,
+)
+from wyoming.intent import Recognize
 from wyoming.ping import Ping, Pong
-from wyoming.server import AsyncEventHandler, AsyncServer, AsyncTcpServer
+from wyoming.server import AsyncEventHandler, AsyncServer, AsyncStdioServer, AsyncTcpServer
+from wyoming.wake import Detect, Detection, NotDetected
 
 from pynna.assistant.scheduler import Scheduler
-from pynna.assistant.session import RequestSession
+from pynna.assistant.session import MicrophoneSession, RequestSession
+from pynna.assistant.wyoming_intents import answers
+from pynna.audio.converter import PcmConverter
 from pynna.errors import ArgumentError, PynnaError
+from pynna.events import Event as Heard
+from pynna.events import Final
 from pynna.grammar import Grammar
+from pynna.grammar.normalise import normalise
 from pynna.model import Model
 
 LONGEST = 120.0
@@ -32,20 +50,85 @@ MAX_CONNECTIONS = 32
 CATCH_UP = 16  # steps at most in a turn: clients that send a recording need not wait as long as it lasts
 MAX_PAYLOAD = 4 << 20  # bytes of one event
 IDLE = 300.0  # seconds without an event, or without a reader for an answer, after which a connection ends
-_RATES, _WIDTHS, _CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
+MAX_BIAS, NAME_BOOST, TERM_BOOST = 500, 6.0, 3.0
+"""Words at most that a client may ask to expect, and the nats that a name and a term get."""
+
+SILENCES = {"default": (0.7, 0.4), "relaxed": (1.25, 0.8), "aggressive": (0.4, 0.25)}
+"""Seconds without a new letter after which a request is answered before its audio ends, by the client's
+``vad_sensitivity``: of free speech, and after a whole sentence of the grammar."""
 
 _log = logging.getLogger("pynna.wyoming")
 
 
-def info(model: Model) -> Info:
-    """What is told of this server."""
-    attribution = Attribution(name="pynna", url="")
-    version = metadata.version("pynna")
-    asr = AsrModel(name=model.name, attribution=attribution, installed=True, description=None, version=version,
-                   languages=["en"])
-    program = AsrProgram(name="pynna", attribution=attribution, installed=True, version=version, models=[asr],
-                         description="LSTM speech recognition in 20 ms steps", supports_transcript_streaming=True)
-    return Info(asr=[program])
+class Programs:
+    """The sentence files that clients may select, by name; they may change while the server runs.
+
+    Attributes
+    ----------
+    wake_words : tuple of str
+    """
+
+    def __init__(self, model: Model, grammars: Mapping[str, Grammar] | None = None,
+                 wake_words: tuple[str, ...] = ()) -> None:
+        self._model = model
+        self._grammars: dict[str, Grammar] = {}
+        for name, grammar in (grammars or {}).items():
+            self.put(name, grammar)
+        self.wake_words = wake_words
+        if wake_words:
+            self.wake_grammar = Grammar.from_sentences(wake_words).with_filler()
+            self.wake_grammar.graph(model.labels)
+
+    def put(self, name: str, grammar: Grammar) -> None:
+        """Makes a grammar known; requests under way keep what they have. Raises GrammarError as ``Grammar.graph``."""
+        grammar.graph(self._model.labels)
+        self._grammars[name] = grammar
+
+    def get(self, name: str | None) -> Grammar | None:
+        """The grammar of a name, the first one's for none; None where there is none at all.
+
+        Raises
+        ------
+        ArgumentError
+            There is no such program.
+        """
+        if name is None:
+            return next(iter(self._grammars.values()), None)
+        if name not in self._grammars and name != "pynna":
+            raise ArgumentError(f"the program must be one of {', '.join(self._grammars) or 'pynna'}, got {name!r}")
+        return self._grammars.get(name, self.get(None))
+
+    @property
+    def language(self) -> str:
+        """The first grammar's language, the model's without one."""
+        grammar = self.get(None)
+        return grammar.language if grammar is not None else str(self._model.metadata.get("language", "en"))
+
+    def info(self) -> Info:
+        """What is told of the server."""
+        about: dict[str, Any] = {
+            "attribution": Attribution(name="pynna", url=""), "installed": True, "version": metadata.version("pynna"),
+        }  # fmt: skip
+        languages = [self.language]
+        asr = AsrModel(name=self._model.name, description=None, languages=languages, **about)
+        wishes: dict[str, Any] = {"requires_external_vad": False, "prefers_auto_gain_enabled": True,
+                  "prefers_noise_reduction_enabled": False}  # fmt: skip
+        known = {field.name for field in fields(AsrProgram)}
+        program = AsrProgram(
+            name="pynna", models=[asr], description="LSTM speech recognition in 20 ms steps",
+            supports_transcript_streaming=True, **{k: v for k, v in wishes.items() if k in known}, **about,
+        )  # fmt: skip
+        intents = [
+            IntentProgram(name=name, description=None, **about,
+                          models=[IntentModel(name=name, description=None, languages=[g.language], **about)])
+            for name, g in self._grammars.items()
+        ]  # fmt: skip
+        words = [
+            WakeModel(name=word, description=None, languages=languages, phrase=word, **about)
+            for word in self.wake_words
+        ]
+        wake = [WakeProgram(name="pynna", description=None, models=words, **about)] if words else []
+        return Info(asr=[program], intent=intents, wake=wake)
 
 
 class _Reader:
@@ -65,18 +148,23 @@ class _Reader:
 
 
 class Handler(AsyncEventHandler):
-    """One connection: describe, ping, and audio that becomes text, partial texts while it comes."""
+    """One connection: describe, ping, audio that becomes text or a wake word, and text that becomes intents."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, scheduler: Scheduler,
-                 grammar: Grammar | None = None, others: set[Handler] | None = None) -> None:
+                 programs: Programs, others: set[Handler] | None = None) -> None:
         super().__init__(_Reader(reader), writer)  # type: ignore[arg-type]
         self._others = set() if others is None else others
-        self._scheduler = scheduler
-        self._grammar = grammar
+        self._scheduler, self._programs = scheduler, programs
+        self._program: str | None = None
+        self._grammar: Grammar | None = None
+        self._request = Transcribe()
         self._session: RequestSession | None = None
-        self._converter = self._new_converter()
-        self._told = ""
-        self._over = False
+        self._wake: MicrophoneSession | None = None
+        self._wanted: tuple[str, ...] | None = None  # wake words, while those are asked for
+        self._detected: str | None = None
+        self._converter = PcmConverter(scheduler.model.sample_rate)
+        self._told, self._said, self._said_at = "", "", 0.0
+        self._answered = False
 
     async def run(self) -> None:
         """Answers events until the client has gone, or does what it may not."""
@@ -92,16 +180,15 @@ class Handler(AsyncEventHandler):
             _log.debug("a connection ends: %r", error)
         finally:
             self._others.discard(self)
-            self._leave()
+            self.leave()
             self.writer.close()
 
-    def _leave(self) -> None:
-        if self._session is not None:
-            self._scheduler.leave(self._session)
-            self._session = None
-
-    def _new_converter(self) -> AudioChunkConverter:
-        return AudioChunkConverter(rate=self._scheduler.model.sample_rate, width=2, channels=1)
+    def leave(self) -> None:
+        """Gives the places back that audio under way takes."""
+        for session in (self._session, self._wake):
+            if session is not None:
+                self._scheduler.leave(session)
+        self._session = self._wake = None
 
     async def write_event(self, event: Event) -> None:
         """Sends an event; a client that reads nothing for long is given up."""
@@ -117,11 +204,21 @@ class Handler(AsyncEventHandler):
 
     async def _handle(self, event: Event) -> bool:
         if Describe.is_type(event.type):
-            await self.write_event(info(self._scheduler.model).event())
+            await self.write_event(self._programs.info().event())
         elif Ping.is_type(event.type):
             await self.write_event(Pong(text=Ping.from_event(event).text).event())
+        elif event.type == "select-program":
+            name = str((event.data or {}).get("name", ""))
+            self._programs.get(name)
+            self._program = name
         elif Transcribe.is_type(event.type):
-            self._leave()
+            self.leave()
+            self._request, self._wanted = Transcribe.from_event(event), None
+        elif Detect.is_type(event.type):
+            self.leave()
+            self._wanted = self._wake_words(Detect.from_event(event).names)
+        elif event.type in ("recognize", "transcript"):
+            await self._understand(event)
         elif AudioStart.is_type(event.type):
             await self._start()
         elif AudioChunk.is_type(event.type):
@@ -129,29 +226,93 @@ class Handler(AsyncEventHandler):
         elif AudioStop.is_type(event.type):
             await self._stop()
         else:
-            _log.debug("event %s is not for speech to text", event.type)
+            _log.debug("event %s is not for this server", event.type)
         return True
 
+    # ---- intents -----------------------------------------------------------------------------------------------------
+
+    async def _understand(self, event: Event) -> None:
+        asked = Recognize.from_event(event)
+        grammar = self._programs.get(self._program)
+        for answer in answers(grammar, str(asked.text), asked.context, recognize=Recognize.is_type(event.type)):
+            await self.write_event(answer)
+
+    # ---- audio -------------------------------------------------------------------------------------------------------
+
     async def _start(self) -> None:
-        self._leave()
+        self.leave()
+        self._converter = PcmConverter(self._scheduler.model.sample_rate)
+        self._told, self._said, self._said_at, self._answered = "", "", 0.0, False
+        if self._wanted is not None:
+            self._detected = None
+            self._wake = self._scheduler.open_microphone("wyoming", self._heard, self._programs.wake_grammar)
+            return
+        self._grammar = self._programs.get(self._program)
         self._session = self._scheduler.open_request("wyoming", self._grammar)
-        self._told, self._over = "", False
-        self._converter = self._new_converter()
-        await self.write_event(TranscriptStart(language="en").event())
+        if self._grammar is None:
+            self._session.stream.hot_words = self._expected()
+        await self.write_event(TranscriptStart(language=self._programs.language).event())
 
     async def _chunk(self, chunk: AudioChunk) -> None:
-        if self._session is None:
+        if self._answered:
+            return
+        if self._session is None and self._wake is None:
             await self._start()
+        pcm = self._converter.convert(chunk.audio, chunk.rate, chunk.width, chunk.channels)
+        if self._wake is not None:
+            await self._wake.feed(pcm)
+            await self._tell_detection(chunk.timestamp)
+            return
         assert self._session is not None
         if self._session.stream.duration > LONGEST:
             raise ValueError(f"more than {LONGEST:.0f} seconds of audio in a request; send audio-stop before")
-        if chunk.rate not in _RATES or chunk.width not in _WIDTHS or chunk.channels not in _CHANNELS:
-            raise ValueError(f"audio of {chunk.rate} Hz, {chunk.width} bytes, {chunk.channels} channels; "
-                             "4000 to 192000 Hz, 1, 2 or 4 bytes, 1 to 8 channels are right")
-        pcm = self._converter.convert(chunk).audio
         await self._session.feed(pcm)
+        await self._hear_end(self._session)
+
+    async def _stop(self) -> None:
+        if self._answered:
+            self._answered = False
+        elif self._wake is not None:
+            for event in self._wake.listener.finish():
+                self._heard(self._wake, event)
+            await self._tell_detection(None)
+            if not self._answered:
+                await self.write_event(NotDetected().event())
+            self.leave()
+            self._answered = False
+        elif self._session is None:
+            raise ValueError("audio-stop came without audio")
+        else:
+            await self._answer(self._session)
+            self._answered = False
+
+    # ---- speech to text ----------------------------------------------------------------------------------------------
+
+    def _expected(self) -> dict[str, float]:
+        """The client's names and terms as hot words, those that the model can spell."""
+        letters = frozenset("".join(self._scheduler.model.labels))
+        found: dict[str, float] = {}
+        request = self._request
+        for words, boost in ((request.transcript_terms, TERM_BOOST), (request.transcript_names, NAME_BOOST)):
+            for word in (words or ())[:MAX_BIAS]:
+                spelled = normalise(str(word), self._programs.language, letters).strip()
+                if spelled and letters.issuperset(spelled):
+                    found[spelled] = boost
+        return found
+
+    async def _hear_end(self, session: RequestSession) -> None:
+        """Tells what is new, and answers where nothing has been added for a while."""
+        partial: Any = session.stream.partial()
+        heard_until = session.stream.duration - session.channel.lag
+        if partial.text != self._said:
+            self._said, self._said_at = partial.text, heard_until
         if self._grammar is None:  # a text that only grows: a grammar's may still change
-            await self._tell(self._session.stream.partial().text.rpartition(" ")[0])
+            await self._tell(partial.text.rpartition(" ")[0])
+        silences = SILENCES.get(str(getattr(self._request.vad_sensitivity, "value", self._request.vad_sensitivity)),
+                                SILENCES["default"])
+        needed = silences[0] if self._grammar is None else silences[1]
+        if partial.text and heard_until - self._said_at >= needed and getattr(partial, "accepted", True):
+            await self._answer(session)
 
     async def _tell(self, text: str) -> None:
         """The part that is new; one that has changed waits for the end."""
@@ -159,15 +320,33 @@ class Handler(AsyncEventHandler):
             await self.write_event(TranscriptChunk(text=text[len(self._told) :]).event())
             self._told = text
 
-    async def _stop(self) -> None:
-        if self._session is None:
-            raise ValueError("audio-stop came without audio")
-        result: Any = await self._session.finish()
-        self._leave()
+    async def _answer(self, session: RequestSession) -> None:
+        result: Any = await session.finish()
+        self.leave()
+        self._answered = True
         text = result.text if getattr(result, "accepted", True) else ""
         await self._tell(text)
-        await self.write_event(Transcript(text=text, language="en").event())
+        await self.write_event(Transcript(text=text, language=self._programs.language).event())
         await self.write_event(TranscriptStop().event())
+
+    # ---- wake words --------------------------------------------------------------------------------------------------
+
+    def _wake_words(self, names: list[str] | None) -> tuple[str, ...]:
+        known = self._programs.wake_words
+        wanted = tuple(name for name in names or known if name in known)
+        if not wanted:
+            raise ValueError(f"the wake words are {', '.join(known) or 'none'}, got {', '.join(names or ()) or 'none'}")
+        return wanted
+
+    def _heard(self, session: MicrophoneSession, event: Heard[Any]) -> None:
+        if isinstance(event, Final) and event.result.accepted:
+            said = event.result.intent
+            self._detected = next((w for w in self._wanted or () if normalise(w).strip() == said), self._detected)
+
+    async def _tell_detection(self, timestamp: int | None) -> None:
+        if self._detected is not None and not self._answered:
+            self._answered = True
+            await self.write_event(Detection(name=self._detected, timestamp=timestamp).event())
 
 
 def is_reachable(uri: str) -> bool:
@@ -178,17 +357,21 @@ def is_reachable(uri: str) -> bool:
 
 
 async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroconf: bool = False,
-                ready: Callable[[str], None] | None = None) -> None:
-    """Serves until cancelled.
+                ready: Callable[[str], None] | None = None, programs: Programs | None = None) -> None:
+    """Serves until cancelled; over standard input and output until that ends.
 
     Parameters
     ----------
     uri : str
-        "tcp://HOST:PORT" or "unix://PATH".
+        "tcp://HOST:PORT", "unix://PATH" or "stdio://".
     grammar : Grammar, optional
         The sentences that may be said: others give an empty transcript.
     zeroconf : bool
         Announces the server in the local network, as Home Assistant looks for it. Only for TCP.
+    ready : callable, optional
+        Is told the address when clients may come.
+    programs : Programs, optional
+        Several grammars that clients may select, and wake words; in place of `grammar`.
 
     Raises
     ------
@@ -197,16 +380,20 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
     """
     if zeroconf and not is_reachable(uri):
         raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
-    if grammar is not None:
-        grammar.graph(model.labels)
+    if programs is None:
+        programs = Programs(model, {} if grammar is None else {"pynna": grammar})
     try:
         server = AsyncServer.from_uri(uri)
     except ValueError as error:
         raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
     scheduler = Scheduler(model, channels=MAX_CONNECTIONS, catch_up=CATCH_UP)
     stepping = asyncio.create_task(scheduler.run())
-    await server.start(functools.partial(Handler, scheduler=scheduler, grammar=grammar, others=set()))
+    make = functools.partial(Handler, scheduler=scheduler, programs=programs, others=set())
     try:
+        if isinstance(server, AsyncStdioServer):
+            await server.run(make)
+            return
+        await server.start(make)
         if zeroconf and isinstance(server, AsyncTcpServer):
             from wyoming.zeroconf import HomeAssistantZeroconf
 
@@ -218,3 +405,37 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
         stepping.cancel()
         with contextlib.suppress(Exception):
             await server.stop()
+
+
+async def follow_home(programs: Programs, url: str, token: str, document: Mapping[str, Any] | None = None,
+                      told: Callable[[str], None] | None = None) -> None:
+    """Keeps the first program's sentences those of a home, for as long as the server runs.
+
+    A connection that is lost is tried again, after longer and longer pauses; meanwhile what was known last counts.
+
+    Parameters
+    ----------
+    url, token, document
+        As for `pynna.assistant.home_assistant.HomeAssistant` and ``Home.grammar``.
+    told : callable, optional
+        Is told a sentence about each change.
+    """
+    from pynna.assistant.home_assistant import HomeAssistant
+
+    pause = 1.0
+    while True:
+        try:
+            async with HomeAssistant(url, token) as connection:
+                async for home in connection.changes():
+                    grammar = await asyncio.to_thread(home.grammar, document)
+                    await asyncio.to_thread(programs.put, "pynna", grammar)
+                    pause = 1.0
+                    if told is not None:
+                        told(f"{len(home.entities)} entities in {len(home.areas)} areas, "
+                             f"{len(home.sentences)} sentences of automations")
+        except PynnaError as error:
+            _log.warning("%s", error)
+            if told is not None:
+                told(str(error))
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 60.0)

@@ -10,11 +10,15 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
+from pynna.audio.channels import Channel, Mixer, channel_index
+from pynna.audio.containers import how_to_read, mend_wav
 from pynna.audio.pcm import (
     BLOCK_SAMPLES,
     DEFAULT_RATE,
@@ -22,6 +26,8 @@ from pynna.audio.pcm import (
     MAX_RATE,
     MIN_RATE,
     Audio,
+    Floats,
+    Pcm,
     check_finite,
     check_rate,
     from_array,
@@ -38,16 +44,17 @@ if TYPE_CHECKING:
 AudioPath: TypeAlias = str | os.PathLike[str]
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header: the size is unknown
 _OGG_MAX_PAGE, _OGG_LAST = 65307, 4  # bytes; the flag of a stream's last page
+_FRAME = 4096  # samples of a FLAC frame: what is whole before damage is read by itself
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
 
-def load_audio(audio: AudioPath | npt.ArrayLike, source_rate: int | None = None, *,
+def load_audio(audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | None = None, *,
                sample_rate: int = DEFAULT_RATE) -> Audio:
-    """Audio from a path or an array, whichever it is.
+    """Audio from a path, an open file or an array, whichever it is.
 
     Parameters
     ----------
-    audio : path or array
+    audio : path, binary file or array
         A file for ``read`` or an array for ``from_array``.
     source_rate : int, optional
         Sample rate in Hz of an array, ``sample_rate`` unless given. A file knows its own.
@@ -61,11 +68,17 @@ def load_audio(audio: AudioPath | npt.ArrayLike, source_rate: int | None = None,
     """
     if isinstance(audio, (str, os.PathLike)):
         return read(audio, sample_rate=sample_rate)
+    if isinstance(audio, (io.RawIOBase, io.BufferedIOBase)) or (hasattr(audio, "read") and hasattr(audio, "seekable")):
+        return read(audio, sample_rate=sample_rate)  # type: ignore[arg-type]
     return from_array(audio, sample_rate if source_rate is None else source_rate, sample_rate=sample_rate)
 
 
-def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE) -> Audio:
+def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE, channel: Channel = None,
+         strict: bool = False, raw_rate: int | None = None) -> Audio:
     """Audio from a WAV, FLAC, OGG or MP3 file, or another that libsndfile knows.
+
+    What is wrong with a file is told in the result's notes where it can be read all the same: a header that tells a
+    wrong length, an end that is missing, channels that cancel each other out.
 
     Parameters
     ----------
@@ -73,11 +86,17 @@ def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE) -> Au
         Of any sample rate from 1000 to 384000 Hz and any number of channels. A pipe is read to its end first.
     sample_rate : int
         Sample rate in Hz of the result.
+    channel : int, "left" or "right", optional
+        The channel to take, counted from 1: a side of a call. Unless given all are mixed down to their mean.
+    strict : bool
+        Refuse a file that is cut short, or not as its header says.
+    raw_rate : int, optional
+        The file is int16 samples of one channel without a header, little-endian, at this rate in Hz.
 
     Raises
     ------
     AudioError
-        The file is missing, no audio, damaged or cut short, or holds a NaN or an infinity; the message names it.
+        The file is missing, no audio, damaged, or holds a NaN or an infinity; the message names it.
     """
     import soundfile  # loads libsndfile, which streams of samples do not need
 
@@ -85,14 +104,24 @@ def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE) -> Au
     name = source_name(source)
     try:
         openable = _openable(source, name)
-        with soundfile.SoundFile(openable) as file:
+        if raw_rate is not None:
+            return _read_raw(openable, raw_rate, sample_rate)
+        mended = mend_wav(openable, name, strict)
+        with soundfile.SoundFile(openable if mended is None else mended.file) as file:
+            reader = _Reader(file, name, strict, list(mended.notes if mended else ()))
             if file.format == "OGG":
-                _check_ogg_end(openable, name)
-            return _read_open(file, name, sample_rate)
+                reader.check_ogg_end(openable)
+            return reader.read(sample_rate, channel)
     except (soundfile.SoundFileError, OSError, EOFError) as error:
-        raise AudioError(f"{name}: cannot be read as audio: {_reason(error)}") from error
+        reason = _reason(error)
+        if reason.startswith("Format not recognised") or "unknown format" in reason:
+            raise AudioError(f"{name}: cannot be read as audio: {how_to_read(name, _start(source))}") from error
+        raise AudioError(f"{name}: cannot be read as audio: {reason}") from error
     except TypeError as error:  # soundfile asks for the layout of a file whose name says that it has no header
-        raise AudioError(f"{name}: no audio format with a header (WAV, FLAC, OGG or MP3 is needed)") from error
+        raise AudioError(f"{name}: {how_to_read(name, _start(source))}") from error
+    finally:
+        if isinstance(source, (str, os.PathLike)) and "openable" in locals():
+            openable.close()
 
 
 def source_name(source: object) -> str:
@@ -119,10 +148,33 @@ def _openable(source: AudioPath | BinaryIO, name: str) -> Any:
         raise AudioError(f"{name}: no such file")
     if not path.is_file():  # a named pipe or a device
         return io.BytesIO(path.read_bytes())
-    with path.open("rb") as file:  # the operating system's reason is better than libsndfile's
-        if not file.read(1):
-            raise AudioError(f"{name}: the file is empty")
-    return os.fspath(path)
+    opened = path.open("rb")  # libsndfile is handed no name: one that is not UTF-8 it would not take
+    if not opened.read(1):
+        opened.close()
+        raise AudioError(f"{name}: the file is empty")
+    opened.seek(0)
+    return opened
+
+
+def _start(source: AudioPath | BinaryIO) -> bytes:
+    """A file's first bytes, as far as they can be had."""
+    try:
+        if isinstance(source, (str, os.PathLike)):
+            with open(source, "rb") as opened:
+                return opened.read(16)
+        source.seek(0)
+        return source.read(16)
+    except (OSError, ValueError):
+        return b""
+
+
+def _read_raw(file: BinaryIO, raw_rate: int, sample_rate: int) -> Audio:
+    """Samples without a header."""
+    data = file.read()
+    notes = ("half a sample at its end is left out",) if len(data) % 2 else ()
+    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
+    made = from_array(samples, raw_rate, sample_rate=sample_rate)
+    return replace(made, notes=(*notes, *made.notes))
 
 
 def _reason(error: Exception) -> str:
@@ -135,61 +187,103 @@ def _reason(error: Exception) -> str:
     return text
 
 
-def _read_open(file: soundfile.SoundFile, name: str, sample_rate: int) -> Audio:
-    if file.format == "RAW":
-        raise AudioError(f"{name}: no audio format with a header (WAV, FLAC, OGG or MP3 is needed)")
-    rate = file.samplerate
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"{name}: its sample rate of {rate} Hz is not one from {MIN_RATE} to {MAX_RATE} Hz")
-    _check_header_size(file, name)
-    notes = []
-    if file.channels > 1:
-        notes.append(f"{file.channels} channels mixed down to one")
-    if rate != sample_rate:
-        notes.append(resampling_note(rate, sample_rate))
-    if not notes and file.subtype == "PCM_16":
-        pcm = join(_blocks(file, name, "int16"))
-    else:
-        mono = (block.mean(axis=1) * FULL_SCALE for block in _blocks(file, name, "float64"))
-        pcm = join(to_int16(block) for block in (mono if rate == sample_rate else resample(mono, rate, sample_rate)))
-    return Audio(pcm, sample_rate, rate, file.channels, tuple(notes))
+class _Reader:
+    """Reads an open file, and notes what is wrong with it."""
 
+    def __init__(self, file: soundfile.SoundFile, name: str, strict: bool, notes: list[str]) -> None:
+        self._file, self._name, self._strict, self._notes = file, name, strict, notes
 
-def _check_header_size(file: soundfile.SoundFile, name: str) -> None:
-    """AudioError if the header promises more bytes than the file has; libsndfile only notes it in its log."""
-    for said, is_ in re.findall(r": (\d+) \(should be (\d+)\)", file.extra_info):
-        if int(is_) < int(said) < _UNKNOWN_SIZE:
-            raise AudioError(f"{name}: cut short: {said} bytes are promised by its header and {is_} are there")
+    def read(self, sample_rate: int, channel: Channel) -> Audio:
+        """The file as one channel at a rate."""
+        file, name = self._file, self._name
+        if file.format == "RAW":
+            raise AudioError(f"{name}: {how_to_read(name, b'')}")
+        rate = file.samplerate
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise AudioError(f"{name}: its sample rate of {rate} Hz is not one from {MIN_RATE} to {MAX_RATE} Hz")
+        self._check_header_size()
+        index = channel_index(channel, file.channels, name)
+        if file.channels == 1 and rate == sample_rate and file.subtype == "PCM_16":
+            pcm = join(self._blocks("int16"))
+        elif index is not None or file.channels == 1:
+            pcm = self._resampled((block[:, index or 0] for block in self._blocks("float64")), rate, sample_rate)
+            self._notes += [f"channel {index + 1} of {file.channels}"] if index is not None else []
+        else:
+            pcm = self._mixed(rate, sample_rate)
+        if not len(pcm) and any(note.startswith("cut short") for note in self._notes):
+            raise AudioError(f"{name}: {self._notes[-1]}; nothing of it can be read")
+        self._notes += [resampling_note(rate, sample_rate)] if rate != sample_rate else []
+        return Audio(pcm, sample_rate, rate, file.channels, tuple(self._notes))
 
+    def _mixed(self, rate: int, sample_rate: int) -> Pcm:
+        """All channels as one: their mean, or the loudest where they cancel each other out."""
+        n_channels, mixer = self._file.channels, Mixer(self._file.channels)
+        pcm = self._resampled(mixer.mix(self._blocks("float64")), rate, sample_rate)
+        if not mixer.is_cancelled or not self._file.seekable():
+            self._notes.append(f"{n_channels} channels mixed down to one")
+            return pcm
+        self._file.seek(0)
+        louder = mixer.louder
+        self._notes.append(
+            f"{n_channels} channels cancel each other out, one is inverted: channel {louder + 1} is taken"
+        )
+        return self._resampled((block[:, louder] for block in self._blocks("float64")), rate, sample_rate)
 
-def _check_ogg_end(source: str | BinaryIO, name: str) -> None:
-    """AudioError unless the file ends with a whole page that is marked as the last; libsndfile does not ask."""
-    if isinstance(source, str):
-        with open(source, "rb") as opened:
-            _check_ogg_end(opened, name)
-        return
-    here = source.tell()
-    source.seek(max(0, source.seek(0, os.SEEK_END) - _OGG_MAX_PAGE))
-    tail = source.read()
-    source.seek(here)
-    page = tail[tail.rfind(b"OggS") :]
-    size = 27 + page[26] + sum(page[27 : 27 + page[26]]) if len(page) > 26 else 27
-    if len(page) < size or not page[5] & _OGG_LAST:
-        raise AudioError(f"{name}: cut short: its last page is missing")
+    def _resampled(self, mono: Iterator[Floats], rate: int, sample_rate: int) -> Pcm:
+        scaled = (block * FULL_SCALE for block in mono)
+        blocks = scaled if rate == sample_rate else resample(scaled, rate, sample_rate)
+        return join(to_int16(block) for block in blocks)
 
+    def _cut_short(self, how: str) -> None:
+        """Notes that an end is missing; strictly it is an error."""
+        if self._strict:
+            raise AudioError(f"{self._name}: cut short: {how}")
+        if f"cut short: {how}" not in self._notes:
+            self._notes.append(f"cut short: {how}")
 
-def _blocks(file: soundfile.SoundFile, name: str, dtype: str) -> Iterator[npt.NDArray[Any]]:
-    """The file's blocks, int16 [n] if it is that and one channel, else float64 [n, n_channels], all finite."""
-    n_block = max(1, BLOCK_SAMPLES // file.channels)
-    n_read = 0
-    while True:
-        block = file.read(n_block, dtype=dtype, always_2d=dtype != "int16")
-        if not len(block):
-            break
-        if dtype != "int16":
-            check_finite(block, name, n_read)
-        n_read += len(block)
-        yield block
-    slack = _MP3_SLACK if file.format in ("MP3", "MPEG") else 0
-    if n_read + slack < file.frames < _UNKNOWN_SIZE:
-        raise AudioError(f"{name}: cut short: {file.frames} samples are promised by its header and {n_read} are there")
+    def _check_header_size(self) -> None:
+        """Looks whether the header promises more bytes than the file has; libsndfile only notes it in its log."""
+        for said, is_ in re.findall(r"(?m)^\s*(?:RIFF|RIFX|RF64|FORM|data|SSND) ?: (\d+) \(should be (\d+)\)",
+                                    self._file.extra_info):
+            if int(is_) == 0 < int(said) < _UNKNOWN_SIZE:
+                raise AudioError(f"{self._name}: cut short: none of its {said} bytes is there")
+            if int(is_) < int(said) < _UNKNOWN_SIZE:
+                self._cut_short(f"{said} bytes are promised by its header and {is_} are there")
+
+    def check_ogg_end(self, source: BinaryIO) -> None:
+        """Looks whether the file ends with a whole page that is marked as the last; libsndfile does not ask."""
+        here = source.tell()
+        source.seek(max(0, source.seek(0, os.SEEK_END) - _OGG_MAX_PAGE))
+        tail = source.read()
+        source.seek(here)
+        page = tail[tail.rfind(b"OggS") :]
+        size = 27 + page[26] + sum(page[27 : 27 + page[26]]) if len(page) > 26 else 27
+        if len(page) < size or not page[5] & _OGG_LAST:
+            self._cut_short("its last page is missing")
+
+    def _blocks(self, dtype: str) -> Iterator[npt.NDArray[Any]]:
+        """The file's blocks, int16 [n] if it is that and one channel, else float64 [n, n_channels], all finite."""
+        import soundfile
+
+        file = self._file
+        n_block = _FRAME if file.format in ("FLAC", "OGG") else max(1, BLOCK_SAMPLES // file.channels)
+        n_read = 0
+        while True:
+            try:
+                block = file.read(n_block, dtype=dtype, always_2d=dtype != "int16")
+            except soundfile.SoundFileError as error:
+                if not n_read:
+                    raise
+                self._cut_short(f"it is damaged behind {n_read / file.samplerate:.2f} s: {_reason(error)}")
+                return
+            if not len(block):
+                break
+            if dtype != "int16":
+                check_finite(block, self._name, n_read)
+            n_read += len(block)
+            yield block
+        slack = _MP3_SLACK if file.format in ("MP3", "MPEG") else 0
+        if n_read + slack < file.frames < _UNKNOWN_SIZE:
+            if not n_read:
+                raise AudioError(f"{self._name}: cut short: none of its {file.frames} samples is there")
+            self._cut_short(f"{file.frames} samples are promised by its header and {n_read} are there")

@@ -96,8 +96,8 @@ def add_decoding(parser: Any) -> None:
                        help="a word or phrase to expect, and how much; may be given again")
     group.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
     group.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
-    group.add_argument("--alpha", type=float, default=0.75, help="its weight (default: 0.75)")
-    group.add_argument("--beta", type=float, default=1.85, help="what each word adds, in nats (default: 1.85)")
+    group.add_argument("--alpha", type=float, help="its weight (default: 0.75)")
+    group.add_argument("--beta", type=float, help="what each word adds, in nats (default: 1.85)")
     group.add_argument("--beam", type=at_least(0, 4096), metavar="N",
                        help="width of the beam search (default: 64); 0: greedy")
     group.add_argument("--alternatives", type=at_least(1, 100), default=1, metavar="N", help="the N best texts")
@@ -105,6 +105,7 @@ def add_decoding(parser: Any) -> None:
 
 def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     """The stream's options that were given; what is wrong with them is told now rather than at each file."""
+    _check_that_all_act(args)
     options: dict[str, Any] = {"alternatives": args.alternatives}
     if args.beam is not None:
         options["beam_width"] = args.beam
@@ -119,14 +120,29 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         options["grammar"] = grammar.with_filler() if args.filler else grammar
         options["grammar"].graph(model.labels)
     if args.hot_word is not None:
-        options["hot_words"] = dict(args.hot_word)
-    words = read_text(args.vocabulary).split() if args.vocabulary is not None else None
+        options["hot_words"] = {spelled(word, model): nats for word, nats in args.hot_word}
+    words = spelled(read_text(args.vocabulary), model).split() if args.vocabulary is not None else None
     if args.lm is not None:
-        options["language_model"] = LanguageModel(args.lm, alpha=args.alpha, beta=args.beta, vocabulary=words)
+        options["language_model"] = LanguageModel(
+            args.lm, alpha=0.75 if args.alpha is None else args.alpha, beta=1.85 if args.beta is None else args.beta,
+            vocabulary=words,
+        )
     elif words is not None:
         options["vocabulary"] = Vocabulary(words)
     Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
     return options
+
+
+def _check_that_all_act(args: argparse.Namespace) -> None:
+    """Raises ArgumentError for an option that does nothing without another."""
+    for name, given in (("--wake-word", args.wake_word), ("--filler", args.filler), ("--threshold", args.threshold)):
+        if given not in (None, False) and args.grammar is None:
+            raise ArgumentError(f"{name} needs --grammar: without one there are no sentences that it could stand around")
+    for name, given in (("--alpha", args.alpha), ("--beta", args.beta)):
+        if given is not None and args.lm is None:
+            raise ArgumentError(f"{name} needs --lm: it is a weight of the language model")
+    if args.beam == 0 and args.alternatives > 1 and args.grammar is None:
+        raise ArgumentError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy decoding has one text")
 
 
 def sentences_of(path: str) -> Grammar:
@@ -136,10 +152,18 @@ def sentences_of(path: str) -> Grammar:
     return read_grammar(os.fspath(CAR_GRAMMAR) if path == "car" else path)
 
 
+def spelled(text: str, model: Model) -> str:
+    """A text as the model spells it: in its letters, numbers as words."""
+    from pynna.grammar.normalise import normalise
+
+    letters = frozenset("".join(model.labels))
+    return " ".join(normalise(text, str(model.metadata.get("language", "en")), letters).split())
+
+
 def read_text(path: str) -> str:
     try:
         with reading(path):
-            return Path(path).read_text("utf-8")
+            return Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ArgumentError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
@@ -147,7 +171,7 @@ def read_text(path: str) -> str:
 def read_grammar(path: str) -> Grammar:
     from pynna.grammar import Grammar  # as above
 
-    return Grammar.from_jsgf(path) if path.endswith((".jsgf", ".gram")) else Grammar.from_yaml(path)
+    return Grammar.from_file(path)
 
 
 def device(text: str | None) -> int | str | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, at_least, sentences_of
 from pynna.cli.terminal import FAILED, OK, complain, to_json
 from pynna.errors import PynnaError
+from pynna.grammar.picture import svg
 from pynna.model import load
 
 DESCRIPTION = "Reads a sentence file, compiles it, and tells its size."
@@ -21,8 +24,11 @@ examples:
   pynna grammar car.yaml
   pynna grammar car.yaml --sample 20           sentences at random, and what they mean
   pynna grammar car.yaml --parse "increase the volume by five percent"
+  pynna grammar car.yaml --graph car.svg       a picture of its sentences
+  pynna grammar custom_sentences/en            a folder's files, merged as Home Assistant does
 
-FILE is a YAML file in Home Assistant's template language, or a JSGF grammar (.jsgf, .gram).
+FILE is a YAML file in Home Assistant's template language or a folder of them, a JSGF grammar (.jsgf, .gram, .grammar),
+Rhasspy's sentences.ini, or a context of Rhino in YAML.
 
 """
     + EXIT_CODES
@@ -35,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     parser.add_argument("--sample", type=at_least(1, 100000), metavar="N", help="N sentences at random")
     parser.add_argument("--parse", metavar="TEXT", help="what a sentence means")
+    parser.add_argument("--graph", metavar="OUT.svg", help="write a picture of the sentences")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -47,9 +54,13 @@ def run(args: argparse.Namespace) -> int:
         automaton = grammar.automaton(model.labels)
         graph = grammar.graph(model.labels)
         seconds = time.perf_counter() - started
+        if args.graph is not None:
+            Path(args.graph).write_text(svg(grammar), encoding="utf-8")
     except (PynnaError, OSError) as error:
         complain(error, args.file)
         return FAILED
+    for note in grammar.notes:
+        print(note, file=sys.stderr)
     told: dict[str, Any] = {
         "file": args.file, "intents": list(grammar.intents), "sentences": automaton.n_sentences(),
         "states": graph.n_states, "arcs": graph.n_arcs, "bytes": graph.n_bytes, "seconds": round(seconds, 3),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from pynna.audio.microphone import chunks
+from pynna.audio.piped import piped
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
 from pynna.cli.terminal import OK, print_text, to_json
 from pynna.events import Final
@@ -38,7 +39,7 @@ Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="raw int16 from standard input")
+    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="standard input: raw int16, or a WAV file")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
     parser.add_argument("--json", action="store_true", help="every event as a JSON object")
@@ -60,8 +61,7 @@ def run(args: argparse.Namespace) -> int:
         rules |= {"max_utterance": args.max_utterance, "pre_roll": pre_roll}
     listener = model.listen(EndpointRules(**rules), **decoding_options(args, model))
     if args.source == STDIN:
-        size = 2 * model.sample_rate // 50
-        source: Iterator[bytes] = iter(lambda: sys.stdin.buffer.read(size), b"")
+        source: Iterator[bytes] = piped(sys.stdin.buffer, model.sample_rate, lambda note: print(note, file=sys.stderr))
     else:
         source = chunks(model.sample_rate, device(args.device))
         print("listening; Ctrl-C ends", file=sys.stderr)

@@ -9,6 +9,7 @@ from pynna.cli.arguments import EXIT_CODES, at_least, read_text
 from pynna.cli.terminal import OK
 from pynna.decoding.ngram import write_arpa
 from pynna.errors import ArgumentError
+from pynna.grammar.normalise import normalise
 
 DESCRIPTION = "Makes a word n-gram model of a text, an ARPA file for `pynna transcribe --lm`."
 
@@ -35,8 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
-    from pynna.grammar.spoken import normalise
-
     at = ""
 
     def sentences() -> Iterator[str]:

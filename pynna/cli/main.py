@@ -16,6 +16,7 @@ COMMANDS = {
     "assistant": "a car that is spoken to: its digital cluster in the browser",
     "listen": "what the microphone hears",
     "transcribe": "recordings to text",
+    "why": "why a recording is understood as it is, or refused",
     "serve": "speech to text for Home Assistant (Wyoming)",
     "grammar": "check a sentence file",
     "lm": "a language model from one's own text",
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser(argv).parse_args(argv)
     try:
         code = int(_module(args.command).run(args))
-        print(end="", flush=True)
+        if not sys.stdout.closed:  # a server's client on standard output has taken it with it
+            print(end="", flush=True)
         return code
     except BrokenPipeError:  # `pynna ... | head`: the reader has seen enough
         drop_output()

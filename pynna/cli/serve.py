@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, sentences_of
 from pynna.cli.terminal import OK
+from pynna.errors import ArgumentError
 from pynna.model import load
 
-DESCRIPTION = "Serves speech to text to others."
+DESCRIPTION = "Serves speech to text, intents and wake words to others."
+
+TOKENS = ("HOME_ASSISTANT_TOKEN", "SUPERVISOR_TOKEN")
+"""Environment variables that may hold the token for Home Assistant."""
 
 EPILOG = (
     """\
 examples:
   pynna serve --wyoming tcp://127.0.0.1:10300
   pynna serve --wyoming tcp://0.0.0.0:10300 --zeroconf --grammar home.yaml
+  pynna serve --wyoming tcp://0.0.0.0:10300 --home-assistant http://homeassistant.local:8123
+  pynna serve --wyoming stdio:// --grammar car
 
-Speech to text for Home Assistant, by the Wyoming protocol. It needs wyoming: pip install 'pynna[assistant]'.
+Speech to text, intents and wake words for Home Assistant, by the Wyoming protocol. It needs wyoming: pip install
+'pynna[assistant]'. With --home-assistant the names of the home are read, and read again when they change; the token
+stands in the environment variable HOME_ASSISTANT_TOKEN. --grammar then adds sentences; without it, it may be given
+again: clients select a file by its name.
 
 """
     + EXIT_CODES
@@ -26,20 +41,59 @@ Speech to text for Home Assistant, by the Wyoming protocol. It needs wyoming: pi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--wyoming", required=True, metavar="URI", help="where: tcp://HOST:PORT or unix://PATH")
+    parser.add_argument("--wyoming", required=True, metavar="URI",
+                        help="where: tcp://HOST:PORT, unix://PATH or stdio://")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
-    parser.add_argument("--grammar", metavar="FILE", help='the sentences that may be said; "car": those that ship')
+    parser.add_argument("--grammar", action="append", metavar="FILE",
+                        help='the sentences that may be said; "car": those that ship; may be given again')
+    parser.add_argument("--wake-word", action="append", metavar="WORD", help="to be detected; may be given again")
+    parser.add_argument("--home-assistant", metavar="URL", help="read names and sentences from there")
     parser.add_argument("--zeroconf", action="store_true", help="let Home Assistant find it in the local network")
 
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
     try:
-        from pynna.assistant.wyoming import serve
+        from pynna.assistant import wyoming
     except ModuleNotFoundError as error:
         raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
 
-    grammar = sentences_of(args.grammar) if args.grammar else None
-    asyncio.run(serve(load(args.model), args.wyoming, grammar=grammar, zeroconf=args.zeroconf,
-                      ready=lambda uri: print(uri, flush=True)))
+    token = next(filter(None, map(os.environ.get, TOKENS)), "")
+    if args.home_assistant is not None and not token:
+        raise ArgumentError(f"--home-assistant needs a token in the environment variable {TOKENS[0]}")
+    model, files = load(args.model), args.grammar or []
+    is_home = args.home_assistant is not None
+    grammars = {} if is_home else {Path(file).stem: sentences_of(file) for file in files}
+    programs = wyoming.Programs(model, grammars, tuple(args.wake_word or ()))
+    document = _document(files) if is_home and files else None
+
+    async def serve() -> None:
+        following = None
+        if is_home:
+            following = asyncio.create_task(
+                wyoming.follow_home(programs, args.home_assistant, token, document, lambda text: _tell(text))
+            )
+        try:
+            await wyoming.serve(model, args.wyoming, programs=programs, zeroconf=args.zeroconf,
+                                ready=lambda uri: print(uri, flush=True))  # fmt: skip
+        finally:
+            if following is not None:
+                following.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await following
+
+    asyncio.run(serve())
     return OK
+
+
+def _tell(text: str) -> None:
+    print(f"Home Assistant: {text}", file=sys.stderr, flush=True)
+
+
+def _document(files: list[str]) -> Mapping[str, Any]:
+    from pynna.grammar import sentence_file  # hassil is loaded where there is a grammar
+
+    document, name = sentence_file.load(files)
+    if not isinstance(document, Mapping):
+        raise ArgumentError(f"{name}: with --home-assistant a grammar must be a sentence file in YAML")
+    return document

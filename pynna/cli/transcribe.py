@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pynna.audio import files
+from pynna.audio.channels import remarks
 from pynna.audio.pcm import Audio
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, at_least, decoding_options
 from pynna.cli.terminal import FAILED, OK, Progress, complain, print_text, to_json
 from pynna.decoding import subtitles
 from pynna.decoding.results import Result
-from pynna.errors import AudioError, PynnaError
+from pynna.errors import ArgumentError, AudioError, PynnaError
 from pynna.events import Final
 from pynna.model import Model, load
 
@@ -52,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="of the output")
     formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="a file a recording there, named after it")
+    parser.add_argument("--channel", metavar="C", help="left, right, or a number from 1: one side of a call")
+    parser.add_argument("--raw", type=at_least(1000, 384000), metavar="RATE", help="files of raw int16 at this rate")
+    parser.add_argument("--strict", action="store_true", help="refuse files that are cut short or damaged")
     parser.add_argument("--utterances", action="store_true", help="cut at pauses, each part a result of its own")
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
     parser.add_argument("--threads", type=at_least(1, 64), metavar="N", help="threads of a network step")
@@ -60,6 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
+    if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
+        raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
     model = load(args.model, threads=args.threads)
     options = decoding_options(args, model)
     code = OK
@@ -67,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         for i, path in enumerate(args.files):
             progress.show(path, i)
             try:
-                audio = _load(path, model.sample_rate)
+                audio = _load(path, model.sample_rate, args)
                 _print_notes(path, audio, progress)
                 results = _recognise(model, audio, options, args, progress)
             except (PynnaError, OSError, MemoryError) as error:
@@ -76,16 +86,32 @@ def run(args: argparse.Namespace) -> int:
                 code = FAILED
             else:
                 progress.hide()
-                _print_results(path, audio, results, args)
+                with _output(path, args):
+                    _print_results(path, audio, results, args)
     return code
 
 
-def _load(path: str, rate: int) -> Audio:
+@contextlib.contextmanager
+def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
+    """Standard output, or a file of the folder that is asked for."""
+    if args.output is None:
+        yield
+        return
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = "standard_input" if path == STDIN else Path(path).stem
+    ending = {"text": "txt"}.get(args.format, args.format)
+    with (folder / f"{stem}.{ending}").open("w", encoding="utf-8") as out, contextlib.redirect_stdout(out):
+        yield
+
+
+def _load(path: str, rate: int, args: argparse.Namespace) -> Audio:
+    how: dict[str, Any] = {"sample_rate": rate, "channel": args.channel, "strict": args.strict, "raw_rate": args.raw}
     if path != STDIN:
-        return files.read(path, sample_rate=rate)
+        return files.read(path, **how)
     if sys.stdin.isatty():
         raise AudioError("standard input is a terminal; a WAV, FLAC, OGG or MP3 file is expected from it")
-    return files.read(sys.stdin.buffer, sample_rate=rate)
+    return files.read(sys.stdin.buffer, **how)
 
 
 def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: Progress,
@@ -109,9 +135,10 @@ def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argpar
 
 
 def _print_notes(path: str, audio: Audio, progress: Progress) -> None:
-    if audio.notes:
+    notes = (*audio.notes, *remarks(audio.pcm, audio.source_rate, audio.sample_rate))
+    if notes:
         progress.hide()
-    for note in audio.notes:
+    for note in notes:
         print(f"{path}: {note}", file=sys.stderr)
 
 
@@ -123,7 +150,7 @@ def _print_results(path: str, audio: Audio, results: list[Result], args: argpars
         if args.format == "json":
             print(to_json(_result_as_dict(path, audio, result)))
         elif args.format == "text":
-            print_text(f"{path}: " if len(args.files) > 1 else "", result, args.words)
+            print_text(f"{path}: " if len(args.files) > 1 and args.output is None else "", result, args.words)
     print(end="", flush=True)
 
 

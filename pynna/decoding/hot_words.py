@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.errors import ArgumentError
+from pynna.grammar.normalise import normalise
 
 START, INSIDE = 0, 1  # states: at the start of a word; in a word that begins no phrase
 MAX_LETTERS, MAX_BOOST = 100_000, 1000
@@ -61,13 +62,20 @@ class HotWords:
             raise ArgumentError("hot words need labels with a space, which tells words apart")
         self._nodes = [_Node(""), _Node("")]
         for phrase, boost in boosts.items():
-            self._add(" ".join(phrase.split()), boost)
+            self._add(self._spelled(phrase), boost)
         shape = (len(self._nodes), len(labels))
         self.next: npt.NDArray[np.int32] = np.zeros(shape, np.int32)
         self.bonus: npt.NDArray[np.float64] = np.zeros(shape)
         self.end: npt.NDArray[np.float64] = np.zeros(len(self._nodes))
         for i in sorted(range(len(self._nodes)), key=lambda i: self._nodes[i].depth):
             self._fill(i)
+
+    def _spelled(self, phrase: str) -> str:
+        """A phrase in the labels' letters, numbers as words; as it stands where they spell it so."""
+        phrase = " ".join(phrase.split())
+        if set(phrase) <= set(self._index):
+            return phrase
+        return " ".join(normalise(phrase, letters=frozenset(self._index)).split())
 
     def _add(self, phrase: str, boost: float) -> None:
         number = isinstance(boost, (int, float)) and not isinstance(boost, bool)

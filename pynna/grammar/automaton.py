@@ -7,6 +7,7 @@ construction (the incremental construction of acyclic automata by their right la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pynna import _core
 from pynna.errors import GrammarError
 
 from .expression import Alternative, Expression, Sequence, Slot, Text, ValueList, Wildcard
+from .normalise import fold
 
 ANY = -1
 I32 = npt.NDArray[np.int32]
@@ -57,9 +59,17 @@ class Automaton:
         span = slice(self.first_arc[state], self.first_arc[state + 1])
         return dict(zip(self.arc_label[span].tolist(), self.arc_next[span].tolist(), strict=True))
 
-    def n_sentences(self) -> int:
-        """How many label sequences it accepts, exactly; free speech counts as one."""
-        counts = [0] * self.n_states  # arcs lead to states of lower numbers
+    @property
+    def is_acyclic(self) -> bool:
+        """Whether its sentences have a bound: then arcs lead to states of lower numbers."""
+        states = np.repeat(np.arange(self.n_states), np.diff(self.first_arc))
+        return bool((self.arc_next < states).all())
+
+    def n_sentences(self) -> int | float:
+        """How many label sequences it accepts, exactly, infinity with a loop; free speech counts as one."""
+        if not self.is_acyclic:
+            return math.inf
+        counts = [0] * self.n_states
         first, following, final = self.first_arc.tolist(), self.arc_next.tolist(), self.is_final.tolist()
         for s in range(self.n_states):
             counts[s] = final[s] + sum(counts[t] for t in following[first[s] : first[s + 1]])
@@ -70,6 +80,7 @@ class Builder:
     """States under construction; `alphabet` gives the labels of letters. Raises StateError beyond `max_states`."""
 
     def __init__(self, alphabet: dict[str, int], max_states: int) -> None:
+        self._letters = frozenset(alphabet)
         letters = {ord(text): label for text, label in alphabet.items() if len(text) == 1}
         self._has_space = ord(" ") in letters
         self._label_of: I32 = np.full(max(letters, default=0) + 2, -1, np.int32)  # the last: of all letters beyond
@@ -84,7 +95,7 @@ class Builder:
         """What any of them accepts."""
         return self._core.union(np.fromiter(states, np.int32))
 
-    def free(self, then: int) -> int:
+    def free_speech(self, then: int) -> int:
         """Free speech, then what the state accepts."""
         return self._core.before(np.array([ANY], np.int32), then)
 
@@ -94,8 +105,7 @@ class Builder:
 
     def _labels(self, text: str, where: str = "") -> I32:
         """A text's labels; spaces that the alphabet lacks are left out."""
-        if not self._has_space:
-            text = text.replace(" ", "")
+        text = self._spelled_out(text)
         letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         labels = self._label_of[np.minimum(letters, len(self._label_of) - 1)]
         if len(labels) and labels.min() < 0:
@@ -103,6 +113,11 @@ class Builder:
             word = next(word for word in text.split() if lacking in word)
             raise GrammarError(f"{where}{word!r}: the model's alphabet has no {lacking!r}")
         return labels
+
+    def _spelled_out(self, text: str) -> str:
+        """A text in the alphabet's letters."""
+        text = fold(text, self._letters)
+        return text if self._has_space else text.replace(" ", "")
 
     def build(self, expression: Expression | ValueList, then: int) -> int:
         """An expression, then what the state `then` accepts; the same of both is built once."""
@@ -122,12 +137,12 @@ class Builder:
                 then = self.build(item, then)
             return then
         if isinstance(expression, Wildcard):
-            return self.free(then)
+            return self.free_speech(then)
         if isinstance(expression, Alternative):
             items: Iterable[Expression] = expression.items
         else:
             assert isinstance(expression, ValueList)
-            items = [form for form, _ in expression.values]
+            items = expression.spoken()
         texts: list[Text] = []
         states = []
         for item in items:
@@ -143,7 +158,7 @@ class Builder:
 
     def _spell(self, texts: Iterable[Text]) -> tuple[I32, I32]:
         """Literals in order, as labels, and where each ends."""
-        forms = sorted({text.text if self._has_space else text.text.replace(" ", "") for text in texts})
+        forms = sorted({self._spelled_out(text.text) for text in texts})
         try:
             labels = self._labels("".join(forms))
         except GrammarError:

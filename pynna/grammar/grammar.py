@@ -6,20 +6,22 @@ import contextlib
 import math
 import os
 import random
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from pynna import _core
-from pynna.errors import GrammarError, StateError, reading
+from pynna.errors import GrammarError, StateError
 
-from . import jsgf, yaml_file
+from . import jsgf, rhino, sentence_file, sentences_ini
 from .automaton import Automaton, Builder
-from .expression import Expression, Text, has_wildcard, is_free, plain
-from .sentences import Scope, where
-from .spoken import normalise
+from .expression import NOTHING, Capture, Expression, Text, has_loop, has_wildcard, is_free, plain
+from .loops import LoopBuilder
+from .normalise import normalise
+from .parsing import Parser
+from .sentence_file import SentenceFile, Template, read_text
+from .speakable import Speakable
 
 CAR_GRAMMAR = Path(__file__).parent / "data" / "car.yaml"
 """The sentence file of a car's assistant; an example to start from."""
@@ -27,17 +29,11 @@ CAR_GRAMMAR = Path(__file__).parent / "data" / "car.yaml"
 FEW_STATES, MAX_STATES = 1 << 16, 2_000_000
 """Room for a grammar's states while it is put together: at first, and at most."""
 
+MAX_SKIPPED = 2
+"""Skip words before a sentence, and after it, that a graph takes."""
+
+Source = str | os.PathLike[str] | IO[str]
 __all__ = ["CAR_GRAMMAR", "Grammar", "Match", "Sentence"]
-
-
-@dataclass(frozen=True)
-class Template:
-    """One sentence template: what it looks like, what it means, what is answered."""
-
-    intent: str
-    expression: Expression
-    slots: Mapping[str, Any] = field(default_factory=dict)
-    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +48,15 @@ class Match:
         The sentence, without wake word and filler.
     reply : str
         The answer of the file, its ``{slot}`` places filled; empty if it has none.
+    metadata : dict or None
+        What the file's block of sentences says under ``metadata``.
     """
 
     intent: str
     slots: dict[str, Any]
     text: str
     reply: str
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,22 @@ class Sentence:
     slots: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Around:
+    """What may stand around a sentence, and what is known while it is said."""
+
+    wake_words: tuple[str, ...] = ()
+    wake_word_required: bool = False
+    filler: tuple[bool, bool] = (False, False)
+    context: Mapping[str, Any] | None = None
+    skip_unspeakable: bool = False
+
+
 class Grammar:
-    """The sentences that may be said; immutable. Made by ``from_yaml``, ``from_jsgf`` or ``from_sentences``.
+    """The sentences that may be said; immutable.
+
+    Made by ``from_file``, ``from_yaml``, ``from_jsgf``, ``from_ini``, ``from_rhino``, ``from_dict`` or
+    ``from_sentences``.
 
     Attributes
     ----------
@@ -78,49 +91,83 @@ class Grammar:
         In the file's order.
     lists : dict of str to list
         The file's lists and their values, wildcards and ranges left out.
+    language : str
+        Its language's code: how its numbers are said.
+    notes : tuple of str
+        What of the file has no effect, and why.
     """
 
-    def __init__(
-        self,
-        templates: Sequence[Template],
-        *,
-        source: Mapping[str, Any] | None = None,
-        file: str = "",
-        wake_words: Sequence[str] = (),
-        wake_word_required: bool = False,
-        filler: tuple[bool, bool] = (False, False),
-    ) -> None:
-        if not templates:
+    def __init__(self, of: SentenceFile, around: _Around = _Around()) -> None:
+        self._templates = tuple(template for template in of.templates if template.expression is not NOTHING)
+        if not self._templates:
             raise GrammarError(
-                f"{file}: there is no sentence in the grammar" if file else "there is no sentence in the grammar"
+                f"{of.file}: there is no sentence in the grammar" if of.file else "there is no sentence in the grammar"
             )
-        self._templates = tuple(templates)
-        self._order = sorted(self._templates, key=lambda t: has_wildcard(t.expression))  # stable
-        self._source, self._file = source, file
-        self._wake_words = tuple(normalise(word).strip() for word in wake_words)
-        if not all(self._wake_words):
-            raise GrammarError("a wake word is empty")
-        self._wake_word_required, self._filler = wake_word_required, filler
+        self._of, self._around = of, around
+        self.language, self.notes = of.language, of.notes
+        self._parser = Parser(of.templates, of.skip_words, of.language, around.context)
         self._automata: dict[tuple[str, ...], Automaton] = {}
         self._graphs: dict[tuple[str, ...], _core.Graph] = {}
         self._sizes: dict[tuple[str, ...], float] = {}
+        self._left_out: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_of": self._of, "_around": self._around}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_of"], state["_around"])  # type: ignore[misc]
 
     @property
     def has_free_slots(self) -> bool:
         """Whether some slot takes whatever is said: a wildcard's."""
-        return has_wildcard(self._order[-1].expression)
+        return any(has_wildcard(template.expression) for template in self._templates)
 
     # ---- where it comes from --------------------------------------------------------------------------------------
 
     @classmethod
-    def from_yaml(cls, file: str | os.PathLike[str] | IO[str]) -> Grammar:
-        """Reads a sentence file in Home Assistant's template language.
+    def from_file(cls, file: str | os.PathLike[str], **options: Any) -> Grammar:
+        """Reads a sentence file of any kind, told by its name's ending and by what it holds.
+
+        ``.jsgf``, ``.gram`` and ``.grammar`` are JSGF, ``.ini`` is Rhasspy's, YAML is Home Assistant's or, where it
+        holds a ``context:``, Rhino's. Options are those of the kind's own reader.
+        """
+        ending = Path(file).suffix.lower()
+        if ending in (".jsgf", ".gram", ".grammar", ".jsg"):
+            return cls.from_jsgf(file, **options)
+        if ending == ".ini":
+            return cls.from_ini(file, **options)
+        document, _ = sentence_file.load(file)
+        if isinstance(document, Mapping) and "context" in document and "intents" not in document:
+            return cls.from_rhino(file, **options)
+        return cls.from_yaml(file, **options)
+
+    @classmethod
+    def from_yaml(
+        cls,
+        file: Source | Sequence[Source],
+        *,
+        lists: Mapping[str, Iterable[Any]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        language: str | None = None,
+        skip_unspeakable: bool = False,
+    ) -> Grammar:
+        """Reads sentence files in Home Assistant's template language.
 
         Parameters
         ----------
-        file : path, or an open text file
-            ``intents`` (each with ``data``: lists of ``sentences``, optional ``slots`` and ``response``), ``lists``,
-            ``expansion_rules``, ``responses`` (an intent's reply, or a reply for each ``response`` key).
+        file : path of a file or folder, an open text file, or several of these
+            ``intents`` (each with ``data``: lists of ``sentences``, optional ``slots``, ``response``,
+            ``requires_context``, ...), ``lists``, ``expansion_rules``, ``skip_words``, ``responses`` (an intent's
+            reply, or a reply for each ``response`` key). Several files are merged as Home Assistant does.
+        lists : dict of str to iterable, optional
+            More lists, or others: texts, tuples (spoken, what it stands for, context), or mappings as in a file. An
+            empty one makes sentences impossible that need a value of it.
+        context : dict, optional
+            What is known from outside: the area of the microphone, for instance.
+        language : str, optional
+            Where the file does not tell its own; else English.
+        skip_unspeakable : bool
+            Leave values out that the model cannot spell, and tell them in `left_out`, rather than refuse the file.
 
         Raises
         ------
@@ -129,48 +176,88 @@ class Grammar:
         OSError
             The file cannot be read.
         """
-        text, name = _read(file)
-        return cls._from_document(yaml_file.load(text, name), name)
+        document, name = sentence_file.load(file)
+        return cls.from_dict(
+            document, name, lists=lists, context=context, language=language, skip_unspeakable=skip_unspeakable
+        )
 
     @classmethod
-    def from_dict(cls, document: Mapping[str, Any], name: str = "") -> Grammar:
-        """The same, of what a YAML file would hold."""
-        return cls._from_document(document, name)
+    def from_dict(
+        cls,
+        document: Mapping[str, Any],
+        name: str = "",
+        *,
+        lists: Mapping[str, Iterable[Any]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        language: str | None = None,
+        skip_unspeakable: bool = False,
+    ) -> Grammar:
+        """The same as `from_yaml`, of what a YAML file would hold."""
+        if lists and isinstance(document, Mapping):
+            document = sentence_file.with_lists(document, lists, may_be_empty=True)
+        of = sentence_file.compile_document(document, name, language, context)
+        return cls(of, _Around(context=context, skip_unspeakable=skip_unspeakable))
 
     @classmethod
-    def from_jsgf(cls, file: str | os.PathLike[str] | IO[str]) -> Grammar:
+    def from_jsgf(cls, file: Source, *, skip_unspeakable: bool = False) -> Grammar:
         """Reads a grammar in the JSpeech Grammar Format (W3C note of 2000), version 1.0.
 
         Each public rule is an intent; a tag in braces, ``{name=value}`` or ``{value}``, fills a slot (``tag`` if it has
-        no name). ``*`` and ``+`` repeat up to four times. Weights are not used; imports are refused.
+        no name). Weights are how often an alternative is drawn by `sample`; the search takes all alike.
 
         Raises
         ------
         GrammarError
             The file is no such grammar; file, line and word are told. OSError: it cannot be read.
         """
-        text, name = _read(file)
-        return cls([Template(intent, expression) for intent, expression in jsgf.parse(text, name)], file=name)
+        text, name = read_text(file)
+        folder = Path(name).parent if isinstance(file, (str, os.PathLike)) else None
+        rules, language = jsgf.parse(text, name, folder)
+        return cls._of_rules(rules, name, language, skip_unspeakable)
 
     @classmethod
-    def from_sentences(cls, sentences: Iterable[str]) -> Grammar:
+    def from_ini(
+        cls, file: Source, *, slots: Mapping[str, Iterable[str]] | None = None, skip_unspeakable: bool = False
+    ) -> Grammar:
+        """Reads sentences in Rhasspy's template language (``sentences.ini``).
+
+        Sections are intents; ``$name`` is a slot's values: those of `slots`, or the lines of a file of that name in a
+        folder ``slots`` beside the file.
+
+        Raises
+        ------
+        GrammarError
+            The file is no such file; file, line and word are told. OSError: it cannot be read.
+        """
+        text, name = read_text(file)
+        folder = Path(name).parent / "slots" if isinstance(file, (str, os.PathLike)) else None
+        return cls._of_rules(sentences_ini.parse(text, name, folder, slots or {}), name, "en", skip_unspeakable)
+
+    @classmethod
+    def from_rhino(cls, file: Source, *, skip_unspeakable: bool = False) -> Grammar:
+        """Reads a context of Picovoice's Rhino in YAML: expressions, slots, macros.
+
+        Raises
+        ------
+        GrammarError
+            The file is no such file; file, line and word are told. OSError: it cannot be read.
+        """
+        document, name = sentence_file.load(file)
+        return cls._of_rules(rhino.parse(document, name), name, "en", skip_unspeakable)
+
+    @classmethod
+    def from_sentences(cls, sentences: Iterable[str], language: str = "en") -> Grammar:
         """A grammar of plain sentences; the intent of each is the sentence itself, normalised."""
-        texts = dict.fromkeys(normalise(sentence).strip() for sentence in sentences)
+        texts = dict.fromkeys(normalise(sentence, language, None).strip() for sentence in sentences)
         texts.pop("", None)
-        return cls([Template(text, Text(text)) for text in texts])
+        return cls._of_rules([(text, Text(text)) for text in texts], "", language, False)
 
     @classmethod
-    def _from_document(cls, document: Any, file: str) -> Grammar:
-        if not isinstance(document, Mapping) or not isinstance(document.get("intents"), Mapping):
-            raise GrammarError(f"{file}: there are no `intents:`; a sentence file has intents with sentences")
-        scope = Scope(file, _section(document, "lists", file), _section(document, "expansion_rules", file))
-        responses = _responses(document, file)
-        templates = [
-            template
-            for intent, spec in document["intents"].items()
-            for template in _intent(str(intent), spec, scope, responses, where(intent, file))
-        ]
-        return cls(templates, source=document, file=file)
+    def _of_rules(
+        cls, rules: Iterable[tuple[str, Expression]], name: str, language: str, skip_unspeakable: bool
+    ) -> Grammar:
+        templates = tuple(Template(intent, expression) for intent, expression in rules)
+        return cls(SentenceFile(templates, {}, name, language, (), ()), _Around(skip_unspeakable=skip_unspeakable))
 
     def with_lists(self, lists: Mapping[str, Iterable[Any]]) -> Grammar:
         """The grammar with other values in some of its lists; running streams keep what they have.
@@ -178,37 +265,40 @@ class Grammar:
         Parameters
         ----------
         lists : dict of str to iterable
-            For each list its values: texts, or pairs (spoken text, what it stands for).
+            For each list its values: texts, pairs (spoken text, what it stands for), or mappings as in a file.
 
         Raises
         ------
         GrammarError
             A list that the file does not have, or an empty one.
         """
-        if self._source is None:
+        if not self._of.document:
             raise GrammarError("the grammar was not made from a file with lists")
-        known = _section(self._source, "lists", self._file)
+        known = sentence_file.section(self._of.document, "lists", self._of.file)
         for name in lists:
             if name not in known:
                 raise GrammarError(f"the grammar has no list {name!r}; it has {', '.join(known) or 'none'}")
-        replaced = {name: {"values": [_value(value) for value in values]} for name, values in lists.items()}
-        made = Grammar._from_document({**self._source, "lists": {**known, **replaced}}, self._file)
-        return self._with(templates=made._templates, source=made._source)
+        document = sentence_file.with_lists(self._of.document, lists, may_be_empty=False)
+        return self._made_of(document, self._around)
+
+    def with_context(self, context: Mapping[str, Any]) -> Grammar:
+        """The grammar where something is known from outside: ``{"area": "kitchen"}`` for a microphone there."""
+        around = replace(self._around, context=dict(context))
+        return self._made_of(self._of.document, around) if self._of.document else Grammar(self._of, around)
+
+    def _made_of(self, document: Mapping[str, Any], around: _Around) -> Grammar:
+        return Grammar(sentence_file.compile_document(document, self._of.file, self.language, around.context), around)
 
     def with_wake_words(self, wake_words: Iterable[str], required: bool = True) -> Grammar:
         """The grammar with one of these words before each sentence: always, or if it is said."""
-        return self._with(wake_words=tuple(wake_words), wake_word_required=required)
+        words = tuple(normalise(word, self.language, None).strip() for word in wake_words)
+        if not all(words):
+            raise GrammarError("a wake word is empty")
+        return Grammar(self._of, replace(self._around, wake_words=words, wake_word_required=required))
 
     def with_filler(self, before: bool = True, after: bool = True) -> Grammar:
         """The grammar with free speech allowed before and after a sentence."""
-        return self._with(filler=(before, after))
-
-    def _with(self, **changes: Any) -> Grammar:
-        """The grammar with some of what it was made of changed."""
-        made_of = {"templates": self._templates, "source": self._source, "file": self._file,
-                   "wake_words": self._wake_words, "wake_word_required": self._wake_word_required,
-                   "filler": self._filler}
-        return Grammar(**{**made_of, **changes})
+        return Grammar(self._of, replace(self._around, filler=(before, after)))
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
@@ -218,13 +308,18 @@ class Grammar:
 
     @property
     def lists(self) -> dict[str, list[Any]]:
-        if self._source is None:
-            return {}
         found = {}
-        for name, spec in _section(self._source, "lists", self._file).items():
+        for name, spec in sentence_file.section(self._of.document, "lists", self._of.file).items():
             values = spec.get("values") if isinstance(spec, Mapping) else spec
             if isinstance(values, list):
                 found[str(name)] = [v.get("out", v.get("in")) if isinstance(v, Mapping) else v for v in values]
+        return found
+
+    def expressions(self) -> dict[str, list[Expression]]:
+        """What may be said of each intent."""
+        found: dict[str, list[Expression]] = {}
+        for template in self._templates:
+            found.setdefault(template.intent, []).append(template.expression)
         return found
 
     def automaton(self, labels: Sequence[str]) -> Automaton:
@@ -238,7 +333,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            A letter that the labels lack, or more than two million states on the way to the automaton.
+            A letter that the labels lack, or too many states on the way to the automaton.
         """
         key = tuple(labels)
         if key not in self._automata:
@@ -258,74 +353,109 @@ class Grammar:
         """Natural logarithm of the number of its sentences, free speech as one; counted once."""
         key = tuple(labels)
         if key not in self._sizes:
-            self._sizes[key] = math.log(max(1, self.automaton(key).n_sentences()))
+            n_sentences = self.automaton(key).n_sentences()
+            self._sizes[key] = math.log(max(1, n_sentences)) if n_sentences != math.inf else math.inf
         return self._sizes[key]
+
+    def left_out(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The values that the labels cannot spell and that ``skip_unspeakable`` left out, by file and line."""
+        self.automaton(labels)
+        return self._left_out.get(tuple(labels), ())
 
     def _compile(self, labels: tuple[str, ...]) -> Automaton:
         alphabet = {text: i for i, text in enumerate(labels) if text}
-        for max_states in (FEW_STATES, MAX_STATES):
-            with contextlib.suppress(StateError):  # no room for it: again, with more
-                automaton = self._build(Builder(alphabet, max_states))
-                break
+        expressions = self._expressions(labels, frozenset(alphabet))
+        if any(map(has_loop, expressions)):
+            automaton = self._build(LoopBuilder(alphabet), expressions)
         else:
-            raise GrammarError(
-                f"{self._file or 'the grammar'}: it takes more than {MAX_STATES:,} states to put it together; split it "
-                "or make its lists shorter: fewer lists at the beginnings of sentences help most"
-            )
+            automaton = self._compile_acyclic(alphabet, expressions)
         if automaton.is_final[automaton.start]:
-            raise GrammarError(f"{self._file}: a sentence may be empty: all of its parts are optional")
+            raise GrammarError(f"{self._of.file}: a sentence may be empty: all of its parts are optional")
         return automaton
 
-    def _build(self, builder: Builder) -> Automaton:
+    def _expressions(self, labels: tuple[str, ...], letters: frozenset[str]) -> list[Expression]:
+        """The templates' expressions, without values that cannot be spelled where those are to be left out."""
+        expressions = [template.expression for template in self._templates]
+        if not self._around.skip_unspeakable:
+            return expressions
+        speakable = Speakable(letters)
+        kept = [made for made in map(speakable, expressions) if made is not NOTHING]
+        self._left_out[labels] = tuple(speakable.left_out)
+        if not kept:
+            raise GrammarError(f"{self._of.file}: the model's alphabet can spell none of its sentences")
+        return kept
+
+    def _compile_acyclic(self, alphabet: dict[str, int], expressions: list[Expression]) -> Automaton:
+        for max_states in (FEW_STATES, MAX_STATES):
+            with contextlib.suppress(StateError):  # no room for it: again, with more
+                return self._build(Builder(alphabet, max_states), expressions)
+        raise GrammarError(
+            f"{self._of.file or 'the grammar'}: it takes more than {MAX_STATES:,} states to put it together; split it "
+            "or make its lists shorter: fewer lists at the beginnings of sentences help most"
+        )
+
+    def _build(self, builder: Builder | LoopBuilder, expressions: list[Expression]) -> Automaton:
+        around, skip_words = self._around, self._of.skip_words
         end = builder.end
-        if self._filler[1]:
-            end = builder.union((end, builder.free(end)))
-        start = builder.union(builder.build(template.expression, end) for template in self._templates)
-        if self._wake_words:
-            with_wake = [builder.text(word + " ", start) for word in self._wake_words]
-            start = builder.union(with_wake if self._wake_word_required else [*with_wake, start])
-        return builder.automaton(builder.union((start, builder.free(start))) if self._filler[0] else start)
+        if around.filler[1]:
+            end = builder.union((end, builder.free_speech(end)))
+        for _ in range(MAX_SKIPPED if skip_words else 0):
+            end = builder.union([end, *(builder.text(f" {word}", end) for word in skip_words)])
+        start = builder.union(builder.build(expression, end) for expression in expressions)
+        for _ in range(MAX_SKIPPED if skip_words else 0):
+            start = builder.union([start, *(builder.text(f"{word} ", start) for word in skip_words)])
+        if around.wake_words:
+            with_wake = [builder.text(word + " ", start) for word in around.wake_words]
+            start = builder.union(with_wake if around.wake_word_required else [*with_wake, start])
+        return builder.automaton(builder.union((start, builder.free_speech(start))) if around.filler[0] else start)
 
     # ---- what it does ----------------------------------------------------------------------------------------------
 
-    def parse(self, text: str) -> Match | None:
-        """What a sentence means, or None if it is none of the grammar's.
+    def parse(self, text: str, context: Mapping[str, Any] | None = None) -> Match | None:
+        """What a sentence means; None where it is no sentence of the grammar.
 
-        Where several templates fit, the first of the file counts, and one without free speech before one with it.
+        Where several templates fit, the one with the fewest wildcards counts, then the one with the most literal
+        letters, then the first intent by name, then the first of the file, as in Home Assistant.
 
         Parameters
         ----------
         text : str
             As a network spells it, or as people write it. Free speech as a `Result` marks it.
+        context : dict, optional
+            What is known from outside, beside what the grammar was made with.
         """
-        sentence = " ".join(text.split()) if any(is_free(c) for c in text) else " ".join(normalise(text).split())
-        sentence = self._strip(sentence)
-        for template in self._order:
-            for end, slots in template.expression.match(sentence, 0):
-                if end == len(sentence):
-                    merged = {**template.slots, **slots}
-                    said = " ".join(plain(sentence).split())
-                    return Match(template.intent, merged, said, _fill(template.reply, merged))
-        return None
+        known = {**(self._around.context or {}), **(context or {})}
+        try:
+            found = self._parser.parse(text, self._strip, known)
+        except RecursionError:
+            return None
+        if found is None:
+            return None
+        sentence, (template, slots, captures) = found
+        said = " ".join(plain(sentence).split())
+        return Match(template.intent, slots, said, template.reply.render(slots, captures), template.metadata)
 
     def _strip(self, sentence: str) -> str:
         """Without filler and wake word."""
-        if self._filler[0] and sentence and is_free(sentence[0]):
+        before, after = self._around.filler
+        if before and sentence and is_free(sentence[0]):
             sentence = sentence.lstrip("".join({c for c in sentence if is_free(c)}) + " ")
-        if self._filler[1] and sentence and is_free(sentence[-1]):
+        if after and sentence and is_free(sentence[-1]):
             sentence = sentence.rstrip("".join({c for c in sentence if is_free(c)}) + " ")
-        for word in sorted(self._wake_words, key=len, reverse=True):
-            if sentence.startswith(word + " "):
-                return sentence[len(word) + 1 :]
+        for word in sorted(self._around.wake_words, key=len, reverse=True):
+            for form in (word, normalise(word)):
+                if sentence.startswith(form + " "):
+                    return sentence[len(form) + 1 :]
         return sentence
 
     def sample(self, rng: random.Random) -> Sentence:
         """One sentence at random: of a template at random, each choice in it at random."""
         while True:
             template = rng.choice(self._templates)
-            slots = dict(template.slots)
-            text = " ".join(template.expression.sample(rng, slots).split())
+            text, captures = _drawn(template, rng)
             if text:
+                context = dict(self._around.context or {})
+                slots = self._parser.slots(template, captures, context)
                 return Sentence(text, template.intent, slots)
 
     def examples(self) -> dict[str, str]:
@@ -333,107 +463,29 @@ class Grammar:
         rng = random.Random(0)
         found: dict[str, list[str]] = {}
         for template in self._templates:
-            texts = (template.expression.sample(rng, {}) for _ in range(4))
-            found.setdefault(template.intent, []).extend(" ".join(text.split()) for text in texts)
+            found.setdefault(template.intent, []).extend(_drawn(template, rng)[0] for _ in range(4))
         return {intent: min(filter(None, texts), key=len, default="") for intent, texts in found.items()}
 
     def sentences(self, limit: int = 1000) -> Iterator[str]:
-        """The first sentences in the order of the alphabet, at most `limit`; free speech as "..."."""
+        """The first sentences in the order of the alphabet, at most `limit`, free speech as "..."; with loops the
+        shortest ones."""
         letters = " abcdefghijklmnopqrstuvwxyz'"
         a = self.automaton((*letters, ""))
-        stack = [(a.start, "")]
-        while stack and limit > 0:
-            state, text = stack.pop()
+        waiting, is_acyclic = [(a.start, "")], a.is_acyclic
+        while waiting and limit > 0:
+            state, text = waiting.pop(-1 if is_acyclic else 0)
             if a.is_final[state]:
                 yield text
                 limit -= 1
-            arcs = sorted(a.arcs(state).items(), reverse=True)
-            stack += [(following, text + (letters[label] if label >= 0 else "...")) for label, following in arcs]
+            arcs = sorted(a.arcs(state).items(), reverse=is_acyclic)
+            waiting += [(following, text + (letters[label] if label >= 0 else "...")) for label, following in arcs]
 
     def __repr__(self) -> str:
-        return f"<pynna.Grammar {self._file or 'of sentences'}: {len(self.intents)} intents>"
+        return f"<pynna.Grammar {self._of.file or 'of sentences'}: {len(self.intents)} intents>"
 
 
-def _read(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:
-    """A file's text and its name."""
-    if isinstance(file, (str, os.PathLike)):
-        try:
-            with reading(file):
-                return Path(file).read_text(encoding="utf-8"), os.fspath(file)
-        except UnicodeDecodeError as error:
-            raise GrammarError(f"{os.fspath(file)}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    return file.read(), str(getattr(file, "name", ""))
-
-
-def _section(document: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
-    section = document.get(name) or {}
-    if not isinstance(section, Mapping):
-        raise GrammarError(f"{file}: `{name}:` must hold names and what they stand for")
-    return section
-
-
-def _responses(document: Mapping[str, Any], file: str) -> Mapping[str, Any]:
-    """Replies by intent: a text, or texts by key."""
-    responses = _section(document, "responses", file)
-    inner = responses.get("intents")
-    return inner if isinstance(inner, Mapping) else responses
-
-
-def _intent(name: str, spec: Any, scope: Scope, responses: Mapping[str, Any], at: str) -> Iterator[Template]:
-    blocks = spec.get("data") if isinstance(spec, Mapping) else None
-    if blocks is None and isinstance(spec, Mapping) and "sentences" in spec:
-        blocks = [spec]
-    if not isinstance(blocks, list) or not blocks:
-        raise GrammarError(f"{at}intent {name!r} has no `data:` with `sentences:`")
-    for block in blocks:
-        sentences = block.get("sentences") if isinstance(block, Mapping) else None
-        if not isinstance(sentences, list) or not sentences:
-            raise GrammarError(f"{at}intent {name!r}: `sentences:` must be a list of sentence templates")
-        wrong = [sentence for sentence in sentences if not isinstance(sentence, str)]
-        if wrong:
-            raise GrammarError(
-                f"{at}intent {name!r}: {wrong[0]!r} among its `sentences:` is no text; in quotes it is one"
-            )
-        slots = block.get("slots") or {}
-        if not isinstance(slots, Mapping):
-            raise GrammarError(f"{at}intent {name!r}: `slots:` must hold names and values")
-        inner = scope
-        if "lists" in block or "expansion_rules" in block:
-            inner = Scope(
-                scope.file,
-                _section(block, "lists", scope.file),
-                _section(block, "expansion_rules", scope.file),
-                scope,
-            )
-        reply = _reply(responses.get(name), block.get("response"), f"{at}intent {name!r}")
-        for sentence in sentences:
-            expression = inner.sentence(sentence)
-            yield Template(name, expression, {str(k): _value_of(v) for k, v in slots.items()}, reply)
-
-
-def _reply(of_intent: Any, key: Any, what: str) -> str:
-    """The reply's text: by its key, the intent's default, or the key itself as a text."""
-    if isinstance(of_intent, Mapping):
-        found = of_intent.get(key if key is not None else "default", key)
-    else:
-        found = of_intent if key is None else key
-    if isinstance(found, (list, Mapping)):
-        raise GrammarError(f"{what}: its reply must be a text, not {found!r}")
-    return "" if found is None else str(found)
-
-
-def _fill(reply: str, slots: Mapping[str, Any]) -> str:
-    """A reply with its {slot} places filled; a slot that was not said leaves nothing."""
-    text = re.sub(r"\{\{?\s*(?:slots\.)?(\w+)\s*\}?\}", lambda m: str(slots.get(m.group(1), "")), reply)
-    return " ".join(text.split())
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, tuple):
-        spoken, out = value
-        return {"in": spoken, "out": out}
-    return value
-
-
-def _value_of(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else value
+def _drawn(template: Template, rng: random.Random) -> tuple[str, list[Capture]]:
+    """A sentence of a template and what it captures."""
+    captures: list[Capture] = []
+    text = template.expression.sample(rng, captures)
+    return " ".join(text.split()), captures

@@ -20,8 +20,9 @@ MAX_DEPTH = 100
 
 
 class Line(str):
-    """A text of a file, and its line, from 1."""
+    """A text of a file, the file's name and its line, from 1."""
 
+    file: str
     line: int
 
 
@@ -66,7 +67,7 @@ def _document(events: Iterator[Any], file: str) -> Any:
         where = f"{file}:{event.start_mark.line + 1}: "
         kind = type(event)
         if kind is yaml.ScalarEvent:
-            value = _scalar(event, scalars, where)
+            value = _scalar(event, scalars, file, where)
             if event.anchor:
                 anchors[event.anchor] = value
             _add(stack[-1], value, where)
@@ -87,7 +88,7 @@ def _document(events: Iterator[Any], file: str) -> Any:
     return root[0] if root else None
 
 
-def _scalar(event: Any, scalars: yaml.SafeLoader, where: str) -> Any:
+def _scalar(event: Any, scalars: yaml.SafeLoader, file: str, where: str) -> Any:
     """A text, number, truth or nothing; a text knows its line."""
     value, tag = event.value, event.tag
     if tag is None and event.implicit[0]:
@@ -96,7 +97,7 @@ def _scalar(event: Any, scalars: yaml.SafeLoader, where: str) -> Any:
         return _Merge
     if tag in (None, "!", _STR, _VALUE) or (tag == _BOOL and value.lower() not in ("true", "false")):
         text = Line(value)
-        text.line = event.start_mark.line + 1
+        text.file, text.line = file, event.start_mark.line + 1
         return text
     try:
         return scalars.construct_object(yaml.ScalarNode(tag, value, event.start_mark))  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pynna.grammar import Grammar
-from pynna.grammar.spoken import normalise
+from pynna.grammar.normalise import normalise
 from pynna.train.corpora.testsets import Clip
 from pynna.train.voices.synthesise import Pcm
 

@@ -1,0 +1,93 @@
+"""PCM that comes in pieces as a model takes it: any rate and width, up to 8 channels, pieces that end anywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna.audio.pcm import Pcm, to_int16
+from pynna.errors import AudioError
+
+RATES, WIDTHS, CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
+_EMPTY: npt.NDArray[np.float64] = np.zeros(0)
+
+
+class PcmConverter:
+    """Pieces of one stream, in order, as int16 PCM of one channel at the model's rate.
+
+    A piece may end within a sample or a frame: what is left over waits for the next one. Channels are mixed down to
+    their mean. The rate is converted by linear interpolation behind a moving average, whose state goes on from piece
+    to piece.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._form: tuple[int, int, int] | None = None
+        self._left = b""
+        self._waiting, self._at, self._n_seen = _EMPTY, 0.0, 0
+
+    @property
+    def n_left(self) -> int:
+        """Bytes of an unfinished frame that wait."""
+        return len(self._left)
+
+    def convert(self, data: bytes, rate: int, width: int, channels: int) -> bytes:
+        """The PCM of a piece, little-endian.
+
+        Parameters
+        ----------
+        data : bytes
+            Of little-endian integers, of one byte without a sign.
+        rate : int
+            In Hz, 4000 to 192000.
+        width, channels : int
+            Bytes of a sample, 1, 2 or 4; 1 to 8 channels.
+
+        Raises
+        ------
+        AudioError
+            A form that no microphone has, or another one than that of the piece before.
+        """
+        form = (rate, width, channels)
+        if rate not in RATES or width not in WIDTHS or channels not in CHANNELS:
+            raise AudioError(
+                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {rate} Hz, "
+                f"{width} bytes and {channels} channels"
+            )
+        if self._form not in (None, form):
+            raise AudioError(f"the audio's form must stay {self._form} within a stream, got {form}")
+        self._form = form
+        frame = width * channels
+        data = self._left + data
+        whole = len(data) // frame * frame
+        self._left = data[whole:]
+        if width == 2 and channels == 1 and rate == self._sample_rate:
+            return data[:whole]
+        mono = _samples(data[:whole], width).reshape(-1, channels).mean(axis=1)
+        return self._resampled(mono, rate).astype("<i2").tobytes()
+
+    def _resampled(self, x: npt.NDArray[np.float64], rate: int) -> Pcm:
+        if rate == self._sample_rate:
+            return to_int16(x)
+        step = rate / self._sample_rate
+        width = max(1, round(step))  # of the moving average that keeps what folds back down
+        x = np.concatenate([self._waiting, x])
+        n_ready = len(x) - width
+        if n_ready < 1:
+            self._waiting = x
+            return np.zeros(0, np.int16)
+        smooth = np.convolve(x, np.full(width, 1.0 / width), "valid") if width > 1 else x
+        places = np.arange(self._at, len(smooth) - 1, step)
+        made = np.interp(places, np.arange(len(smooth)), smooth)
+        following = self._at + len(places) * step
+        used = min(int(following), len(x))
+        self._waiting, self._at = x[used:], following - used
+        return to_int16(made)
+
+
+def _samples(data: bytes, width: int) -> npt.NDArray[np.float64]:
+    """Samples in int16's range."""
+    if width == 1:
+        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128.0) * 256.0
+    scale = 1.0 if width == 2 else 1.0 / 65536.0
+    return np.frombuffer(data, f"<i{width}").astype(np.float64) * scale

@@ -1,0 +1,122 @@
+"""Text to meaning: the template that fits a sentence best."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .contexts import Context, allows, context_slots, is_given
+from .expression import NOTHING, Capture, Reading, is_free
+from .normalise import ENGLISH, fold, spoken_forms
+from .sentence_file import Template
+
+MAX_FORMS = 8
+"""Ways to say a text that was typed, of which each is tried."""
+
+Meaning = tuple[Template, dict[str, Any], dict[str, Any]]
+"""A template, its slots, and what only its reply knows."""
+
+
+class Parser:
+    """Finds what sentences mean.
+
+    Of several templates that fit, the one with the fewest wildcards counts, then the one with the most literal letters,
+    then the one whose wildcards take the least, then the intent whose name comes first, then the first of the file:
+    Home Assistant's order.
+    """
+
+    def __init__(
+        self, templates: Sequence[Template], skip_words: Sequence[str], language: str, context: Context | None
+    ) -> None:
+        self.templates, self.language, self._context = templates, language, dict(context or {})
+        words = "|".join(re.escape(word) for word in sorted(skip_words, key=len, reverse=True))
+        self._skip = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
+        self._skip_first = re.compile(rf"^(?:(?:{words})(?: |$))+") if words else None
+        self._skip_last = re.compile(rf"(?:(?:^| )(?:{words}))+$") if words else None
+        self._has_accents: bool | None = None
+
+    def parse(self, text: str, strip: Callable[[str], str], context: Context) -> tuple[str, Meaning] | None:
+        """The sentence without what `strip` takes off, and its meaning; None if it is no sentence."""
+        for sentence in self._sentences(text):
+            for folded in (False, True):
+                said = strip(fold(sentence, ENGLISH) if folded else sentence)
+                meaning = self._meaning(said, folded, context)
+                if meaning is not None:
+                    return said, meaning
+        return None
+
+    def _sentences(self, text: str) -> Iterator[str]:
+        """A text as it may be said; as it stands where free speech is marked in it."""
+        if any(is_free(c) for c in text):
+            yield " ".join(text.split())
+            return
+        for form in spoken_forms(text, self.language)[:MAX_FORMS]:
+            yield " ".join(form.split())
+
+    def _variants(self, sentence: str) -> dict[str, str]:
+        """A sentence as it is, and without skip words: everywhere, at its beginning, or at its end."""
+        variants = {"": sentence}
+        if self._skip is not None and self._skip_first is not None and self._skip_last is not None:
+            variants["all"] = " ".join(self._skip.sub(" ", sentence).split())
+            variants["first"] = self._skip_first.sub("", sentence).strip()
+            variants["last"] = self._skip_last.sub("", sentence).strip()
+        return {name: variant for name, variant in variants.items() if name == "" or variant != sentence}
+
+    def _meaning(self, sentence: str, folded: bool, context: Context) -> Meaning | None:
+        variants = {name: Reading(text, folded) for name, text in self._variants(sentence).items() if text}
+        best: tuple[tuple[int, str, int], Template, tuple[Capture, ...]] | None = None
+        is_known = context == self._context
+        for i, template in enumerate(self.templates):
+            expression = template.expression if is_known or template.whole is None else template.whole
+            if expression is NOTHING or not (is_known or allows(template.requires, template.excludes, context)):
+                continue
+            for reading in self._readings(template, variants):
+                if not _has_clauses(template, reading):
+                    continue
+                for end, cost, captures in reading.ends(expression, 0):
+                    rank = (cost, template.intent, i)
+                    is_better = end == len(reading.text) and (best is None or rank < best[0])
+                    if is_better and _fits(template, captures, context):
+                        best = rank, template, captures
+        return None if best is None else (best[1], *_values(best[1], best[2], context))
+
+    def slots(self, template: Template, captures: Sequence[Capture], context: Context) -> dict[str, Any]:
+        """The slots of a sentence of a template."""
+        return _values(template, captures, context)[0]
+
+    def _readings(self, template: Template, variants: Mapping[str, Reading]) -> Iterator[Reading]:
+        name = "last" if template.starts_free() else "first" if template.ends_free() else "all"
+        if "" in variants:
+            yield variants[""]
+        if name in variants:
+            yield variants[name]
+
+
+def _has_clauses(template: Template, reading: Reading) -> bool:
+    """Whether a sentence holds what the template needs."""
+    text = reading.text
+    if template.keywords and template.keywords.isdisjoint(text.split()):
+        return False
+    if reading.folded:
+        return all(any(fold(choice, ENGLISH) in text for choice in clause) for clause in template.clauses)
+    return all(any(choice in text for choice in clause) for clause in template.clauses)
+
+
+def _merged(captures: Sequence[Capture], context: Context) -> dict[str, Any]:
+    merged = dict(context)
+    for capture in captures:
+        merged.update(capture.context or {})
+    return merged
+
+
+def _fits(template: Template, captures: Sequence[Capture], context: Context) -> bool:
+    return not template.requires or is_given(template.requires, _merged(captures, context))
+
+
+def _values(template: Template, captures: Sequence[Capture], context: Context) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Slots: what was said, what the context gives, what the block says; and what only the reply knows."""
+    given = context_slots(template.requires, _merged(captures, context)) if template.requires else {}
+    said = {capture.name: capture.value for capture in captures if not capture.reply_only}
+    only = {capture.name: capture.value for capture in captures if capture.reply_only}
+    return {**template.slots, **given, **said}, only
