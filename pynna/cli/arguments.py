@@ -137,12 +137,12 @@ def _check_that_all_act(args: argparse.Namespace) -> None:
     """Raises ArgumentError for an option that does nothing without another."""
     for name, given in (("--wake-word", args.wake_word), ("--filler", args.filler), ("--threshold", args.threshold)):
         if given not in (None, False) and args.grammar is None:
-            raise ArgumentError(f"{name} needs --grammar: without one there are no sentences that it could stand around")
+            raise ArgumentError(f"{name} needs --grammar: without one there are no sentences for it to stand around")
     for name, given in (("--alpha", args.alpha), ("--beta", args.beta)):
         if given is not None and args.lm is None:
             raise ArgumentError(f"{name} needs --lm: it is a weight of the language model")
     if args.beam == 0 and args.alternatives > 1 and args.grammar is None:
-        raise ArgumentError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy decoding has one text")
+        raise ArgumentError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy has one text")
 
 
 def sentences_of(path: str) -> Grammar:

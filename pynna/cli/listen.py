@@ -39,7 +39,7 @@ Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="standard input: raw int16, or a WAV file")
+    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="standard input: int16 or a WAV file")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
     parser.add_argument("--json", action="store_true", help="every event as a JSON object")

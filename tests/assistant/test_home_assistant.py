@@ -24,7 +24,8 @@ class FakeHome:
     """What a Home Assistant answers, over a real websocket."""
 
     def __init__(self) -> None:
-        self.names = {"light.desk": "Desk lamp", "lock.front": "Front door", "light.off": "Hidden", "fan.x": "C₂ fan 東",
+        self.names = {"light.desk": "Desk lamp", "lock.front": "Front door", "light.off": "Hidden",
+                      "fan.x": "C₂ fan 東",
                       "switch.plain": "(Old) pump"}  # fmt: skip
         self.refused: set[str] = set()
         self.sockets: list[web.WebSocketResponse] = []
@@ -38,7 +39,8 @@ class FakeHome:
             return {"exposed_entities": {**told, "light.gone": {"conversation": True}}}
         if kind == "config/entity_registry/get_entries":
             return {"light.desk": {"aliases": ["reading light"], "area_id": "office"}, "lock.front": None,
-                    "fan.x": {"aliases": []}, "light.gone": {"disabled_by": "user", "original_name": "gone"}}  # fmt: skip
+                    "fan.x": {"aliases": []},
+                    "light.gone": {"disabled_by": "user", "original_name": "gone"}}  # fmt: skip
         return {
             "get_config": {"language": "en"},
             "config/area_registry/list": [{"area_id": "office", "name": "Office", "aliases": ["study"]}],
@@ -122,7 +124,8 @@ def test_more_sentences_are_added():
     ("change", "is_other"),
     [
         ({}, False), ({"language": "de"}, True), ({"sentences": ("go",)}, True), ({"areas": ()}, True),
-        ({"entities": (Entity("light.desk", ("Desk",)),)}, True), ({"entities": (Entity("fan.desk", ("Lamp",)),)}, True),
+        ({"entities": (Entity("light.desk", ("Desk",)),)}, True),
+        ({"entities": (Entity("fan.desk", ("Lamp",)),)}, True),
     ],
 )  # fmt: skip
 def test_a_fingerprint_tells_whether_a_grammar_is_stale(change, is_other):

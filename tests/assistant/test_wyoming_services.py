@@ -44,7 +44,8 @@ async def connected(**grammars: pynna.Grammar) -> AsyncIterator[AsyncTcpClient]:
         port = probe.getsockname()[1]
     ready, model = asyncio.Event(), pynna.load()
     programs = Programs(model, grammars, wake_words=("call home", "navigate home"))
-    running = asyncio.create_task(serve(model, f"tcp://127.0.0.1:{port}", programs=programs, ready=lambda _: ready.set()))
+    running = asyncio.create_task(
+        serve(model, f"tcp://127.0.0.1:{port}", programs=programs, ready=lambda _: ready.set()))
     await asyncio.wait_for(ready.wait(), 20)
     try:
         async with AsyncTcpClient("127.0.0.1", port) as client:
@@ -79,7 +80,8 @@ def recording(name: str) -> np.ndarray:
 
 def test_info_tells_all_services_and_that_ends_are_heard_here():
     async def scenario():
-        async with connected(home=pynna.Grammar.from_dict(HOME), car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+        car = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
+        async with connected(home=pynna.Grammar.from_dict(HOME), car=car) as client:
             await client.write_event(Describe().event())
             info = Info.from_event(await answer(client))
             assert [program.name for program in info.intent] == ["home", "car"]
@@ -189,7 +191,8 @@ def test_a_wake_word_that_is_not_known_is_told():
     async def scenario():
         async with connected() as client:
             await client.write_event(Detect(names=["computer"]).event())
-            assert "the wake words are call home, navigate home, got computer" in Error.from_event(await answer(client)).text
+            told = Error.from_event(await answer(client)).text
+            assert "the wake words are call home, navigate home, got computer" in told
 
     asyncio.run(scenario())
 

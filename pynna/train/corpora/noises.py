@@ -206,14 +206,16 @@ def fan(rng: Rng, n: int) -> F64:
     turn = wander(rng, n, _between(rng, 0.4, 60), 0.02, 1)
     air = coloured(rng, n, rng.uniform(0.2, 1.2), high=_between(rng, 800, 8000))
     squeak = np.sin(wander(rng, n, _between(rng, 500, 4000), 0.01, 0.2)) * np.maximum(np.sin(turn), 0) ** 4
-    return np.asarray(air * (1 + rng.uniform(0, 0.9) * np.sin(turn)) + squeak * rng.uniform(0, 1) * (rng.random() < 0.3))
+    squeak *= rng.uniform(0, 1) * (rng.random() < 0.3)
+    return np.asarray(air * (1 + rng.uniform(0, 0.9) * np.sin(turn)) + squeak)
 
 
 def machine(rng: Rng, n: int) -> F64:
     """Washing machines, printers, pumps, trains: a cycle of knocks and noise that repeats itself."""
     period = int(_between(rng, 0.08, 2.0) * RATE)
     cycle = thuds(rng, period) + clatter(rng, period) * rng.uniform(0, 0.5)
-    cycle = cycle / max(cycle.std(), 1e-9) + rng.uniform(0.2, 2) * coloured(rng, period, 0.6) * swell(rng, period, 0.1, 6)
+    rush = coloured(rng, period, 0.6) * swell(rng, period, 0.1, 6)
+    cycle = cycle / max(cycle.std(), 1e-9) + rng.uniform(0.2, 2) * rush
     repeats = np.resize(cycle, n) * swell(rng, n, period / RATE, 2)
     return np.asarray(repeats + rng.uniform(0, 1) * engine(rng, n))
 
@@ -279,7 +281,8 @@ def tune(rng: Rng, n: int) -> F64:
                 out[start : start + len(t)] += loud * tone * np.exp(-decay * t)
         if heard[3]:
             t = np.arange(min(beat, n - start)) / RATE
-            drum = rng.normal(size=len(t)) * np.exp(-40 * t) if number % 2 else np.sin(600 * np.exp(-9 * t)) * np.exp(-9 * t)
+            dull = np.sin(600 * np.exp(-9 * t)) * np.exp(-9 * t)
+            drum = rng.normal(size=len(t)) * np.exp(-40 * t) if number % 2 else dull
             out[start : start + len(t)] += rng.uniform(0.3, 1.5) * drum
     return out
 
