@@ -30,7 +30,7 @@ GRAMMAR_PRIOR_SCALE = 0.6
 MOST = math.log(1e6)
 """Beyond this a grammar's size counts no more."""
 
-DEFAULT_NOISE_COST = 4.0
+DEFAULT_NOISE_COST = 6.0
 """Nats a letter that a noise around a sentence lets through; chosen on development data."""
 
 GrammarToken = tuple[int, int, int, float, float]

@@ -103,8 +103,8 @@ def test_hot_words_change_while_streaming() -> None:
     stream.feed(np.zeros(16000, np.int16))
     stream.hot_words = {"volvo": 4, "rain light": 2.5}
     stream.feed(np.zeros(16000, np.int16))
-    with pytest.raises(errors.ArgumentError, match="7"):
-        stream.hot_words = {"r2d7": 1.0}
+    with pytest.raises(errors.ArgumentError, match="東"):
+        stream.hot_words = {"東": 1.0}
     assert dict(stream.hot_words) == {"volvo": 4, "rain light": 2.5}
     stream.hot_words = {"tesla": 5.0}
     stream.finish()
@@ -142,7 +142,7 @@ def test_a_phrase_under_way_counts_on_when_others_come_and_go() -> None:
 
 
 @pytest.mark.parametrize("boosts, message", [
-    ({"": 1.0}, "empty"), ({"naïve": 1.0}, "ï"), ({"a": math.nan}, "nan"), ({"a": "loud"}, "loud"),
+    ({"": 1.0}, "empty"), ({"東": 1.0}, "東"), ({"a": math.nan}, "nan"), ({"a": "loud"}, "loud"),
     ({"a": 10**400}, "-1000 to 1000 nats"), ({"a": True}, "True"),
     ({"a" * 50_000: 1.0, "b" * 50_001: 1.0}, "100,000")])
 def test_wrong_hot_words(boosts: Any, message: str) -> None:

@@ -33,7 +33,7 @@ def test_it_hears_the_same() -> None:
         meant = pynna.Decoder(model.labels, label_priors=model.label_priors, options=pynna.DecoderOptions(grammar=car))
         meant.feed(log_probs)
         assert meant.finish().text == recording.stem.replace("_", " ")
-    mapped = [model.transcribe(recording, beam_width=0).text for recording in recordings]
+    mapped = [model.transcribe(recording, beam_width=0, passes=1).text for recording in recordings]
     for name in ("increase the volume", "navigate home"):
         assert name in heard
     assert SequenceMatcher(None, " ".join(heard), " ".join(mapped)).ratio() > 0.97  # rounding may cost a letter of 40
@@ -47,4 +47,4 @@ def test_mapped_again_it_is_nearly_the_same_file(tmp_path: Path) -> None:
         if not name.endswith("bias"):
             step = np.abs(array).max() / 127
             assert np.abs(new.arrays[name] - array).max() < 4 * step, name
-    assert pynna.load(again).transcribe(RECORDINGS / "call_home.flac").text == "call home"
+    assert pynna.load(again).transcribe(RECORDINGS / "increase_the_volume.flac").text == "increase the volume"

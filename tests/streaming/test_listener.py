@@ -79,9 +79,10 @@ def test_events_come_in_order_and_speak_json(model):
 
 
 def test_an_utterance_starts_with_its_words_not_with_a_noise_before_them(model):
-    rules = EndpointRules(speech_threshold=1e-6, trailing_silence=3.0)  # all is taken for speech
+    rules = EndpointRules(speech_threshold=1e-6, trailing_silence=3.0)  # all is taken for letters
     begun, *_, said = listen(model.listen(rules), room(["navigate_home"], 2.0, 5))
-    assert begun.time < 0.5 and str(said.result) == "navigate home"
+    assert 1.0 < begun.time <= said.result.words[0].start  # but the network tells that nobody speaks
+    assert str(said.result) == "navigate home"
     assert 1.4 < said.start == pytest.approx(said.result.words[0].start - rules.pre_roll)
 
 
@@ -244,8 +245,8 @@ def test_grammar_and_hot_words_change_between_utterances(model):
     assert finals(listen_on(listener, said))[0].result.text.endswith(" home")
     listener.hot_words = {"homer": 40}
     assert finals(listen_on(listener, said))[0].result.text.endswith(" homer")
-    with pytest.raises(ArgumentError, match="2"):
-        listener.hot_words = {"r2": 1}
+    with pytest.raises(ArgumentError, match="東"):
+        listener.hot_words = {"東": 1}
     assert dict(listener.hot_words) == {"homer": 40}
 
 
