@@ -499,5 +499,5 @@ def test_an_option_out_of_its_range_is_refused(model: pynna.Model, options: dict
 
 
 def test_an_unknown_option_is_refused(model: pynna.Model) -> None:
-    with pytest.raises(TypeError, match="beam"):
+    with pytest.raises(errors.ArgumentError, match="beam_width"):
         model.stream(beam=7)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import TYPE_CHECKING
 
-from unicode_rbnf import FormatPurpose, RbnfEngine
+if TYPE_CHECKING:
+    from unicode_rbnf import RbnfEngine
 
 LARGEST = 10**15 - 1
 """Beyond it a number is told digit by digit."""
@@ -17,6 +19,8 @@ _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
 @functools.lru_cache(maxsize=16)
 def _engine(language: str) -> RbnfEngine:
     """The rules of a language, of its family, or English ones."""
+    from unicode_rbnf import RbnfEngine
+
     wanted = language.replace("_", "-")
     for name in (_SCRIPTS.get(wanted.lower()), wanted.replace("-", "_"), wanted.split("-")[0], "en"):
         if name:
@@ -98,6 +102,8 @@ def ordinal_words(number: int, language: str = "en") -> tuple[str, ...]:
     >>> ordinal_words(21), ordinal_words(101)
     (('twenty first',), ('one hundred first', 'one hundred and first'))
     """
+    from unicode_rbnf import FormatPurpose
+
     result = _engine(language).format_number(number, FormatPurpose.ORDINAL)
     words = re.sub(r"[\s-]+", " ", result.text.lower())
     return tuple(

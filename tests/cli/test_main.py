@@ -172,7 +172,6 @@ def test_an_instruction_set_that_is_none_is_one_line() -> None:
         ["transcribe", "--beam", "-1", "a.wav"],
         ["transcribe", "--threads", "many", "a.wav"],
         ["transcribe", "--loud", "a.wav"],
-        ["map", "a.pb"],
         ["info", "a", "b"],
     ],
 )
@@ -226,7 +225,7 @@ def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
     words.write_text("decrease\nthe volume\n")
     assert run("transcribe", "--vocabulary", words, RECORDING).stdout == "decrease the volume\n"
     assert run("transcribe", "--hot-word", "vollume=30", RECORDING).stdout == "increase the vollume\n"
-    assert_one_line_error(run("transcribe", "--hot-word", "r2d2=4", RECORDING), "r2d2", "'2'")
+    assert_one_line_error(run("transcribe", "--hot-word", "東=4", RECORDING), "東")
     assert_one_line_error(run("transcribe", "--vocabulary", tmp_path / "none.txt", RECORDING), "none.txt")
 
 
@@ -256,11 +255,9 @@ def test_listening_takes_what_transcribing_takes(tmp_path: Path) -> None:
 
 
 def test_texts_that_are_none_are_told_with_their_place(tmp_path: Path) -> None:
-    latin, marked, out = tmp_path / "latin.txt", tmp_path / "marked.txt", tmp_path / "out.arpa"
+    latin, out = tmp_path / "latin.txt", tmp_path / "out.arpa"
     latin.write_bytes("caf\xe9\n".encode("latin-1"))
-    marked.write_text("go home\ngo <s> home\n")
     assert_one_line_error(run("lm", latin, "-o", out), "latin.txt", "UTF-8")
-    assert_one_line_error(run("lm", marked, "-o", out), "marked.txt:2:", "'<s>'")
     assert_one_line_error(run("transcribe", "--vocabulary", latin, RECORDING), "latin.txt", "UTF-8")
     odd = tmp_path / "odd.yaml"
     odd.write_text("intents:\n  A:\n    sentences:\n      - go to 東京\n")
@@ -340,7 +337,7 @@ def test_a_mapped_model_has_the_card_it_was_given_and_transcribes(source: Path) 
     mapped = source.with_suffix(".nna")
     clips = sorted(RECORDINGS.glob("c*.flac"))
     done = run("map", source, "-o", mapped, "--name", "Tiny", "--licence", "CC0-1.0", "--calibrate", *clips)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and done.stderr.startswith("network: ")
     assert "layer_1" in done.stdout
     metadata = json.loads(run("info", mapped, "--json").stdout)["model"]["metadata"]
     assert (metadata["name"], metadata["licence"]) == ("Tiny", "CC0-1.0")
@@ -432,4 +429,5 @@ def test_long_work_shows_a_progress_bar_on_a_terminal_alone(tmp_path: Path) -> N
     assert b"long.wav" in shown
     assert b" % |" in shown
     done = run("transcribe", long)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and done.stderr.endswith("it is digital silence: is the microphone muted?\n")
+    assert "%" not in done.stderr
