@@ -51,7 +51,7 @@ def test_sets_vote_as_in_use(model: Any, car: Any, clips: list[Clip], heard: lis
 
 def test_shares_are_of_all_recordings(heard: list[Heard], judge: Judge) -> None:
     right, accepted = Part("noise", judge, heard).shares(FEW)
-    assert 0 < accepted <= right < 100
+    assert 0 < accepted <= right <= 100
     verdicts = [judge.verdict(one.clip, one.vote_by_meaning(FEW), "") for one in heard]
     assert right == pytest.approx(100 * sum(v.right for v in verdicts) / len(heard))
     strangers = [Heard(Clip("noise", "what a lovely day", one.clip.pcm), one.first, one.others) for one in heard]

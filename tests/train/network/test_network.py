@@ -115,7 +115,7 @@ def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through
     assert torch.equal(w.grad, weight)
     net.zero_grad()
     net(torch.from_numpy(_features(20))[:, None]).square().sum().backward()
-    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
+    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters() if p is not net.speech)
 
 
 def test_export_holds_names_shapes_and_facts(net: Any, tmp_path: Path) -> None:
