@@ -14,10 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.assistant.browser import Browser
-from tests.assistant.served import served
-
 from bench.pictures import SIZES, prepare, say
+from tests.support.browser import Browser
+from tests.support.served import served
 
 VIEWS = ("navigation", "home", "media", "body")
 _COUNT = """(() => {

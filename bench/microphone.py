@@ -23,7 +23,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
-from tests.assistant.browser import Browser
 
 import pynna
 from bench.soak import spread
@@ -33,6 +32,7 @@ from pynna.train.voices.espeak import espeak
 from pynna.train.voices.flite import flite
 from pynna.train.voices.pico import pico
 from pynna.train.voices.test_voices import test_voice
+from tests.support.browser import Browser
 
 VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")
 COMMANDS = (

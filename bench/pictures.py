@@ -10,12 +10,11 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from tests.assistant.browser import Browser
-from tests.assistant.served import served
-
 import pynna.assistant
 from pynna.assistant.car import VIEWS
 from pynna.assistant.server import Server
+from tests.support.browser import Browser
+from tests.support.served import served
 
 SIZES = {"wide": (1280, 480), "large": (1920, 720), "board": (800, 480), "tall": (390, 844)}
 THEMES = ("night", "day")

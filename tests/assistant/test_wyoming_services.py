@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -228,7 +229,8 @@ def test_over_standard_input_the_protocol_is_alone_and_ends_with_it():
                   AudioChunk(16000, 2, 1, recording("increase").astype("<i2").tobytes()).event(), AudioStop().event()):
         write_event(event, asked)  # type: ignore[arg-type]
     done = subprocess.run([sys.executable, "-m", "pynna", "serve", "--wyoming", "stdio://", "--grammar", "car"],
-                          input=asked.getvalue(), capture_output=True, timeout=120, check=False)
+                          input=asked.getvalue(), capture_output=True, timeout=120, check=False,
+                          cwd=Path(__file__).parent)  # not the source tree, which holds no built extension
     assert done.returncode == 0, done.stderr.decode()
     told, kinds = io.BytesIO(done.stdout), []
     while (event := read_event(told)) is not None:  # type: ignore[arg-type]

@@ -148,7 +148,7 @@ def test_numpy_integers_are_rates() -> None:
 
 @pytest.mark.parametrize("rate", [1000, 8000, 11025, 15999, 22050, 44100, 48000, 96000, 384000])
 def test_resampling_in_pieces_is_resampling_in_one(rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "_BLOCK_SAMPLES", 4 * 1000)
+    monkeypatch.setattr("pynna.audio.pcm.BLOCK_SAMPLES", 4 * 1000)
     x = np.random.default_rng(rate).integers(-9000, 9000, min(5 * rate, 100_000)).astype(np.int16)
     divisor = math.gcd(rate, 16000)
     expected = np.rint(signal.resample_poly(x.astype(np.float64), 16000 // divisor, rate // divisor))

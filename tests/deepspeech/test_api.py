@@ -267,14 +267,14 @@ def test_posteriors_go_out_line_by_line(
     assert lines[-2] == "" and len(lines[0].split()) == 29
 
 
-def test_programs_run_unchanged_after_install() -> None:
+def test_programs_run_unchanged_after_install(tmp_path: Path) -> None:
     program = (
         "import pynna.deepspeech; pynna.deepspeech.install()\n"
         "import deepspeech, stt\nfrom deepspeech import Model, version\nfrom stt import Model as Other\n"
         f"import soundfile; pcm, _ = soundfile.read({str(CLIP)!r}, dtype='int16')\n"
         f"print(Model({str(OWN)!r}).stt(pcm), Other({str(OWN)!r}).stt(pcm), version(), stt.version())"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert run.stdout == "open the window open the window 0.9.3 1.4.0\n"
 
 
