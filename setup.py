@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The extension modules pynna._core and pynna.deepspeech._client; all else about the package is in pyproject.toml."""
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ client = Extension(
 )
 
 setup(
-    ext_modules=cythonize([core, client], language_level=3, include_path=["pynna/_core"],
-                          compiler_directives={"embedsignature": True}),
+    ext_modules=cythonize(
+        [core, client], language_level=3, include_path=["pynna/_core"], compiler_directives={"embedsignature": True}
+    ),
     cmdclass={"build_ext": ParallelBuildExt},
 )

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: ``python -m bench COMMAND [--json]``."""
+
 from __future__ import annotations
 
 import argparse

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ARM kernels' inner loops by llvm-mca, and what that makes of boards: an estimate, made without any of them.
 
 The kernels are cross-compiled as they are shipped; a loop that multiplies and ends in a branch back to its start, the
 only one in it, is an inner loop. llvm-mca counts its cycles from the core's published pipeline, everything in the first
 cache. What stands around the products and waits for the caches are not counted, so a board will do less.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,7 +23,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "pynna/models/pynna-en-car.nna"
 KERNELS = {"neon": "mac_array_neon.c", "neondot": "mac_array_neon_dot.c"}
 COMPILE = ("-std=c11", "-O3", "-ffp-contract=off", "-S", "-o", "-")
 STEPS_A_SECOND, CHANNELS, STEPS = 50, 16, 16
-PRODUCTS = {"sdot": 16, "smlal": 8, "smull": 8, "smlal2": 8, "smull2": 8}      # MACs an instruction
+PRODUCTS = {"sdot": 16, "smlal": 8, "smull": 8, "smlal2": 8, "smull2": 8}  # MACs an instruction
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,12 @@ class CoreKind:
     note: str = ""
 
 
-CORES = (CoreKind("Cortex-A53", "neon", "cortex-a53"), CoreKind("Cortex-A55", "neondot", "cortex-a55"),
-         CoreKind("Cortex-A72", "neon", "cortex-a72", "the A57's pipeline"),
-         CoreKind("Cortex-A76", "neondot", "neoverse-n1", "the Neoverse N1's, its sister for servers"))
+CORES = (
+    CoreKind("Cortex-A53", "neon", "cortex-a53"),
+    CoreKind("Cortex-A55", "neondot", "cortex-a55"),
+    CoreKind("Cortex-A72", "neon", "cortex-a72", "the A57's pipeline"),
+    CoreKind("Cortex-A76", "neondot", "neoverse-n1", "the Neoverse N1's, its sister for servers"),
+)
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,12 @@ class Board:
         return self.megatransfers * 4 / 1000
 
 
-BOARDS = (Board("Raspberry Pi Zero 2 W", "Cortex-A53", 1.0, "LPDDR2", 900),
-          Board("Raspberry Pi 3 B+", "Cortex-A53", 1.4, "LPDDR2", 900),
-          Board("Raspberry Pi 4", "Cortex-A72", 1.8, "LPDDR4", 3200),
-          Board("Raspberry Pi 5", "Cortex-A76", 2.4, "LPDDR4X", 4267))
+BOARDS = (
+    Board("Raspberry Pi Zero 2 W", "Cortex-A53", 1.0, "LPDDR2", 900),
+    Board("Raspberry Pi 3 B+", "Cortex-A53", 1.4, "LPDDR2", 900),
+    Board("Raspberry Pi 4", "Cortex-A72", 1.8, "LPDDR4", 3200),
+    Board("Raspberry Pi 5", "Cortex-A76", 2.4, "LPDDR4X", 4267),
+)
 N_CORES = 4
 SUSTAINED = 0.45
 """Of the published bandwidth: a Pi 4 reaches 5.56 of 12.8 GB/s in STREAM (www.sci-pi.org.uk/bench/stream.html)."""
@@ -93,6 +100,7 @@ class Cycles:
 
 # ---- loops ---------------------------------------------------------------------------------------
 
+
 def loops(kernel: str) -> list[Loop]:
     """Of a kernel's file, the most columns first; one for each number of columns."""
     compiler = shutil.which("aarch64-linux-gnu-gcc")
@@ -104,14 +112,14 @@ def loops(kernel: str) -> list[Loop]:
         raise CoreError(done.stderr)
     found: dict[int, Loop] = {}
     for body in _inner_loops(done.stdout.splitlines()):
-        if any(line.split()[0] == "shl" for line in body):     # weights of 4 bits
+        if any(line.split()[0] == "shl" for line in body):  # weights of 4 bits
             continue
         macs = sum(PRODUCTS.get(line.split()[0], 0) for line in body)
         weights = _weights(body)
         if macs and weights and macs % weights == 0:
             loop = Loop(kernel, macs // weights, weights, macs, "\n".join(body))
             kept = found.get(loop.columns)
-            if kept is None or loop.weights > kept.weights:     # the remainder's loop takes fewer
+            if kept is None or loop.weights > kept.weights:  # the remainder's loop takes fewer
                 found[loop.columns] = loop
     if not found:
         raise CoreError(f"no inner loop was found in {KERNELS[kernel]}")
@@ -125,7 +133,7 @@ def _inner_loops(lines: Sequence[str]) -> Iterator[list[str]]:
         if made := re.match(r"(\.L\w+):", line):
             start, label = i + 1, made[1]
         elif label and re.match(rf"\s+(b[.\w]*|cbn?z|tbn?z)\s.*{re.escape(label)}$", line):
-            body = (text.strip() for text in lines[start:i + 1])
+            body = (text.strip() for text in lines[start : i + 1])
             yield [text for text in body if text and not text.startswith((".", "//"))]
 
 
@@ -162,6 +170,7 @@ def cycles(loop: Loop, core: CoreKind, iterations: int = 200) -> Cycles:
 
 # ---- boards --------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Network:
     """Weights of a network: those that are read again each step, and the others; of these, those that features of 16
@@ -175,14 +184,19 @@ class Network:
 
 def network(name: str, model: MappedModel) -> Network:
     sizes = {layer: rows * columns for layer, (rows, columns) in model.shapes.items()}
-    return Network(name, sizes["lstm_h"], sum(sizes[layer] for layer in LAYERS if layer != "lstm_h"),
-                   sizes["layer_1"] * (model.geometry.feature_low_bits > 0))
+    return Network(
+        name,
+        sizes["lstm_h"],
+        sum(sizes[layer] for layer in LAYERS if layer != "lstm_h"),
+        sizes["layer_1"] * (model.geometry.feature_low_bits > 0),
+    )
 
 
 def deepspeech(width: int = 2048, inputs: int = 496, labels: int = 32) -> Network:
     """The public network, padded."""
-    return Network(f"{width} wide", 4 * width * width, inputs * width + 7 * width * width + labels * width,
-                   inputs * width)
+    return Network(
+        f"{width} wide", 4 * width * width, inputs * width + 7 * width * width + labels * width, inputs * width
+    )
 
 
 def seconds(board: Board, found: Sequence[Cycles], net: Network, channels: int, steps: int) -> float:
@@ -195,6 +209,7 @@ def seconds(board: Board, found: Sequence[Cycles], net: Network, channels: int, 
             total += columns // n * rate[n]
             columns %= n
         return total
+
     batched = net.others + net.twice
     work = net.recurrent * cycles_a_weight(channels) + batched * cycles_a_weight(channels * steps) / steps
     read = net.recurrent + net.others / steps
@@ -217,11 +232,19 @@ class Estimate:
 def estimate(board: Board, found: Sequence[Cycles], net: Network) -> Estimate:
     one, sixteen = (seconds(board, found, net, n, 1) for n in (1, CHANNELS))
     batched = seconds(board, found, net, CHANNELS, STEPS)
-    return Estimate(board.name, net.name, 1e3 * one, 1e3 * sixteen, one * STEPS_A_SECOND,
-                    int(CHANNELS / sixteen / STEPS_A_SECOND), int(CHANNELS / batched / STEPS_A_SECOND))
+    return Estimate(
+        board.name,
+        net.name,
+        1e3 * one,
+        1e3 * sixteen,
+        one * STEPS_A_SECOND,
+        int(CHANNELS / sixteen / STEPS_A_SECOND),
+        int(CHANNELS / batched / STEPS_A_SECOND),
+    )
 
 
 # ---- the command ---------------------------------------------------------------------------------
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nna", type=Path, default=SHIPPED, help="the small network; the one that ships")
@@ -236,18 +259,43 @@ def run(arguments: argparse.Namespace) -> int:
     inner = Table("core", "kernel", "columns", "cycles", "MACs", "MACs a cycle")
     for c in (c for core in CORES for c in found[core.name]):
         inner.add(c.core, c.kernel, str(c.columns), f"{c.cycles:.1f}", str(c.macs), f"{c.macs_a_cycle:.1f}")
-    boards = Table("board", "network", "ms, 1 channel", "ms, 16 channels", "one live channel takes",
-                   "channels at full load", "16 steps a call")
+    boards = Table(
+        "board",
+        "network",
+        "ms, 1 channel",
+        "ms, 16 channels",
+        "one live channel takes",
+        "channels at full load",
+        "16 steps a call",
+    )
     for e in estimates:
-        boards.add(e.board, e.network, f"{e.one_ms:.2f}", f"{e.sixteen_ms:.2f}", f"{100 * e.one_share:.1f}%",
-                   str(e.channels), str(e.channels_batched))
-    values = {"loops": [asdict(c) | {"macs_a_cycle": c.macs_a_cycle} for core in CORES for c in found[core.name]],
-              "boards": [asdict(b) | {"gb_s": b.gb_s} for b in BOARDS], "sustained": SUSTAINED,
-              "estimates": [asdict(e) for e in estimates]}
-    emit(arguments, values, "An iteration of the inner loops, by llvm-mca "
-         f"({', '.join(f'{core.name}: {core.note}' for core in CORES if core.note)}):", inner,
-         "ESTIMATE, not a measurement: four cores at these cycles, or memory at "
-         f"{100 * SUSTAINED:.0f}% of what is published for it, whichever takes longer. Less is to be expected.", boards,
-         *(f"{b.name}: {N_CORES} x {b.core} at {b.ghz} GHz, 32 bits of {b.memory}-{b.megatransfers}, {b.gb_s:.1f} GB/s"
-           for b in BOARDS))
+        boards.add(
+            e.board,
+            e.network,
+            f"{e.one_ms:.2f}",
+            f"{e.sixteen_ms:.2f}",
+            f"{100 * e.one_share:.1f}%",
+            str(e.channels),
+            str(e.channels_batched),
+        )
+    values = {
+        "loops": [asdict(c) | {"macs_a_cycle": c.macs_a_cycle} for core in CORES for c in found[core.name]],
+        "boards": [asdict(b) | {"gb_s": b.gb_s} for b in BOARDS],
+        "sustained": SUSTAINED,
+        "estimates": [asdict(e) for e in estimates],
+    }
+    emit(
+        arguments,
+        values,
+        "An iteration of the inner loops, by llvm-mca "
+        f"({', '.join(f'{core.name}: {core.note}' for core in CORES if core.note)}):",
+        inner,
+        "ESTIMATE, not a measurement: four cores at these cycles, or memory at "
+        f"{100 * SUSTAINED:.0f}% of what is published for it, whichever takes longer. Less is to be expected.",
+        boards,
+        *(
+            f"{b.name}: {N_CORES} x {b.core} at {b.ghz} GHz, 32 bits of {b.memory}-{b.megatransfers}, {b.gb_s:.1f} GB/s"
+            for b in BOARDS
+        ),
+    )
     return 0

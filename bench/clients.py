@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real clients of DeepSpeech and Coqui STT beside `pynna.deepspeech`, on the same model files and recordings.
 
 Each client is a native library that runs in a process of its own (they carry the same symbols), takes recordings one by

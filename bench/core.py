@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """libpynna and the driver that times it, built from csrc/ and reached through cffi."""
+
 from __future__ import annotations
 
 import hashlib
@@ -65,10 +67,27 @@ def build(cache: Path) -> Path:
         _run(["make", "-C", str(CSRC), f"BUILD={folder}", f"-j{os.cpu_count() or 1}", f"{folder}/libpynna.so"])
         # Written under another name first: a half-built one must not look finished.
         half = folder / f"driver.{os.getpid()}.so"
-        wide = ["-march=native"] if platform.machine() == "x86_64" else []     # ARM's vectors are there without it
-        _run([os.environ.get("CC", "cc"), "-O3", *wide, "-fPIC", "-shared", "-pthread", "-std=gnu11", "-Wall",
-              "-Wextra", "-Werror", f"-I{CSRC}", str(DRIVER), f"{folder}/libpynna.so", f"-Wl,-rpath,{folder}", "-o",
-              str(half)])
+        wide = ["-march=native"] if platform.machine() == "x86_64" else []  # ARM's vectors are there without it
+        _run(
+            [
+                os.environ.get("CC", "cc"),
+                "-O3",
+                *wide,
+                "-fPIC",
+                "-shared",
+                "-pthread",
+                "-std=gnu11",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                f"-I{CSRC}",
+                str(DRIVER),
+                f"{folder}/libpynna.so",
+                f"-Wl,-rpath,{folder}",
+                "-o",
+                str(half),
+            ]
+        )
         half.replace(folder / "driver.so")
     return folder
 
@@ -88,13 +107,14 @@ class Core:
         """`size` bytes aligned to 64, as char[]; they live as long as the returned object."""
         block = np.zeros(size + 64, np.uint8)
         offset = -block.ctypes.data % 64
-        return self.ffi.from_buffer("char[]", block[offset:offset + size])
+        return self.ffi.from_buffer("char[]", block[offset : offset + size])
 
     def check(self, status: int) -> None:
         """Raises CoreError for a status other than PYNNA_OK."""
         if status != self.lib.PYNNA_OK:
-            raise CoreError(f"{self.text(self.lib.pynna_status_name(status))}: "
-                            f"{self.text(self.lib.pynna_status_text(status))}")
+            raise CoreError(
+                f"{self.text(self.lib.pynna_status_name(status))}: {self.text(self.lib.pynna_status_text(status))}"
+            )
 
     def text(self, pointer: Any) -> str:
         """A C string."""
@@ -110,8 +130,11 @@ class Core:
 
     def instruction_sets(self) -> list[str]:
         """Names of those that this processor runs, the plainest first."""
-        return [self.text(self.lib.pynna_isa_name(i)) for i in range(self.lib.pynna_isa_count())
-                if self.lib.pynna_isa_available(i)]
+        return [
+            self.text(self.lib.pynna_isa_name(i))
+            for i in range(self.lib.pynna_isa_count())
+            if self.lib.pynna_isa_available(i)
+        ]
 
     def timed(self, call: Callable[..., int], *arguments: Any, repeats: int) -> Array:
         """Runs one of the driver's functions; float64 [repeats]."""
@@ -165,15 +188,17 @@ class MappedModel:
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""
-        entry = 32 + 48 * (6 + 4 * LAYERS.index(layer))     # of the file's table, see csrc/README.md
-        offset = int.from_bytes(self.bytes[entry + 32:entry + 40], "little")
+        entry = 32 + 48 * (6 + 4 * LAYERS.index(layer))  # of the file's table, see csrc/README.md
+        offset = int.from_bytes(self.bytes[entry + 32 : entry + 40], "little")
         return self.core.ffi.cast("int8_t *", self.data + offset)
 
     def mfcc(self) -> tuple[Any, Any]:
         """(memory, pynna_mfcc *) with the model's parameters."""
         g = self.geometry
-        config = self.core.ffi.new("pynna_mfcc_config *", [g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel,
-                                                           g.mel_lower_hz, g.mel_upper_hz])
+        config = self.core.ffi.new(
+            "pynna_mfcc_config *",
+            [g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel, g.mel_lower_hz, g.mel_upper_hz],
+        )
         return self.core.built("mfcc", self.core.lib.pynna_mfcc_size(config), config)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The CTC searches of this project beside others, on the same log-probabilities, one thread each.
 
 The network hears the recordings once; then every search is run over each of them in turn, again and again, and the
@@ -7,6 +8,7 @@ client where --client names its library (see `deepspeech`): then all search what
 character error rates are against the texts of --texts, a table of path and text; without it against what this
 project's widest search says.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -41,6 +43,7 @@ CLIENTS_BATCH, CLIENTS_CONTEXT = 16, 9  # frames that the client's network takes
 
 # ---- searches ------------------------------------------------------------------------------------
 
+
 def ours(labels: Sequence[str], **options: Any) -> Search:
     """A decoder of this project with these options, fed a frame at a time, as a live channel is."""
     priors = options.pop("label_priors", None)
@@ -50,6 +53,7 @@ def ours(labels: Sequence[str], **options: Any) -> Search:
         for row in log_probs:
             decoder.core.feed(row[None])
         return decoder.finish().text
+
     return search
 
 
@@ -57,9 +61,13 @@ def pyctcdecode(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> S
     """pyctcdecode with its own pruning."""
     from pyctcdecode import build_ctcdecoder
 
-    decoder = build_ctcdecoder(list(labels), str(lm.path) if lm else None,
-                               list(lm.vocabulary.words) if lm else None, alpha=lm.alpha if lm else 0.5,
-                               beta=lm.beta if lm else 1.5)
+    decoder = build_ctcdecoder(
+        list(labels),
+        str(lm.path) if lm else None,
+        list(lm.vocabulary.words) if lm else None,
+        alpha=lm.alpha if lm else 0.5,
+        beta=lm.beta if lm else 1.5,
+    )
     return lambda log_probs: str(decoder.decode(log_probs, beam_width=beam)).strip()
 
 
@@ -78,8 +86,15 @@ def flashlight(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Se
 
     blank, space = len(labels) - 1, list(labels).index(" ")
     if lm is None:
-        options = LexiconFreeDecoderOptions(beam_size=beam, beam_size_token=len(labels), beam_threshold=1e9,
-                                            lm_weight=0, sil_score=0, log_add=True, criterion_type=CriterionType.CTC)
+        options = LexiconFreeDecoderOptions(
+            beam_size=beam,
+            beam_size_token=len(labels),
+            beam_threshold=1e9,
+            lm_weight=0,
+            sil_score=0,
+            log_add=True,
+            criterion_type=CriterionType.CTC,
+        )
         decoder = LexiconFreeDecoder(options, ZeroLM(), space, blank, [])
     else:
         from flashlight.lib.text.decoder.kenlm import KenLM
@@ -96,9 +111,25 @@ def flashlight(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Se
         trie.smear(SmearingMode.MAX)
         weight = lm.alpha * float(np.log(10.0))
         decoder = LexiconDecoder(
-            LexiconDecoderOptions(beam_size=beam, beam_size_token=len(labels), beam_threshold=1e9, lm_weight=weight,
-                                  word_score=lm.beta, unk_score=-np.inf, sil_score=0, log_add=True,
-                                  criterion_type=CriterionType.CTC), trie, model, space, blank, -1, [], False)
+            LexiconDecoderOptions(
+                beam_size=beam,
+                beam_size_token=len(labels),
+                beam_threshold=1e9,
+                lm_weight=weight,
+                word_score=lm.beta,
+                unk_score=-np.inf,
+                sil_score=0,
+                log_add=True,
+                criterion_type=CriterionType.CTC,
+            ),
+            trie,
+            model,
+            space,
+            blank,
+            -1,
+            [],
+            False,
+        )
 
     def search(log_probs: Array) -> str:
         rows = np.ascontiguousarray(log_probs, np.float32)
@@ -109,11 +140,13 @@ def flashlight(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Se
                 text.append(labels[token])
             before = token
         return " ".join("".join(text).split())
+
     return search
 
 
-def searches(model: pynna.Model, beams: Sequence[int], lm: LanguageModel | None,
-             grammar: pynna.Grammar | None) -> tuple[dict[str, Search], list[str]]:
+def searches(
+    model: pynna.Model, beams: Sequence[int], lm: LanguageModel | None, grammar: pynna.Grammar | None
+) -> tuple[dict[str, Search], list[str]]:
     """All that can be run, by name, and what cannot."""
     labels = (*model.labels[:-1], "")
     found: dict[str, Search] = {"pynna, greedy": ours(labels, beam_width=0)}
@@ -137,9 +170,15 @@ def searches(model: pynna.Model, beams: Sequence[int], lm: LanguageModel | None,
 
 # ---- the command ---------------------------------------------------------------------------------
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clips", nargs="*", type=Path, metavar="CLIP",
-                        help="recordings, or .txt files of their paths; those of the package unless given")
+    parser.add_argument(
+        "clips",
+        nargs="*",
+        type=Path,
+        metavar="CLIP",
+        help="recordings, or .txt files of their paths; those of the package unless given",
+    )
     parser.add_argument("--model", type=Path, metavar="NNA", help="a mapped model; the one that ships unless given")
     parser.add_argument("--client", type=Path, metavar="SO", help="libdeepspeech.so of deepspeech 0.5.1, to time too")
     parser.add_argument("--texts", type=Path, metavar="TSV", help="path and text of the recordings, in tabs")
@@ -165,8 +204,7 @@ def run(arguments: argparse.Namespace) -> int:
     found, missing = searches(model, arguments.beam, lm, grammar)
     texts = {name: [search(part) for part in rows] for name, search in found.items()}
     frames = sum(map(len, rows))
-    runs: dict[str, Runs] = {
-        name: (frames, [partial(search, part) for part in rows]) for name, search in found.items()}
+    runs: dict[str, Runs] = {name: (frames, [partial(search, part) for part in rows]) for name, search in found.items()}
     if weights:
         for beam, words in itertools.product(arguments.beam, (None, lm) if lm else (None,)):
             name = f"DeepSpeech 0.5.1, beam {beam}" + (", language model" if words else "")
@@ -195,8 +233,9 @@ def _client(library: Path, weights: Weights, beam: int, lm: LanguageModel | None
         graph, alphabet = Path(name) / "output_graph.pb", Path(name) / "alphabet.txt"
         export_graph(weights, graph)
         alphabet.write_text("".join(f"{label}\n" for label in weights.alphabet), "utf-8")
-        client = Client(library, graph, alphabet, beam=beam, n_features=weights.features.n_coefficients,
-                        n_context=weights.n_context)
+        client = Client(
+            library, graph, alphabet, beam=beam, n_features=weights.features.n_coefficients, n_context=weights.n_context
+        )
         if lm:
             client.use(lm, alphabet)
     return client
@@ -218,21 +257,33 @@ def _truth(arguments: argparse.Namespace, clips: Sequence[Path]) -> list[str]:
     return [by_path[clip.resolve()] for clip in clips]
 
 
-def _report(arguments: argparse.Namespace, model: pynna.Model, rows: list[Array], texts: dict[str, list[str]],
-            seconds: dict[str, float], truth: list[str], missing: list[str]) -> None:
+def _report(
+    arguments: argparse.Namespace,
+    model: pynna.Model,
+    rows: list[Array],
+    texts: dict[str, list[str]],
+    seconds: dict[str, float],
+    truth: list[str],
+    missing: list[str],
+) -> None:
     table = Table("search", "us a frame", "% of a core, live", "CER", "WER", "same text as ours")
     values = []
     for name, heard in texts.items():
         one = seconds[name]
-        same = texts["pynna" + name[name.index(","):]]
+        same = texts["pynna" + name[name.index(",") :]]
         cer, wer = _rates(truth, heard)
         share = 100 * one / model.seconds_per_step
         agree = sum(a == b for a, b in zip(heard, same, strict=True))
         table.add(name, f"{1e6 * one:.1f}", f"{share:.3f}", f"{cer:.2f}", f"{wer:.2f}", f"{agree} of {len(heard)}")
         values.append({"search": name, "seconds_a_frame": one, "cer": cer, "wer": wer, "same": agree})
     frames = sum(map(len, rows))
-    emit(arguments, {"frames": frames, "recordings": len(rows), "searches": values, "left_out": missing}, table,
-         f"{machine_line()}; {len(rows)} recordings, {frames} frames", *(f"left out: {text}" for text in missing))
+    emit(
+        arguments,
+        {"frames": frames, "recordings": len(rows), "searches": values, "left_out": missing},
+        table,
+        f"{machine_line()}; {len(rows)} recordings, {frames} frames",
+        *(f"left out: {text}" for text in missing),
+    )
 
 
 def _rates(truth: Sequence[str], heard: Sequence[str]) -> tuple[float, float]:

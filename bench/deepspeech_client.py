@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real DeepSpeech 0.5.1 client beside this project's float reference and its mapped int8 network.
 
 All three are given one output_graph.pb and the same recordings. The client and the reference (MFCC, framing and network
@@ -13,6 +14,7 @@ Beside the recordings given, some are made up: silence, noise at full scale, and
 With --lm both search with a language model: the client reads ARPA files, and makes the tree of the vocabulary itself.
 Where texts differ, both are scored over all their paths, to tell who found the better one.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -40,10 +42,11 @@ from pynna.mapping.reference import context_windows, windows
 
 Array = NDArray[Any]
 
-ABSOLUTE, RELATIVE = 1e-3, 1e-4     # what an MFCC may be off by, whichever is larger
+ABSOLUTE, RELATIVE = 1e-3, 1e-4  # what an MFCC may be off by, whichever is larger
 
 
 # ---- the client ----------------------------------------------------------------------------------
+
 
 class _Item(ctypes.Structure):
     _fields_ = [("character", ctypes.c_char_p), ("timestep", ctypes.c_int), ("start_time", ctypes.c_float)]
@@ -66,24 +69,36 @@ class Client:
         A label a line.
     """
 
-    def __init__(self, library: Path, graph: Path, alphabet: Path, *, beam: int, n_features: int,
-                 n_context: int) -> None:
+    def __init__(
+        self, library: Path, graph: Path, alphabet: Path, *, beam: int, n_features: int, n_context: int
+    ) -> None:
         self._library = ctypes.CDLL(str(library.resolve()))
         self._library.DS_SpeechToTextWithMetadata.restype = ctypes.POINTER(_Metadata)
-        self._library.DS_SpeechToTextWithMetadata.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint,
-                                                              ctypes.c_uint]
+        self._library.DS_SpeechToTextWithMetadata.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_uint,
+            ctypes.c_uint,
+        ]
         self._library.DS_FreeMetadata.argtypes = [ctypes.POINTER(_Metadata)]
         self._state = ctypes.c_void_p()
-        status = self._library.DS_CreateModel(str(graph).encode(), n_features, n_context, str(alphabet).encode(), beam,
-                                              ctypes.byref(self._state))
+        status = self._library.DS_CreateModel(
+            str(graph).encode(), n_features, n_context, str(alphabet).encode(), beam, ctypes.byref(self._state)
+        )
         if status:
             raise RuntimeError(f"DeepSpeech cannot use {graph}: error {status:#x}")
 
     def use(self, lm: LanguageModel, alphabet: Path) -> None:
         """Searches with a language model from now on; the library is given no tree of its words, and makes one."""
         enable = self._library.DS_EnableDecoderWithLM
-        enable.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_float,
-                           ctypes.c_float]
+        enable.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+            ctypes.c_float,
+            ctypes.c_float,
+        ]
         status = enable(self._state, str(alphabet).encode(), str(lm.path).encode(), b"", lm.alpha, lm.beta)
         if status:
             raise RuntimeError(f"DeepSpeech cannot use {lm.path}: error {status:#x}")
@@ -93,8 +108,9 @@ class Client:
         pcm = np.ascontiguousarray(pcm, np.int16)
         found = self._library.DS_SpeechToTextWithMetadata(self._state, pcm.ctypes.data, len(pcm), rate)
         items = [found.contents.items[i] for i in range(found.contents.n_items)]
-        heard = Heard(b"".join(item.character for item in items).decode(), [item.timestep for item in items],
-                      found.contents.cost)
+        heard = Heard(
+            b"".join(item.character for item in items).decode(), [item.timestep for item in items], found.contents.cost
+        )
         self._library.DS_FreeMetadata(found)
         return heard
 
@@ -121,6 +137,7 @@ class ClientStream:
 
 # ---- one recording -------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Verdict:
     """What each of the three heard in one recording, and whether the C core's windows are the reference's."""
@@ -130,8 +147,8 @@ class Verdict:
     client: Heard
     reference: Heard
     mapped: Heard | None
-    frames_equal: bool      # windows are rows of frames, the very bits, however the audio is cut
-    mfcc_error: float       # the largest, in units of what is allowed
+    frames_equal: bool  # windows are rows of frames, the very bits, however the audio is cut
+    mfcc_error: float  # the largest, in units of what is allowed
     scores: tuple[float, float] | None = None  # where texts differ: the client's and ours, all paths' and the words'
 
     @property
@@ -150,8 +167,15 @@ class Verdict:
 class Comparison:
     """Everything that hears: built once, used on each recording."""
 
-    def __init__(self, core: Core, client: Client, weights: Weights, model: MappedModel | None, beam: int,
-                 lm: LanguageModel | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        client: Client,
+        weights: Weights,
+        model: MappedModel | None,
+        beam: int,
+        lm: LanguageModel | None = None,
+    ) -> None:
         self.client, self.weights, self.lm = client, weights, lm
         self.network = weights.network()
         self.search = BeamSearch(core, weights.alphabet, beam) if lm is None else WordSearch(weights.alphabet, beam, lm)
@@ -173,8 +197,10 @@ class Comparison:
         client = self.client(pcm, rate)
         scores = None
         if client.text != reference.text:
-            scores = (text_score(log_probs, client.text, self.weights.alphabet, self.lm),
-                      text_score(log_probs, reference.text, self.weights.alphabet, self.lm))
+            scores = (
+                text_score(log_probs, client.text, self.weights.alphabet, self.lm),
+                text_score(log_probs, reference.text, self.weights.alphabet, self.lm),
+            )
         return Verdict(name, len(pcm) / rate, client, reference, mapped, frames_equal, mfcc_error, scores)
 
     def _compare_windows(self, pcm: Array, streamed: Array, x: Array) -> tuple[bool, float]:
@@ -199,8 +225,12 @@ class WordSearch:
         decoder.finish()
         best, *others = decoder.core.tails(2)
         tokens = [*decoder.core.committed, *best[1]]
-        return Heard("".join(self.labels[token[0]] for token in tokens), [token[2] for token in tokens], -best[0],
-                     best[0] - others[0][0] if others else None)
+        return Heard(
+            "".join(self.labels[token[0]] for token in tokens),
+            [token[2] for token in tokens],
+            -best[0],
+            best[0] - others[0][0] if others else None,
+        )
 
 
 def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: LanguageModel | None) -> float:
@@ -214,7 +244,7 @@ def text_score(log_probs: Array, text: str, alphabet: Sequence[str], lm: Languag
     skip = np.array([i >= 2 and labels[i] != blank and labels[i] != labels[i - 2] for i in range(len(labels))])
     for row in np.asarray(log_probs[1:], np.float64):
         one = np.concatenate([[-np.inf], ways[:-1]])
-        two = np.where(skip, np.concatenate([[-np.inf] * 2, ways[:-2]])[:len(ways)], -np.inf)
+        two = np.where(skip, np.concatenate([[-np.inf] * 2, ways[:-2]])[: len(ways)], -np.inf)
         ways = np.logaddexp(np.logaddexp(ways, one), two) + row[labels]
     total = float(np.logaddexp.reduce(ways[-2:]))
     if lm is None:
@@ -227,22 +257,32 @@ def made_up_clips(rate: int) -> list[tuple[str, Array]]:
     """Recordings that nobody records: names and int16 PCM."""
     noise = np.random.default_rng(7).normal(0, 3000, 2 * rate).astype(np.int16)
     lengths = (1, 319, 320, 511, 512, 513, 831, 832)
-    return [("(empty)", noise[:0]), *((f"(noise, {n} samples)", noise[:n]) for n in lengths),
-            ("(silence, 3 s)", np.zeros(3 * rate, np.int16)), ("(noise, 2 s)", noise),
-            ("(full-scale noise, 2 s)", np.where(noise < 0, -32768, 32767).astype(np.int16)),
-            ("(constant, 1 s)", np.full(rate, 1000, np.int16))]
+    return [
+        ("(empty)", noise[:0]),
+        *((f"(noise, {n} samples)", noise[:n]) for n in lengths),
+        ("(silence, 3 s)", np.zeros(3 * rate, np.int16)),
+        ("(noise, 2 s)", noise),
+        ("(full-scale noise, 2 s)", np.where(noise < 0, -32768, 32767).astype(np.int16)),
+        ("(constant, 1 s)", np.full(rate, 1000, np.int16)),
+    ]
 
 
 # ---- the command ---------------------------------------------------------------------------------
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP",
-                        help="a recording, or a .txt file of their paths")
+    parser.add_argument(
+        "clips", nargs="+", type=Path, metavar="CLIP", help="a recording, or a .txt file of their paths"
+    )
     parser.add_argument("--client", required=True, type=Path, metavar="SO", help="libdeepspeech.so of deepspeech 0.5.1")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, metavar="PB", help="an output_graph.pb")
-    source.add_argument("--weights", type=Path, metavar="NPZ",
-                        help="weights to be written as an output_graph.pb; a .nna model's are made float again")
+    source.add_argument(
+        "--weights",
+        type=Path,
+        metavar="NPZ",
+        help="weights to be written as an output_graph.pb; a .nna model's are made float again",
+    )
     parser.add_argument("--alphabet", type=Path, metavar="TXT", help="a label a line; the weights' own unless given")
     parser.add_argument("--beam", type=int, default=500, help="hypotheses kept (500)")
     parser.add_argument("--lm", type=Path, metavar="ARPA", help="search with this language model")
@@ -284,8 +324,14 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights, graph, alphabet = _prepare(arguments, folder)
-        client = Client(arguments.client, graph, alphabet, beam=arguments.beam,
-                        n_features=weights.features.n_coefficients, n_context=weights.n_context)
+        client = Client(
+            arguments.client,
+            graph,
+            alphabet,
+            beam=arguments.beam,
+            n_features=weights.features.n_coefficients,
+            n_context=weights.n_context,
+        )
         model, lm = None, None
         if arguments.lm:
             lm = LanguageModel(arguments.lm, alpha=arguments.alpha, beta=arguments.beta)
@@ -311,15 +357,30 @@ def _report(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verd
     for v in verdicts:
         margin = "-" if v.reference.margin is None else f"{v.reference.margin:.3f}"
         cost = "-" if arguments.lm else f"{abs(v.client.cost - v.reference.cost):.1e}"
-        table.add(Path(v.name).name[:40], f"{v.seconds:.2f}", _agreement(v.reference, v.client),
-                  _agreement(v.mapped, v.client), cost, margin,
-                  f"{times_apart(v)}",
-                  f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"), repr(v.client.text[:60]))
-    differences = [f"{v.name}\n  client    {v.client.text!r} {v.scores[0]:.3f}\n  reference {v.reference.text!r} "
-                   f"{v.scores[1]:.3f}" for v in verdicts if v.scores]
+        table.add(
+            Path(v.name).name[:40],
+            f"{v.seconds:.2f}",
+            _agreement(v.reference, v.client),
+            _agreement(v.mapped, v.client),
+            cost,
+            margin,
+            f"{times_apart(v)}",
+            f"{v.mfcc_error:.2g}" + ("" if v.frames_equal else ", framing differs"),
+            repr(v.client.text[:60]),
+        )
+    differences = [
+        f"{v.name}\n  client    {v.client.text!r} {v.scores[0]:.3f}\n  reference {v.reference.text!r} {v.scores[1]:.3f}"
+        for v in verdicts
+        if v.scores
+    ]
     summary = _summary(arguments, weights, verdicts, seconds)
-    emit(arguments, {"summary": summary, "clips": [v.as_dict() for v in verdicts]}, table, *differences,
-         *(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()))
+    emit(
+        arguments,
+        {"summary": summary, "clips": [v.as_dict() for v in verdicts]},
+        table,
+        *differences,
+        *(f"{name.replace('_', ' ')}: {value}" for name, value in summary.items()),
+    )
 
 
 def _agreement(heard: Heard | None, client: Heard) -> str:
@@ -334,12 +395,14 @@ def times_apart(v: Verdict) -> int:
     return sum(a != b for a, b in zip(v.client.frames, v.reference.frames, strict=True)) if v.same else 0
 
 
-def _summary(arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict],
-             seconds: float) -> dict[str, Any]:
+def _summary(
+    arguments: argparse.Namespace, weights: Weights, verdicts: list[Verdict], seconds: float
+) -> dict[str, Any]:
     made_up = [v for v in verdicts if v.name.startswith("(")]
     summary: dict[str, Any] = {
         "network": f"{weights.n_cell} wide, {weights.n_parameters / 1e6:.2f} M parameters, {weights.source}",
-        "recordings": len(verdicts) - len(made_up), "made_up": len(made_up),
+        "recordings": len(verdicts) - len(made_up),
+        "made_up": len(made_up),
         "with_a_text": sum(bool(v.client.text) for v in verdicts),
         "same_text": sum(v.same for v in verdicts),
         "different": [v.name for v in verdicts if not v.same],

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is timed, and the machine's limits that it is held against. Built on the fly for this very machine, never shipped.
  * Every function fills seconds [repeats], one for each run. */
 #define _GNU_SOURCE

@@ -1,11 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured and shown: settings, figures, comparisons, the accelerator's published times."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}     # published, a step of 1 to 16 channels
-DEEPSPEECH_WEIGHTS = 47_200_000     # of the network that they are published for
+ACCELERATOR_MS = {"8 TOPS": 1.22, "0.8 TOPS": 4.90}  # published, a step of 1 to 16 channels
+DEEPSPEECH_WEIGHTS = 47_200_000  # of the network that they are published for
 
 
 @dataclass(frozen=True)
@@ -15,8 +17,8 @@ class Setting:
     isa: str
     threads: int
     channels: int
-    steps: int      # a call
-    bits: int = 8   # 4: of the network in which some layers' weights have 4 bits
+    steps: int  # a call
+    bits: int = 8  # 4: of the network in which some layers' weights have 4 bits
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,21 @@ class KernelFigure:
 class Bar:
     """What a way of use has to reach, on a machine with AVX-512 VNNI and with the network that is 2048 wide."""
 
-    one_thread: float               # times faster than the best peer
+    one_thread: float  # times faster than the best peer
     more_threads: float
-    limit: str = ""                 # "MACs" or "bytes", as measured in the same run
-    share: float = 0.0              # of it
+    limit: str = ""  # "MACs" or "bytes", as measured in the same run
+    share: float = 0.0  # of it
 
     def faster(self, threads: int) -> float:
         return self.one_thread if threads == 1 else self.more_threads
 
 
-BARS = {(16, 1): Bar(1.25, 1.35, "MACs", 0.85), (16, 16): Bar(1.15, 1.15, "MACs", 0.88),
-        (1, 1): Bar(1.1, 1.4, "bytes", 0.85), (1, 16): Bar(1.4, 1.4)}
+BARS = {
+    (16, 1): Bar(1.25, 1.35, "MACs", 0.85),
+    (16, 16): Bar(1.15, 1.15, "MACs", 0.88),
+    (1, 1): Bar(1.1, 1.4, "bytes", 0.85),
+    (1, 16): Bar(1.4, 1.4),
+}
 """By channels and steps a call."""
 
 
@@ -134,11 +140,23 @@ class Comparison:
         return self.ours.of_macs if self.bar.limit == "MACs" else self.ours.of_bytes
 
     def as_dict(self) -> dict[str, Any]:
-        bar = None if not self.bar else {"faster": self.bar.faster(self.threads), "limit": self.bar.limit,
-                                         "share": self.bar.share}
-        return {"threads": self.threads, "channels": self.channels, "steps": self.steps, "isa": self.ours.setting.isa,
-                "ms": self.ours.ms, "peers": self.peers, "best_peer": self.best_peer, "faster": self.faster,
-                "share": self.share, "bar": bar}
+        bar = (
+            None
+            if not self.bar
+            else {"faster": self.bar.faster(self.threads), "limit": self.bar.limit, "share": self.bar.share}
+        )
+        return {
+            "threads": self.threads,
+            "channels": self.channels,
+            "steps": self.steps,
+            "isa": self.ours.setting.isa,
+            "ms": self.ours.ms,
+            "peers": self.peers,
+            "best_peer": self.best_peer,
+            "faster": self.faster,
+            "share": self.share,
+            "bar": bar,
+        }
 
 
 @dataclass(frozen=True)
@@ -146,10 +164,10 @@ class Row:
     """A machine in the terms of the published table."""
 
     name: str
-    ms: float               # a step of 16 channels
-    inferences: float       # such steps a second
-    one_channel: float      # share of the machine that one live channel takes
-    channels: float         # live ones at full load
+    ms: float  # a step of 16 channels
+    inferences: float  # such steps a second
+    one_channel: float  # share of the machine that one live channel takes
+    channels: float  # live ones at full load
 
 
 def percent(share: float | None) -> str:

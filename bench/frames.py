@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """How smoothly the cluster is drawn without a graphics processor: frames a second, and processor time a frame.
 
 A headless Chromium draws in software (SwiftShader) while the simulated car drives. Frames a second are the page's
 animation frames, at most 60; processor time is the operating system's figure (Linux) of the browser's processes, the
 one that draws and the page's own, by frame.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -44,8 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{'view':12} {'frames/s':>8} {'95% gap':>8} {'script':>8} {'page':>8} {'drawing':>8}   ms a frame")
     for row in rows:
-        print(f"{row['view']:12} {row['frames/s']:8.1f} {row['gap 95%, ms']:8.1f} {row['script, ms']:8.2f} "
-              f"{row['page, ms']:8.2f} {row['drawing, ms']:8.2f}")
+        print(
+            f"{row['view']:12} {row['frames/s']:8.1f} {row['gap 95%, ms']:8.1f} {row['script, ms']:8.2f} "
+            f"{row['page, ms']:8.2f} {row['drawing, ms']:8.2f}"
+        )
     return 0
 
 
@@ -74,9 +78,13 @@ def _row(frames: list[list[float]], used: dict[str, float]) -> dict[str, float]:
     gaps = sorted(b[0] - a[0] for a, b in zip(frames, frames[1:], strict=False))
     seconds = (frames[-1][0] - frames[0][0]) / 1000
     n = len(frames)
-    return {"frames/s": (n - 1) / seconds, "gap 95%, ms": gaps[int(0.95 * len(gaps))],
-            "script, ms": sum(took for _, took in frames) / n,
-            "page, ms": 1000 * used.get("renderer", 0.0) / n, "drawing, ms": 1000 * used.get("gpu-process", 0.0) / n}
+    return {
+        "frames/s": (n - 1) / seconds,
+        "gap 95%, ms": gaps[int(0.95 * len(gaps))],
+        "script, ms": sum(took for _, took in frames) / n,
+        "page, ms": 1000 * used.get("renderer", 0.0) / n,
+        "drawing, ms": 1000 * used.get("gpu-process", 0.0) / n,
+    }
 
 
 def _processor(session: int) -> dict[str, float]:

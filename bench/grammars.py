@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentence files: how long they take to compile, how large they are, and what a search over them costs.
 
 Besides the file that ships, some are made up: `--templates` sentence templates over lists of `--values` entries each,
@@ -9,6 +10,7 @@ utterance, as a listener runs it: a search made for each, asked for its partial 
 result at the end. Then in one stream without a pause, `--minutes` long, each tenth of it by itself; the grammar has
 filler there, so that command follows command.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -29,11 +31,13 @@ from pynna import Decoder, DecoderOptions, Grammar
 
 Array = NDArray[Any]
 
-PLACES = {"lists at the ends": "{verb} [the] {{one}} [please]",
-          "lists in their midst": "[please] {verb} {{one}} (now|today|tomorrow)",
-          "lists at the beginnings": "{{one}} {verb} [please]",
-          "two lists a sentence": "{verb} {{one}} (for|with) {{two}}"}
-ASKED_EVERY = 10    # frames between two looks at the partial result
+PLACES = {
+    "lists at the ends": "{verb} [the] {{one}} [please]",
+    "lists in their midst": "[please] {verb} {{one}} (now|today|tomorrow)",
+    "lists at the beginnings": "{{one}} {verb} [please]",
+    "two lists a sentence": "{verb} {{one}} (for|with) {{two}}",
+}
+ASKED_EVERY = 10  # frames between two looks at the partial result
 
 
 def names(n: int, seed: int) -> list[str]:
@@ -102,6 +106,7 @@ def _decoder(model: pynna.Model, **options: Any) -> Decoder:
 
 # ---- the command ---------------------------------------------------------------------------------
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="YAML", help="sentence files of one's own, besides")
     parser.add_argument("--model", type=Path, metavar="NNA", help="a mapped model; the one that ships unless given")
@@ -128,8 +133,9 @@ def run(arguments: argparse.Namespace) -> int:
             best[name] = min(best[name][0], read), min(best[name][1], made)
     grammars["no grammar, beam 64"] = None
     compiling = Table("sentence file", "reading, s", "compiling, s", "states", "arcs", "graph, MB")
-    searching = Table("search", "us a frame", "% of a core, live", "one stream: first tenth, us", "last tenth, us",
-                      "slowest")
+    searching = Table(
+        "search", "us a frame", "% of a core, live", "one stream: first tenth, us", "last tenth, us", "slowest"
+    )
     values = []
     for name, grammar in grammars.items():
         options = {"grammar": grammar} if grammar else {}
@@ -139,14 +145,24 @@ def run(arguments: argparse.Namespace) -> int:
         parts = tenths(model, rows, arguments.minutes, arguments.rounds, **options)
         share = spent / model.seconds_per_step
         value = {"search": name, "seconds_a_frame": spent, "share_of_a_core": share, "tenths_seconds_a_frame": parts}
-        searching.add(name, f"{1e6 * spent:.1f}", f"{100 * share:.3f}",
-                      *(f"{1e6 * part:.1f}" for part in (parts[0], parts[-1], max(parts))))
+        searching.add(
+            name,
+            f"{1e6 * spent:.1f}",
+            f"{100 * share:.3f}",
+            *(f"{1e6 * part:.1f}" for part in (parts[0], parts[-1], max(parts))),
+        )
         if grammar:
             graph, (read, made) = grammar.graph(model.labels), best[name]
-            value |= {"reading_seconds": read, "compiling_seconds": made, "states": graph.n_states,
-                      "arcs": graph.n_arcs, "bytes": graph.n_bytes}
-            compiling.add(name, f"{read:.2f}", f"{made:.2f}", f"{graph.n_states}", f"{graph.n_arcs}",
-                          f"{graph.n_bytes / 1e6:.2f}")
+            value |= {
+                "reading_seconds": read,
+                "compiling_seconds": made,
+                "states": graph.n_states,
+                "arcs": graph.n_arcs,
+                "bytes": graph.n_bytes,
+            }
+            compiling.add(
+                name, f"{read:.2f}", f"{made:.2f}", f"{graph.n_states}", f"{graph.n_arcs}", f"{graph.n_bytes / 1e6:.2f}"
+            )
         values.append(value)
     emit(arguments, {"minutes": arguments.minutes, "searches": values}, machine_line(), compiling, searching)
     return 0

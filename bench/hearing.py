@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audio to text through the C core, the way a stream does it: frames, steps of the mapped network, beam search."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +14,7 @@ from bench.core import Core, MappedModel
 
 Array = NDArray[Any]
 
-FRAMES_A_TIME = 1024        # fed to the beam search between two takings of what it has committed
+FRAMES_A_TIME = 1024  # fed to the beam search between two takings of what it has committed
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,18 @@ class BeamSearch:
         self.core.check(lib.pynna_ctc_reset(self.pointer))
         committed: list[tuple[int, int]] = []
         for start in range(0, len(log_probs), FRAMES_A_TIME):
-            part = np.ascontiguousarray(log_probs[start:start + FRAMES_A_TIME], np.float32)
+            part = np.ascontiguousarray(log_probs[start : start + FRAMES_A_TIME], np.float32)
             self.core.check(lib.pynna_ctc_feed(self.pointer, ffi.from_buffer("float[]", part), len(part)))
             committed += self._take()
         self.core.check(lib.pynna_ctc_finish(self.pointer))
         tails = self._best(2)
         tokens = committed + tails[0][1]
-        return Heard("".join(self.alphabet[label] for label, _ in tokens), [frame for _, frame in tokens], -tails[0][0],
-                     tails[0][0] - tails[1][0] if len(tails) > 1 else None)
+        return Heard(
+            "".join(self.alphabet[label] for label, _ in tokens),
+            [frame for _, frame in tokens],
+            -tails[0][0],
+            tails[0][0] - tails[1][0] if len(tails) > 1 else None,
+        )
 
     def _tokens(self, first: int, n: int) -> list[tuple[int, int]]:
         return [(int(self.tokens[i].label), int(self.tokens[i].frame)) for i in range(first, first + n)]
@@ -76,9 +82,10 @@ class BeamSearch:
         """Scores and tails of the n best hypotheses."""
         found = self.core.ffi.new("pynna_ctc_hypothesis[]", n)
         n_found, n_tokens = self.core.ffi.new("int32_t *"), self.core.ffi.new("int32_t *")
-        self.core.check(self.core.lib.pynna_ctc_nbest(self.pointer, n, found, n_found, len(self.tokens), self.tokens,
-                                                      n_tokens))
-        return [(float(h.score), self._tokens(h.first, h.n_tokens)) for h in found[0:n_found[0]]]
+        self.core.check(
+            self.core.lib.pynna_ctc_nbest(self.pointer, n, found, n_found, len(self.tokens), self.tokens, n_tokens)
+        )
+        return [(float(h.score), self._tokens(h.first, h.n_tokens)) for h in found[0 : n_found[0]]]
 
 
 class Windows:
@@ -100,7 +107,7 @@ class Windows:
         rows: list[Array] = []
         start = 0
         for size in [*chunks, len(pcm)]:
-            self._feed(pcm[start:start + size], rows)
+            self._feed(pcm[start : start + size], rows)
             start += size
         self.core.check(lib.pynna_frames_finish(self.pointer, self.mfcc, self.scratch))
         self._read(rows)
@@ -112,9 +119,10 @@ class Windows:
         chunk = np.ascontiguousarray(chunk, np.int16)
         while len(chunk):
             samples = ffi.from_buffer("int16_t[]", chunk)
-            self.core.check(self.core.lib.pynna_frames_feed(self.pointer, self.mfcc, samples, len(chunk), consumed,
-                                                            self.scratch))
-            chunk = chunk[consumed[0]:]
+            self.core.check(
+                self.core.lib.pynna_frames_feed(self.pointer, self.mfcc, samples, len(chunk), consumed, self.scratch)
+            )
+            chunk = chunk[consumed[0] :]
             self._read(rows)
 
     def _read(self, rows: list[Array]) -> None:
@@ -141,10 +149,21 @@ class Network:
         c, h = np.zeros(g.n_cell, np.int16), np.zeros(g.n_cell, np.int8)
         out = np.empty((len(x), g.n_labels), np.float32)
         x = np.ascontiguousarray(x, np.float32)
-        state = [ffi.from_buffer("int16_t[]", c, require_writable=True),
-                 ffi.from_buffer("int8_t[]", h, require_writable=True)]
-        channel = ffi.new("pynna_channel *", {
-            "x": ffi.from_buffer("float[]", x), "x_stride": x[0].size, "c_in": state[0], "h_in": state[1],
-            "c_out": state[0], "h_out": state[1], "log_probs": ffi.from_buffer("float[]", out, require_writable=True)})
+        state = [
+            ffi.from_buffer("int16_t[]", c, require_writable=True),
+            ffi.from_buffer("int8_t[]", h, require_writable=True),
+        ]
+        channel = ffi.new(
+            "pynna_channel *",
+            {
+                "x": ffi.from_buffer("float[]", x),
+                "x_stride": x[0].size,
+                "c_in": state[0],
+                "h_in": state[1],
+                "c_out": state[0],
+                "h_out": state[1],
+                "log_probs": ffi.from_buffer("float[]", out, require_writable=True),
+            },
+        )
         self.core.check(self.core.lib.pynna_step(self.pointer, ffi.NULL, 1, len(x), channel))
         return out

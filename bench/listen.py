@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A microphone that stays open: hours of sound through one listener, faster than real time.
 
 The recordings that ship are heard again and again in another order, at another level and over noise, pauses of one to
@@ -5,6 +6,7 @@ six seconds between them. At intervals it tells the process's memory, the proces
 the last one (network, search and events), and how many utterances came out. Exit code 1 if memory grew by more than
 `--growth` MB between the first interval and the last.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,7 +24,7 @@ from bench.report import Table, emit, machine_line
 from pynna.events import Final
 
 Array = NDArray[Any]
-CHUNK = 320     # samples: 20 ms, as a microphone gives them
+CHUNK = 320  # samples: 20 ms, as a microphone gives them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def sound(rate: int) -> Iterator[Array]:
     """Clips with a pause behind each, int16, without end."""
-    clips = [pynna.audio.read(path, sample_rate=rate).pcm
-             for path in sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))]
+    clips = [
+        pynna.audio.read(path, sample_rate=rate).pcm
+        for path in sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
+    ]
     rng = np.random.default_rng(0)
     while True:
         for i in rng.permutation(len(clips)):
@@ -58,8 +62,9 @@ def memory() -> float:
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
     model = pynna.load(arguments.model)
-    options = {} if arguments.no_grammar else {
-        "grammar": pynna.Grammar.from_yaml(arguments.grammar or pynna.CAR_GRAMMAR)}
+    options = (
+        {} if arguments.no_grammar else {"grammar": pynna.Grammar.from_yaml(arguments.grammar or pynna.CAR_GRAMMAR)}
+    )
     listener = model.listen(**options)
     pieces = sound(model.sample_rate)
     n_samples = round(3600 * arguments.hours * model.sample_rate / arguments.intervals)
@@ -71,16 +76,34 @@ def run(arguments: argparse.Namespace) -> int:
             piece = next(pieces)
             start = time.process_time()
             for at in range(0, len(piece), CHUNK):
-                finals += [event for event in listener.feed(piece[at:at + CHUNK]) if isinstance(event, Final)]
+                finals += [event for event in listener.feed(piece[at : at + CHUNK]) if isinstance(event, Final)]
             spent += time.process_time() - start
             fed += len(piece)
         step = spent * model.geometry["step"] / fed
         accepted = sum(getattr(event.result, "accepted", False) for event in finals)
-        values.append({"hours": arguments.hours * (i + 1) / arguments.intervals, "megabytes": memory(),
-                       "seconds_a_step": step, "utterances": len(finals), "accepted": accepted})
-        table.add(f"{60 * values[-1]['hours']:.0f}", f"{values[-1]['megabytes']:.1f}", f"{1e6 * step:.0f}",
-                  f"{100 * step / model.seconds_per_step:.2f}", f"{len(finals)}", f"{accepted}")
+        values.append(
+            {
+                "hours": arguments.hours * (i + 1) / arguments.intervals,
+                "megabytes": memory(),
+                "seconds_a_step": step,
+                "utterances": len(finals),
+                "accepted": accepted,
+            }
+        )
+        table.add(
+            f"{60 * values[-1]['hours']:.0f}",
+            f"{values[-1]['megabytes']:.1f}",
+            f"{1e6 * step:.0f}",
+            f"{100 * step / model.seconds_per_step:.2f}",
+            f"{len(finals)}",
+            f"{accepted}",
+        )
     growth = values[-1]["megabytes"] - values[0]["megabytes"]
-    emit(arguments, {"intervals": values, "growth_megabytes": growth}, machine_line(), table,
-         f"memory grew by {growth:.1f} MB between the first interval and the last")
+    emit(
+        arguments,
+        {"intervals": values, "growth_megabytes": growth},
+        machine_line(),
+        table,
+        f"memory grew by {growth:.1f} MB between the first interval and the last",
+    )
     return int(growth > arguments.growth)

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timing: cases visited in turn, again and again, so that a slow second of the machine meets all of them."""
+
 from __future__ import annotations
 
 import math
@@ -14,8 +16,8 @@ from bench.core import Core
 
 Array = NDArray[Any]
 
-MOST_CALLS = 200            # of a case on one visit
-PEAK_ROUNDS = 100_000       # of the register loop, under a millisecond
+MOST_CALLS = 200  # of a case on one visit
+PEAK_ROUNDS = 100_000  # of the register loop, under a millisecond
 
 
 @dataclass
@@ -56,7 +58,7 @@ def interleave(cases: Sequence[Case], *, seconds: float, visit: float = 0.01, re
     left them. It begins with a `rest`, in which the threads of the case before fall asleep.
     """
     repeats: dict[tuple[Any, ...], int] = {}
-    for case in cases:      # a look at each, not counted
+    for case in cases:  # a look at each, not counted
         took = float(case.call(2).min())
         repeats[case.name] = min(max(math.ceil(visit / max(took, 1e-9)), 2), MOST_CALLS)
     end = time.perf_counter() + seconds
@@ -77,8 +79,10 @@ class Limits:
     bytes: dict[int, float]
 
     def as_dict(self) -> dict[str, Any]:
-        return {"gmac_s": {f"{isa}, {n} threads": value / 1e9 for (isa, n), value in self.macs.items()},
-                "gb_s": {f"{n} threads": value / 1e9 for n, value in self.bytes.items()}}
+        return {
+            "gmac_s": {f"{isa}, {n} threads": value / 1e9 for (isa, n), value in self.macs.items()},
+            "gb_s": {f"{n} threads": value / 1e9 for n, value in self.bytes.items()},
+        }
 
     def lines(self) -> list[str]:
         """For people."""
@@ -94,8 +98,12 @@ class LimitCases:
         self.core = core
         self.reading = {n: Case(("read", n), self._reader(data, size, n), size) for n in threads}
         macs = {isa: core.driver.bench_peak_macs(isa.encode()) * PEAK_ROUNDS for isa in isas}
-        self.macs = {(isa, n): Case(("macs", isa, n), self._peak(isa, n), macs[isa] * n)
-                     for isa in isas for n in threads if macs[isa]}
+        self.macs = {
+            (isa, n): Case(("macs", isa, n), self._peak(isa, n), macs[isa] * n)
+            for isa in isas
+            for n in threads
+            if macs[isa]
+        }
 
     @property
     def cases(self) -> list[Case]:
@@ -109,5 +117,7 @@ class LimitCases:
         return lambda repeats: self.core.timed(peak, isa.encode(), n_threads, PEAK_ROUNDS, repeats=repeats)
 
     def result(self) -> Limits:
-        return Limits({key: 1 / case.best for key, case in self.macs.items()},
-                      {n: 1 / case.best for n, case in self.reading.items()})
+        return Limits(
+            {key: 1 / case.best for key, case in self.macs.items()},
+            {n: 1 / case.best for n, case in self.reading.items()},
+        )

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ten commands of ten voices through a browser's microphone: how many are done rightly.
 
 Each voice speaks all commands into a headless Chromium whose microphone is the recording; the server is a process of
 its own. A command is done rightly when the car was told the intent and the slots that the words mean, and nothing else
 was done before the next command.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,8 +38,15 @@ from tests.support.browser import Browser
 
 VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")
 COMMANDS = (
-    "increase the volume", "check battery levels", "display navigation", "turn on the air conditioning",
-    "set the temperature to twenty one degrees", "open the window", "play some music", "call home", "lock the doors",
+    "increase the volume",
+    "check battery levels",
+    "display navigation",
+    "turn on the air conditioning",
+    "set the temperature to twenty one degrees",
+    "open the window",
+    "play some music",
+    "call home",
+    "lock the doors",
     "take me to the airport",
 )
 PAUSE = 2.0  # seconds after each command
@@ -64,8 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--voices", nargs="+", default=VOICES, metavar="V", help=f"of {', '.join(VOICES)}")
     parser.add_argument("--model", metavar="M", help="a mapped model, .nna (default: the one that ships)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N",
-                        help="voices at once (1); on a quiet machine with two cores 2 take 4 minutes")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="voices at once (1); on a quiet machine with two cores 2 take 4 minutes",
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the recordings in a folder")
 
 
@@ -84,8 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
                 _print(voice, found)
     right = sum(row["right"] for row in rows)
     if arguments.json:
-        print(json.dumps({"right": right, "of": len(rows), "end of speech to action, s": spread(waited),
-                          "commands": rows}, indent=1))
+        print(
+            json.dumps(
+                {"right": right, "of": len(rows), "end of speech to action, s": spread(waited), "commands": rows},
+                indent=1,
+            )
+        )
     else:
         print(f"\n{right} of {len(rows)} rightly done; end of speech to action, s: {spread(waited)}")
     return int(right < 0.95 * len(rows))
@@ -136,8 +154,11 @@ async def _voice(voice: str, url: str, folder: Path) -> tuple[list[dict[str, Any
     times = recording(voice, path)
     told: list[tuple[float, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        async with (aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as socket,
-                    Browser(Path(profile), size=(480, 270), recording=path) as browser):
+        async with (
+            aiohttp.ClientSession(url) as client,
+            client.ws_connect("/ws") as socket,
+            Browser(Path(profile), size=(480, 270), recording=path) as browser,
+        ):
             await browser.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
             await browser.open(url)
             await browser.until("document.querySelector('#lost').hidden")
@@ -153,9 +174,14 @@ async def _voice(voice: str, url: str, folder: Path) -> tuple[list[dict[str, Any
             listening.cancel()
             waited = await browser.ask("waited_")
             assert not browser.complaints, browser.complaints
-    return [_judge(voice, text, [message for at, message in told
-                                 if message["type"] == "done" and _belongs(at - begun, i, times)])
-            for i, text in enumerate(COMMANDS)], waited
+    return [
+        _judge(
+            voice,
+            text,
+            [message for at, message in told if message["type"] == "done" and _belongs(at - begun, i, times)],
+        )
+        for i, text in enumerate(COMMANDS)
+    ], waited
 
 
 async def _note(socket: aiohttp.ClientWebSocketResponse, told: list[tuple[float, dict[str, Any]]]) -> None:

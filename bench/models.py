@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks to time: random weights of DeepSpeech's topology, mapped like any other, and speech to feed them."""
+
 from __future__ import annotations
 
 import time
@@ -16,7 +18,7 @@ from pynna.mapping.reference import MfccConfig, mfcc
 Array = NDArray[Any]
 
 N_LABELS, N_INPUTS = 29, 19 * 26
-FEATURE_SIZE = 0.05         # MFCCs are large: layer 1's weights are that much smaller
+FEATURE_SIZE = 0.05  # MFCCs are large: layer 1's weights are that much smaller
 LOGIT_SIZE = 6.0
 
 
@@ -28,8 +30,13 @@ def random_arrays(width: int, n_inputs: int = N_INPUTS, n_labels: int = N_LABELS
         return rng.standard_normal((inputs, outputs), np.float32) * np.float32(scale)
 
     hidden = (width, width, 1.0)
-    shapes = {"layer_1": (n_inputs, width, FEATURE_SIZE), "layer_2": hidden, "layer_3": hidden, "layer_5": hidden,
-              "layer_6": (width, n_labels, LOGIT_SIZE)}
+    shapes = {
+        "layer_1": (n_inputs, width, FEATURE_SIZE),
+        "layer_2": hidden,
+        "layer_3": hidden,
+        "layer_5": hidden,
+        "layer_6": (width, n_labels, LOGIT_SIZE),
+    }
     arrays: dict[str, Array] = {}
     for name, (inputs, outputs, size) in shapes.items():
         arrays[f"{name}/weights"] = normal(inputs, outputs, size * np.sqrt(2 / inputs))
@@ -44,15 +51,16 @@ def random_weights(width: int) -> Weights:
     return Weights(random_arrays(width), name=f"random, {width} wide", licence="none needed", source="bench")
 
 
-def mapped_random(core: Core, width: int, cache: Path | None,
-                  bits4: Sequence[str] = ()) -> tuple[MappedModel, float | None]:
+def mapped_random(
+    core: Core, width: int, cache: Path | None, bits4: Sequence[str] = ()
+) -> tuple[MappedModel, float | None]:
     """A random network, mapped; kept in the cache. Also how many seconds mapping took, None where it was there."""
     name = "-".join([f"random-{width}", *(["4", *bits4] if bits4 else [])])
     path = (cache or default_cache()).expanduser() / f"{name}.nna"
     if path.exists():
         try:
             return MappedModel(core, path), None
-        except CoreError:       # an older format's
+        except CoreError:  # an older format's
             path.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = random_weights(width)

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole steps of a network: every instruction set, 1 to 16 channels, 1 and 16 steps a call, 1 and more threads."""
+
 from __future__ import annotations
 
 import argparse
@@ -23,7 +25,7 @@ from pynna.mapping.reference import MfccConfig
 Array = NDArray[Any]
 
 MAX_COLUMNS = 256
-REST = 0.003        # seconds before each case where there are peers: their idle threads spin for a while
+REST = 0.003  # seconds before each case where there are peers: their idle threads spin for a while
 
 
 class StepCall:
@@ -37,9 +39,12 @@ class StepCall:
         name = core.ffi.new("char[]", setting.isa.encode())
         self._memory, self.workspace = core.built("workspace", size, model.pointer, columns, name)
         self.pool = pools[setting.threads]
-        self.arrays = [features, np.zeros((setting.channels, g.n_cell), np.int16),
-                       np.zeros((setting.channels, g.n_cell), np.int8),
-                       np.zeros((setting.channels, setting.steps, g.n_labels), np.float32)]
+        self.arrays = [
+            features,
+            np.zeros((setting.channels, g.n_cell), np.int16),
+            np.zeros((setting.channels, g.n_cell), np.int8),
+            np.zeros((setting.channels, setting.steps, g.n_labels), np.float32),
+        ]
         self.channels = core.ffi.new("pynna_channel[]", [self._channel(i) for i in range(setting.channels)])
 
     def _channel(self, i: int) -> dict[str, Any]:
@@ -48,13 +53,27 @@ class StepCall:
 
         def at(kind: str, array: Array) -> Any:
             return self.core.ffi.from_buffer(kind, array, require_writable=True)
-        return {"x": at("float[]", features[32 * i:]), "x_stride": features.shape[1], "c_in": at("int16_t[]", c[i]),
-                "h_in": at("int8_t[]", h[i]), "c_out": at("int16_t[]", c[i]), "h_out": at("int8_t[]", h[i]),
-                "log_probs": at("float[]", p[i])}
+
+        return {
+            "x": at("float[]", features[32 * i :]),
+            "x_stride": features.shape[1],
+            "c_in": at("int16_t[]", c[i]),
+            "h_in": at("int8_t[]", h[i]),
+            "c_out": at("int16_t[]", c[i]),
+            "h_out": at("int8_t[]", h[i]),
+            "log_probs": at("float[]", p[i]),
+        }
 
     def __call__(self, repeats: int) -> Array:
-        return self.core.timed(self.core.driver.bench_step, self.workspace, self.pool, self.setting.channels,
-                               self.setting.steps, self.channels, repeats=repeats)
+        return self.core.timed(
+            self.core.driver.bench_step,
+            self.workspace,
+            self.pool,
+            self.setting.channels,
+            self.setting.steps,
+            self.channels,
+            repeats=repeats,
+        )
 
 
 def figures(models: Mapping[int, MappedModel], cases: dict[Setting, Case], limits: Limits) -> list[Figure]:
@@ -67,14 +86,30 @@ def figures(models: Mapping[int, MappedModel], cases: dict[Setting, Case], limit
         macs = model.n_macs * s.channels / seconds
         read = (recurrent + (all_bytes - recurrent) / s.steps) / seconds
         peak = limits.macs.get((s.isa, s.threads))
-        out.append(Figure(s, 1e3 * seconds, 1e3 * case.median, macs / 1e9, read / 1e9,
-                          macs / peak if peak else None, read / limits.bytes[s.threads]))
+        out.append(
+            Figure(
+                s,
+                1e3 * seconds,
+                1e3 * case.median,
+                macs / 1e9,
+                read / 1e9,
+                macs / peak if peak else None,
+                read / limits.bytes[s.threads],
+            )
+        )
     return out
 
 
-def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], channels: Sequence[int],
-            steps: Sequence[int], seconds: float, others: Mapping[Peer, Sequence[Case]] | None = None,
-            four: MappedModel | None = None) -> tuple[list[Figure], Limits, int]:
+def measure(
+    model: MappedModel,
+    isas: Sequence[str],
+    threads: Sequence[int],
+    channels: Sequence[int],
+    steps: Sequence[int],
+    seconds: float,
+    others: Mapping[Peer, Sequence[Case]] | None = None,
+    four: MappedModel | None = None,
+) -> tuple[list[Figure], Limits, int]:
     """Everything in one run, interleaved, the limits and `others` too; figures, limits, rounds.
 
     `four` is the same network with weights of 4 bits in some layers.
@@ -84,8 +119,9 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
     config = MfccConfig(g.sample_rate, g.window, g.step, g.n_coefficients, g.n_mel, g.mel_lower_hz, g.mel_upper_hz)
     features = speech_features(32 * max(channels) + max(steps) + 2 * g.n_context + 1, config)
     pools = Pools(core)
-    settings = [Setting(isa, n, c, s, bits) for bits in models for isa in isas for n in threads for c in channels
-                for s in steps]
+    settings = [
+        Setting(isa, n, c, s, bits) for bits in models for isa in isas for n in threads for c in channels for s in steps
+    ]
     cases = {s: Case((s,), StepCall(models[s.bits], pools, s, features), s.steps) for s in settings}
     limits = LimitCases(core, isas, threads, model.data, len(model.bytes))
     try:
@@ -99,6 +135,7 @@ def measure(model: MappedModel, isas: Sequence[str], threads: Sequence[int], cha
 
 # ---- the command ---------------------------------------------------------------------------------
 
+
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """What `table` asks for too."""
     parser.add_argument("--nna", type=Path, help="a mapped network; one of random weights unless given")
@@ -110,12 +147,20 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
-    parser.add_argument("--isa", nargs="+", help="instruction sets; unless given all that this processor runs but ref, "
-                                                 "which is there to define the bits")
+    parser.add_argument(
+        "--isa",
+        nargs="+",
+        help="instruction sets; unless given all that this processor runs but ref, which is there to define the bits",
+    )
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 8, 16], help="1 to 16 (1 4 8 16)")
     parser.add_argument("--steps", type=int, nargs="+", default=[1, 16], help="a call, 1 to 16 (1 16)")
-    parser.add_argument("--bits4", type=lambda names: names.split(","), default=[], metavar="LAYER[,LAYER]",
-                        help="measure the random network with weights of 4 bits in these layers beside it; all: in all")
+    parser.add_argument(
+        "--bits4",
+        type=lambda names: names.split(","),
+        default=[],
+        metavar="LAYER[,LAYER]",
+        help="measure the random network with weights of 4 bits in these layers beside it; all: in all",
+    )
     parser.add_argument("--peers", nargs="+", choices=list(peers.PEERS), help="other runtimes; all that are installed")
     parser.add_argument("--no-peers", action="store_true", help="this engine alone")
     plot.add_argument(parser)
@@ -148,20 +193,38 @@ def run(arguments: argparse.Namespace) -> int:
     threads = sorted(set(arguments.threads))
     names, left_out = _peers(arguments)
     others = peers.cases(peer_arrays(model), names, threads, arguments.channels, arguments.steps)
-    found, limits, rounds = measure(model, isas, threads, arguments.channels, arguments.steps, arguments.seconds,
-                                    others, four)
+    found, limits, rounds = measure(
+        model, isas, threads, arguments.channels, arguments.steps, arguments.seconds, others, four
+    )
     plain = [f for f in found if f.setting.bits == 8]
     compared = compare.compare(plain, others)
     published = ", ".join(f"{name} {ms} ms" for name, ms in ACCELERATOR_MS.items())
-    values = {"network": line, "rounds": rounds, "limits": limits.as_dict(), "accelerator_ms": ACCELERATOR_MS,
-              "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found], "left_out": left_out,
-              "peers": {name: peers.version(name) for name in names}, "peer_figures": compare.forms(others),
-              "comparisons": [c.as_dict() for c in compared]}
-    emit(arguments, values, machine_line(), f"{line}; {rounds} rounds, interleaved, minima", *limits.lines(),
-         f"the accelerator's published step of 1 to 16 channels: {published}", figures_table(found), NOTE, "",
-         *left_out, *(f"{name}: {peers.version(name)}" for name in names),
-         "milliseconds a step of all channels, each engine's fastest form; bars hold for AVX-512 VNNI, 2048 wide",
-         compare.table(compared))
+    values = {
+        "network": line,
+        "rounds": rounds,
+        "limits": limits.as_dict(),
+        "accelerator_ms": ACCELERATOR_MS,
+        "figures": [asdict(f) | {"of_limit": f.of_limit} for f in found],
+        "left_out": left_out,
+        "peers": {name: peers.version(name) for name in names},
+        "peer_figures": compare.forms(others),
+        "comparisons": [c.as_dict() for c in compared],
+    }
+    emit(
+        arguments,
+        values,
+        machine_line(),
+        f"{line}; {rounds} rounds, interleaved, minima",
+        *limits.lines(),
+        f"the accelerator's published step of 1 to 16 channels: {published}",
+        figures_table(found),
+        NOTE,
+        "",
+        *left_out,
+        *(f"{name}: {peers.version(name)}" for name in names),
+        "milliseconds a step of all channels, each engine's fastest form; bars hold for AVX-512 VNNI, 2048 wide",
+        compare.table(compared),
+    )
     if arguments.plot:
         plot.network(arguments.plot, plain, limits, compared, machine_line(), line)
     return 0
@@ -183,17 +246,38 @@ def peer_arrays(model: MappedModel) -> dict[str, Array]:
 
 def figures_table(found: Sequence[Figure]) -> Table:
     """For people."""
-    table = Table("isa", "bits", "threads", "channels", "steps", "ms a step", "median", "GMAC/s", "of MACs", "GB/s",
-                  "of bytes", "of limit")
+    table = Table(
+        "isa",
+        "bits",
+        "threads",
+        "channels",
+        "steps",
+        "ms a step",
+        "median",
+        "GMAC/s",
+        "of MACs",
+        "GB/s",
+        "of bytes",
+        "of limit",
+    )
     for f in found:
         s = f.setting
-        table.add(s.isa, str(s.bits), str(s.threads), str(s.channels), str(s.steps), f"{f.ms:.3f}",
-                  f"{f.median_ms:.3f}", f"{f.gmac_s:.0f}", percent(f.of_macs), f"{f.gb_s:.1f}", percent(f.of_bytes),
-                  percent(f.of_limit))
+        table.add(
+            s.isa,
+            str(s.bits),
+            str(s.threads),
+            str(s.channels),
+            str(s.steps),
+            f"{f.ms:.3f}",
+            f"{f.median_ms:.3f}",
+            f"{f.gmac_s:.0f}",
+            percent(f.of_macs),
+            f"{f.gb_s:.1f}",
+            percent(f.of_bytes),
+            percent(f.of_limit),
+        )
     return table
 
 
 NOTE = """GB/s: weights that have to be read over the time. The recurrent ones are read again each step and may fit in a
 cache: with 16 steps a call the share can exceed 100 %."""
-
-

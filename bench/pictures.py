@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of the cluster: those of the README, or every view at every size to be looked at.
 
 The page is drawn by a headless Chromium; the drive is the same each time.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -18,22 +20,33 @@ from tests.support.served import served
 
 SIZES = {"wide": (1280, 480), "large": (1920, 720), "board": (800, 480), "tall": (390, 844)}
 THEMES = ("night", "day")
-README = {"night": ("wide", "night", "navigation", "increase the volume"),
-          "day": ("large", "day", "media", "play some jazz"),
-          "board-night": ("board", "night", "battery", "check battery levels"),
-          "board-day": ("board", "day", "home", "turn on the fog lights"),
-          "tall-night": ("tall", "night", "climate", "set the temperature to twenty one degrees"),
-          "tall-day": ("tall", "day", "navigation", "zoom out")}
+README = {
+    "night": ("wide", "night", "navigation", "increase the volume"),
+    "day": ("large", "day", "media", "play some jazz"),
+    "board-night": ("board", "night", "battery", "check battery levels"),
+    "board-day": ("board", "day", "home", "turn on the fog lights"),
+    "tall-night": ("tall", "night", "climate", "set the temperature to twenty one degrees"),
+    "tall-day": ("tall", "day", "navigation", "zoom out"),
+}
 """A picture's name: the size, the theme, the view, and what is said last."""
 
-_BEFORE = ("take me to the airport", "turn on the headlights", "set cruise control to seventy",
-           "set the volume to forty")
+_BEFORE = (
+    "take me to the airport",
+    "turn on the headlights",
+    "set cruise control to seventy",
+    "set the volume to forty",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(pynna.assistant.__file__).parent / "pictures",
-                        help="where they are written (the README's)")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path(pynna.assistant.__file__).parent / "pictures",
+        help="where they are written (the README's)",
+    )
     parser.add_argument("--all", action="store_true", help="every view at every size, by day and by night")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="with --all: only these")
     parser.add_argument("--views", nargs="+", choices=VIEWS, default=list(VIEWS), help="with --all: only these")
@@ -44,8 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     wanted = README
     if arguments.all:
-        wanted = {f"{size}-{theme}-{view}": (size, theme, view, "")
-                  for size, theme, view in itertools.product(arguments.sizes, THEMES, arguments.views)}
+        wanted = {
+            f"{size}-{theme}-{view}": (size, theme, view, "")
+            for size, theme, view in itertools.product(arguments.sizes, THEMES, arguments.views)
+        }
     asyncio.run(_draw(wanted, arguments.folder))
     return 0
 
@@ -82,6 +97,7 @@ def prepare(server: Server) -> None:
 async def say(browser: Browser, text: str) -> None:
     """Types a command, until it is answered."""
     if text:
-        await browser.ask(f"document.querySelector('#command').value = {text!r}; "
-                          "document.querySelector('#typed').requestSubmit()")
+        await browser.ask(
+            f"document.querySelector('#command').value = {text!r}; document.querySelector('#typed').requestSubmit()"
+        )
         await browser.until(f"document.querySelector('#words').textContent == {text!r}")

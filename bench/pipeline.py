@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """From PCM to greedy text beside the network alone, and the network beside its products of weights alone."""
+
 from __future__ import annotations
 
 import argparse
@@ -18,7 +20,7 @@ from pynna.mapping.reference import MfccConfig
 
 Array = NDArray[Any]
 
-MOST_ABOVE, MOST_BESIDE = 0.10, 0.08    # the bars: of the network, and of a step
+MOST_ABOVE, MOST_BESIDE = 0.10, 0.08  # the bars: of the network, and of a step
 
 
 class PipelineCall:
@@ -30,7 +32,7 @@ class PipelineCall:
         self._mfcc_memory, self.mfcc = model.mfcc()
         self.scratch = core.allocate(core.lib.pynna_mfcc_scratch_size(self.mfcc))
         clips = np.concatenate([clip.pcm for clip in load_clips(None, g.sample_rate)])
-        self.pcm = np.ascontiguousarray(clips[:len(clips) // g.step * g.step])
+        self.pcm = np.ascontiguousarray(clips[: len(clips) // g.step * g.step])
         n = step.setting.channels
         self.streams = core.ffi.new("bench_stream[]", n)
         self._kept: list[Any] = []
@@ -42,12 +44,22 @@ class PipelineCall:
             core.check(core.lib.pynna_ctc_greedy_init(g.n_labels, g.blank, greedy))
             self.streams[i].pcm = core.ffi.from_buffer("int16_t[]", self.pcm)
             self.streams[i].n_samples = len(self.pcm)
-            self.streams[i].at = 97 * i * g.step % len(self.pcm)    # channels are at different places
+            self.streams[i].at = 97 * i * g.step % len(self.pcm)  # channels are at different places
 
     def __call__(self, repeats: int) -> Array:
         s = self.step
-        return s.core.timed(s.core.driver.bench_pipeline, self.model.pointer, self.mfcc, self.scratch, s.workspace,
-                            s.pool, s.setting.channels, self.streams, s.channels, repeats=repeats)
+        return s.core.timed(
+            s.core.driver.bench_pipeline,
+            self.model.pointer,
+            self.mfcc,
+            self.scratch,
+            s.workspace,
+            s.pool,
+            s.setting.channels,
+            self.streams,
+            s.channels,
+            repeats=repeats,
+        )
 
     def text(self, channel: int) -> str:
         """What has been read."""
@@ -67,19 +79,34 @@ class ProductsCall:
         self.row_sum, self.acc = np.zeros(rows, np.int32), np.zeros(rows * channels, np.int32)
         self.layers = []
         again = LAYERS[:1] if model.geometry.feature_low_bits else ()
-        for name in (*LAYERS, *again):      # features of 16 bits pass layer 1 twice
+        for name in (*LAYERS, *again):  # features of 16 bits pass layer 1 twice
             i = LAYERS.index(name)
             info = model.core.lib.pynna_model_layer(model.pointer, i)
             n_rows, n_columns = model.shapes[name]
             groups = -(-n_columns // (32 // info.weight_bits)) * 8 // info.weight_bits
-            self.layers.append((isa.encode(), model.weights(name), info.weight_bits,
-                                ffi.from_buffer("int32_t[]", self.row_sum), 1, n_rows // 16, groups,
-                                ffi.from_buffer("uint8_t[]", self.u), self.u.shape[1], channels,
-                                ffi.from_buffer("int32_t[]", self.acc, require_writable=True)))
+            self.layers.append(
+                (
+                    isa.encode(),
+                    model.weights(name),
+                    info.weight_bits,
+                    ffi.from_buffer("int32_t[]", self.row_sum),
+                    1,
+                    n_rows // 16,
+                    groups,
+                    ffi.from_buffer("uint8_t[]", self.u),
+                    self.u.shape[1],
+                    channels,
+                    ffi.from_buffer("int32_t[]", self.acc, require_writable=True),
+                )
+            )
 
     def __call__(self, repeats: int) -> Array:
-        return np.array([sum(float(self.core.timed(self.core.driver.bench_mac, *layer, repeats=1)[0])
-                             for layer in self.layers) for _ in range(repeats)])
+        return np.array(
+            [
+                sum(float(self.core.timed(self.core.driver.bench_mac, *layer, repeats=1)[0]) for layer in self.layers)
+                for _ in range(repeats)
+            ]
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,29 +126,50 @@ def run(arguments: argparse.Namespace) -> int:
     pools = Pools(core)
     threads = sorted(set(arguments.threads))
     alone = {t: Case(("network", t), StepCall(model, pools, Setting(isa, t, n, 1), features)) for t in threads}
-    whole = {t: Case(("pipeline", t), PipelineCall(model, StepCall(model, pools, Setting(isa, t, n, 1), features)))
-             for t in threads}
+    whole = {
+        t: Case(("pipeline", t), PipelineCall(model, StepCall(model, pools, Setting(isa, t, n, 1), features)))
+        for t in threads
+    }
     products = Case(("products",), ProductsCall(model, isa, n))
     try:
         rounds = interleave([*alone.values(), *whole.values(), products], seconds=arguments.seconds)
     finally:
         pools.stop()
-    table = Table("threads", "PCM to text, ms", "network alone, ms", "above it", "bar", "products alone, ms",
-                  "beside them", "bar")
+    table = Table(
+        "threads", "PCM to text, ms", "network alone, ms", "above it", "bar", "products alone, ms", "beside them", "bar"
+    )
     rows = []
     for t in threads:
         above = whole[t].best / alone[t].best - 1
         beside = 1 - products.best / alone[t].best if t == 1 else None
-        rows.append({"threads": t, "pipeline_ms": 1e3 * whole[t].best, "network_ms": 1e3 * alone[t].best,
-                     "above": above, "products_ms": 1e3 * products.best if t == 1 else None, "beside": beside})
-        table.add(str(t), f"{1e3 * whole[t].best:.3f}", f"{1e3 * alone[t].best:.3f}", percent(above),
-                  f"{percent(MOST_ABOVE)} {'met' if above <= MOST_ABOVE else 'missed'}",
-                  "-" if beside is None else f"{1e3 * products.best:.3f}", percent(beside),
-                  "-" if beside is None else f"{percent(MOST_BESIDE)} {'met' if beside <= MOST_BESIDE else 'missed'}")
+        rows.append(
+            {
+                "threads": t,
+                "pipeline_ms": 1e3 * whole[t].best,
+                "network_ms": 1e3 * alone[t].best,
+                "above": above,
+                "products_ms": 1e3 * products.best if t == 1 else None,
+                "beside": beside,
+            }
+        )
+        table.add(
+            str(t),
+            f"{1e3 * whole[t].best:.3f}",
+            f"{1e3 * alone[t].best:.3f}",
+            percent(above),
+            f"{percent(MOST_ABOVE)} {'met' if above <= MOST_ABOVE else 'missed'}",
+            "-" if beside is None else f"{1e3 * products.best:.3f}",
+            percent(beside),
+            "-" if beside is None else f"{percent(MOST_BESIDE)} {'met' if beside <= MOST_BESIDE else 'missed'}",
+        )
     texts = [whole[threads[0]].call.text(i) for i in range(n)]  # type: ignore[attr-defined]
-    emit(arguments, {"network": line, "isa": isa, "channels": n, "rounds": rounds, "rows": rows, "texts": texts},
-         machine_line(), f"{line}; {isa}; {n} channels, a step of 20 ms of each; {rounds} rounds, interleaved, minima",
-         table,
-         "beside them: what a step takes besides its products of weights, of one thread: activations, requantisation, "
-         "softmax")
+    emit(
+        arguments,
+        {"network": line, "isa": isa, "channels": n, "rounds": rounds, "rows": rows, "texts": texts},
+        machine_line(),
+        f"{line}; {isa}; {n} channels, a step of 20 ms of each; {rounds} rounds, interleaved, minima",
+        table,
+        "beside them: what a step takes besides its products of weights, of one thread: activations, requantisation, "
+        "softmax",
+    )
     return 0

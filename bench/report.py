@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command prints: plain tables, or everything as JSON."""
+
 from __future__ import annotations
 
 import argparse
@@ -24,9 +26,13 @@ class Table:
         rows = [self.headings, *self.rows]
         widths = [max(len(row[i]) for row in rows) for i in range(len(self.headings))]
         numeric = [all(_is_number(row[i]) for row in self.rows) for i in range(len(self.headings))]
-        return "\n".join("  ".join(cell.rjust(width) if right else cell.ljust(width)
-                                   for cell, width, right in zip(row, widths, numeric, strict=True)).rstrip()
-                         for row in rows)
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(row, widths, numeric, strict=True)
+            ).rstrip()
+            for row in rows
+        )
 
 
 def _is_number(cell: str) -> bool:
@@ -45,8 +51,12 @@ def emit(arguments: argparse.Namespace, values: dict[str, Any], *parts: object) 
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "system": f"{platform.system()} {platform.machine()}",
-            "python": platform.python_version()}
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
 
 
 def machine_line() -> str:

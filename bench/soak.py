@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The assistant's server under load: many microphones at once, in real time, for minutes.
 
 Each connection speaks the recordings that ship, with pauses, as a browser would: 20 ms frames. Every third of them is
 in noise, so that it leaves doubt and is rescored: no step may be late for that. The server is a process
 of its own; its processor time and memory are the operating system's figures (Linux), its late steps its own.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -41,8 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the soak; 1 if a step was late, a command without noise was not understood, or one in twenty was late."""
-    command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0",
-               "--channels", str(arguments.connections)]
+    command = [
+        sys.executable,
+        "-m",
+        "pynna",
+        "assistant",
+        "--no-browser",
+        "--port",
+        "0",
+        "--channels",
+        str(arguments.connections),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -70,10 +81,14 @@ async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) ->
         names = [json.loads((await socket.receive()).data)["name"] for socket in sockets]
         for socket in sockets:
             await socket.send_json({"type": "microphone", "on": True})
-        tasks = [asyncio.create_task(_listen(sockets[0], heard, ended, waited)),
-                 *(asyncio.create_task(_drain(socket)) for socket in sockets[1:])]
-        speaking = [asyncio.create_task(_speak(socket, name, i, ended))
-                    for i, (socket, name) in enumerate(zip(sockets, names, strict=True))]
+        tasks = [
+            asyncio.create_task(_listen(sockets[0], heard, ended, waited)),
+            *(asyncio.create_task(_drain(socket)) for socket in sockets[1:]),
+        ]
+        speaking = [
+            asyncio.create_task(_speak(socket, name, i, ended))
+            for i, (socket, name) in enumerate(zip(sockets, names, strict=True))
+        ]
         await asyncio.sleep(min(20.0, seconds / 4))  # until every buffer has its size
         before, cpu, begun = _memory(pid), _cpu(pid), asyncio.get_running_loop().time()
         await asyncio.sleep(seconds)
@@ -86,12 +101,15 @@ async def _soak(url: str, pid: int, told: Any, arguments: argparse.Namespace) ->
         for socket in sockets:
             await socket.close()
     return {
-        "connections": arguments.connections, "seconds": round(seconds),
+        "connections": arguments.connections,
+        "seconds": round(seconds),
         "share of one core, %": round(100 * share, 1),
-        "late steps": _metric(metrics, "pynna_late_steps_total"), "steps": _metric(metrics, "pynna_steps_total"),
+        "late steps": _metric(metrics, "pynna_late_steps_total"),
+        "steps": _metric(metrics, "pynna_steps_total"),
         "utterances without noise": heard[False, False] + heard[False, True],
         "understood, of those": heard[False, True],
-        "utterances in noise": heard[True, False] + heard[True, True], "understood, of these": heard[True, True],
+        "utterances in noise": heard[True, False] + heard[True, True],
+        "understood, of these": heard[True, True],
         "memory before and after, MiB": [round(before, 1), round(after, 1)],
         "end of speech to action, s": spread(waited),
         "last letter to action, share below": _quantiles(metrics, "pynna_latency_seconds"),
@@ -128,8 +146,9 @@ async def _speak(socket: aiohttp.ClientWebSocketResponse, name: str, i: int, end
                 await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-async def _listen(socket: aiohttp.ClientWebSocketResponse, heard: Counter[tuple[bool, bool]], ended: Ends,
-                  waited: list[float]) -> None:
+async def _listen(
+    socket: aiohttp.ClientWebSocketResponse, heard: Counter[tuple[bool, bool]], ended: Ends, waited: list[float]
+) -> None:
     async for message in socket:
         if '"type": "done"' in message.data[:40]:
             done = json.loads(message.data)

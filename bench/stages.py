@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands around the network: the MFCC of a frame, and the beam search of a frame."""
+
 from __future__ import annotations
 
 import argparse
@@ -37,6 +39,7 @@ def _mfcc_case(model: MappedModel, pcm: Array) -> Case:
 
     def call(repeats: int, keep: Any = memory) -> Array:
         return core.timed(core.driver.bench_mfcc, mfcc, samples, n_frames, out, scratch, repeats=repeats)
+
     return Case(("MFCC",), call, n_frames)
 
 
@@ -45,8 +48,17 @@ def _search_case(core: Core, alphabet: Sequence[str], beam: int, log_probs: Arra
     rows = core.ffi.from_buffer("float[]", log_probs)
 
     def call(repeats: int) -> Array:
-        return core.timed(core.driver.bench_ctc, search.pointer, rows, log_probs.shape[0], log_probs.shape[1],
-                          search.tokens, len(search.tokens), repeats=repeats)
+        return core.timed(
+            core.driver.bench_ctc,
+            search.pointer,
+            rows,
+            log_probs.shape[0],
+            log_probs.shape[1],
+            search.tokens,
+            len(search.tokens),
+            repeats=repeats,
+        )
+
     return Case((f"beam search, {beam}",), call, len(log_probs))
 
 
@@ -68,6 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
         table.add(case.name[0], f"{1e6 * case.best:.2f}", f"{1e6 * case.median:.2f}", f"{100 * case.best / 0.02:.2f}%")
     stages = [{"name": case.name[0], "microseconds": 1e6 * case.best, "median": 1e6 * case.median} for case in cases]
     line = f"{len(log_probs)} frames of {len(clips)} recordings through {model.path.name}; one thread; {rounds} rounds"
-    emit(arguments, {"network": model.path.name, "frames": len(log_probs), "rounds": rounds, "stages": stages},
-         machine_line(), line, table)
+    emit(
+        arguments,
+        {"network": model.path.name, "frames": len(log_probs), "rounds": rounds, "stages": stages},
+        machine_line(),
+        line,
+        table,
+    )
     return 0

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sigmoid and tanh of the gates in integers: Q3.12 in, Q0.15 out (README.md, "Sigmoid and tanh"). Internal. */
 #ifndef PYNNA_ACTIVATION_H
 #define PYNNA_ACTIVATION_H

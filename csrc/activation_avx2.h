@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sigmoid and tanh on 16 values at once, for the x86 kernels; the bits of activation.c. */
 #ifndef PN_ACTIVATION_AVX2_H
 #define PN_ACTIVATION_AVX2_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CTC prefix beam search; README.md tells the algorithm in prose, with an example worked by hand.
  *
  * The state between two frames is a beam of hypotheses, each a node of the trie (its labels) with two
@@ -28,9 +29,9 @@ enum { MAX_BEAM = 4096, MAX_NODES = 1 << 26, MAX_FRAMES = 1 << 26 };
 static const double IMPOSSIBLE = -(double)INFINITY; /* the logarithm of probability 0 */
 
 typedef struct {
-    double blank;        /* log-probability of the alignments that end in the blank */
-    double label;        /* of those that end in its last label */
-    double total;        /* of both */
+    double blank; /* log-probability of the alignments that end in the blank */
+    double label; /* of those that end in its last label */
+    double total; /* of both */
     int32_t node;
     pynna_ctc_token run; /* the last label's latest run; label PN_NONE: the empty sequence */
 } hypothesis;
@@ -70,18 +71,23 @@ typedef struct {
     pynna_ctc_token *waiting;
     pn_trie *trie;
     const pynna_ctc_scorer *scorer; /* NULL for none */
-    const float *row;         /* [n_labels], the frame */
-    int32_t n_ranked;         /* survivors to be, stays (label PN_NONE) and extensions alike */
+    const float *row;               /* [n_labels], the frame */
+    int32_t n_ranked;               /* survivors to be, stays (label PN_NONE) and extensions alike */
     int32_t ranked_capacity;
-    double floor;             /* what scores less will not survive */
+    double floor; /* what scores less will not survive */
 } search;
 
 /* ---- configuration and memory ---------------------------------------------------------------------------------- */
 
 void pynna_ctc_defaults(int32_t n_labels, pynna_ctc_config *config)
 {
-    *config = (pynna_ctc_config){.n_labels = n_labels, .blank = n_labels - 1, .beam = 500, .cutoff_top_n = 40,
-                                 .cutoff_prob = 1.0, .score_margin = (double)INFINITY, .n_nodes = 32768,
+    *config = (pynna_ctc_config){.n_labels = n_labels,
+                                 .blank = n_labels - 1,
+                                 .beam = 500,
+                                 .cutoff_top_n = 40,
+                                 .cutoff_prob = 1.0,
+                                 .score_margin = (double)INFINITY,
+                                 .n_nodes = 32768,
                                  .max_frames = 4096};
 }
 
@@ -187,8 +193,9 @@ int pynna_ctc_reset(pynna_ctc *d)
     const search s = view(d);
     pn_trie_init(s.trie, d->config.n_nodes);
     s.trie->nodes[s.trie->root].slot = 0;
-    s.beam[0] = (hypothesis){.blank = 0.0, .label = IMPOSSIBLE, .total = 0.0, .node = s.trie->root,
-                             .run = {PN_NONE, 0, 0, 0.0f}};
+    s.beam[0] = (hypothesis){
+        .blank = 0.0, .label = IMPOSSIBLE, .total = 0.0, .node = s.trie->root, .run = {PN_NONE, 0, 0, 0.0f}
+    };
     return PYNNA_OK;
 }
 
@@ -386,7 +393,9 @@ static hypothesis enter(search *s, const pn_ranked *r)
     const pynna_ctc_token run = {r->label, s->d->n_frames, s->d->n_frames, s->row[r->label]};
     int32_t node = pn_trie_find(s->trie, parent, r->label);
     if (node == PN_NONE) {
-        pynna_ctc_state state = {{0, 0, 0}};
+        pynna_ctc_state state = {
+            {0, 0, 0}
+        };
         const double extra = extra_of(s, &s->stay[r->slot], r->label, &state);
         node = pn_trie_add(s->trie, parent, &run);
         s->trie->nodes[node].state = state;
@@ -570,8 +579,8 @@ int pynna_ctc_change_scorer(pynna_ctc *d, const pynna_ctc_scorer *before, const 
     if (scorer->carry != NULL)
         scorer->carry(scorer->context, root->token.label, &root->state);
     for (int32_t i = following(s.trie, s.trie->root); i != PN_NONE; i = following(s.trie, i))
-        nodes[i].extra = scorer->extend(scorer->context, &nodes[nodes[i].parent].state, nodes[i].token.label,
-                                        &nodes[i].state);
+        nodes[i].extra =
+            scorer->extend(scorer->context, &nodes[nodes[i].parent].state, nodes[i].token.label, &nodes[i].state);
     settle_scores(&s, scorer, -1.0);
     return PYNNA_OK;
 }
@@ -672,11 +681,11 @@ static void best_slots(const search *s, int32_t n, pynna_ctc_hypothesis *best)
     }
 }
 
-int pynna_ctc_nbest(const pynna_ctc *d, int32_t max_hypotheses, pynna_ctc_hypothesis *hypotheses,
-                    int32_t *n_hypotheses, int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens)
+int pynna_ctc_nbest(const pynna_ctc *d, int32_t max_hypotheses, pynna_ctc_hypothesis *hypotheses, int32_t *n_hypotheses,
+                    int32_t max_tokens, pynna_ctc_token *tokens, int32_t *n_tokens)
 {
-    if (d == NULL || hypotheses == NULL || n_hypotheses == NULL || n_tokens == NULL || max_hypotheses < 1 ||
-        max_tokens < 0 || (max_tokens > 0 && tokens == NULL))
+    if (d == NULL || hypotheses == NULL || n_hypotheses == NULL || n_tokens == NULL || max_hypotheses < 1
+        || max_tokens < 0 || (max_tokens > 0 && tokens == NULL))
         return PYNNA_ERR_ARGUMENT;
     const search s = const_view(d);
     const int32_t n = max_hypotheses < d->n_hypotheses ? max_hypotheses : d->n_hypotheses;

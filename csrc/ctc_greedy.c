@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
 
 #include "ctc_input.h"
@@ -6,7 +7,9 @@ int pynna_ctc_greedy_init(int32_t n_labels, int32_t blank, pynna_ctc_greedy *gre
 {
     if (greedy == NULL || n_labels < 2 || n_labels > PN_CTC_MAX_LABELS || blank < 0 || blank >= n_labels)
         return PYNNA_ERR_ARGUMENT;
-    *greedy = (pynna_ctc_greedy){.n_labels = n_labels, .blank = blank, .run = {-1, 0, 0, 0.0f}};
+    *greedy = (pynna_ctc_greedy){
+        .n_labels = n_labels, .blank = blank, .run = {-1, 0, 0, 0.0f}
+    };
     return PYNNA_OK;
 }
 

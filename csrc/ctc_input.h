@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What both CTC decoders ask of their input. Internal. */
 #ifndef PYNNA_CTC_INPUT_H
 #define PYNNA_CTC_INPUT_H

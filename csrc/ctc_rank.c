@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "ctc_rank.h"
 
 enum { SHORT = 24 }; /* up to here insertion beats everything else */

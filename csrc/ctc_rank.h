@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Choosing the best of many scores: partial selection and sorting, the same order on every machine. Internal. */
 #ifndef PYNNA_CTC_RANK_H
 #define PYNNA_CTC_RANK_H

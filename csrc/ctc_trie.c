@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "ctc_trie.h"
 
 size_t pn_trie_size(int32_t capacity)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tree of label sequences that a beam's hypotheses are paths in. Internal to the CTC decoder. */
 #ifndef PYNNA_CTC_TRIE_H
 #define PYNNA_CTC_TRIE_H
@@ -9,26 +10,26 @@ enum { PN_NONE = -1, PN_FREE = -2 };
 /* A node is a label sequence: its parent's and one label more. It lives while it is in the beam or has children. Links
  * are indices, so that the tree can be copied as a block. */
 typedef struct {
-    int32_t parent;           /* PN_NONE: the root */
+    int32_t parent; /* PN_NONE: the root */
     int32_t first_child;
-    int32_t previous, next;   /* siblings; of a free node `next` is the next free one */
+    int32_t previous, next; /* siblings; of a free node `next` is the next free one */
     int32_t n_children;
-    int32_t slot;             /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
-    int32_t overtook;         /* 1: when last both were in the beam, it scored above its parent */
-    pynna_ctc_token token;    /* label PN_NONE: the empty sequence */
-    pynna_ctc_state state;    /* the scorer's, after this label */
-    double extra;             /* what the scorer added for this label */
+    int32_t slot;          /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
+    int32_t overtook;      /* 1: when last both were in the beam, it scored above its parent */
+    pynna_ctc_token token; /* label PN_NONE: the empty sequence */
+    pynna_ctc_state state; /* the scorer's, after this label */
+    double extra;          /* what the scorer added for this label */
 } pn_node;
 
 /* The root is what all hypotheses have in common: it moves down as they come to agree. */
 typedef struct {
     int32_t capacity;
     int32_t root;
-    int32_t free;             /* head of the list of freed nodes; nodes from n_touched on were never used */
+    int32_t free; /* head of the list of freed nodes; nodes from n_touched on were never used */
     int32_t n_touched;
     int32_t n_live, most_live;
-    int32_t unused[10];       /* nodes start 64 bytes in */
-    pn_node nodes[];          /* [capacity] */
+    int32_t unused[10]; /* nodes start 64 bytes in */
+    pn_node nodes[];    /* [capacity] */
 } pn_trie;
 
 size_t pn_trie_size(int32_t capacity);

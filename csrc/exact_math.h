@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exp and log with the same bits on every platform.
  *
  * The C library's differ in the last bit from one system to the next, and so would a beam's ties and everything after
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #define PN_LOG2_E 1.4426950408889634
-#define PN_LN2_HIGH 0x1.62e42feep-1 /* the first 32 bits of ln 2: times a small integer it is exact */
+#define PN_LN2_HIGH 0x1.62e42feep-1      /* the first 32 bits of ln 2: times a small integer it is exact */
 #define PN_LN2_LOW 0x1.a39ef35793c76p-33 /* the rest of it */
 #define PN_LN2 0.69314718055994530942
 

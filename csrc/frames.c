@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One channel's audio to context windows, as the DeepSpeech client makes them.
  *
  * Two buffers stand behind one another in the object. Samples gather in `audio` until it holds a window of them; then
@@ -144,8 +145,8 @@ static int check_call(const pynna_frames *f, const pynna_mfcc *mfcc, const void 
     return f->h.finished ? PYNNA_ERR_FINISHED : PYNNA_OK;
 }
 
-int pynna_frames_feed(pynna_frames *f, const pynna_mfcc *mfcc, const int16_t *pcm, size_t n_samples,
-                      size_t *n_consumed, void *scratch)
+int pynna_frames_feed(pynna_frames *f, const pynna_mfcc *mfcc, const int16_t *pcm, size_t n_samples, size_t *n_consumed,
+                      void *scratch)
 {
     const int status = n_consumed && (pcm || !n_samples) ? check_call(f, mfcc, scratch) : PYNNA_ERR_ARGUMENT;
     if (status)
@@ -214,8 +215,8 @@ int pynna_frames_restore(pynna_frames *f, const void *saved, size_t size)
         return PYNNA_ERR_ARGUMENT;
     memcpy(&s, saved, sizeof s);
     const frames_header *h = &f->h;
-    if (s.magic != h->magic || s.window != h->window || s.step != h->step || s.n_coefficients != h->n_coefficients ||
-        s.n_context != h->n_context || s.n_queue != h->n_queue || s.capacity != h->capacity || s.reserved)
+    if (s.magic != h->magic || s.window != h->window || s.step != h->step || s.n_coefficients != h->n_coefficients
+        || s.n_context != h->n_context || s.n_queue != h->n_queue || s.capacity != h->capacity || s.reserved)
         return PYNNA_ERR_ARGUMENT;
     if (s.finished < 0 || s.finished > 1 || s.n_audio < 0 || s.n_audio >= s.window || s.first < 0 || s.end > s.capacity)
         return PYNNA_ERR_ARGUMENT;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A grammar as an automaton over labels: checked views of arrays, or of the block that a file or flash holds. */
 #include <string.h>
 
@@ -88,8 +89,13 @@ int pynna_graph_open(const void *block, size_t size, pynna_graph *graph)
         return PYNNA_ERR_FILE_SHORT;
     const int32_t *first_arc = (const int32_t *)((const char *)block + HEADER_BYTES);
     const int32_t *arc_label = first_arc + n_states + 1, *arc_next = arc_label + n_arcs;
-    const pynna_graph g = {.n_labels = header[0], .n_states = n_states, .n_arcs = n_arcs, .start = header[3],
-                           .first_arc = first_arc, .arc_label = arc_label, .arc_next = arc_next,
+    const pynna_graph g = {.n_labels = header[0],
+                           .n_states = n_states,
+                           .n_arcs = n_arcs,
+                           .start = header[3],
+                           .first_arc = first_arc,
+                           .arc_label = arc_label,
+                           .arc_next = arc_next,
                            .is_final = (const uint8_t *)(arc_next + n_arcs)};
     if (pynna_graph_error(&g) != NULL)
         return PYNNA_ERR_FILE_VALUE;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Minimal deterministic automata without cycles, put together from the ends of their sentences to the beginnings;
  * README.md, "Building a graph".
  *
@@ -103,13 +104,21 @@ int pynna_builder_init(void *memory, size_t size, int32_t max_states, int32_t sp
         return PYNNA_ERR_MEMORY;
     char *base = memory;
     pynna_builder *b = memory;
-    *b = (pynna_builder){.at = at, .max_states = max_states, .max_arcs = 2 * max_states, .space = space,
-                         .state_buckets = FIRST_BUCKETS, .merger_buckets = FIRST_BUCKETS,
-                         .states = (state *)(base + at.states), .arcs = (arc *)(base + at.arcs),
-                         .members = (int32_t *)(base + at.members), .mergers = (merger *)(base + at.mergers),
+    *b = (pynna_builder){.at = at,
+                         .max_states = max_states,
+                         .max_arcs = 2 * max_states,
+                         .space = space,
+                         .state_buckets = FIRST_BUCKETS,
+                         .merger_buckets = FIRST_BUCKETS,
+                         .states = (state *)(base + at.states),
+                         .arcs = (arc *)(base + at.arcs),
+                         .members = (int32_t *)(base + at.members),
+                         .mergers = (merger *)(base + at.mergers),
                          .state_table = (int32_t *)(base + at.state_table),
-                         .merger_table = (int32_t *)(base + at.merger_table), .work = (arc *)(base + at.work),
-                         .frames = (frame *)(base + at.frames), .levels = (level *)(base + at.levels)};
+                         .merger_table = (int32_t *)(base + at.merger_table),
+                         .work = (arc *)(base + at.work),
+                         .frames = (frame *)(base + at.frames),
+                         .levels = (level *)(base + at.levels)};
     memset(b->state_table, 0xff, FIRST_BUCKETS * sizeof(int32_t));
     memset(b->merger_table, 0xff, FIRST_BUCKETS * sizeof(int32_t));
     *out = b;
@@ -177,7 +186,8 @@ static int32_t intern(pynna_builder *b, int32_t final, const arc *arcs, int32_t 
     const uint32_t hash = hash_state(final, arcs, n), mask = (uint32_t)(b->state_buckets - 1);
     for (uint32_t i = hash & mask; b->state_table[i] != NONE; i = (i + 1) & mask) {
         const state *s = &b->states[b->state_table[i]];
-        if (s->final == final && s->n_arcs == n && (n == 0 || memcmp(b->arcs + s->first, arcs, (size_t)n * sizeof(arc)) == 0))
+        if (s->final == final && s->n_arcs == n
+            && (n == 0 || memcmp(b->arcs + s->first, arcs, (size_t)n * sizeof(arc)) == 0))
             return b->state_table[i];
     }
     if (b->n_states == b->max_states || n > b->max_arcs - b->n_arcs)
@@ -197,7 +207,8 @@ static int32_t intern(pynna_builder *b, int32_t final, const arc *arcs, int32_t 
 static int by_label(const void *a, const void *b)
 {
     const arc *x = a, *y = b;
-    return x->label != y->label ? (x->label > y->label) - (x->label < y->label) : (x->next > y->next) - (x->next < y->next);
+    return x->label != y->label ? (x->label > y->label) - (x->label < y->label)
+                                : (x->next > y->next) - (x->next < y->next);
 }
 
 static int by_number(const void *a, const void *b)

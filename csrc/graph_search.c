@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The best path through a grammar's graph and CTC's topology at once; README.md tells it in prose.
  *
  * A place is where a path can be between two frames: inside the label of an arc (places 0 .. n_arcs - 1), or in the
@@ -79,7 +80,7 @@ typedef struct {
     path *paths, *next_paths;
     pn_ranked *ranked;
     record *records;
-    int32_t *moved; /* [n_records]: where collect() puts a record */
+    int32_t *moved;              /* [n_records]: where collect() puts a record */
     pynna_search_token *waiting; /* [2 n_records], a ring */
     int32_t n_next, best_label;
     double best, floor; /* of the new paths: the best so far, and what is not worth keeping */
@@ -90,9 +91,16 @@ typedef struct {
 
 void pynna_search_defaults(int32_t n_labels, pynna_search_config *config)
 {
-    *config = (pynna_search_config){.n_labels = n_labels, .blank = n_labels - 1, .n_best = 1, .max_active = 4096,
-                                    .n_records = 32768, .margin = 30.0, .any_cost = 0.5, .any_entry = 2.0,
-                                    .noise_cost = (double)INFINITY, .space = NONE};
+    *config = (pynna_search_config){.n_labels = n_labels,
+                                    .blank = n_labels - 1,
+                                    .n_best = 1,
+                                    .max_active = 4096,
+                                    .n_records = 32768,
+                                    .margin = 30.0,
+                                    .any_cost = 0.5,
+                                    .any_entry = 2.0,
+                                    .noise_cost = (double)INFINITY,
+                                    .space = NONE};
 }
 
 static const char *config_error(const pynna_search_config *c)
@@ -524,8 +532,14 @@ static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
     for (int32_t k = 0; k < n_from; k++) {
         if (from[k].score + cost < s->floor)
             break;
-        path p = {.score = from[k].score + cost, .hash = extend_hash(from[k].hash, label), .left = NONE,
-                  .noise_label = NONE, .noise_loss = from[k].noise_loss, .run_label = label == PYNNA_ANY ? NONE : label, .start = s->d->n_frames, .frame = s->d->n_frames,
+        path p = {.score = from[k].score + cost,
+                  .hash = extend_hash(from[k].hash, label),
+                  .left = NONE,
+                  .noise_label = NONE,
+                  .noise_loss = from[k].noise_loss,
+                  .run_label = label == PYNNA_ANY ? NONE : label,
+                  .start = s->d->n_frames,
+                  .frame = s->d->n_frames,
                   .log_prob = s->row[label == PYNNA_ANY ? s->best_label : label]};
         p.history = leave_label(s, &s->paths[from[k].left]);
         offer(s, arc, &p);
@@ -570,8 +584,12 @@ static void leave(search *s, int32_t state)
     for (int32_t k = 0; k < n; k++) {
         if (best[k].score + s->log_prob[s->best_label] < s->floor)
             break;
-        path p = {.score = best[k].score, .hash = best[k].hash, .left = NONE, .run_label = NONE,
-                  .noise_label = best[k].noise_label, .noise_loss = best[k].noise_loss};
+        path p = {.score = best[k].score,
+                  .hash = best[k].hash,
+                  .left = NONE,
+                  .run_label = NONE,
+                  .noise_label = best[k].noise_label,
+                  .noise_loss = best[k].noise_loss};
         p.history = leave_label(s, &s->paths[best[k].left]);
         wait_in_blank(s, state, &p);
         offer(s, g->n_arcs + state, &p);
@@ -794,8 +812,8 @@ int pynna_search_nbest(const pynna_search *d, const pynna_graph *graph, int32_t 
     int32_t first = 0;
     for (int32_t i = 0; i < n; i++) {
         const int32_t length = n_labels_of(&s, &best[i]);
-        hypotheses[i] = (pynna_search_hypothesis){best[i].score, first, length, is_complete(&s, places[i]),
-                                                  best[i].noise_loss};
+        hypotheses[i] =
+            (pynna_search_hypothesis){best[i].score, first, length, is_complete(&s, places[i]), best[i].noise_loss};
         write_labels(&s, &best[i], length, tokens + first);
         first += length;
     }
@@ -806,8 +824,13 @@ int pynna_search_get_stats(const pynna_search *d, pynna_search_stats *stats)
 {
     if (d == NULL || stats == NULL)
         return PYNNA_ERR_ARGUMENT;
-    *stats = (pynna_search_stats){.free_score = d->free_score, .n_dropped = d->n_dropped, .n_frames = d->n_frames,
-                                  .n_active = d->n_cells, .most_active = d->most_active, .n_waiting = d->n_waiting,
-                                  .n_room = n_room(d), .finished = d->finished};
+    *stats = (pynna_search_stats){.free_score = d->free_score,
+                                  .n_dropped = d->n_dropped,
+                                  .n_frames = d->n_frames,
+                                  .n_active = d->n_cells,
+                                  .most_active = d->most_active,
+                                  .n_waiting = d->n_waiting,
+                                  .n_room = n_room(d),
+                                  .finished = d->finished};
     return PYNNA_OK;
 }

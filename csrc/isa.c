@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which kernels there are, and which of them this processor runs. */
 #include "mac_array.h"
 
@@ -26,8 +27,8 @@ static int has_avxvnni(void) /* not every compiler that has the instructions kno
 
 static int has_avx512vnni(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") && has_avx2();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
+           && __builtin_cpu_supports("avx512vnni") && has_avx2();
 }
 #endif
 
@@ -61,11 +62,11 @@ static const struct {
     const pn_kernels *kernels;
     int (*available)(void);
 } table[] = {
-    {&pn_kernels_ref, always},
+    {&pn_kernels_ref,        always        },
 #if defined(__x86_64__)
-    {&pn_kernels_avx2, has_avx2},
+    {&pn_kernels_avx2,       has_avx2      },
 #if PN_HAS_AVXVNNI
-    {&pn_kernels_avxvnni, has_avxvnni},
+    {&pn_kernels_avxvnni,    has_avxvnni   },
 #endif
     {&pn_kernels_avx512vnni, has_avx512vnni},
 #elif defined(__aarch64__)
@@ -113,14 +114,16 @@ const char *pynna_isa_default(void)
 int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
 {
-    if (!weights || !row_sum || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1 || n_columns > PYNNA_MAX_CHANNELS)
+    if (!weights || !row_sum || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1
+        || n_columns > PYNNA_MAX_CHANNELS)
         return PYNNA_ERR_ARGUMENT;
     if (weight_bits != 8 && (weight_bits != 4 || n_groups % 2 != 0))
         return PYNNA_ERR_ARGUMENT;
     const pn_kernels *k = pn_kernels_find(isa);
     if (!k)
         return PYNNA_ERR_ISA;
-    const pn_product product = {weights, row_sum, n_blocks, n_groups, weight_bits, weights, u, u_stride, n_columns, NULL, 0};
+    const pn_product product = {weights,  row_sum,   n_blocks, n_groups, weight_bits, weights, u,
+                                u_stride, n_columns, NULL,     0};
     k->mac(&product, acc);
     return PYNNA_OK;
 }

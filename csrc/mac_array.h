@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What an instruction set has to offer: the MAC array itself and what stands around it. README.md defines the bits;
  * mac_array_ref.c is the definition in C, mac_array_<isa>.c the same faster. */
 #ifndef PN_MAC_ARRAY_H
@@ -9,27 +10,27 @@
 
 /* A product of weights and activations: W[16 b + r][k] and u[j][k], packed as in README.md. */
 typedef struct {
-    const int8_t *weights;                  /* [n_blocks][lines][16][4], see pn_n_lines */
-    const int32_t *row_sum;                 /* [n_blocks * 16], for those that multiply signed by signed */
+    const int8_t *weights;  /* [n_blocks][lines][16][4], see pn_n_lines */
+    const int32_t *row_sum; /* [n_blocks * 16], for those that multiply signed by signed */
     int32_t n_blocks, n_groups, weight_bits;
-    const int8_t *next;                     /* the weights that will be read after these, to be fetched meanwhile */
-    const uint8_t *u;                       /* u[j] at u + j * u_stride */
+    const int8_t *next; /* the weights that will be read after these, to be fetched meanwhile */
+    const uint8_t *u;   /* u[j] at u + j * u_stride */
     size_t u_stride;
-    int32_t n_columns;                      /* 1 to 16 */
-    const uint16_t *used;                   /* of one column: the n_used lines whose u are not all zero; NULL: all lines */
+    int32_t n_columns;    /* 1 to 16 */
+    const uint16_t *used; /* of one column: the n_used lines whose u are not all zero; NULL: all lines */
     int32_t n_used;
 } pn_product;
 
 /* Where a cell block's four gates come from and where its cells go. */
 typedef struct {
-    const int32_t *acc_x, *acc_h;           /* [4 gates][x_columns][16] and [4 gates][n_columns][16] */
-    const int32_t *bias_x, *bias_h;         /* [4][16] */
+    const int32_t *acc_x, *acc_h;   /* [4 gates][x_columns][16] and [4 gates][n_columns][16] */
+    const int32_t *bias_x, *bias_h; /* [4][16] */
     const int32_t *multiplier_x, *multiplier_h;
-    int32_t shift, n_columns, x_columns;    /* of a tile of x_columns >= n_columns, the first n_columns count */
+    int32_t shift, n_columns, x_columns; /* of a tile of x_columns >= n_columns, the first n_columns count */
     int32_t cell_fraction_bits, h_multiplier, h_shift;
-    int16_t *c;                             /* cells of column j at c + j * c_stride, [16], in and out */
+    int16_t *c; /* cells of column j at c + j * c_stride, [16], in and out */
     size_t c_stride;
-    uint8_t *h;                             /* h + 128 of column j at h + j * h_stride, [16], out */
+    uint8_t *h; /* h + 128 of column j at h + j * h_stride, [16], out */
     size_t h_stride;
 } pn_lstm_tile;
 
@@ -63,10 +64,10 @@ typedef struct {
 } pn_kernels;
 
 /* What stands around the MAC array, shared by the instruction sets of a family: declarations. */
-#define PN_AROUND(family)                                                                                  \
-    void family##_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias, \
-                             const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);   \
-    void family##_lstm(const pn_lstm_tile *tile);                                                          \
+#define PN_AROUND(family)                                                                                              \
+    void family##_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,             \
+                             const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);               \
+    void family##_lstm(const pn_lstm_tile *tile);                                                                      \
     void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
 
 extern const pn_kernels pn_kernels_ref;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVX2. vpmaddubsw's int16 sums would saturate, so bytes are widened to 16 bits and go through vpmaddwd, which is exact:
  * a group's even bytes (k0, k2) and odd bytes (k1, k3) in two vectors each, of weights and of activations. */
 #if defined(__x86_64__)
@@ -23,8 +24,8 @@ TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *l
 
 /* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are fetched
  * meanwhile. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
-               const int8_t *next, int32_t *acc)
+TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
+               size_t u_stride, const int8_t *next, int32_t *acc)
 {
     const __m256i low_bytes = _mm256_set1_epi16(255);
     __m256i sum[4][2];
@@ -164,7 +165,8 @@ TILE __m256i widen(__m256i v, int high)
 /* v / 2^bits, rounded half up; bits may be 0. */
 TILE __m256i round_shift(__m256i v, int bits)
 {
-    return _mm256_sra_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(bits ? 1 << (bits - 1) : 0)), _mm_cvtsi32_si128(bits));
+    return _mm256_sra_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(bits ? 1 << (bits - 1) : 0)),
+                            _mm_cvtsi32_si128(bits));
 }
 
 TILE __m256i to_q12(__m256i c, int fraction_bits)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVX-512 with VNNI: vpdpbusd takes 16 rows by 4 columns, u8 by s8, in one instruction. */
 #if defined(__x86_64__)
 #include "activation_avx2.h"
@@ -94,28 +95,28 @@ TILE void one_column(const int GROUPS, const pn_product *p, int32_t *acc)
         tile(GROUPS, 1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
 }
 
-#define COLUMNS(GROUPS, NB, NC)                                                                               \
-    case NC:                                                                                               \
-        if (whole)                                                                                         \
-            tile(GROUPS, NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                  \
-        else                                                                                               \
-            tile(GROUPS, NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                   \
+#define COLUMNS(GROUPS, NB, NC)                                                                                        \
+    case NC:                                                                                                           \
+        if (whole)                                                                                                     \
+            tile(GROUPS, NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                            \
+        else                                                                                                           \
+            tile(GROUPS, NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                             \
         break
-#define BLOCKS(GROUPS, NB)                                                                                   \
-    TARGET static void blocks_##GROUPS##_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, \
-                                            const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc,   \
-                                            size_t acc_block)                                              \
-    {                                                                                                      \
-        switch (n_columns) {                                                                               \
-            COLUMNS(GROUPS, NB, 1);                                                                          \
-            COLUMNS(GROUPS, NB, 2);                                                                          \
-            COLUMNS(GROUPS, NB, 3);                                                                          \
-            COLUMNS(GROUPS, NB, 4);                                                                          \
-            COLUMNS(GROUPS, NB, 5);                                                                          \
-            COLUMNS(GROUPS, NB, 6);                                                                          \
-            COLUMNS(GROUPS, NB, 7);                                                                          \
-            COLUMNS(GROUPS, NB, 8);                                                                          \
-        }                                                                                                  \
+#define BLOCKS(GROUPS, NB)                                                                                             \
+    TARGET static void blocks_##GROUPS##_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups,   \
+                                              const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc,     \
+                                              size_t acc_block)                                                        \
+    {                                                                                                                  \
+        switch (n_columns) {                                                                                           \
+            COLUMNS(GROUPS, NB, 1);                                                                                    \
+            COLUMNS(GROUPS, NB, 2);                                                                                    \
+            COLUMNS(GROUPS, NB, 3);                                                                                    \
+            COLUMNS(GROUPS, NB, 4);                                                                                    \
+            COLUMNS(GROUPS, NB, 5);                                                                                    \
+            COLUMNS(GROUPS, NB, 6);                                                                                    \
+            COLUMNS(GROUPS, NB, 7);                                                                                    \
+            COLUMNS(GROUPS, NB, 8);                                                                                    \
+        }                                                                                                              \
     }
 BLOCKS(1, 1)
 BLOCKS(1, 2)
@@ -136,14 +137,16 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
     const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits), acc_block = (size_t)p->n_columns * PN_BLOCK;
     const int8_t *weights = p->weights;
     const int32_t parts = p->n_columns > 8 ? 2 : 1; /* even parts: 16 columns go as 8 and 8 */
-    for (int32_t b = 0, nb; b < p->n_blocks; b += nb, weights += (size_t)nb * block_bytes, acc += (size_t)nb * acc_block) {
+    for (int32_t b = 0, nb; b < p->n_blocks;
+         b += nb, weights += (size_t)nb * block_bytes, acc += (size_t)nb * acc_block) {
         nb = p->n_blocks - b >= 2 ? 2 : 1;
         const int8_t *next = b + nb < p->n_blocks ? weights + (size_t)nb * block_bytes : p->next;
         for (int32_t i = 0; i < parts; i++, next += block_bytes) {
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
-            (four ? nb == 2 ? blocks_2_2 : blocks_2_1 : nb == 2 ? blocks_1_2 : blocks_1_1)(
-                nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, next,
-                acc + (size_t)j * PN_BLOCK, acc_block);
+            (four      ? nb == 2 ? blocks_2_2 : blocks_2_1
+             : nb == 2 ? blocks_1_2
+                       : blocks_1_1)(nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride,
+                                     next, acc + (size_t)j * PN_BLOCK, acc_block);
         }
     }
 }
@@ -196,8 +199,7 @@ TILE __m256i gate(const half_gate *x, const half_gate *h, const int32_t *acc_x, 
     __m512i even = _mm512_add_epi64(_mm512_mul_epi32(vx, x->even), _mm512_mul_epi32(vh, h->even));
     __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(vx, 32), x->odd),
                                    _mm512_mul_epi32(_mm512_srli_epi64(vh, 32), h->odd));
-    return _mm512_cvtsepi32_epi16(
-        shift_and_merge(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half), count));
+    return _mm512_cvtsepi32_epi16(shift_and_merge(_mm512_add_epi64(even, half), _mm512_add_epi64(odd, half), count));
 }
 
 /* Products of a gate (0 to 32767) with 16-bit values, in 32 bits: the gate's upper half-words are zero. */
@@ -234,7 +236,8 @@ TARGET static void lstm(const pn_lstm_tile *t)
 #pragma GCC unroll 4
         for (int g = 0; g < 4; g++)
             q[g] = gate(&x[g], &h[g], pn_gate_x(t, g, j), pn_gate_h(t, g, j), half, count);
-        __m256i i = pn_sigmoid16(&s, q[0]), g = pn_tanh16(&th, q[1]), f = pn_sigmoid16(&s, q[2]), o = pn_sigmoid16(&s, q[3]);
+        __m256i i = pn_sigmoid16(&s, q[0]), g = pn_tanh16(&th, q[1]), f = pn_sigmoid16(&s, q[2]),
+                o = pn_sigmoid16(&s, q[3]);
         __m256i *cell = (__m256i *)(void *)(t->c + (size_t)j * t->c_stride);
         __m512i ig = _mm512_sra_epi32(_mm512_add_epi32(product(i, g), ig_round), _mm_cvtsi32_si128(ig_bits));
         __m512i v = _mm512_add_epi32(product(f, _mm256_loadu_si256(cell)), ig);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVX-VNNI: vpdpbusd on 256-bit vectors, for processors without AVX-512 (Alder Lake, Sierra Forest and later). What stands
  * around the MAC array is AVX2's. */
 #include "mac_array.h"
@@ -20,8 +21,8 @@ TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *l
 
 /* One block (two vectors of 8 rows) by NC columns: 12 sums, 2 weight vectors and a broadcast fill the 16 registers. Where
  * `next` is not NULL, as many lines of what lies there are fetched meanwhile. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u, size_t u_stride,
-               const int8_t *next, int32_t *acc)
+TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
+               size_t u_stride, const int8_t *next, int32_t *acc)
 {
     __m256i sum[6][2];
 #pragma GCC unroll 6
@@ -99,7 +100,8 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
         return;
     }
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
-    const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 6); /* even parts: 16 columns go as 5, 5, 6 */
+    const int32_t n_groups = p->n_groups,
+                  parts = pn_divide_up(p->n_columns, 6); /* even parts: 16 columns go as 5, 5, 6 */
     const int8_t *weights = p->weights;
     for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, acc += (size_t)p->n_columns * PN_BLOCK)
         for (int32_t i = 0; i < parts; i++) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ARM: NEON of every 64-bit core (Cortex-A53, A72), and what stands around the MAC array for all of ARM's instruction
  * sets. It multiplies signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on
  * top. */
@@ -39,7 +40,8 @@ TILE void add_rows(int32x4_t acc[2], int8x16_t w0, int8x8_t v0, int8x16_t w1, in
     acc[1] = vpadalq_s16(acc[1], high);
 }
 
-TILE void two_groups(const int GROUPS, const int NC, int32x4_t acc[2][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
+TILE void two_groups(const int GROUPS, const int NC, int32x4_t acc[2][8], const int8_t *w, const uint8_t *u,
+                     size_t u_stride, const int two)
 {
     int8x8_t v[2][2];
     for (int j = 0; j < NC; j++) {
@@ -56,8 +58,8 @@ TILE void two_groups(const int GROUPS, const int NC, int32x4_t acc[2][8], const 
 }
 
 /* One block of 16 rows by NC columns. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
-               size_t u_stride, int32_t *out)
+TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups,
+               const uint8_t *u, size_t u_stride, int32_t *out)
 {
     int32x4_t acc[2][8];
 #pragma GCC unroll 2
@@ -123,8 +125,8 @@ void pn_neon_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns,
                 int64x2_t low = vmull_s32(vget_low_s32(v), vget_low_s32(m)), high = vmull_high_s32(v, m);
                 q[i] = vqmovun_s32(shift_and_narrow(low, high, right));
             }
-            vst1q_u8(out + (size_t)j * out_stride, vcombine_u8(vqmovn_u16(vcombine_u16(q[0], q[1])),
-                                                               vqmovn_u16(vcombine_u16(q[2], q[3]))));
+            vst1q_u8(out + (size_t)j * out_stride,
+                     vcombine_u8(vqmovn_u16(vcombine_u16(q[0], q[1])), vqmovn_u16(vcombine_u16(q[2], q[3]))));
         }
 }
 
@@ -206,9 +208,9 @@ TILE void eight_cells(const pn_lstm_tile *t, const cubics *s, const cubics *th, 
     int16x8_t f = sigmoid(s, gate(t, 2, j, first, right)), o = sigmoid(s, gate(t, 3, j, first, right));
     int16_t *cell = t->c + (size_t)j * t->c_stride + first;
     int16x8_t c = vld1q_s16(cell);
-    c = vcombine_s16(new_cell(vget_low_s16(i), vget_low_s16(g), vget_low_s16(f), vget_low_s16(c), t->cell_fraction_bits),
-                     new_cell(vget_high_s16(i), vget_high_s16(g), vget_high_s16(f), vget_high_s16(c),
-                              t->cell_fraction_bits));
+    c = vcombine_s16(
+        new_cell(vget_low_s16(i), vget_low_s16(g), vget_low_s16(f), vget_low_s16(c), t->cell_fraction_bits),
+        new_cell(vget_high_s16(i), vget_high_s16(g), vget_high_s16(f), vget_high_s16(c), t->cell_fraction_bits));
     vst1q_s16(cell, c);
     int16x8_t y = vqrdmulhq_s16(o, hyperbolic_tangent(th, to_q12(c, t->cell_fraction_bits)));
     int32x4_t down = vdupq_n_s32(-t->h_shift);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ARM's dot product instruction (Cortex-A55, A76 and later), signed by signed as in mac_array_neon.c. */
 #include "mac_array.h"
 #if defined(__aarch64__) && PN_HAS_NEON_DOT
@@ -24,8 +25,8 @@ TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_
 }
 
 /* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups, const uint8_t *u,
-               size_t u_stride, int32_t *out)
+TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups,
+               const uint8_t *u, size_t u_stride, int32_t *out)
 {
     int32x4_t acc[4][4];
 #pragma GCC unroll 4

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2 rows
  * by 8 weights, unsigned by signed. */
 #include "mac_array.h"
@@ -25,7 +26,8 @@ TILE int32x4_t load_rows(const int GROUPS, const int i, const int8_t *w)
 }
 
 /* Two groups (8 weights a row; or one and zeros) of 16 rows, by NP pairs of columns. */
-TILE void two_groups(const int GROUPS, const int NP, int32x4_t acc[3][8], const int8_t *w, const uint8_t *u, size_t u_stride, const int two)
+TILE void two_groups(const int GROUPS, const int NP, int32x4_t acc[3][8], const int8_t *w, const uint8_t *u,
+                     size_t u_stride, const int two)
 {
     uint8x16_t v[3];
 #pragma GCC unroll 3
@@ -44,7 +46,8 @@ TILE void two_groups(const int GROUPS, const int NP, int32x4_t acc[3][8], const 
 }
 
 /* One block of 16 rows by NP pairs of columns; a sum holds 2 columns by 2 rows. */
-TILE void tile(const int GROUPS, const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
+TILE void tile(const int GROUPS, const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride,
+               int32_t *out)
 {
     int32x4_t acc[3][8];
 #pragma GCC unroll 3

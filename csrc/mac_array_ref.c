@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The definition: plain C for every processor, without an intrinsic. */
 #include "activation.h"
 #include "mac_array.h"
@@ -54,8 +55,8 @@ static int16_t cell_to_q12(int32_t c, int32_t fraction_bits)
 static int16_t gate(const pn_lstm_tile *t, int32_t g, int32_t column, int32_t r)
 {
     int32_t row = g * PN_BLOCK + r;
-    int64_t v = (int64_t)(pn_gate_x(t, g, column)[r] + t->bias_x[row]) * t->multiplier_x[row] +
-                (int64_t)(pn_gate_h(t, g, column)[r] + t->bias_h[row]) * t->multiplier_h[row];
+    int64_t v = (int64_t)(pn_gate_x(t, g, column)[r] + t->bias_x[row]) * t->multiplier_x[row]
+                + (int64_t)(pn_gate_h(t, g, column)[r] + t->bias_h[row]) * t->multiplier_h[row];
     return (int16_t)clamp((v + ((int64_t)1 << (t->shift - 1))) >> t->shift, -32768, 32767);
 }
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The front end: one frame of PCM to its mel-frequency cepstral coefficients, as TensorFlow's ops compute them.
  *
  *   pcm [window] -> windowed, as window / 2 complex points -> FFT -> amplitudes of the bins in use -> mel bands
@@ -19,21 +20,21 @@
 _Static_assert(FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 16, "double arithmetic must be done in double");
 
 static const double pi = 0x1.921fb54442d18p+1;
-static const double log_floor = 1e-12; /* a mel band's least value */
+static const double log_floor = 1e-12;   /* a mel band's least value */
 static const float power_floor = 1e-36f; /* less is 0: no denormals, so flush-to-zero modes change nothing */
 
 struct pynna_mfcc {
     pynna_mfcc_config config;
-    int32_t n_points;        /* of the complex FFT, window / 2 */
-    int32_t first_bin;       /* of the real spectrum; bin 0, the mean, is never used */
-    int32_t n_bins;          /* in use */
-    int32_t dct_stride;      /* n_coefficients rounded up to 8 */
-    double *even, *odd;      /* [n_points] each: the Hann window over 65536, at even and at odd samples */
-    double *twiddle;         /* for each radix-4 stage over n points: w, w^2, w^3 as re, im: [6, n / 4] */
+    int32_t n_points;            /* of the complex FFT, window / 2 */
+    int32_t first_bin;           /* of the real spectrum; bin 0, the mean, is never used */
+    int32_t n_bins;              /* in use */
+    int32_t dct_stride;          /* n_coefficients rounded up to 8 */
+    double *even, *odd;          /* [n_points] each: the Hann window over 65536, at even and at odd samples */
+    double *twiddle;             /* for each radix-4 stage over n points: w, w^2, w^3 as re, im: [6, n / 4] */
     double *split_re, *split_im; /* [n_bins] exp(-2 pi i k / window) of the bins in use */
-    double *weight;          /* [n_bins] a bin's share that goes to the band on its left; the rest to its right */
-    int32_t *edge;           /* [n_mel + 2] band b gets the rest of bins edge[b].. and the share of edge[b + 1].. */
-    double *dct;             /* [n_mel, dct_stride] */
+    double *weight;              /* [n_bins] a bin's share that goes to the band on its left; the rest to its right */
+    int32_t *edge;               /* [n_mel + 2] band b gets the rest of bins edge[b].. and the share of edge[b + 1].. */
+    double *dct;                 /* [n_mel, dct_stride] */
 };
 
 typedef struct {
@@ -293,7 +294,9 @@ static void apply_window(const double *restrict even, const double *restrict odd
     }
 }
 
-typedef struct { double r0, i0, r1, i1, r2, i2, r3, i3; } four_points;
+typedef struct {
+    double r0, i0, r1, i1, r2, i2, r3, i3;
+} four_points;
 
 /* The DFT of four points, of which the last three are then turned by w, w^2 and w^3, (wNr, wNi). */
 static inline four_points butterfly(four_points x, double w1r, double w1i, double w2r, double w2i, double w3r,
@@ -304,7 +307,7 @@ static inline four_points butterfly(four_points x, double w1r, double w1i, doubl
     const double r1 = dif02r + dif13i, i1 = dif02i - dif13r;
     const double r2 = sum02r - sum13r, i2 = sum02i - sum13i;
     const double r3 = dif02r - dif13i, i3 = dif02i + dif13r;
-    return (four_points){sum02r + sum13r,       sum02i + sum13i,       r1 * w1r - i1 * w1i, r1 * w1i + i1 * w1r,
+    return (four_points){sum02r + sum13r,     sum02i + sum13i,     r1 * w1r - i1 * w1i, r1 * w1i + i1 * w1r,
                          r2 * w2r - i2 * w2i, r2 * w2i + i2 * w2r, r3 * w3r - i3 * w3i, r3 * w3i + i3 * w3r};
 }
 
@@ -322,16 +325,22 @@ static void stage4_first(const double *restrict w, const double *restrict xr, co
 }
 
 /* A later stage: x [4, m, s] to y [m, 4, s]; the s neighbours turn together, by w [6, m]. */
-static void stage4(const double *restrict w, const double *restrict xr, const double *restrict xi,
-                   double *restrict yr, double *restrict yi, int32_t m, int32_t s)
+static void stage4(const double *restrict w, const double *restrict xr, const double *restrict xi, double *restrict yr,
+                   double *restrict yi, int32_t m, int32_t s)
 {
     const int32_t apart = m * s;
     for (int32_t p = 0; p < m; p++, xr += s, xi += s, yr += 4 * s, yi += 4 * s) {
         const double w1r = w[p], w1i = w[m + p], w2r = w[2 * m + p];
         const double w2i = w[3 * m + p], w3r = w[4 * m + p], w3i = w[5 * m + p];
         for (int32_t q = 0; q < s; q++) {
-            const four_points x = {xr[q],             xi[q],             xr[q + apart],     xi[q + apart],
-                                   xr[q + 2 * apart], xi[q + 2 * apart], xr[q + 3 * apart], xi[q + 3 * apart]};
+            const four_points x = {xr[q],
+                                   xi[q],
+                                   xr[q + apart],
+                                   xi[q + apart],
+                                   xr[q + 2 * apart],
+                                   xi[q + 2 * apart],
+                                   xr[q + 3 * apart],
+                                   xi[q + 3 * apart]};
             const four_points y = butterfly(x, w1r, w1i, w2r, w2i, w3r, w3i);
             yr[q] = y.r0, yr[q + s] = y.r1, yr[q + 2 * s] = y.r2, yr[q + 3 * s] = y.r3;
             yi[q] = y.i0, yi[q + s] = y.i1, yi[q + 2 * s] = y.i2, yi[q + 3 * s] = y.i3;

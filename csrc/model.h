@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The model as the kernels see it: pointers into the checked file. */
 #ifndef PN_MODEL_H
 #define PN_MODEL_H
@@ -11,20 +12,21 @@ enum { PN_LINE = PN_BLOCK * PN_GROUP }; /* bytes that it reads at once: a group 
 
 typedef struct {
     pynna_layer_info info;
-    int32_t n_blocks, n_groups;     /* rows in blocks of 16, columns in groups of 4: an even number where weights have 4 bits */
-    const int8_t *weights;          /* [n_blocks][lines][16][4], see pn_n_lines */
-    const int32_t *bias;            /* [n_blocks * 16] */
-    const int32_t *row_sum;         /* [n_blocks * 16] */
-    const int32_t *multiplier;      /* [n_blocks * 16], NULL for layer_6 */
-    const float *logit_scale;       /* [n_blocks * 16], layer_6 only */
+    int32_t n_blocks,
+        n_groups;           /* rows in blocks of 16, columns in groups of 4: an even number where weights have 4 bits */
+    const int8_t *weights;  /* [n_blocks][lines][16][4], see pn_n_lines */
+    const int32_t *bias;    /* [n_blocks * 16] */
+    const int32_t *row_sum; /* [n_blocks * 16] */
+    const int32_t *multiplier; /* [n_blocks * 16], NULL for layer_6 */
+    const float *logit_scale;  /* [n_blocks * 16], layer_6 only */
 } pn_layer;
 
 struct pynna_model {
     pynna_geometry geometry;
     pn_layer layers[PYNNA_N_LAYERS];
-    const char *alphabet;           /* n_labels - 1 zero-terminated strings */
-    const float *label_priors;      /* [n_labels] */
-    const float *feature_gain;      /* [n_coefficients] */
+    const char *alphabet;      /* n_labels - 1 zero-terminated strings */
+    const float *label_priors; /* [n_labels] */
+    const float *feature_gain; /* [n_coefficients] */
     const char *provenance;
     size_t provenance_bytes;
 };

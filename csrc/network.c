@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The network, step by step. Columns are what a kernel works on side by side: channel j's step s is column
  * s * n_channels + j. Layers 1 to 3 and the LSTM's input half take all columns of a batch of steps at once; the recurrent
  * half takes the n_channels columns of one step after the other; layers 5 and 6 take all columns again. The threads of a
@@ -14,15 +15,15 @@ struct pynna_workspace {
     const pynna_model *model;
     const pn_kernels *kernels;
     int32_t max_columns;
-    float *gain;            /* [window * coefficients]: feature_gain for every frame of the window */
-    uint8_t *a, *b;         /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
-    uint8_t *low;           /* [max_columns][low_stride]: what the features' steps leave over, where that counts */
-    uint8_t *h;             /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
-    int16_t *c;             /* [16][c_stride]: cell states */
-    int32_t *gates;         /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
-    int32_t *tiles;         /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
-    uint16_t *used;         /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
-    double *logits;         /* [max_columns][layer 6's rows] */
+    float *gain;    /* [window * coefficients]: feature_gain for every frame of the window */
+    uint8_t *a, *b; /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
+    uint8_t *low;   /* [max_columns][low_stride]: what the features' steps leave over, where that counts */
+    uint8_t *h;     /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
+    int16_t *c;     /* [16][c_stride]: cell states */
+    int32_t *gates; /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
+    int32_t *tiles; /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
+    uint16_t *used; /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
+    double *logits; /* [max_columns][layer 6's rows] */
     size_t stride, low_stride, h_stride, c_stride;
 };
 
@@ -173,11 +174,21 @@ static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, 
 }
 
 /* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
-static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, const int8_t *next, int32_t *acc)
+static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, const int8_t *next,
+                   int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
-    const pn_product product = {weights_of(l, unit), l->row_sum + block * PN_BLOCK, n_blocks, l->n_groups,
-                                l->info.weight_bits, next, in->u, in->stride, in->columns, in->used, in->n_used};
+    const pn_product product = {weights_of(l, unit),
+                                l->row_sum + block * PN_BLOCK,
+                                n_blocks,
+                                l->n_groups,
+                                l->info.weight_bits,
+                                next,
+                                in->u,
+                                in->stride,
+                                in->columns,
+                                in->used,
+                                in->n_used};
     job->w->kernels->mac(&product, acc);
     return n_blocks;
 }
@@ -284,9 +295,22 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
         const int32_t *acc_x = one_step ? tile_x : input_sums(job, unit, s, &x_columns);
         mac(job, lh, unit, &h_old, unit + 1 < end ? weights_of(one_step ? lx : lh, unit + 1) : last_next, acc_h);
         int32_t row = unit * UNIT * PN_BLOCK, cell = unit * PN_BLOCK;
-        pn_lstm_tile tile = {acc_x, acc_h, lx->bias + row, lh->bias + row, lx->multiplier + row, lh->multiplier + row,
-                             lx->info.shift, n, x_columns, g->cell_fraction_bits, g->h_multiplier, g->h_shift,
-                             w->c + cell, w->c_stride, h_new + cell, w->h_stride};
+        pn_lstm_tile tile = {acc_x,
+                             acc_h,
+                             lx->bias + row,
+                             lh->bias + row,
+                             lx->multiplier + row,
+                             lh->multiplier + row,
+                             lx->info.shift,
+                             n,
+                             x_columns,
+                             g->cell_fraction_bits,
+                             g->h_multiplier,
+                             g->h_shift,
+                             w->c + cell,
+                             w->c_stride,
+                             h_new + cell,
+                             w->h_stride};
         w->kernels->lstm(&tile);
     }
 }
@@ -343,7 +367,8 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
         int32_t columns = end - j < 16 ? end - j : 16;
         const input some = input_of(job, l, in + (size_t)j * w->stride, w->stride, columns, thread);
         for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
-            logits(job, unit, &some, j, first_weights(w->model->layers, thread, n_threads), thread_tile(job, thread, 0));
+            logits(job, unit, &some, j, first_weights(w->model->layers, thread, n_threads),
+                   thread_tile(job, thread, 0));
         for (int32_t k = j; k < j + columns; k++)
             tell(&w->model->geometry, w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, &job->channels[k % n],
                  (size_t)(job->done + k / n));

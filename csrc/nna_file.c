@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loader of .nna files (README.md, "The model file"). The file is hostile until every check has passed. */
 #include "model.h"
 
@@ -38,8 +39,8 @@ static uint32_t crc32(const unsigned char *p, size_t n)
         memcpy(&low, p, 4);
         memcpy(&high, p + 4, 4);
         low ^= crc;
-        crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24] ^
-              table[3][high & 255] ^ table[2][high >> 8 & 255] ^ table[1][high >> 16 & 255] ^ table[0][high >> 24];
+        crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24]
+              ^ table[3][high & 255] ^ table[2][high >> 8 & 255] ^ table[1][high >> 16 & 255] ^ table[0][high >> 24];
     }
     for (; n; n--, p++)
         crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
@@ -75,8 +76,8 @@ static int check_header(const unsigned char *file, size_t n_bytes)
         return PYNNA_ERR_FILE_LAYOUT;
     if (crc32(file + 16, n_bytes - 16) != get32(file + 12))
         return PYNNA_ERR_FILE_CHECKSUM;
-    if (get32(file + 24) != N_SECTIONS || get32(file + 28) != 0 ||
-        n_bytes < HEADER_BYTES + (size_t)N_SECTIONS * ENTRY_BYTES)
+    if (get32(file + 24) != N_SECTIONS || get32(file + 28) != 0
+        || n_bytes < HEADER_BYTES + (size_t)N_SECTIONS * ENTRY_BYTES)
         return PYNNA_ERR_FILE_LAYOUT;
     return PYNNA_OK;
 }
@@ -103,8 +104,8 @@ static int read_sections(const unsigned char *file, size_t n_bytes, section sect
         char name[NAME_BYTES];
         section_name(i, name);
         uint64_t offset = get64(entry + NAME_BYTES), size = get64(entry + NAME_BYTES + 8);
-        if (memcmp(entry, name, NAME_BYTES) != 0 || offset % 64 != 0 || offset < end || offset > n_bytes ||
-            size > n_bytes - offset)
+        if (memcmp(entry, name, NAME_BYTES) != 0 || offset % 64 != 0 || offset < end || offset > n_bytes
+            || size > n_bytes - offset)
             return PYNNA_ERR_FILE_LAYOUT;
         end = offset + size;
         sections[i].data = file + offset;
@@ -131,14 +132,14 @@ static int read_geometry(const section *s, pynna_geometry *g)
     if (s->size != GEOMETRY_BYTES)
         return PYNNA_ERR_FILE_LAYOUT;
     memcpy(g, s->data, sizeof *g);
-    int good = between(g->sample_rate, 1000, 384000) && between(g->window, 16, 1 << 16) &&
-               between(g->step, 1, g->window) && between(g->n_coefficients, 1, 1024) && between(g->n_mel, 1, 1024) &&
-               g->n_coefficients <= g->n_mel && between(g->n_context, 0, 64) && between(g->n_labels, 2, 8192) &&
-               g->blank == g->n_labels - 1 && between(g->n_cell, 1, MAX_WIDTH / 4) &&
-               between(g->cell_fraction_bits, 1, 15) && between(g->h_multiplier, 0, 32767) &&
-               between(g->h_shift, 1, 30) && g->mel_lower_hz >= 0.0f && g->mel_upper_hz > g->mel_lower_hz &&
-               g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1) &&
-               (g->feature_low_bits == 0 || g->feature_low_bits == 8) && between(g->speech_rows, 0, 1);
+    int good = between(g->sample_rate, 1000, 384000) && between(g->window, 16, 1 << 16)
+               && between(g->step, 1, g->window) && between(g->n_coefficients, 1, 1024) && between(g->n_mel, 1, 1024)
+               && g->n_coefficients <= g->n_mel && between(g->n_context, 0, 64) && between(g->n_labels, 2, 8192)
+               && g->blank == g->n_labels - 1 && between(g->n_cell, 1, MAX_WIDTH / 4)
+               && between(g->cell_fraction_bits, 1, 15) && between(g->h_multiplier, 0, 32767)
+               && between(g->h_shift, 1, 30) && g->mel_lower_hz >= 0.0f && g->mel_upper_hz > g->mel_lower_hz
+               && g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1)
+               && (g->feature_low_bits == 0 || g->feature_low_bits == 8) && between(g->speech_rows, 0, 1);
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
@@ -148,15 +149,14 @@ static int check_shapes(const pynna_model *m)
     const pynna_geometry *g = &m->geometry;
     const pn_layer *l = m->layers;
     int32_t gate_rows = 4 * PN_BLOCK * pn_divide_up(g->n_cell, PN_BLOCK);
-    int good = l[PN_LAYER_1].info.n_columns == (2 * g->n_context + 1) * g->n_coefficients &&
-               l[PN_LAYER_2].info.n_columns == l[PN_LAYER_1].info.n_rows &&
-               l[PN_LAYER_3].info.n_columns == l[PN_LAYER_2].info.n_rows &&
-               l[PN_LSTM_X].info.n_columns == l[PN_LAYER_3].info.n_rows &&
-               l[PN_LSTM_X].info.n_rows == gate_rows && l[PN_LSTM_H].info.n_rows == gate_rows &&
-               l[PN_LSTM_H].info.n_columns == g->n_cell && l[PN_LSTM_H].info.shift == l[PN_LSTM_X].info.shift &&
-               l[PN_LAYER_5].info.n_columns == g->n_cell &&
-               l[PN_LAYER_6].info.n_columns == l[PN_LAYER_5].info.n_rows &&
-               l[PN_LAYER_6].info.n_rows == g->n_labels + g->speech_rows;
+    int good = l[PN_LAYER_1].info.n_columns == (2 * g->n_context + 1) * g->n_coefficients
+               && l[PN_LAYER_2].info.n_columns == l[PN_LAYER_1].info.n_rows
+               && l[PN_LAYER_3].info.n_columns == l[PN_LAYER_2].info.n_rows
+               && l[PN_LSTM_X].info.n_columns == l[PN_LAYER_3].info.n_rows && l[PN_LSTM_X].info.n_rows == gate_rows
+               && l[PN_LSTM_H].info.n_rows == gate_rows && l[PN_LSTM_H].info.n_columns == g->n_cell
+               && l[PN_LSTM_H].info.shift == l[PN_LSTM_X].info.shift && l[PN_LAYER_5].info.n_columns == g->n_cell
+               && l[PN_LAYER_6].info.n_columns == l[PN_LAYER_5].info.n_rows
+               && l[PN_LAYER_6].info.n_rows == g->n_labels + g->speech_rows;
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
@@ -169,9 +169,10 @@ static int read_layer_infos(const section *s, pynna_model *m)
         memcpy(&l->info, s->data + (size_t)i * LAYER_BYTES, sizeof l->info);
         const pynna_layer_info *f = &l->info;
         int is_signed = i == PN_LAYER_1 || i == PN_LSTM_H || i == PN_LAYER_5;
-        if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH) || (f->weight_bits != 8 && f->weight_bits != 4) ||
-            f->layout != 0 || f->input_signed != is_signed || !between(f->shift, 1, 62) ||
-            !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale) || f->output_scale < 0.0f)
+        if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH)
+            || (f->weight_bits != 8 && f->weight_bits != 4) || f->layout != 0 || f->input_signed != is_signed
+            || !between(f->shift, 1, 62) || !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale)
+            || f->output_scale < 0.0f)
             return PYNNA_ERR_FILE_VALUE;
         l->n_blocks = pn_divide_up(f->n_rows, PN_BLOCK);
         l->n_groups = pn_n_groups(f->n_columns, f->weight_bits);
@@ -232,8 +233,8 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         const section *s = sections + N_PLAIN_SECTIONS + SECTIONS_A_LAYER * i;
         pn_layer *l = &m->layers[i];
         uint64_t rows = (uint64_t)l->n_blocks * PN_BLOCK;
-        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits) || s[1].size != rows * 4 || s[2].size != rows * 4 ||
-            s[3].size != rows * 4)
+        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits)
+            || s[1].size != rows * 4 || s[2].size != rows * 4 || s[3].size != rows * 4)
             return PYNNA_ERR_FILE_LAYOUT;
         l->weights = (const int8_t *)s[0].data;
         l->bias = (const int32_t *)(const void *)s[1].data;
@@ -255,7 +256,12 @@ static int is_utf8(const unsigned char *p, uint64_t n)
     for (uint64_t i = 0; i < n;) {
         unsigned char c = p[i++];
         int more = c < 0x80 ? 0 : c < 0xc2 ? -1 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : -1;
-        unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        unsigned char low = c == 0xe0   ? 0xa0
+                            : c == 0xf0 ? 0x90
+                                        : 0x80,
+                      high = c == 0xed   ? 0x9f
+                             : c == 0xf4 ? 0x8f
+                                         : 0xbf;
         if (more < 0)
             return 0;
         for (; more; more--, i++, low = 0x80, high = 0xbf)
@@ -269,8 +275,8 @@ static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
 {
     const section *alphabet = &sections[2], *priors = &sections[3], *gain = &sections[4], *provenance = &sections[5];
     uint64_t n_labels = (uint64_t)m->geometry.n_labels;
-    if (priors->size != n_labels * 4 || gain->size != (uint64_t)m->geometry.n_coefficients * 4 ||
-        provenance->size > MAX_PROVENANCE)
+    if (priors->size != n_labels * 4 || gain->size != (uint64_t)m->geometry.n_coefficients * 4
+        || provenance->size > MAX_PROVENANCE)
         return PYNNA_ERR_FILE_LAYOUT;
     uint64_t n_ends = 0;
     for (uint64_t i = 0; i < alphabet->size; i++) {
@@ -287,8 +293,8 @@ static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
     m->feature_gain = (const float *)(const void *)gain->data;
     m->provenance = (const char *)provenance->data;
     m->provenance_bytes = (size_t)provenance->size;
-    if (!finite_positive(m->label_priors, m->geometry.n_labels) ||
-        !finite_positive(m->feature_gain, m->geometry.n_coefficients))
+    if (!finite_positive(m->label_priors, m->geometry.n_labels)
+        || !finite_positive(m->feature_gain, m->geometry.n_coefficients))
         return PYNNA_ERR_FILE_VALUE;
     for (int32_t i = 0; i < m->geometry.n_labels; i++)
         if (m->label_priors[i] > 1.0f)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pynna: LSTM speech recognition in fixed point, one 20 ms step at a time.
  *
  * The whole public C API. Conventions, for every function here:
@@ -22,19 +23,19 @@ extern "C" {
 
 typedef enum {
     PYNNA_OK = 0,
-    PYNNA_ERR_ARGUMENT = 1,      /* a null pointer, a count or an option out of range */
-    PYNNA_ERR_MEMORY = 2,        /* the memory handed in is too small or not aligned to 64 bytes */
-    PYNNA_ERR_NOT_FINITE = 3,    /* a NaN or an infinity among the inputs */
-    PYNNA_ERR_FULL = 4,          /* a bounded buffer has no room: take something out first */
-    PYNNA_ERR_FINISHED = 5,      /* fed after finish */
-    PYNNA_ERR_ISA = 6,           /* this processor lacks the instruction set asked for */
-    PYNNA_ERR_FILE_FOREIGN = 16, /* not a .nna file */
-    PYNNA_ERR_FILE_OLD = 17,     /* written in an older version of the format, no longer read */
-    PYNNA_ERR_FILE_NEW = 18,     /* written in a newer version of the format */
-    PYNNA_ERR_FILE_SHORT = 19,   /* cut short */
-    PYNNA_ERR_FILE_CHECKSUM = 20,/* damaged: the checksum differs */
-    PYNNA_ERR_FILE_LAYOUT = 21,  /* sections missing, overlapping, unaligned or of a wrong size */
-    PYNNA_ERR_FILE_VALUE = 22    /* a value out of its range */
+    PYNNA_ERR_ARGUMENT = 1,       /* a null pointer, a count or an option out of range */
+    PYNNA_ERR_MEMORY = 2,         /* the memory handed in is too small or not aligned to 64 bytes */
+    PYNNA_ERR_NOT_FINITE = 3,     /* a NaN or an infinity among the inputs */
+    PYNNA_ERR_FULL = 4,           /* a bounded buffer has no room: take something out first */
+    PYNNA_ERR_FINISHED = 5,       /* fed after finish */
+    PYNNA_ERR_ISA = 6,            /* this processor lacks the instruction set asked for */
+    PYNNA_ERR_FILE_FOREIGN = 16,  /* not a .nna file */
+    PYNNA_ERR_FILE_OLD = 17,      /* written in an older version of the format, no longer read */
+    PYNNA_ERR_FILE_NEW = 18,      /* written in a newer version of the format */
+    PYNNA_ERR_FILE_SHORT = 19,    /* cut short */
+    PYNNA_ERR_FILE_CHECKSUM = 20, /* damaged: the checksum differs */
+    PYNNA_ERR_FILE_LAYOUT = 21,   /* sections missing, overlapping, unaligned or of a wrong size */
+    PYNNA_ERR_FILE_VALUE = 22     /* a value out of its range */
 } pynna_status;
 
 /* The name of a status ("PYNNA_ERR_FILE_SHORT") and one plain English sentence about it; never NULL. */
@@ -137,17 +138,17 @@ int pynna_frames_restore(pynna_frames *frames, const void *saved, size_t size);
 
 /* What the network is, as the file's section `geometry` holds it (README.md). */
 typedef struct {
-    int32_t sample_rate, window, step;              /* hertz, samples, samples */
-    int32_t n_coefficients, n_mel, n_context;       /* MFCCs a frame, mel channels, frames of context on each side */
-    int32_t n_labels, blank, n_cell;                /* labels with the blank, the blank's index, width of c and h */
+    int32_t sample_rate, window, step;        /* hertz, samples, samples */
+    int32_t n_coefficients, n_mel, n_context; /* MFCCs a frame, mel channels, frames of context on each side */
+    int32_t n_labels, blank, n_cell;          /* labels with the blank, the blank's index, width of c and h */
     int32_t cell_fraction_bits, h_multiplier, h_shift;
     float mel_lower_hz, mel_upper_hz;
-    float h_scale;                                  /* what 1 of h stands for */
-    int32_t feature_low_bits;                       /* 8: what a feature's steps leave over counts, too; or 0 */
-    int32_t speech_rows;                            /* 1: the network tells where speech is, too; or 0 */
+    float h_scale;            /* what 1 of h stands for */
+    int32_t feature_low_bits; /* 8: what a feature's steps leave over counts, too; or 0 */
+    int32_t speech_rows;      /* 1: the network tells where speech is, too; or 0 */
 } pynna_geometry;
 
-enum { PYNNA_N_LAYERS = 7 };                        /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */
+enum { PYNNA_N_LAYERS = 7 }; /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */
 
 typedef struct {
     int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift;
@@ -168,16 +169,16 @@ const pynna_layer_info *pynna_model_layer(const pynna_model *model, int32_t laye
 const char *pynna_layer_name(int32_t layer);
 /* A label's text in UTF-8, zero-terminated; "" for the blank, NULL out of range. */
 const char *pynna_model_label(const pynna_model *model, int32_t label);
-const float *pynna_model_label_priors(const pynna_model *model);        /* [n_labels] */
-const float *pynna_model_feature_gain(const pynna_model *model);        /* [n_coefficients] */
-const char *pynna_model_provenance(const pynna_model *model, size_t *n_bytes);  /* JSON, not zero-terminated */
+const float *pynna_model_label_priors(const pynna_model *model);               /* [n_labels] */
+const float *pynna_model_feature_gain(const pynna_model *model);               /* [n_coefficients] */
+const char *pynna_model_provenance(const pynna_model *model, size_t *n_bytes); /* JSON, not zero-terminated */
 
 /* ---- isa.c: instruction sets -------------------------------------------------------------------------------------- */
 
 /* The kernels compiled into this library, 0 <= i < pynna_isa_count(), the plainest first; NULL / 0 out of range. */
 int32_t pynna_isa_count(void);
 const char *pynna_isa_name(int32_t i);
-int32_t pynna_isa_available(int32_t i);             /* 1 where this processor runs it */
+int32_t pynna_isa_available(int32_t i); /* 1 where this processor runs it */
 /* The fastest one that this processor runs, or the one that the environment's PYNNA_ISA names; NULL if it can't. */
 const char *pynna_isa_default(void);
 
@@ -198,14 +199,14 @@ enum { PYNNA_MAX_CHANNELS = 16 };
 
 /* One channel of a step. Shapes are given behind the pointers; c_in may be c_out, h_in may be h_out. */
 typedef struct {
-    const float *x;         /* features: step s reads x[s * x_stride ...][(2 n_context + 1) * n_coefficients] */
-    size_t x_stride;        /* floats from one step's window to the next (n_coefficients where windows overlap) */
-    const int16_t *c_in;    /* [n_cell] */
-    const int8_t *h_in;     /* [n_cell] */
-    int16_t *c_out;         /* [n_cell] */
-    int8_t *h_out;          /* [n_cell] */
-    float *log_probs;       /* [n_steps][n_labels] */
-    float *speech;          /* [n_steps]: probability of speech, 1 where the model has no speech_rows; or NULL */
+    const float *x;      /* features: step s reads x[s * x_stride ...][(2 n_context + 1) * n_coefficients] */
+    size_t x_stride;     /* floats from one step's window to the next (n_coefficients where windows overlap) */
+    const int16_t *c_in; /* [n_cell] */
+    const int8_t *h_in;  /* [n_cell] */
+    int16_t *c_out;      /* [n_cell] */
+    int8_t *h_out;       /* [n_cell] */
+    float *log_probs;    /* [n_steps][n_labels] */
+    float *speech;       /* [n_steps]: probability of speech, 1 where the model has no speech_rows; or NULL */
 } pynna_channel;
 
 /* Scratch memory of a step, and the kernels it is run with. `isa` names them, NULL is pynna_isa_default(). One step at a
@@ -259,8 +260,8 @@ int pynna_ctc_greedy_init(int32_t n_labels, int32_t blank, pynna_ctc_greedy *gre
  * from the start and *n_tokens says how many. PYNNA_ERR_ARGUMENT: null (with n_frames 0 the arrays may be) or
  * n_frames < 0; PYNNA_ERR_NOT_FINITE: a NaN or +infinity, or a frame without any finite value; PYNNA_ERR_FINISHED;
  * PYNNA_ERR_FULL: 2^31 - 1 frames in all. */
-int pynna_ctc_greedy_feed(pynna_ctc_greedy *greedy, const float *log_probs, int32_t n_frames,
-                          pynna_ctc_token *tokens, int32_t *n_tokens);
+int pynna_ctc_greedy_feed(pynna_ctc_greedy *greedy, const float *log_probs, int32_t n_frames, pynna_ctc_token *tokens,
+                          int32_t *n_tokens);
 
 /* The run under way, 0 or 1 token: what a partial result adds to the tokens so far. PYNNA_ERR_ARGUMENT: null. */
 int pynna_ctc_greedy_pending(const pynna_ctc_greedy *greedy, pynna_ctc_token *token, int32_t *n_tokens);
@@ -390,21 +391,21 @@ int pynna_ctc_get_stats(const pynna_ctc *decoder, pynna_ctc_stats *stats);
  * text starts. */
 typedef struct {
     int32_t n_labels;
-    int32_t space;             /* the label between words */
-    int32_t n_nodes;           /* the vocabulary as a tree over labels, node 0 its root; 0 for no vocabulary */
-    const int32_t *first_arc;  /* [n_nodes + 1]; the arcs of node i are first_arc[i] .. first_arc[i + 1] - 1 */
-    const int32_t *arc_label;  /* [n_arcs] */
-    const int32_t *arc_next;   /* [n_arcs] */
-    const int32_t *word;       /* [n_nodes]: the number of the word that ends there, -1 for none */
-    double outside;            /* nats that a word outside the vocabulary adds: -INFINITY forbids it, else 0 or less */
-    double unfinished;         /* and at the end of the text, where it may be the beginning of one: finite, 0 or less */
-    int32_t n_hot;             /* states of the hot words' automaton: 0 at a word's start, 1 in one that no hot word
+    int32_t space;            /* the label between words */
+    int32_t n_nodes;          /* the vocabulary as a tree over labels, node 0 its root; 0 for no vocabulary */
+    const int32_t *first_arc; /* [n_nodes + 1]; the arcs of node i are first_arc[i] .. first_arc[i + 1] - 1 */
+    const int32_t *arc_label; /* [n_arcs] */
+    const int32_t *arc_next;  /* [n_arcs] */
+    const int32_t *word;      /* [n_nodes]: the number of the word that ends there, -1 for none */
+    double outside;           /* nats that a word outside the vocabulary adds: -INFINITY forbids it, else 0 or less */
+    double unfinished;        /* and at the end of the text, where it may be the beginning of one: finite, 0 or less */
+    int32_t n_hot;            /* states of the hot words' automaton: 0 at a word's start, 1 in one that no hot word
                                 * begins with; 0 states for no hot words, else 2 or more */
-    const int32_t *hot_next;   /* [n_hot, n_labels] */
-    const double *hot_bonus;   /* [n_hot, n_labels]: nats that the label adds, or takes back */
-    const double *hot_end;     /* [n_hot]: and the end of the text */
-    double word_most;          /* no less than `score` ever adds; 0 or more */
-    void *context;             /* what `score` is called with */
+    const int32_t *hot_next;  /* [n_hot, n_labels] */
+    const double *hot_bonus;  /* [n_hot, n_labels]: nats that the label adds, or takes back */
+    const double *hot_end;    /* [n_hot]: and the end of the text */
+    double word_most;         /* no less than `score` ever adds; 0 or more */
+    void *context;            /* what `score` is called with */
     /* Nats that a language model gives a word (-1: one outside the vocabulary) after a context; *next is the context
      * then, 0 that of a text's start. NULL for no language model. It needs a vocabulary. */
     double (*score)(void *context, int32_t state, int32_t word, int32_t *next);
@@ -427,9 +428,9 @@ enum { PYNNA_ANY = -1 };
  * arrays, which must outlive it. The arcs of state s are first_arc[s] .. first_arc[s + 1] - 1. A minimal deterministic
  * automaton is fastest to search, but any will do. */
 typedef struct {
-    int32_t n_labels;         /* of the network, the blank among them: 2 to 65536 */
-    int32_t n_states;         /* 1 to 2^26 */
-    int32_t n_arcs;           /* 0 to 2^28 */
+    int32_t n_labels; /* of the network, the blank among them: 2 to 65536 */
+    int32_t n_states; /* 1 to 2^26 */
+    int32_t n_arcs;   /* 0 to 2^28 */
     int32_t start;
     const int32_t *first_arc; /* [n_states + 1] */
     const int32_t *arc_label; /* [n_arcs]: 0 .. n_labels - 1 but not the blank, or PYNNA_ANY */
@@ -477,8 +478,8 @@ int pynna_builder_before(pynna_builder *builder, const int32_t *labels, int32_t 
 
 /* One of n_texts texts, then what follows `then`. Text t is labels[ends[t - 1]] .. labels[ends[t] - 1]; they are sorted,
  * by any order of the labels, and none begins or ends with a space. */
-int pynna_builder_texts(pynna_builder *builder, const int32_t *labels, const int32_t *ends, int32_t n_texts, int32_t then,
-                        int32_t *out);
+int pynna_builder_texts(pynna_builder *builder, const int32_t *labels, const int32_t *ends, int32_t n_texts,
+                        int32_t then, int32_t *out);
 
 /* What follows any of n states; quicker for many at a time than one by one. */
 int pynna_builder_union(pynna_builder *builder, const int32_t *states, int32_t n, int32_t *out);
@@ -496,17 +497,17 @@ int pynna_builder_graph(pynna_builder *builder, int32_t start, int32_t *n_states
 /* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and
  * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what free speech costs. */
 typedef struct {
-    int32_t n_labels, blank;  /* as in the graph */
-    int32_t n_best;           /* sentences kept for an n-best list, exact if there is room: 1 to 16 */
-    int32_t max_active;       /* places of the graph that are followed at a time: 16 to 2^24 */
-    int32_t n_records;        /* room for the paths behind them: 8 * n_best * max_active or more, to 2^28 */
-    double margin;            /* paths whose score is further below the best are dropped; INFINITY for none */
-    double any_cost;          /* nats that a frame of free speech costs; 0 or more */
-    double any_entry;         /* and beginning it, once */
-    double noise_cost;        /* nats that a letter of noise costs around a sentence and between its words; 0 or more,
+    int32_t n_labels, blank; /* as in the graph */
+    int32_t n_best;          /* sentences kept for an n-best list, exact if there is room: 1 to 16 */
+    int32_t max_active;      /* places of the graph that are followed at a time: 16 to 2^24 */
+    int32_t n_records;       /* room for the paths behind them: 8 * n_best * max_active or more, to 2^28 */
+    double margin;           /* paths whose score is further below the best are dropped; INFINITY for none */
+    double any_cost;         /* nats that a frame of free speech costs; 0 or more */
+    double any_entry;        /* and beginning it, once */
+    double noise_cost;       /* nats that a letter of noise costs around a sentence and between its words; 0 or more,
                                * infinity: what is heard there must be blank */
-    int32_t space;            /* the label between words, or -1 */
-    const float *label_bias;  /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
+    int32_t space;           /* the label between words, or -1 */
+    const float *label_bias; /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
 } pynna_search_config;
 
 /* A label of a sentence. Of free speech: the frame's most probable labels, repeats and blanks collapsed, each as
@@ -516,7 +517,7 @@ typedef struct {
     int32_t start;  /* the first frame of its run */
     int32_t frame;  /* the frame of its run where it is most probable */
     float log_prob; /* its log-probability there, as it was fed */
-    float loss;     /* nats, 0 or more but for rounding: what the path lost against the unconstrained one since the label
+    float loss; /* nats, 0 or more but for rounding: what the path lost against the unconstrained one since the label
                      * before: the best label of every frame, label_bias added */
 } pynna_search_token;
 
@@ -528,13 +529,13 @@ typedef struct {
 } pynna_search_hypothesis;
 
 typedef struct {
-    double free_score;     /* of the unconstrained best path */
-    int64_t n_dropped;     /* places dropped for want of room: 0 as long as the search is exact */
-    int32_t n_frames;      /* fed so far */
-    int32_t n_active;      /* places followed now */
+    double free_score; /* of the unconstrained best path */
+    int64_t n_dropped; /* places dropped for want of room: 0 as long as the search is exact */
+    int32_t n_frames;  /* fed so far */
+    int32_t n_active;  /* places followed now */
     int32_t most_active;
-    int32_t n_waiting;     /* committed labels that wait to be taken */
-    int32_t n_room;        /* frames that may be fed now before everything must be taken */
+    int32_t n_waiting; /* committed labels that wait to be taken */
+    int32_t n_room;    /* frames that may be fed now before everything must be taken */
     int32_t finished;
 } pynna_search_stats;
 

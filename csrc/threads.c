@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A pool of threads for one step at a time: they spin for a short while, since the next layer or step is microseconds
  * away, then give way, then sleep. Built with PYNNA_NO_THREADS, a pool is the caller's thread alone (firmware). */
 #include "threads.h"

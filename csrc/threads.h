@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Running one function on all threads of a pool, and meeting inside of it. */
 #ifndef PN_THREADS_H
 #define PN_THREADS_H

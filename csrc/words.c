@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The words of a beam search: a vocabulary, hot words, and a language model that the caller asks; README.md, "Words".
  *
  * A prefix' state is three numbers: the vocabulary's node that its unfinished word has come to, the language model's
@@ -79,7 +80,8 @@ static int32_t word_at(const pynna_words *w, int32_t node)
     return node == OUTSIDE ? OUTSIDE : w->word[node];
 }
 
-static double extend_vocabulary(const pynna_words *w, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next)
+static double extend_vocabulary(const pynna_words *w, const pynna_ctc_state *state, int32_t label,
+                                pynna_ctc_state *next)
 {
     const int32_t node = state->number[NODE];
     if (label != w->space) {

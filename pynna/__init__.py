@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LSTM speech recognition the way a neural network accelerator does it.
 
 >>> import pynna

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a recording was understood as it was: what was heard freely, the nearest sentence, and where they part."""
 
 from __future__ import annotations

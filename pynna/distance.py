@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far two texts are apart."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can go wrong, each with a class of its own; all are PynnaError, and also the built-in class one would expect."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a listener tells: speech begins, something was heard, an utterance is over, nobody speaks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models: what is loaded, and all that is made of it."""
 
 from __future__ import annotations
@@ -158,19 +159,38 @@ class Model(Network):
         return Stream(self, self.decoder_options(**options))
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Listener[GrammarResult]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: Grammar,
+        **options: Unpack[GrammarSearchOptions],
+    ) -> Listener[GrammarResult]: ...
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: None = None, **options: Unpack[GreedyOptions]) -> Listener[Result]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[GreedyOptions],
+    ) -> Listener[Result]: ...
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Listener[Result]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[BeamSearchOptions],
+    ) -> Listener[Result]: ...
 
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
-               **options: Unpack[AnyOptions]) -> Listener[Result]:
+    def listen(
+        self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, **options: Unpack[AnyOptions]
+    ) -> Listener[Result]:
         """A stream that tells where utterances begin and end: events instead of one result.
 
         Parameters
@@ -193,22 +213,45 @@ class Model(Network):
         return Group(self, self.decoder_options)
 
     @overload
-    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                   progress: Progress | None = None, *,
-                   grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> GrammarResult: ...
+    def transcribe(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: Grammar,
+        **options: Unpack[GrammarSearchOptions],
+    ) -> GrammarResult: ...
 
     @overload
-    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                   progress: Progress | None = None, *,
-                   grammar: None = None, **options: Unpack[GreedyOptions]) -> Result: ...
+    def transcribe(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[GreedyOptions],
+    ) -> Result: ...
 
     @overload
-    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                   progress: Progress | None = None, *,
-                   grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Result: ...
+    def transcribe(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[BeamSearchOptions],
+    ) -> Result: ...
 
-    def transcribe(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                   progress: Progress | None = None, **options: Unpack[AnyOptions]) -> Result:
+    def transcribe(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnyOptions],
+    ) -> Result:
         """The text of a recording; what was done to it before is in the result's ``notes``.
 
         Parameters
@@ -240,23 +283,49 @@ class Model(Network):
         return result
 
     @overload
-    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
-                 grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Iterator[Segment[GrammarResult]]: ...
+    def segments(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        rules: EndpointRules | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: Grammar,
+        **options: Unpack[GrammarSearchOptions],
+    ) -> Iterator[Segment[GrammarResult]]: ...
 
     @overload
-    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
-                 grammar: None = None, **options: Unpack[GreedyOptions]) -> Iterator[Segment[Result]]: ...
+    def segments(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        rules: EndpointRules | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[GreedyOptions],
+    ) -> Iterator[Segment[Result]]: ...
 
     @overload
-    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                 rules: EndpointRules | None = None, progress: Progress | None = None, *,
-                 grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Iterator[Segment[Result]]: ...
+    def segments(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        rules: EndpointRules | None = None,
+        progress: Progress | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[BeamSearchOptions],
+    ) -> Iterator[Segment[Result]]: ...
 
-    def segments(self, audio: AudioPath | npt.ArrayLike, sample_rate: int | None = None,
-                 rules: EndpointRules | None = None, progress: Progress | None = None,
-                 **options: Unpack[AnyOptions]) -> Iterator[Segment[Result]]:
+    def segments(
+        self,
+        audio: AudioPath | npt.ArrayLike,
+        sample_rate: int | None = None,
+        rules: EndpointRules | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnyOptions],
+    ) -> Iterator[Segment[Result]]:
         """The utterances of a long recording, one after the other, as soon as each is known.
 
         Parameters

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mapped networks: loaded once, shared by all threads and processes, run step by step; the caller holds the states."""
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pynna import _core
 from pynna.audio.files import AudioPath, load_audio
 from pynna.errors import ArgumentError, MissingFileError, ModelFileError, NotFiniteError, StateError
 
-_MACS_A_THREAD = 8_000_000      # of one channel's step: with less, waking and meeting cost more than is saved
+_MACS_A_THREAD = 8_000_000  # of one channel's step: with less, waking and meeting cost more than is saved
 
 Features = npt.NDArray[np.float32]
 CellState = npt.NDArray[np.int16]
@@ -148,8 +149,14 @@ class Network:
 
     # ---- what it does ----------------------------------------------------------------------------------------------
 
-    def step(self, x: npt.ArrayLike, c: npt.ArrayLike | None = None, h: npt.ArrayLike | None = None, *,
-             threads: int | None = None) -> tuple[Features, CellState, HiddenState]:
+    def step(
+        self,
+        x: npt.ArrayLike,
+        c: npt.ArrayLike | None = None,
+        h: npt.ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+    ) -> tuple[Features, CellState, HiddenState]:
         """One inference of 1 to 16 channels: three inputs, three outputs.
 
         Parameters
@@ -181,8 +188,10 @@ class Network:
         wanted = (2 * g["n_context"] + 1, g["n_coefficients"])
         features = np.ascontiguousarray(x, np.float32)
         if features.ndim != 3 or features.shape[1:] != wanted or not 1 <= len(features) <= _core.MAX_CHANNELS:
-            raise ArgumentError(f"x has shape {features.shape}; (n, {wanted[0]}, {wanted[1]}) with n from 1 to "
-                                f"{_core.MAX_CHANNELS} is right")
+            raise ArgumentError(
+                f"x has shape {features.shape}; (n, {wanted[0]}, {wanted[1]}) with n from 1 to "
+                f"{_core.MAX_CHANNELS} is right"
+            )
         if not np.isfinite(features).all():
             raise NotFiniteError("x holds a NaN or an infinity")
         shape = (len(features), int(g["n_cell"]))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests share: Hypothesis without deadlines, since a loaded machine is no failure, and with the same examples each
 time; the model and the car."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guides' code runs, links lead somewhere, and what is to be read first stays short."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The door to the package: what is asked for in a wrong way is told, and what came of a recording is told with it."""
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
 
 
-@pytest.mark.parametrize(("options", "told"), [
-    ({"beam": 3}, r"an option must be one of beam_width, .*, got 'beam' \(beam_width is near\)"),
-    ({"colour": 3}, r"an option must be one of beam_width, .*hot_words, got 'colour'$"),
-    ({"vocabulary": ["a"]}, r"vocabulary must be a pynna.Vocabulary, got \['a'\]"),
-    ({"language_model": "mine.arpa"}, "language_model must be a pynna.LanguageModel, got 'mine.arpa'"),
-    ({"grammar": "car"}, "grammar must be a pynna.Grammar, got 'car'"),
-    ({"hot_words": ["tesla"]}, r"hot_words must map words to nats, got \['tesla'\]"),
-    ({"threshold": "high"}, "threshold must be a number, got 'high'"),
-    ({"prior_scale": True}, "prior_scale must be a number, got True"),
-])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"beam": 3}, r"an option must be one of beam_width, .*, got 'beam' \(beam_width is near\)"),
+        ({"colour": 3}, r"an option must be one of beam_width, .*hot_words, got 'colour'$"),
+        ({"vocabulary": ["a"]}, r"vocabulary must be a pynna.Vocabulary, got \['a'\]"),
+        ({"language_model": "mine.arpa"}, "language_model must be a pynna.LanguageModel, got 'mine.arpa'"),
+        ({"grammar": "car"}, "grammar must be a pynna.Grammar, got 'car'"),
+        ({"hot_words": ["tesla"]}, r"hot_words must map words to nats, got \['tesla'\]"),
+        ({"threshold": "high"}, "threshold must be a number, got 'high'"),
+        ({"prior_scale": True}, "prior_scale must be a number, got True"),
+    ],
+)
 @pytest.mark.parametrize("method", ["stream", "listen", "transcribe", "segments"])
 def test_a_wrong_option_is_told_with_the_right_ones(model, method, options, told):
     arguments = [np.zeros(RATE, np.int16)] if method in ("transcribe", "segments") else []
@@ -37,8 +41,14 @@ def test_a_wrong_option_is_told_with_the_right_ones(model, method, options, told
 
 def test_a_file_that_is_not_there_is_an_error_of_pynnas(tmp_path, model):
     missing = tmp_path / "none"
-    for ask in (pynna.load, model.transcribe, model.segments, pynna.Grammar.from_yaml, pynna.Grammar.from_jsgf,
-                lambda path: pynna.map_model(path, tmp_path / "out.nna")):
+    for ask in (
+        pynna.load,
+        model.transcribe,
+        model.segments,
+        pynna.Grammar.from_yaml,
+        pynna.Grammar.from_jsgf,
+        lambda path: pynna.map_model(path, tmp_path / "out.nna"),
+    ):
         with pytest.raises(PynnaError, match="none"):
             ask(missing)
     with pytest.raises(FileNotFoundError):
@@ -50,16 +60,21 @@ def test_what_was_done_to_a_recording_is_told_with_its_result(model):
     tone[5] = 1.5
     notes = ("1 samples beyond [-1, 1] saturated", "resampled from 8000 Hz to 16000 Hz")
     assert model.transcribe(tone, 8000).notes == notes
-    assert model.transcribe(RECORDINGS / "mute.flac" if (RECORDINGS / "mute.flac").exists()
-                            else RECORDINGS / "call_home.flac").notes == ()
+    assert (
+        model.transcribe(
+            RECORDINGS / "mute.flac" if (RECORDINGS / "mute.flac").exists() else RECORDINGS / "call_home.flac"
+        ).notes
+        == ()
+    )
     assert model.stream().finish().notes == ()
 
 
 def test_the_utterances_of_a_long_recording(model, car):
     names = ("call_home", "increase_the_volume", "navigate_home")
     quiet = np.zeros(RATE, np.int16)
-    pcm = np.concatenate([part for name in names for part in
-                          (quiet, pynna.audio.read(RECORDINGS / f"{name}.flac").pcm)] + [quiet])
+    pcm = np.concatenate(
+        [part for name in names for part in (quiet, pynna.audio.read(RECORDINGS / f"{name}.flac").pcm)] + [quiet]
+    )
     shares: list[float] = []
     found = list(model.segments(pcm, grammar=car, progress=shares.append))
     assert [segment.text for segment in found] == [name.replace("_", " ") for name in names]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is loaded without being asked for, counted in modules: a time would depend on the machine."""
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ HEAVY = {"scipy", "hassil", "unicode_rbnf", "yaml", "soundfile", "tqdm", "kenlm"
 def loaded(*arguments: str) -> set[str]:
     """The packages in `sys.modules` when a command line of Python's ends."""
     tell = "import atexit, sys; atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr)); "
-    done = subprocess.run([sys.executable, "-c", tell + arguments[0], *arguments[1:]], capture_output=True, text=True,
-                          cwd=Path(__file__).parent, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", tell + arguments[0], *arguments[1:]],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=True,
+    )
     return {name.partition(".")[0] for name in done.stderr.rpartition("LOADED")[2].split()}
 
 
@@ -34,5 +40,6 @@ def test_the_default_model_listens_without_any_of_them() -> None:
 
 def test_what_is_needed_is_loaded() -> None:
     assert "hassil" in loaded("import pynna; pynna.Grammar")
-    assert "scipy" in loaded("import numpy; from pynna.audio.denoise import denoise; "
-                             "denoise(numpy.zeros(16000, numpy.int16), 16000)")
+    assert "scipy" in loaded(
+        "import numpy; from pynna.audio.denoise import denoise; denoise(numpy.zeros(16000, numpy.int16), 16000)"
+    )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as others get it: source distribution, wheel, a clean environment, the README's first command."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floors of the house: a file imports only what stands below it, no two files import each other, and nothing is
 imported in secret but what is optional."""
 
@@ -36,8 +37,16 @@ FLOORS = (
 """From the top down. A name stands for all that begins with it and has no floor of its own; `pynna` itself is the
 package's face. Rooms of a floor do not import each other."""
 
-ROOMS = ("pynna.train.__main__", "pynna.train.evaluation", "pynna.train.network", "pynna.train.corpora",
-         "pynna.train.voices", "pynna.train.text", "pynna.train.parallel", "pynna.train.config")
+ROOMS = (
+    "pynna.train.__main__",
+    "pynna.train.evaluation",
+    "pynna.train.network",
+    "pynna.train.corpora",
+    "pynna.train.voices",
+    "pynna.train.text",
+    "pynna.train.parallel",
+    "pynna.train.config",
+)
 """The training's, from the top down."""
 
 FACE = {"pynna.assistant", "pynna.cli", "pynna.train", "bench"}
@@ -66,8 +75,12 @@ def modules() -> dict[str, Path]:
 def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
     """What a module imports of the known ones."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    hidden = {id(node) for function in ast.walk(tree) if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
-              for node in ast.walk(function)}
+    hidden = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for node in ast.walk(function)
+    }
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(tree):
         targets: list[str] = []
@@ -76,8 +89,9 @@ def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
         elif isinstance(node, ast.ImportFrom):
             base = package.rsplit(".", node.level - 1)[0] if node.level else ""
             module = ".".join(filter(None, (base, node.module or "")))
-            targets = [f"{module}.{alias.name}" if f"{module}.{alias.name}" in known else module
-                       for alias in node.names]
+            targets = [
+                f"{module}.{alias.name}" if f"{module}.{alias.name}" in known else module for alias in node.names
+            ]
         for target in dict.fromkeys(targets):
             if target in known:
                 yield Import(name, node.lineno, target, id(node) in hidden)
@@ -89,8 +103,12 @@ ALL = [found for name, path in KNOWN.items() if path.suffix == ".py" for found i
 
 def place(name: str, floors: tuple[tuple[str, ...], ...]) -> tuple[int, str]:
     """The number of a module's floor, 0 the topmost, and its room there: the longest name that it begins with."""
-    rooms = [(i, room) for i, floor in enumerate(floors) for room in floor
-             if name == room or (name.startswith(room + ".") and room != "pynna")]
+    rooms = [
+        (i, room)
+        for i, floor in enumerate(floors)
+        for room in floor
+        if name == room or (name.startswith(room + ".") and room != "pynna")
+    ]
     assert rooms, f"{name} has no floor"
     return max(rooms, key=lambda at: len(at[1]))
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pynna.Model`: loading, one step with states in and out, threads, processes, and transcribing."""
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> pynna.Model:
 
 def inputs(n: int, seed: int = 0) -> tuple[Array, Array, Array]:
     rng = np.random.default_rng(seed)
-    return (rng.normal(0, 10, (n, 19, 26)).astype(np.float32), rng.integers(-9999, 9999, (n, WIDTH), np.int16),
-            rng.integers(-127, 128, (n, WIDTH), np.int8))
+    return (
+        rng.normal(0, 10, (n, 19, 26)).astype(np.float32),
+        rng.integers(-9999, 9999, (n, WIDTH), np.int16),
+        rng.integers(-127, 128, (n, WIDTH), np.int8),
+    )
 
 
 def bits(outputs: tuple[Array, ...]) -> list[bytes]:
@@ -47,8 +51,14 @@ def bits(outputs: tuple[Array, ...]) -> list[bytes]:
 def python(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter, away from the repository."""
     env = {**{k: v for k, v in os.environ.items() if k != "PYNNA_ISA"}, **environment}
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=env,
-                          cwd="/", timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=env,
+        cwd="/",
+        timeout=120,
+    )
 
 
 # ---- one step ------------------------------------------------------------------------------------
@@ -110,10 +120,12 @@ def test_any_memory_layout_and_float_type_gives_the_same_bits(model: pynna.Model
     assert bits(model.step(frozen, np.repeat(c, 2, 1)[:, ::2], np.repeat(h, 2, 1)[:, ::2])) == want
 
 
-@pytest.mark.parametrize("shape", [(0, 19, 26), (17, 19, 26), (19, 26), (1, 18, 26), (1, 19, 27), (1, 26, 19), (494,),
-                                   (), (1, 1, 19, 26)])
-def test_features_of_another_shape_are_refused_with_the_right_one_told(model: pynna.Model,
-                                                                       shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "shape", [(0, 19, 26), (17, 19, 26), (19, 26), (1, 18, 26), (1, 19, 27), (1, 26, 19), (494,), (), (1, 1, 19, 26)]
+)
+def test_features_of_another_shape_are_refused_with_the_right_one_told(
+    model: pynna.Model, shape: tuple[int, ...]
+) -> None:
     with pytest.raises(errors.ArgumentError, match=r"\(n, 19, 26\) with n from 1 to 16"):
         model.step(np.zeros(shape, np.float32))
 
@@ -149,10 +161,13 @@ def test_states_of_another_shape_or_type_are_refused_with_the_right_ones_told(mo
 # ---- threads -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("million_weights", "cores", "threads"), [
-    (0.1, 8, 1), (7, 8, 1), (15, 8, 1), (17, 8, 2), (47, 8, 4), (47, 2, 2), (47, 1, 1)])
-def test_a_thread_is_there_by_default_only_if_it_has_work(million_weights: float, cores: int, threads: int,
-                                                          model: pynna.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("million_weights", "cores", "threads"),
+    [(0.1, 8, 1), (7, 8, 1), (15, 8, 1), (17, 8, 2), (47, 8, 4), (47, 2, 2), (47, 1, 1)],
+)
+def test_a_thread_is_there_by_default_only_if_it_has_work(
+    million_weights: float, cores: int, threads: int, model: pynna.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pynna.Model, "n_weights", property(lambda _: round(million_weights * 1e6)))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
     assert pynna.load(model.path).threads == threads
@@ -300,8 +315,9 @@ def test_a_model_that_lives_until_the_interpreter_ends_leaves_quietly(model: pyn
 
 
 @pytest.mark.parametrize("isa", pynna.build_info()["isa_available"])
-def test_the_environment_chooses_the_instruction_set(model: pynna.Model, isa: str,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_chooses_the_instruction_set(
+    model: pynna.Model, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYNNA_ISA", isa)
     assert (pynna.load(model.path).isa, pynna.build_info()["isa"]) == (isa, isa)
 
@@ -314,7 +330,8 @@ def test_an_empty_environment_variable_chooses_nothing(model: pynna.Model, monke
 
 
 def test_an_unknown_instruction_set_in_the_environment_is_told_with_those_that_are_there(
-        model: pynna.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: pynna.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYNNA_ISA", "z80")
     assert pynna.build_info()["isa"] is None
     with pytest.raises(errors.IsaError, match="instruction set 'z80' is not to be had; .*ref"):
@@ -394,12 +411,25 @@ def damaged(kind: str) -> bytes:
     return bytes(others.get(kind, data))
 
 
-@pytest.mark.parametrize("kind, error", [
-    ("empty", "ForeignFileError"), ("foreign", "ForeignFileError"), ("old", "OldFileError"), ("new", "NewFileError"),
-    ("short", "ShortFileError"), ("header", "ShortFileError"), ("checksum", "ChecksumError"), ("layout", "LayoutError"),
-    ("value", "FileValueError"), ("label", "FileValueError"), ("window", "FileValueError")])
-def test_a_file_that_cannot_be_used_is_told_by_its_own_error_and_its_path(kind: str, error: str,
-                                                                          tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind, error",
+    [
+        ("empty", "ForeignFileError"),
+        ("foreign", "ForeignFileError"),
+        ("old", "OldFileError"),
+        ("new", "NewFileError"),
+        ("short", "ShortFileError"),
+        ("header", "ShortFileError"),
+        ("checksum", "ChecksumError"),
+        ("layout", "LayoutError"),
+        ("value", "FileValueError"),
+        ("label", "FileValueError"),
+        ("window", "FileValueError"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_by_its_own_error_and_its_path(
+    kind: str, error: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"{kind} file.nna"
     path.write_bytes(damaged(kind))
     with pytest.raises(getattr(errors, error), match=f"{kind} file.nna: ") as caught:
@@ -407,8 +437,11 @@ def test_a_file_that_cannot_be_used_is_told_by_its_own_error_and_its_path(kind: 
     assert isinstance(caught.value, (errors.ModelFileError, ValueError))
 
 
-@pytest.mark.parametrize("text", [b"", b"not JSON", b"\xff\xfe", b"[1]", b"7", b'{"name":', b"[" * 200000,
-                                  b'{"a": ' * 100000], ids=lambda text: text[:9].decode("latin-1"))
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"not JSON", b"\xff\xfe", b"[1]", b"7", b'{"name":', b"[" * 200000, b'{"a": ' * 100000],
+    ids=lambda text: text[:9].decode("latin-1"),
+)
 def test_a_provenance_that_is_no_json_object_is_told(text: bytes, tmp_path: Path) -> None:
     data = bytearray(encode_nna(random_model(8)))
     at, entry = section(data, 5), 32 + 48 * 5 + 40
@@ -474,23 +507,52 @@ def test_a_rate_that_is_none_is_refused(model: pynna.Model, rate: Any) -> None:
         model.transcribe(np.zeros(100, np.int16), sample_rate=rate)
 
 
-@pytest.mark.parametrize("pcm", [
-    np.zeros(100, np.int32), np.zeros(100, np.uint8), np.zeros(100, np.int64), np.zeros((100, 2), np.int16),
-    np.zeros((2, 100), np.float32), np.zeros((3, 4, 5), np.int16), np.full(100, np.nan),
-    np.full(100, np.inf, np.float32), np.zeros(100, np.complex64), np.zeros(100, bool), np.int16(7), b"\0\0",
-    ["a", "b"], [[1, 2], [3]], None])
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        np.zeros(100, np.int32),
+        np.zeros(100, np.uint8),
+        np.zeros(100, np.int64),
+        np.zeros((100, 2), np.int16),
+        np.zeros((2, 100), np.float32),
+        np.zeros((3, 4, 5), np.int16),
+        np.full(100, np.nan),
+        np.full(100, np.inf, np.float32),
+        np.zeros(100, np.complex64),
+        np.zeros(100, bool),
+        np.int16(7),
+        b"\0\0",
+        ["a", "b"],
+        [[1, 2], [3]],
+        None,
+    ],
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_is_no_audio_is_refused(model: pynna.Model, pcm: Any) -> None:
     with pytest.raises(errors.AudioError):
         model.transcribe(pcm)
 
 
-@pytest.mark.parametrize("options", [
-    {"beam_width": -1}, {"beam_width": 4097}, {"beam_width": 1.5}, {"beam_width": True}, {"beam_width": None},
-    {"alternatives": 0}, {"alternatives": 101}, {"cutoff_prob": 0.0}, {"cutoff_prob": 1.1},
-    {"cutoff_prob": float("nan")}, {"cutoff_top_n": 0}, {"prior_scale": -0.1}, {"prior_scale": 11},
-    {"prior_scale": float("nan")},
-    {"prior_scale": 0.5, "beam_width": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"beam_width": -1},
+        {"beam_width": 4097},
+        {"beam_width": 1.5},
+        {"beam_width": True},
+        {"beam_width": None},
+        {"alternatives": 0},
+        {"alternatives": 101},
+        {"cutoff_prob": 0.0},
+        {"cutoff_prob": 1.1},
+        {"cutoff_prob": float("nan")},
+        {"cutoff_top_n": 0},
+        {"prior_scale": -0.1},
+        {"prior_scale": 11},
+        {"prior_scale": float("nan")},
+        {"prior_scale": 0.5, "beam_width": 0},
+    ],
+)
 def test_an_option_out_of_its_range_is_refused(model: pynna.Model, options: dict[str, Any]) -> None:
     with pytest.raises(errors.ArgumentError, match=next(iter(options))):
         model.transcribe(np.zeros(100, np.int16), **options)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one would pick instead: other runtimes on a network of the same shape and the same float weights.
 
 Each runs as its users would run it: from Python, its threads set, states handed in and out. A call from Python costs
@@ -5,6 +6,7 @@ some tens of microseconds, which are theirs. A peer is a module with a class `Ne
 `functions(peer)` gives functions of (x, c, h) for one way of use, ready to be called again and again: several where one
 cannot know which form of the network is faster. The best counts.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -21,10 +23,10 @@ from numpy.typing import NDArray
 from bench.measure import Case
 
 Array = NDArray[Any]
-Arrays = Mapping[str, Array]      # float weights under DeepSpeech's names
+Arrays = Mapping[str, Array]  # float weights under DeepSpeech's names
 Function = Callable[[Array, Array, Array], Any]
 
-CLIP = 20.0                 # DeepSpeech's clipped ReLU, and what it adds to the forget gate
+CLIP = 20.0  # DeepSpeech's clipped ReLU, and what it adds to the forget gate
 FORGET_BIAS = 1.0
 
 
@@ -100,15 +102,18 @@ def inputs(peer: Peer, arrays: Arrays, seed: int = 0) -> tuple[Array, Array, Arr
     return x, c, h
 
 
-def cases(arrays: Arrays, names: Sequence[str], threads: Sequence[int], channels: Sequence[int],
-          steps: Sequence[int]) -> dict[Peer, list[Case]]:
+def cases(
+    arrays: Arrays, names: Sequence[str], threads: Sequence[int], channels: Sequence[int], steps: Sequence[int]
+) -> dict[Peer, list[Case]]:
     """Every way of use of the peers, a case for each form, to be interleaved."""
     found: dict[Peer, list[Case]] = {}
     for name in names:
         made = network(name, arrays)
         for peer in (Peer(name, t, c, s) for t in threads for c in channels for s in steps):
-            found[peer] = [Case((peer, form), _timed(function, inputs(peer, arrays)), peer.steps)
-                           for form, function in made.functions(peer).items()]
+            found[peer] = [
+                Case((peer, form), _timed(function, inputs(peer, arrays)), peer.steps)
+                for form, function in made.functions(peer).items()
+            ]
     return found
 
 
@@ -120,4 +125,5 @@ def _timed(function: Function, arguments: tuple[Array, Array, Array]) -> Callabl
             function(*arguments)
             seconds[i] = time.perf_counter() - begun
         return seconds
+
     return call

@@ -1,8 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """LiteRT with dynamic int8: a .tflite of int8 weights and float activations, which its XNNPACK quantises as they come.
 
 TensorFlow, whose converter writes such files, is not needed: the file is laid out here as the converter does it for
 such a network, with the package's own schema. The LSTM is unrolled, its input half one product for all steps.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,8 +16,11 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bench.peers import CLIP, FORGET_BIAS, Array, Arrays, Function, Peer
 
-TYPES = {np.dtype(np.float32): schema.TensorType.FLOAT32, np.dtype(np.int8): schema.TensorType.INT8,
-         np.dtype(np.int32): schema.TensorType.INT32}
+TYPES = {
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+}
 RELU = schema.ActivationFunctionType.RELU
 
 
@@ -73,7 +78,7 @@ class _Graph:
         return bytes(builder.Output())
 
 
-VERSIONS = {"FULLY_CONNECTED": 5}   # from this on float by int8 with a scale for each row
+VERSIONS = {"FULLY_CONNECTED": 5}  # from this on float by int8 with a scale for each row
 
 
 class Network:
@@ -82,9 +87,11 @@ class Network:
     def __init__(self, arrays: Arrays) -> None:
         kernel, bias = arrays["lstm_fused_cell/kernel"], arrays["lstm_fused_cell/bias"].copy()
         width = kernel.shape[1] // 4
-        bias[2 * width:3 * width] += np.float32(FORGET_BIAS)
-        self._floats = {name: (arrays[f"{name}/weights"], arrays[f"{name}/bias"])
-                        for name in ("layer_1", "layer_2", "layer_3", "layer_5", "layer_6")}
+        bias[2 * width : 3 * width] += np.float32(FORGET_BIAS)
+        self._floats = {
+            name: (arrays[f"{name}/weights"], arrays[f"{name}/bias"])
+            for name in ("layer_1", "layer_2", "layer_3", "layer_5", "layer_6")
+        }
         self._floats |= {"lstm_x": (kernel[:width], bias), "lstm_h": (kernel[width:], np.zeros_like(bias))}
         self._int8 = {name: _quantised(w.T) for name, (w, _) in self._floats.items()}
         self._files: dict[tuple[int, int], bytes] = {}
@@ -103,19 +110,26 @@ class Network:
                 interpreter.set_tensor(index, value)
             interpreter.invoke()
             return [interpreter.get_tensor(index) for index in outputs]
+
         return {"": run}
 
     def _file(self, steps: int, channels: int) -> bytes:
         g = _Graph()
         n_inputs, width = self._floats["layer_1"][0].shape
         rows = steps * channels
-        constants = {name: (g.tensor(w.shape, w, scales), g.tensor(self._floats[name][1].shape, self._floats[name][1]))
-                     for name, (w, scales) in self._int8.items()}
+        constants = {
+            name: (g.tensor(w.shape, w, scales), g.tensor(self._floats[name][1].shape, self._floats[name][1]))
+            for name, (w, scales) in self._int8.items()
+        }
         ceiling = g.tensor((), np.float32([CLIP]))
 
         def product(name: str, x: int, n: int, activation: int = 0) -> int:
-            return g.operator("FULLY_CONNECTED", [x, *constants[name]], (n, self._floats[name][1].size),
-                              fusedActivationFunction=activation)
+            return g.operator(
+                "FULLY_CONNECTED",
+                [x, *constants[name]],
+                (n, self._floats[name][1].size),
+                fusedActivationFunction=activation,
+            )
 
         def clipped(name: str, x: int) -> int:
             return g.operator("MINIMUM", [product(name, x, rows, RELU), ceiling], (rows, width))
@@ -136,8 +150,9 @@ class Network:
             c, h = _cell(g, g.operator("ADD", [part, recurrent], (channels, 4 * width)), c, axis[1], (channels, width))
             hidden.append(h)
         y = g.operator("CONCATENATION", hidden, (rows, width), axis=0) if steps > 1 else h
-        y = g.operator("LOG_SOFTMAX", [product("layer_6", clipped("layer_5", y), rows)],
-                       (rows, self._floats["layer_6"][1].size))
+        y = g.operator(
+            "LOG_SOFTMAX", [product("layer_6", clipped("layer_5", y), rows)], (rows, self._floats["layer_6"][1].size)
+        )
         return g.file(inputs, [reshaped(y, steps, channels, self._floats["layer_6"][1].size), c, h])
 
 

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepSpeech's network as an ONNX graph of float weights."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -58,9 +60,14 @@ def graph(arrays: Arrays, unrolled: int | None = None) -> onnx.ModelProto:
 
     def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
     made = helper.make_graph(
-        g.nodes, "deepspeech", [value("x", steps, channels, n_inputs), *(value(n, channels, width) for n in "ch")],
-        [value("p", steps, channels, n_labels), *(value(f"{n}_out", channels, width) for n in "ch")], g.constants)
+        g.nodes,
+        "deepspeech",
+        [value("x", steps, channels, n_inputs), *(value(n, channels, width) for n in "ch")],
+        [value("p", steps, channels, n_labels), *(value(f"{n}_out", channels, width) for n in "ch")],
+        g.constants,
+    )
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -68,7 +75,7 @@ def _lstm_weights(arrays: Arrays) -> tuple[Array, Array]:
     """Kernel, and the bias with what is added to the forget gate."""
     kernel, bias = arrays["lstm_fused_cell/kernel"], arrays["lstm_fused_cell/bias"].copy()
     width = kernel.shape[1] // 4
-    bias[2 * width:3 * width] += np.float32(FORGET_BIAS)
+    bias[2 * width : 3 * width] += np.float32(FORGET_BIAS)
     return kernel, bias
 
 
@@ -81,8 +88,14 @@ def _lstm(g: _Graph, arrays: Arrays, x: str) -> None:
     b = np.concatenate([bias[order], np.zeros_like(bias)])[None]
     g.constant("axis_1", np.array([1]))
     states = [g.node("Unsqueeze", [name, "axis_0"], f"{name}_in") for name in "hc"]
-    g.node("LSTM", [x, g.constant("lstm_w", w), g.constant("lstm_r", r), g.constant("lstm_b", b), "", *states],
-           "lstm_all", "lstm_h", "lstm_c", hidden_size=width)
+    g.node(
+        "LSTM",
+        [x, g.constant("lstm_w", w), g.constant("lstm_r", r), g.constant("lstm_b", b), "", *states],
+        "lstm_all",
+        "lstm_h",
+        "lstm_c",
+        hidden_size=width,
+    )
     g.node("Squeeze", ["lstm_all", "axis_1"], "lstm")
     for name in "hc":
         g.node("Squeeze", [f"lstm_{name}", "axis_0"], f"{name}_out")
@@ -94,15 +107,21 @@ def _unrolled(g: _Graph, arrays: Arrays, x: str, steps: int) -> None:
     g.constant("lstm_r", kernel[width:])
     g.constant("a_step_each", np.ones(steps, np.int64))
     g.constant("a_gate_each", np.full(4, width))
-    inputs = g.node("Add", [g.node("MatMul", [x, g.constant("lstm_w", kernel[:width])], "lstm_xw"),
-                            g.constant("lstm_b", bias)], "lstm_x")
+    inputs = g.node(
+        "Add",
+        [g.node("MatMul", [x, g.constant("lstm_w", kernel[:width])], "lstm_xw"), g.constant("lstm_b", bias)],
+        "lstm_x",
+    )
     parts = [f"lstm_x_{s}" for s in range(steps)]
     g.node("Split", [inputs, "a_step_each"], *parts, axis=0)
     c, h, hidden = "c", "h", []
     for s, part in enumerate(parts):
         last = s == steps - 1
-        sums = g.node("Add", [g.node("Squeeze", [part, "axis_0"], f"x_{s}"), g.node("MatMul", [h, "lstm_r"], f"r_{s}")],
-                      f"sums_{s}")
+        sums = g.node(
+            "Add",
+            [g.node("Squeeze", [part, "axis_0"], f"x_{s}"), g.node("MatMul", [h, "lstm_r"], f"r_{s}")],
+            f"sums_{s}",
+        )
         c, h = _cell(g, sums, c, s, ("c_out", "h_out") if last else (f"c_{s}", f"h_{s}"))
         hidden.append(g.node("Unsqueeze", [h, "axis_0"], f"hidden_{s}"))
     g.node("Concat", hidden, "lstm", axis=0)

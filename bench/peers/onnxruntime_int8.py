@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime's dynamic int8: onnxruntime.quantization on the float graph, matrix products and the LSTM."""
+
 from __future__ import annotations
 
 import logging
@@ -22,8 +24,10 @@ class Network:
 
     def functions(self, peer: Peer) -> dict[str, Function]:
         """Which is faster depends on the way of use."""
-        return {"LSTM operator": self._function(None, peer.threads),
-                "unrolled": self._function(peer.steps, peer.threads)}
+        return {
+            "LSTM operator": self._function(None, peer.threads),
+            "unrolled": self._function(peer.steps, peer.threads),
+        }
 
     def _function(self, unrolled: int | None, threads: int) -> Function:
         if (unrolled, threads) not in self._sessions:
@@ -31,12 +35,14 @@ class Network:
                 self._models[unrolled] = _quantised(onnx_graph.graph(self._arrays, unrolled))
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
-            self._sessions[unrolled, threads] = onnxruntime.InferenceSession(self._models[unrolled], options,
-                                                                             ["CPUExecutionProvider"])
+            self._sessions[unrolled, threads] = onnxruntime.InferenceSession(
+                self._models[unrolled], options, ["CPUExecutionProvider"]
+            )
         session = self._sessions[unrolled, threads]
 
         def run(x: Array, c: Array, h: Array) -> list[Array]:
             return session.run(None, {"x": x, "c": c, "h": h})  # type: ignore[no-any-return]
+
         return run
 
 
@@ -44,7 +50,7 @@ def _quantised(model: onnx.ModelProto) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)
-        logging.disable(logging.WARNING)    # it recommends preprocessing, which has nothing to do here
+        logging.disable(logging.WARNING)  # it recommends preprocessing, which has nothing to do here
         try:
             quantize_dynamic(source, out, weight_type=QuantType.QInt8)
         finally:

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch's dynamic int8: linear layers and nn.LSTM, quantised by torch.ao."""
+
 from __future__ import annotations
 
 import warnings
@@ -53,7 +55,7 @@ class Network:
 
     def __init__(self, arrays: Arrays) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")     # it will move to another package one day
+            warnings.simplefilter("ignore")  # it will move to another package one day
             self._network = quantize_dynamic(_DeepSpeech(arrays).eval(), {nn.Linear, nn.LSTM}, dtype=torch.qint8)
 
     def functions(self, peer: Peer) -> dict[str, Function]:
@@ -63,4 +65,5 @@ class Network:
             with torch.inference_mode():
                 p, c, h = self._network(*(torch.from_numpy(a) for a in (x, c[None], h[None])))
             return p, c[0], h[0]
+
         return {"": run}

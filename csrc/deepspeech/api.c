@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The interface's functions under DeepSpeech's names and under Coqui STT's. Each checks its handles; see client.h. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
@@ -15,30 +16,33 @@ static char *copy(const char *text)
     return out == NULL ? NULL : strcpy(out, text);
 }
 
-static const struct { int code; const char *text; } MESSAGES[] = {
-    {DS_ERR_OK, "No error."},
-    {DS_ERR_NO_MODEL, "Missing model information."},
-    {DS_ERR_INVALID_ALPHABET, "Invalid alphabet embedded in model. (Data corruption?)"},
-    {DS_ERR_INVALID_SHAPE, "Invalid model shape."},
-    {DS_ERR_INVALID_SCORER, "Invalid scorer file."},
-    {DS_ERR_MODEL_INCOMPATIBLE, "Incompatible model."},
-    {DS_ERR_SCORER_NOT_ENABLED, "External scorer is not enabled."},
-    {DS_ERR_SCORER_UNREADABLE, "Could not read scorer file."},
-    {DS_ERR_SCORER_INVALID_LM, "Could not recognize language model header in scorer."},
-    {DS_ERR_SCORER_NO_TRIE, "Reached end of scorer file before loading vocabulary trie."},
-    {DS_ERR_SCORER_INVALID_TRIE, "Invalid magic in trie header."},
-    {DS_ERR_SCORER_VERSION_MISMATCH, "Scorer file version does not match expected version."},
-    {DS_ERR_FAIL_INIT_MMAP, "Failed to initialize memory mapped model."},
-    {DS_ERR_FAIL_INIT_SESS, "Failed to initialize the session."},
-    {DS_ERR_FAIL_INTERPRETER, "Interpreter failed."},
-    {DS_ERR_FAIL_RUN_SESS, "Failed to run the session."},
-    {DS_ERR_FAIL_CREATE_STREAM, "Error creating the stream."},
-    {DS_ERR_FAIL_READ_PROTOBUF, "Error reading the proto buffer model file."},
-    {DS_ERR_FAIL_CREATE_SESS, "Failed to create session."},
-    {DS_ERR_FAIL_CREATE_MODEL, "Could not allocate model state."},
-    {DS_ERR_FAIL_INSERT_HOTWORD, "Could not insert hot-word."},
-    {DS_ERR_FAIL_CLEAR_HOTWORD, "Could not clear hot-words."},
-    {DS_ERR_FAIL_ERASE_HOTWORD, "Could not erase hot-word."},
+static const struct {
+    int code;
+    const char *text;
+} MESSAGES[] = {
+    {DS_ERR_OK,                      "No error."                                                 },
+    {DS_ERR_NO_MODEL,                "Missing model information."                                },
+    {DS_ERR_INVALID_ALPHABET,        "Invalid alphabet embedded in model. (Data corruption?)"    },
+    {DS_ERR_INVALID_SHAPE,           "Invalid model shape."                                      },
+    {DS_ERR_INVALID_SCORER,          "Invalid scorer file."                                      },
+    {DS_ERR_MODEL_INCOMPATIBLE,      "Incompatible model."                                       },
+    {DS_ERR_SCORER_NOT_ENABLED,      "External scorer is not enabled."                           },
+    {DS_ERR_SCORER_UNREADABLE,       "Could not read scorer file."                               },
+    {DS_ERR_SCORER_INVALID_LM,       "Could not recognize language model header in scorer."      },
+    {DS_ERR_SCORER_NO_TRIE,          "Reached end of scorer file before loading vocabulary trie."},
+    {DS_ERR_SCORER_INVALID_TRIE,     "Invalid magic in trie header."                             },
+    {DS_ERR_SCORER_VERSION_MISMATCH, "Scorer file version does not match expected version."      },
+    {DS_ERR_FAIL_INIT_MMAP,          "Failed to initialize memory mapped model."                 },
+    {DS_ERR_FAIL_INIT_SESS,          "Failed to initialize the session."                         },
+    {DS_ERR_FAIL_INTERPRETER,        "Interpreter failed."                                       },
+    {DS_ERR_FAIL_RUN_SESS,           "Failed to run the session."                                },
+    {DS_ERR_FAIL_CREATE_STREAM,      "Error creating the stream."                                },
+    {DS_ERR_FAIL_READ_PROTOBUF,      "Error reading the proto buffer model file."                },
+    {DS_ERR_FAIL_CREATE_SESS,        "Failed to create session."                                 },
+    {DS_ERR_FAIL_CREATE_MODEL,       "Could not allocate model state."                           },
+    {DS_ERR_FAIL_INSERT_HOTWORD,     "Could not insert hot-word."                                },
+    {DS_ERR_FAIL_CLEAR_HOTWORD,      "Could not clear hot-words."                                },
+    {DS_ERR_FAIL_ERASE_HOTWORD,      "Could not erase hot-word."                                 },
 };
 
 EXPORT char *DS_ErrorCodeToErrorMessage(int code)
@@ -395,31 +399,91 @@ EXPORT void DS_FreeString(char *text)
 
 /* ---- Coqui STT's names of the same ----------------------------------------------------------------------------------- */
 
-EXPORT void STT_FreeModel(ModelState *m) { DS_FreeModel(m); }
-EXPORT unsigned int STT_GetModelBeamWidth(const ModelState *m) { return DS_GetModelBeamWidth(m); }
-EXPORT int STT_SetModelBeamWidth(ModelState *m, unsigned int width) { return DS_SetModelBeamWidth(m, width); }
-EXPORT int STT_GetModelSampleRate(const ModelState *m) { return DS_GetModelSampleRate(m); }
-EXPORT int STT_EnableExternalScorer(ModelState *m, const char *path) { return DS_EnableExternalScorer(m, path); }
-EXPORT int STT_AddHotWord(ModelState *m, const char *word, float boost) { return DS_AddHotWord(m, word, boost); }
-EXPORT int STT_EraseHotWord(ModelState *m, const char *word) { return DS_EraseHotWord(m, word); }
-EXPORT int STT_ClearHotWords(ModelState *m) { return DS_ClearHotWords(m); }
-EXPORT int STT_DisableExternalScorer(ModelState *m) { return DS_DisableExternalScorer(m); }
-EXPORT int STT_SetScorerAlphaBeta(ModelState *m, float alpha, float beta) { return DS_SetScorerAlphaBeta(m, alpha, beta); }
-EXPORT char *STT_SpeechToText(ModelState *m, const short *pcm, unsigned int n) { return DS_SpeechToText(m, pcm, n); }
+EXPORT void STT_FreeModel(ModelState *m)
+{
+    DS_FreeModel(m);
+}
+EXPORT unsigned int STT_GetModelBeamWidth(const ModelState *m)
+{
+    return DS_GetModelBeamWidth(m);
+}
+EXPORT int STT_SetModelBeamWidth(ModelState *m, unsigned int width)
+{
+    return DS_SetModelBeamWidth(m, width);
+}
+EXPORT int STT_GetModelSampleRate(const ModelState *m)
+{
+    return DS_GetModelSampleRate(m);
+}
+EXPORT int STT_EnableExternalScorer(ModelState *m, const char *path)
+{
+    return DS_EnableExternalScorer(m, path);
+}
+EXPORT int STT_AddHotWord(ModelState *m, const char *word, float boost)
+{
+    return DS_AddHotWord(m, word, boost);
+}
+EXPORT int STT_EraseHotWord(ModelState *m, const char *word)
+{
+    return DS_EraseHotWord(m, word);
+}
+EXPORT int STT_ClearHotWords(ModelState *m)
+{
+    return DS_ClearHotWords(m);
+}
+EXPORT int STT_DisableExternalScorer(ModelState *m)
+{
+    return DS_DisableExternalScorer(m);
+}
+EXPORT int STT_SetScorerAlphaBeta(ModelState *m, float alpha, float beta)
+{
+    return DS_SetScorerAlphaBeta(m, alpha, beta);
+}
+EXPORT char *STT_SpeechToText(ModelState *m, const short *pcm, unsigned int n)
+{
+    return DS_SpeechToText(m, pcm, n);
+}
 EXPORT Metadata *STT_SpeechToTextWithMetadata(ModelState *m, const short *pcm, unsigned int n, unsigned int n_results)
 {
     return DS_SpeechToTextWithMetadata(m, pcm, n, n_results);
 }
-EXPORT int STT_CreateStream(ModelState *m, StreamingState **retval) { return DS_CreateStream(m, retval); }
-EXPORT void STT_FeedAudioContent(StreamingState *s, const short *pcm, unsigned int n) { DS_FeedAudioContent(s, pcm, n); }
-EXPORT char *STT_IntermediateDecode(const StreamingState *s) { return DS_IntermediateDecode(s); }
+EXPORT int STT_CreateStream(ModelState *m, StreamingState **retval)
+{
+    return DS_CreateStream(m, retval);
+}
+EXPORT void STT_FeedAudioContent(StreamingState *s, const short *pcm, unsigned int n)
+{
+    DS_FeedAudioContent(s, pcm, n);
+}
+EXPORT char *STT_IntermediateDecode(const StreamingState *s)
+{
+    return DS_IntermediateDecode(s);
+}
 EXPORT Metadata *STT_IntermediateDecodeWithMetadata(const StreamingState *s, unsigned int n)
 {
     return DS_IntermediateDecodeWithMetadata(s, n);
 }
-EXPORT char *STT_FinishStream(StreamingState *s) { return DS_FinishStream(s); }
-EXPORT Metadata *STT_FinishStreamWithMetadata(StreamingState *s, unsigned int n) { return DS_FinishStreamWithMetadata(s, n); }
-EXPORT void STT_FreeStream(StreamingState *s) { DS_FreeStream(s); }
-EXPORT void STT_FreeMetadata(Metadata *told) { DS_FreeMetadata(told); }
-EXPORT void STT_FreeString(char *text) { DS_FreeString(text); }
-EXPORT char *STT_ErrorCodeToErrorMessage(int code) { return DS_ErrorCodeToErrorMessage(code); }
+EXPORT char *STT_FinishStream(StreamingState *s)
+{
+    return DS_FinishStream(s);
+}
+EXPORT Metadata *STT_FinishStreamWithMetadata(StreamingState *s, unsigned int n)
+{
+    return DS_FinishStreamWithMetadata(s, n);
+}
+EXPORT void STT_FreeStream(StreamingState *s)
+{
+    DS_FreeStream(s);
+}
+EXPORT void STT_FreeMetadata(Metadata *told)
+{
+    DS_FreeMetadata(told);
+}
+EXPORT void STT_FreeString(char *text)
+{
+    DS_FreeString(text);
+}
+EXPORT char *STT_ErrorCodeToErrorMessage(int code)
+{
+    return DS_ErrorCodeToErrorMessage(code);
+}

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Models and streams behind both interfaces, deepspeech.h and coqui-stt.h. */
 #ifndef DS_CLIENT_H
 #define DS_CLIENT_H
@@ -14,7 +15,7 @@ enum { DS_STEPS = 16 }; /* time steps that are run at once, as in the clients: p
 typedef struct ds_runner {
     struct ds_runner *next;
     pynna_workspace *workspace;
-    pynna_pool *pool;       /* NULL: the caller's thread alone */
+    pynna_pool *pool; /* NULL: the caller's thread alone */
     void *workspace_memory, *pool_memory;
 } ds_runner;
 
@@ -24,8 +25,8 @@ typedef struct {
 } ds_boost;
 
 struct ModelState {
-    int32_t n_users;        /* the handle, and the streams */
-    pthread_mutex_t lock;   /* of what follows up to the scorer */
+    int32_t n_users;      /* the handle, and the streams */
+    pthread_mutex_t lock; /* of what follows up to the scorer */
     ds_runner *idle;
     ds_scorer *scorer;
     double alpha, beta;
@@ -33,14 +34,14 @@ struct ModelState {
     int32_t n_boosts;
     unsigned int beam_width;
     int32_t times, delayed_start, is_cost; /* how results are told, by generation */
-    void *file;             /* mapped, or a copy */
+    void *file;                            /* mapped, or a copy */
     size_t file_size;
     int32_t is_mapped, n_threads;
     void *model_memory, *mfcc_memory;
     const pynna_model *model;
     const pynna_mfcc *mfcc;
     const pynna_geometry *geometry;
-    uint8_t **label;        /* [n_labels - 1]: bytes of each */
+    uint8_t **label; /* [n_labels - 1]: bytes of each */
     int32_t *label_bytes;
     int32_t space;
     int32_t is_bytes;
@@ -55,9 +56,9 @@ void ds_runner_give(ModelState *model, ds_runner *runner);
 
 /* Handles that are in use. A function that is given another answers with an error. */
 typedef enum { DS_MODEL = 1, DS_STREAM, DS_METADATA } ds_kind;
-int ds_handle_add(const void *handle, ds_kind kind);        /* -1 for want of memory */
+int ds_handle_add(const void *handle, ds_kind kind); /* -1 for want of memory */
 int ds_handle_is(const void *handle, ds_kind kind);
-int ds_handle_remove(const void *handle, ds_kind kind);     /* 1 if it was one */
+int ds_handle_remove(const void *handle, ds_kind kind); /* 1 if it was one */
 
 int ds_stream_new(ModelState *model, int keep_emissions, StreamingState **out);
 int ds_stream_feed(StreamingState *stream, const int16_t *pcm, size_t n_samples);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The C interface of Coqui STT 1.x over pynna; structures and status codes are those of deepspeech.h. */
 #ifndef COQUI_STT_H
 #define COQUI_STT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The C interface of DeepSpeech 0.7 to 0.9.3 over pynna: programs and bindings run by swapping the library.
  *
  * libdeepspeech.so exports these functions, and the same under Coqui STT's names (coqui-stt.h). A model is a mapped one,
@@ -16,14 +17,14 @@ typedef struct StreamingState StreamingState;
 
 typedef struct TokenMetadata {
     const char *const text;
-    const unsigned int timestep;    /* of 20 ms, or what the model's step is */
-    const float start_time;         /* seconds */
+    const unsigned int timestep; /* of 20 ms, or what the model's step is */
+    const float start_time;      /* seconds */
 } TokenMetadata;
 
 typedef struct CandidateTranscript {
     const TokenMetadata *const tokens;
     const unsigned int num_tokens;
-    const double confidence;        /* a log-probability: larger is better */
+    const double confidence; /* a log-probability: larger is better */
 } CandidateTranscript;
 
 /* The probabilities of the labels: double [num_timesteps, num_symbols], the blank's the last and its symbol "". */
@@ -37,7 +38,7 @@ typedef struct AcousticModelEmissions {
 typedef struct Metadata {
     const CandidateTranscript *const transcripts;
     const unsigned int num_transcripts;
-    const AcousticModelEmissions *const emissions;  /* NULL unless asked for */
+    const AcousticModelEmissions *const emissions; /* NULL unless asked for */
 } Metadata;
 
 /* Status codes; 0 is success. */

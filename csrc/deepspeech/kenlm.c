@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See kenlm.h. The layout, in the file's order: a header of 88 bytes that proves byte order and number formats; order,
  * kind, counts; the vocabulary; and the n-grams. In a trie n-grams hang at their last word: its children are the words
  * before it. */
@@ -184,8 +185,8 @@ static int open_hash(cursor *c, ds_lm_hash *hash, uint64_t n_entries, float mult
 
 static int open_hashed(ds_lm *lm, cursor *c, const uint64_t *counts, float multiplier)
 {
-    if (!(multiplier > 1.0f) || multiplier > 64.0f || take(c, 8) == NULL ||
-        open_hash(c, &lm->vocabulary_hash, lm->n_words, multiplier, 12) != 0)
+    if (!(multiplier > 1.0f) || multiplier > 64.0f || take(c, 8) == NULL
+        || open_hash(c, &lm->vocabulary_hash, lm->n_words, multiplier, 12) != 0)
         return -1;
     lm->is_hashed = 1;
     lm->unigrams = take(c, 8 * (lm->n_words + 1));
@@ -198,8 +199,8 @@ static int open_hashed(ds_lm *lm, cursor *c, const uint64_t *counts, float multi
 int ds_lm_open(ds_lm *lm, const uint8_t *data, size_t size)
 {
     memset(lm, 0, sizeof *lm);
-    if (data == NULL || size < SANITY_BYTES + PARAMETER_BYTES + 8 || memcmp(data, MAGIC, sizeof MAGIC - 1) != 0 ||
-        read_float(data + 60) != 1.0f || read32(data + 68) != 1 || read64(data + 80) != 1)
+    if (data == NULL || size < SANITY_BYTES + PARAMETER_BYTES + 8 || memcmp(data, MAGIC, sizeof MAGIC - 1) != 0
+        || read_float(data + 60) != 1.0f || read32(data + 68) != 1 || read64(data + 80) != 1)
         return -1;
     lm->order = data[SANITY_BYTES];
     const float multiplier = read_float(data + SANITY_BYTES + 4);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* KenLM's binary files, read in place: the trie (plain, quantised, with compressed pointers) and the probing hash table.
  *
  * Nothing is copied and nothing allocated. A file is hostile until checked: opening computes every table's place from the
@@ -11,19 +12,19 @@
 enum { DS_LM_MAX_ORDER = 6 };
 
 typedef struct {
-    const uint8_t *base;        /* bit-packed entries */
+    const uint8_t *base; /* bit-packed entries */
     uint64_t n_entries;
-    uint64_t total_bits;        /* of an entry: word, probability, back-off, pointer */
-    uint32_t quant_bits;        /* probability and back-off together */
-    uint32_t next_bits;         /* of the pointer, what of it stands in the entry */
-    uint64_t n_next;            /* entries of the next order */
-    const uint8_t *offsets;     /* the pointers' upper parts: uint64 [n_offsets], where each begins; NULL for none */
+    uint64_t total_bits;    /* of an entry: word, probability, back-off, pointer */
+    uint32_t quant_bits;    /* probability and back-off together */
+    uint32_t next_bits;     /* of the pointer, what of it stands in the entry */
+    uint64_t n_next;        /* entries of the next order */
+    const uint8_t *offsets; /* the pointers' upper parts: uint64 [n_offsets], where each begins; NULL for none */
     uint64_t n_offsets;
     const uint8_t *prob_bins, *backoff_bins; /* float [1 << bits]; NULL where values are not quantised */
 } ds_lm_level;
 
 typedef struct {
-    const uint8_t *table;       /* hashed entries: uint64 key, float probability, and a back-off but in the highest order */
+    const uint8_t *table; /* hashed entries: uint64 key, float probability, and a back-off but in the highest order */
     uint64_t n_buckets;
     uint32_t entry_bytes;
 } ds_lm_hash;
@@ -31,16 +32,16 @@ typedef struct {
 typedef struct {
     int32_t order;
     int32_t is_hashed, is_quantised;
-    uint64_t n_words;           /* <unk>, which is 0, among them */
-    uint32_t begin;             /* <s> */
+    uint64_t n_words; /* <unk>, which is 0, among them */
+    uint32_t begin;   /* <s> */
     uint32_t word_bits, prob_bits, backoff_bits;
-    const uint8_t *vocabulary;  /* uint64 [n_sorted], or a hash table */
+    const uint8_t *vocabulary; /* uint64 [n_sorted], or a hash table */
     uint64_t n_sorted;
-    const uint8_t *unigrams;    /* {float, float, uint64 next} or {float, float} */
+    const uint8_t *unigrams;            /* {float, float, uint64 next} or {float, float} */
     ds_lm_level level[DS_LM_MAX_ORDER]; /* of n-grams of 2 words and up */
     ds_lm_hash vocabulary_hash, hash[DS_LM_MAX_ORDER];
-    size_t end;                 /* where the model ends in the file */
-    int32_t has_words;          /* the words' texts follow there, each ended by a zero byte */
+    size_t end;        /* where the model ends in the file */
+    int32_t has_words; /* the words' texts follow there, each ended by a zero byte */
 } ds_lm;
 
 /* 0, or -1 for what is no such file, of a kind that is not read, or cut short. `data` must outlive the model. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Models: the mapped file, its labels, what runs its steps; and the table of handles. See client.h. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
@@ -23,7 +24,10 @@ static void *aligned(size_t size)
 /* ---- handles --------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct { const void *handle; ds_kind kind; } *handles;
+static struct {
+    const void *handle;
+    ds_kind kind;
+} * handles;
 static size_t n_handles, handle_room;
 
 static size_t find_handle(const void *handle, ds_kind kind)
@@ -205,11 +209,11 @@ static int open_model(ModelState *m, int wrong)
         return wrong;
     m->geometry = pynna_model_geometry(m->model);
     const pynna_geometry *g = m->geometry;
-    const pynna_mfcc_config config = {g->sample_rate, g->window, g->step, g->n_coefficients, g->n_mel, g->mel_lower_hz,
-                                      g->mel_upper_hz};
+    const pynna_mfcc_config config = {g->sample_rate, g->window,       g->step,        g->n_coefficients,
+                                      g->n_mel,       g->mel_lower_hz, g->mel_upper_hz};
     m->mfcc_memory = aligned(pynna_mfcc_size(&config));
-    if (m->mfcc_memory == NULL ||
-        pynna_mfcc_init(m->mfcc_memory, pynna_mfcc_size(&config), &config, &m->mfcc) != PYNNA_OK)
+    if (m->mfcc_memory == NULL
+        || pynna_mfcc_init(m->mfcc_memory, pynna_mfcc_size(&config), &config, &m->mfcc) != PYNNA_OK)
         return DS_ERR_FAIL_CREATE_MODEL;
     m->beam_width = card_beam(m->model);
     m->n_threads = thread_count(m->model);
@@ -319,15 +323,15 @@ static ds_runner *new_runner(const ModelState *m)
         return NULL;
     const size_t size = pynna_workspace_size(m->model, MAX_COLUMNS);
     r->workspace_memory = aligned(size);
-    if (r->workspace_memory == NULL || pynna_workspace_init(r->workspace_memory, size, m->model, MAX_COLUMNS, NULL,
-                                                            &r->workspace) != PYNNA_OK) {
+    if (r->workspace_memory == NULL
+        || pynna_workspace_init(r->workspace_memory, size, m->model, MAX_COLUMNS, NULL, &r->workspace) != PYNNA_OK) {
         free_runner(r);
         return NULL;
     }
     if (m->n_threads > 1) { /* without its threads it runs as well */
         r->pool_memory = aligned(pynna_pool_size(m->n_threads));
-        if (r->pool_memory == NULL ||
-            pynna_pool_init(r->pool_memory, pynna_pool_size(m->n_threads), m->n_threads, &r->pool) != PYNNA_OK)
+        if (r->pool_memory == NULL
+            || pynna_pool_init(r->pool_memory, pynna_pool_size(m->n_threads), m->n_threads, &r->pool) != PYNNA_OK)
             r->pool = NULL;
     }
     return r;

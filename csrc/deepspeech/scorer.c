@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See scorer.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "scorer.h"
@@ -46,8 +47,8 @@ static int is_final(const uint8_t *state)
 static size_t expect(const uint8_t *data, size_t size, size_t at, const char *wanted)
 {
     const size_t length = strlen(wanted);
-    if (at > size || size - at < 4 + length || read_i32(data + at) != (int32_t)length ||
-        memcmp(data + at + 4, wanted, length) != 0)
+    if (at > size || size - at < 4 + length || read_i32(data + at) != (int32_t)length
+        || memcmp(data + at + 4, wanted, length) != 0)
         return 0;
     return at + 4 + length;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* See search.h. The state is a tree of prefixes, of which the beam's are `alive`, and a tree of times; every frame
  *   ranks the beam, if there is a scorer, for its cut;
  *   expands each prefix of the beam by each label, the blank last;
@@ -49,9 +50,18 @@ static int32_t add_prefix(ds_search *s, int32_t parent, int32_t label)
         at = s->n_prefixes++;
     }
     prefix *p = &s->prefixes[at];
-    *p = (prefix){.parent = parent, .child = NONE, .sibling = NONE, .label = label, .blank = IMPOSSIBLE, .last = IMPOSSIBLE,
-                  .blank_now = IMPOSSIBLE, .last_now = IMPOSSIBLE, .score = IMPOSSIBLE, .best_prob = IMPOSSIBLE,
-                  .alive = ALIVE, .from_time = NONE};
+    *p = (prefix){.parent = parent,
+                  .child = NONE,
+                  .sibling = NONE,
+                  .label = label,
+                  .blank = IMPOSSIBLE,
+                  .last = IMPOSSIBLE,
+                  .blank_now = IMPOSSIBLE,
+                  .last_now = IMPOSSIBLE,
+                  .score = IMPOSSIBLE,
+                  .best_prob = IMPOSSIBLE,
+                  .alive = ALIVE,
+                  .from_time = NONE};
     if (parent != NONE) {
         p->sibling = s->prefixes[parent].child;
         s->prefixes[parent].child = at;
@@ -137,14 +147,19 @@ ds_search *ds_search_new(const ds_search_config *config, const ds_scorer *scorer
     ds_search *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    *s = (ds_search){.config = *config, .scorer = scorer, .alpha = alpha, .beta = beta, .n_hot = n_hot_words,
-                     .free_prefix = NONE, .moments_wanted = 65536};
+    *s = (ds_search){.config = *config,
+                     .scorer = scorer,
+                     .alpha = alpha,
+                     .beta = beta,
+                     .n_hot = n_hot_words,
+                     .free_prefix = NONE,
+                     .moments_wanted = 65536};
     s->hot = malloc(((size_t)n_hot_words + 1) * sizeof *s->hot);
     s->log_prob = malloc((size_t)config->n_labels * sizeof *s->log_prob);
     s->order = malloc((size_t)config->n_labels * sizeof *s->order);
-    if (s->hot == NULL || s->log_prob == NULL || s->order == NULL || add_prefix(s, NONE, ROOT_LABEL) != ROOT ||
-        !ds_grow(&s->moments, 0, &s->moment_room, sizeof *s->moments) ||
-        !ds_grow(&s->beam, 0, &s->beam_room, sizeof *s->beam)) {
+    if (s->hot == NULL || s->log_prob == NULL || s->order == NULL || add_prefix(s, NONE, ROOT_LABEL) != ROOT
+        || !ds_grow(&s->moments, 0, &s->moment_room, sizeof *s->moments)
+        || !ds_grow(&s->beam, 0, &s->beam_room, sizeof *s->beam)) {
         ds_search_free(s);
         return NULL;
     }
@@ -287,7 +302,8 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
 {
     int32_t child = find_child(s, at, label);
     if (child == NONE) {
-        const int64_t state = s->scorer == NULL ? 0 : ds_tree_next(&s->scorer->tree, s->prefixes[at].tree_state, label + 1);
+        const int64_t state =
+            s->scorer == NULL ? 0 : ds_tree_next(&s->scorer->tree, s->prefixes[at].tree_state, label + 1);
         word_end end = {0.0f, 0.0f, 0};
         if (state < 0)
             return NONE;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The prefix beam search of the DeepSpeech clients, with their scorers: the same texts, times and scores as theirs.
  *
  * pynna's own search (ctc.c) is exact where the clients' is not, keeps its memory in bounds and asks any language model;
@@ -17,19 +18,19 @@ typedef enum {
 } ds_times;
 
 typedef struct {
-    uint64_t hash;      /* ds_hash of the word */
+    uint64_t hash; /* ds_hash of the word */
     float boost;
 } ds_hot_word;
 
 typedef struct {
-    int32_t n_labels;               /* the blank, the last, among them */
-    int32_t space;                  /* its label, -1 for none */
+    int32_t n_labels; /* the blank, the last, among them */
+    int32_t space;    /* its label, -1 for none */
     int32_t beam, cutoff_top_n;
     double cutoff_prob;
     ds_times times;
-    int32_t delayed_start;          /* from 0.7 on: nothing begins before the blank is below 0.999 */
-    int32_t is_cost;                /* 0.5, 0.6: the number told is the acoustic cost */
-    const uint8_t *const *label;    /* [n_labels - 1] texts */
+    int32_t delayed_start;       /* from 0.7 on: nothing begins before the blank is below 0.999 */
+    int32_t is_cost;             /* 0.5, 0.6: the number told is the acoustic cost */
+    const uint8_t *const *label; /* [n_labels - 1] texts */
     const int32_t *label_bytes;
 } ds_search_config;
 

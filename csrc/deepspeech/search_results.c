@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The results of a search: the last word is scored as if the text ended, and the best of the beam are told. */
 #include <math.h>
 #include <stdlib.h>

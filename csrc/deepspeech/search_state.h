@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The search's state, shared by search.c and search_results.c. */
 #ifndef DS_SEARCH_STATE_H
 #define DS_SEARCH_STATE_H
@@ -9,19 +10,19 @@ enum { NONE = -1, ROOT = 0, ROOT_LABEL = -1 };
 typedef struct {
     int32_t parent, child, sibling; /* child: the latest, sibling: the one before */
     int32_t label;
-    float blank, last;              /* log-probabilities of alignments that end in the blank, and in the label */
-    float blank_now, last_now;      /* of the frame under way */
-    float score;                    /* both together */
-    float bonus;                    /* what the scorer added for the label */
-    float best_prob;                /* DS_TIMES_BEST, _LEAF: the label's highest log-probability */
+    float blank, last;         /* log-probabilities of alignments that end in the blank, and in the label */
+    float blank_now, last_now; /* of the frame under way */
+    float score;               /* both together */
+    float bonus;               /* what the scorer added for the label */
+    float best_prob;           /* DS_TIMES_BEST, _LEAF: the label's highest log-probability */
     int32_t alive;
     int32_t tree_state;
-    int32_t boundary;               /* the latest prefix of this one that ends a word; ROOT for none */
-    uint32_t word;                  /* of a prefix that ends a word */
-    float boost;                    /* and what hot words add for it */
-    int32_t previous_word;          /* the boundary before it */
-    int32_t time;                   /* DS_TIMES_PATH: a node of the times, else the frame */
-    int32_t from_time, new_time;    /* DS_TIMES_PATH: what the frame under way would make of it */
+    int32_t boundary;            /* the latest prefix of this one that ends a word; ROOT for none */
+    uint32_t word;               /* of a prefix that ends a word */
+    float boost;                 /* and what hot words add for it */
+    int32_t previous_word;       /* the boundary before it */
+    int32_t time;                /* DS_TIMES_PATH: a node of the times, else the frame */
+    int32_t from_time, new_time; /* DS_TIMES_PATH: what the frame under way would make of it */
 } prefix;
 
 typedef struct {
@@ -38,12 +39,12 @@ struct ds_search {
     int32_t n_prefixes, prefix_room, free_prefix;
     moment *moments;
     int32_t n_moments, moment_room, moments_wanted;
-    int32_t *beam;      /* the beam, then what this frame brings to life */
+    int32_t *beam; /* the beam, then what this frame brings to life */
     int32_t n_beam, beam_room;
-    float *log_prob;    /* [n_labels] */
-    int32_t *order;     /* [n_labels] */
-    float most;         /* that the scorer adds for a word */
-    uint8_t *text;      /* a word's bytes */
+    float *log_prob; /* [n_labels] */
+    int32_t *order;  /* [n_labels] */
+    float most;      /* that the scorer adds for a word */
+    uint8_t *text;   /* a word's bytes */
     int32_t text_room;
     int32_t n_frames, started, failed;
 };

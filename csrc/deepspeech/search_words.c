@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the search asks about words: their letters, where they end, and what the scorer and hot words say of them. */
 #include "search_state.h"
 

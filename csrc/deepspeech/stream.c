@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Streams: audio to windows, windows to probabilities in batches of DS_STEPS, probabilities to the search; and results as
  * the interface tells them. See client.h. */
 #define _POSIX_C_SOURCE 200809L
@@ -9,15 +10,15 @@
 
 struct StreamingState {
     ModelState *model;
-    ds_scorer *scorer;      /* the model's when the stream began */
+    ds_scorer *scorer; /* the model's when the stream began */
     ds_search *search;
     pynna_frames *frames;
-    void *memory;           /* frames, scratch, states and outputs, one after the other */
+    void *memory; /* frames, scratch, states and outputs, one after the other */
     void *scratch;
-    int16_t *c;             /* [n_cell] */
-    int8_t *h;              /* [n_cell] */
-    float *probs;           /* [DS_STEPS, n_labels] */
-    double *emissions;      /* [n_frames, n_labels] */
+    int16_t *c;        /* [n_cell] */
+    int8_t *h;         /* [n_cell] */
+    float *probs;      /* [DS_STEPS, n_labels] */
+    double *emissions; /* [n_frames, n_labels] */
     size_t n_frames, emission_room;
     int32_t keep_emissions, failed, finished;
 };
@@ -51,10 +52,16 @@ static int place_arrays(StreamingState *s)
 static int start_search(StreamingState *s)
 {
     ModelState *m = s->model;
-    const ds_search_config config = {
-        .n_labels = m->geometry->n_labels, .space = m->space, .beam = (int32_t)m->beam_width, .cutoff_top_n = 40,
-        .cutoff_prob = 1.0, .times = (ds_times)m->times, .delayed_start = m->delayed_start, .is_cost = m->is_cost,
-        .label = (const uint8_t *const *)m->label, .label_bytes = m->label_bytes};
+    const ds_search_config config = {.n_labels = m->geometry->n_labels,
+                                     .space = m->space,
+                                     .beam = (int32_t)m->beam_width,
+                                     .cutoff_top_n = 40,
+                                     .cutoff_prob = 1.0,
+                                     .times = (ds_times)m->times,
+                                     .delayed_start = m->delayed_start,
+                                     .is_cost = m->is_cost,
+                                     .label = (const uint8_t *const *)m->label,
+                                     .label_bytes = m->label_bytes};
     ds_hot_word *words = calloc((size_t)m->n_boosts + 1, sizeof *words);
     if (words == NULL)
         return -1;
@@ -127,8 +134,8 @@ static int run(StreamingState *s)
     int32_t n = pynna_frames_ready(s->frames);
     for (; n > 0; n = pynna_frames_ready(s->frames)) {
         n = n < DS_STEPS ? n : DS_STEPS;
-        const pynna_channel channel = {pynna_frames_peek(s->frames), (size_t)m->geometry->n_coefficients, s->c, s->h, s->c,
-                                       s->h, s->probs, NULL};
+        const pynna_channel channel = {
+            pynna_frames_peek(s->frames), (size_t)m->geometry->n_coefficients, s->c, s->h, s->c, s->h, s->probs, NULL};
         ds_runner *runner = ds_runner_take(m);
         if (runner == NULL)
             return -1;
@@ -254,7 +261,8 @@ static Metadata *tell(StreamingState *s, const ds_hypothesis *found, int32_t n, 
     const size_t n_numbers = s->keep_emissions ? s->n_frames * n_labels : 0;
     const size_t head = round64(sizeof(metadata_out)) + round64(sizeof(emissions_out));
     const size_t transcripts = round64(((size_t)n + 1) * sizeof(transcript_out));
-    const size_t token_bytes = round64((n_tokens + 1) * sizeof(token_out)), numbers = round64(n_numbers * sizeof(double));
+    const size_t token_bytes = round64((n_tokens + 1) * sizeof(token_out)),
+                 numbers = round64(n_numbers * sizeof(double));
     const size_t places = round64(n_labels * sizeof(char *));
     char *block = malloc(head + transcripts + token_bytes + numbers + places + write_labels(m, NULL, NULL));
     if (block == NULL)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A small valid .nna file in memory, made of a seed by integers alone, as README.md ("The model file") describes it;
  * and what tests of it need: exact heap blocks, checksums, random numbers. Include it once, before anything else. */
 #ifndef SMALL_MODEL_H
@@ -12,12 +13,12 @@
 
 static int n_failed;
 
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);     \
-            n_failed++;                                                        \
-        }                                                                      \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                             \
+            n_failed++;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 enum { N_SECTIONS = 34, TABLE = 32, ENTRY = 48 };
@@ -101,16 +102,16 @@ typedef struct {
     int32_t n_coefficients, n_context, n_labels, n_cell;
     int32_t width_1, width_2, width_3, width_5; /* rows of the dense layers */
     int32_t cell_fraction_bits;
-    int32_t extreme;                            /* all weights -127 or 127 */
+    int32_t extreme; /* all weights -127 or 127 */
     uint32_t seed;
-    int32_t coarse, four_bits;                  /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
-    int32_t feature_low_bits;                   /* 0 or 8 */
-    int32_t speech_rows;                        /* 0 or 1 */
+    int32_t coarse, four_bits; /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
+    int32_t feature_low_bits;  /* 0 or 8 */
+    int32_t speech_rows;       /* 0 or 1 */
 } plan;
 
 typedef struct {
     int32_t n_rows, n_columns, is_signed, rows16;
-    int32_t bits, lines, columns_padded;        /* lines of 64 bytes in a block of 16 rows */
+    int32_t bits, lines, columns_padded; /* lines of 64 bytes in a block of 16 rows */
 } shape;
 
 static inline int32_t up(int32_t n, int32_t multiple)
@@ -121,8 +122,8 @@ static inline int32_t up(int32_t n, int32_t multiple)
 static inline shape layer_shape(const plan *p, int layer)
 {
     const int32_t window = (2 * p->n_context + 1) * p->n_coefficients, gates = 4 * up(p->n_cell, 16);
-    const int32_t rows[PYNNA_N_LAYERS] = {p->width_1, p->width_2, p->width_3, gates, gates, p->width_5,
-                                           p->n_labels + p->speech_rows};
+    const int32_t rows[PYNNA_N_LAYERS] = {
+        p->width_1, p->width_2, p->width_3, gates, gates, p->width_5, p->n_labels + p->speech_rows};
     const int32_t columns[PYNNA_N_LAYERS] = {window,    p->width_1, p->width_2, p->width_3,
                                              p->n_cell, p->n_cell,  p->width_5};
     shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0};
@@ -191,8 +192,12 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
 
 static inline void fill_plain(const plan *p, unsigned char *file)
 {
-    const int32_t numbers[12] = {16000, 512, 320, p->n_coefficients, 40, p->n_context, p->n_labels, p->n_labels - 1,
-                                 p->n_cell, p->cell_fraction_bits, 127 * 128, 22};
+    const int32_t numbers[12] = {16000,       512,
+                                 320,         p->n_coefficients,
+                                 40,          p->n_context,
+                                 p->n_labels, p->n_labels - 1,
+                                 p->n_cell,   p->cell_fraction_bits,
+                                 127 * 128,   22};
     const float reals[3] = {20, 4000, 1.0f / 127};
     const size_t at = sizeof numbers + sizeof reals;
     memcpy(section_data(file, GEOMETRY), numbers, sizeof numbers);
@@ -221,8 +226,9 @@ static inline void fill_plain(const plan *p, unsigned char *file)
 
 static inline size_t planned_size(const plan *p, int section)
 {
-    const size_t plain[LAYER_DATA] = {128, 64 * PYNNA_N_LAYERS, 2 * (size_t)(p->n_labels - 1), 4 * (size_t)p->n_labels,
-                                      4 * (size_t)p->n_coefficients, 2};
+    const size_t plain[LAYER_DATA] = {
+        128, 64 * PYNNA_N_LAYERS, 2 * (size_t)(p->n_labels - 1), 4 * (size_t)p->n_labels, 4 * (size_t)p->n_coefficients,
+        2};
     if (section < LAYER_DATA)
         return plain[section];
     const shape s = layer_shape(p, (section - LAYER_DATA) / 4);
@@ -318,7 +324,10 @@ static inline bundle make_bundle(const pynna_model *model, int32_t n_channels, i
     static const float special[8] = {0.5f, -1.5f, 1e30f, -1e30f, 1e-41f, 0.0f, 2.5f, -0.5f};
     const pynna_geometry *g = pynna_model_geometry(model);
     const size_t window = (size_t)(2 * g->n_context + 1) * (size_t)g->n_coefficients;
-    bundle b = {.n_channels = n_channels, .n_steps = n_steps, .n_cell = g->n_cell, .n_labels = g->n_labels,
+    bundle b = {.n_channels = n_channels,
+                .n_steps = n_steps,
+                .n_cell = g->n_cell,
+                .n_labels = g->n_labels,
                 .speech_rows = g->speech_rows};
     b.n_x = window + (size_t)(n_steps - 1) * (size_t)g->n_coefficients;
     for (int32_t j = 0; j < n_channels; j++) {
@@ -337,8 +346,8 @@ static inline bundle make_bundle(const pynna_model *model, int32_t n_channels, i
             b.c[j][i] = (int16_t)(r % 7 == 0 ? -32768 : r % 7 == 1 ? 32767 : (int32_t)(r % 65536) - 32768);
             b.h[j][i] = (int8_t)(r % 11 == 0 ? -128 : r % 11 == 1 ? 127 : (int32_t)(r / 11 % 255) - 127);
         }
-        b.slots[j] = (pynna_channel){b.x[j], (size_t)g->n_coefficients, b.c[j], b.h[j], b.c[j], b.h[j], b.log_probs[j],
-                                     b.speech[j]};
+        b.slots[j] = (pynna_channel){
+            b.x[j], (size_t)g->n_coefficients, b.c[j], b.h[j], b.c[j], b.h[j], b.log_probs[j], b.speech[j]};
     }
     return b;
 }

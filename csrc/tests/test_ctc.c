@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The CTC decoders on pseudo-random input: what must hold always, and a hash of all results that must be the same on
  * every machine, compiler and optimisation level. */
 #undef NDEBUG

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The front end: the bits of its output, the framing, chunks, saved streams and errors. Exit code 1 on failure. */
 #include "pynna.h"
 
@@ -7,12 +8,12 @@
 
 static int n_failed;
 
-#define CHECK(condition)                                                       \
-    do {                                                                       \
-        if (!(condition)) {                                                    \
-            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);     \
-            n_failed++;                                                        \
-        }                                                                      \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                             \
+            n_failed++;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 enum { MAX_SAMPLES = 40000, MAX_WINDOWS = 256, WINDOW_FLOATS = 19 * 26 };
@@ -25,7 +26,10 @@ static void *allocate(size_t size)
     return p;
 }
 
-typedef struct { void *memory, *scratch; const pynna_mfcc *mfcc; } front_end;
+typedef struct {
+    void *memory, *scratch;
+    const pynna_mfcc *mfcc;
+} front_end;
 
 static front_end make_front_end(int32_t window, int32_t n_coefficients, int32_t n_mel, float upper_hz)
 {
@@ -84,10 +88,17 @@ static uint64_t hash_mfcc(front_end e, const int16_t *pcm, int32_t n)
 
 static void test_bits_are_those_of_every_other_machine(void)
 {
-    static const struct { int32_t window, n_coefficients, n_mel; float upper_hz; uint64_t hash; } cases[] = {
-        {512, 26, 40, 4000, UINT64_C(0x367584e101d8db6f)},   {512, 26, 40, 8000, UINT64_C(0x90cf4d08032137f7)},
-        {64, 13, 13, 8000, UINT64_C(0x7166d34fd09fc200)},    {128, 5, 128, 8000, UINT64_C(0xaaa3dcfa39bfee2d)},
-        {1024, 40, 40, 8000, UINT64_C(0x20110ae6910df7d4)},  {4096, 101, 128, 7600, UINT64_C(0x4148ff34342dfd8e)},
+    static const struct {
+        int32_t window, n_coefficients, n_mel;
+        float upper_hz;
+        uint64_t hash;
+    } cases[] = {
+        {512,  26,  40,  4000, UINT64_C(0x367584e101d8db6f)},
+        {512,  26,  40,  8000, UINT64_C(0x90cf4d08032137f7)},
+        {64,   13,  13,  8000, UINT64_C(0x7166d34fd09fc200)},
+        {128,  5,   128, 8000, UINT64_C(0xaaa3dcfa39bfee2d)},
+        {1024, 40,  40,  8000, UINT64_C(0x20110ae6910df7d4)},
+        {4096, 101, 128, 7600, UINT64_C(0x4148ff34342dfd8e)},
     };
     static int16_t pcm[MAX_SAMPLES];
     make_signal(pcm, MAX_SAMPLES);
@@ -101,7 +112,11 @@ static void test_bits_are_those_of_every_other_machine(void)
     }
 }
 
-typedef struct { void *memory; size_t size; pynna_frames *frames; } stream;
+typedef struct {
+    void *memory;
+    size_t size;
+    pynna_frames *frames;
+} stream;
 
 static stream make_stream(front_end e, int32_t n_context, int32_t n_queue)
 {

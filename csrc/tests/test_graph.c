@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A grammar's graph as a block, and the search through it, on a network of " ", o, n, f and the blank. */
 #undef NDEBUG
 #include <assert.h>
@@ -92,8 +93,8 @@ static void test_block(void)
             damaged[i] ^= (char)(1 << bit);
             pynna_search_config config;
             pynna_search_defaults(N_LABELS, &config);
-            if (pynna_graph_open(damaged, size, &opened) != PYNNA_OK ||
-                pynna_search_config_error(&opened, &config) != NULL)
+            if (pynna_graph_open(damaged, size, &opened) != PYNNA_OK
+                || pynna_search_config_error(&opened, &config) != NULL)
                 n_refused++;
             else
                 hear(&opened, "_o_n_of_f_");

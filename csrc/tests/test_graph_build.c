@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Automata put together from texts: they accept these and no others, are minimal, and too little room is told. */
 #undef NDEBUG
 #include <assert.h>
@@ -36,10 +37,10 @@ static void take(pynna_builder *b, int32_t start, automaton *a)
 {
     assert(pynna_builder_graph(b, start, &a->n_states, &a->n_arcs, NULL, NULL, NULL, NULL) == PYNNA_OK);
     assert(a->n_states <= MOST_STATES && a->n_arcs <= 2 * MOST_STATES);
-    assert(pynna_builder_graph(b, start, &a->n_states, &a->n_arcs, a->first_arc, a->label, a->next, a->is_final) ==
-           PYNNA_OK);
-    const pynna_graph g = {N_LABELS, a->n_states, a->n_arcs, a->n_states - 1, a->first_arc, a->label, a->next,
-                           a->is_final};
+    assert(pynna_builder_graph(b, start, &a->n_states, &a->n_arcs, a->first_arc, a->label, a->next, a->is_final)
+           == PYNNA_OK);
+    const pynna_graph g = {N_LABELS,     a->n_states, a->n_arcs, a->n_states - 1,
+                           a->first_arc, a->label,    a->next,   a->is_final};
     assert(pynna_graph_error(&g) == NULL);
 }
 
@@ -80,8 +81,9 @@ static void check_minimal(const automaton *a)
             if (a->is_final[s] != a->is_final[t] || n != a->first_arc[t + 1] - a->first_arc[t])
                 continue;
             const size_t size = (size_t)n * sizeof(int32_t);
-            assert(n > 0 && (memcmp(a->label + a->first_arc[s], a->label + a->first_arc[t], size) != 0 ||
-                             memcmp(a->next + a->first_arc[s], a->next + a->first_arc[t], size) != 0));
+            assert(n > 0
+                   && (memcmp(a->label + a->first_arc[s], a->label + a->first_arc[t], size) != 0
+                       || memcmp(a->next + a->first_arc[s], a->next + a->first_arc[t], size) != 0));
         }
 }
 
@@ -125,8 +127,8 @@ static int build(pynna_builder *b, const text *texts, int32_t n, int32_t then, i
         if (pynna_builder_before(b, texts[i].label, texts[i].n, then, &states[i]) != PYNNA_OK)
             return PYNNA_ERR_FULL;
     }
-    if (pynna_builder_union(b, states, n, out) != PYNNA_OK ||
-        pynna_builder_texts(b, labels, ends, n, then, &together) != PYNNA_OK)
+    if (pynna_builder_union(b, states, n, out) != PYNNA_OK
+        || pynna_builder_texts(b, labels, ends, n, then, &together) != PYNNA_OK)
         return PYNNA_ERR_FULL;
     assert(together == *out);
     return PYNNA_OK;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The network: the bits of its outputs for every instruction set, number of channels, threads and steps a call; what it
  * reads and writes; pools of threads. `test_network ROUNDS` runs the threads' tests that many times over. */
 #include "small_model.h"
@@ -9,21 +10,26 @@
 
 /* Widths that divide by nothing, that are less than a block, and that are even; all in one file each. */
 static const plan plans[] = {
-    {26, 9, 29, 31, 29, 31, 33, 30, 11, 0, 1, 0, 0, 0, 0},     {26, 9, 29, 64, 128, 64, 96, 64, 12, 0, 2, 0, 0, 0, 0},
-    {26, 9, 29, 100, 100, 100, 100, 100, 9, 1, 3, 0, 0, 0, 0}, {1, 0, 2, 1, 1, 1, 1, 1, 15, 0, 4, 0, 0, 0, 0},
-    {13, 2, 40, 17, 47, 2, 129, 65, 1, 1, 5, 0, 0, 0, 0},      {3, 1, 17, 16, 16, 16, 16, 16, 13, 0, 6, 0, 0, 0, 0},
-    {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 127, 127, 0, 0}, {13, 2, 40, 17, 47, 2, 129, 65, 9, 1, 8, 127, 0x5a, 0, 0},
-    {26, 9, 29, 100, 36, 31, 40, 33, 12, 0, 9, 0, 0, 8, 0}, {13, 2, 40, 117, 47, 2, 129, 65, 9, 1, 10, 127, 0x5b, 8, 0},
-    {26, 9, 29, 33, 36, 31, 40, 34, 11, 0, 11, 0, 0, 8, 1}, {13, 2, 32, 17, 47, 2, 129, 65, 9, 1, 12, 127, 0x5b, 8, 1},
+    {26, 9, 29, 31,  29,  31,  33,  30,  11, 0, 1,  0,   0,    0, 0},
+    {26, 9, 29, 64,  128, 64,  96,  64,  12, 0, 2,  0,   0,    0, 0},
+    {26, 9, 29, 100, 100, 100, 100, 100, 9,  1, 3,  0,   0,    0, 0},
+    {1,  0, 2,  1,   1,   1,   1,   1,   15, 0, 4,  0,   0,    0, 0},
+    {13, 2, 40, 17,  47,  2,   129, 65,  1,  1, 5,  0,   0,    0, 0},
+    {3,  1, 17, 16,  16,  16,  16,  16,  13, 0, 6,  0,   0,    0, 0},
+    {26, 9, 29, 68,  100, 36,  100, 100, 11, 0, 7,  127, 127,  0, 0},
+    {13, 2, 40, 17,  47,  2,   129, 65,  9,  1, 8,  127, 0x5a, 0, 0},
+    {26, 9, 29, 100, 36,  31,  40,  33,  12, 0, 9,  0,   0,    8, 0},
+    {13, 2, 40, 117, 47,  2,   129, 65,  9,  1, 10, 127, 0x5b, 8, 0},
+    {26, 9, 29, 33,  36,  31,  40,  34,  11, 0, 11, 0,   0,    8, 1},
+    {13, 2, 32, 17,  47,  2,   129, 65,  9,  1, 12, 127, 0x5b, 8, 1},
 };
 enum { N_PLANS = (int)(sizeof plans / sizeof *plans), STEPS = 5 };
 
 static const uint64_t hashes[N_PLANS] = {
     UINT64_C(0x5433e74c6d43a9ee), UINT64_C(0x6f91bc7c1d8bd3be), UINT64_C(0x1b7814ecffcf8811),
     UINT64_C(0x2cb6b3051e823986), UINT64_C(0xcb81b6efe3f6976a), UINT64_C(0xcc581e74615ed0ce),
-    UINT64_C(0x8f31591b9df53e7c), UINT64_C(0x3c98ebeeba74f211),
-    UINT64_C(0x8ced1d86bccb10f9), UINT64_C(0xb13ae476376b77c5),
-    UINT64_C(0xea4af467fb69b778), UINT64_C(0xe2e9b6d4af63613d),
+    UINT64_C(0x8f31591b9df53e7c), UINT64_C(0x3c98ebeeba74f211), UINT64_C(0x8ced1d86bccb10f9),
+    UINT64_C(0xb13ae476376b77c5), UINT64_C(0xea4af467fb69b778), UINT64_C(0xe2e9b6d4af63613d),
 };
 
 static int n_rounds = 1;
@@ -111,8 +117,21 @@ static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
     for (int layers = 1; layers < 128; layers = 2 * layers + (layers > 32)) {
         uint64_t hash[2];
         for (int packed = 0; packed < 2; packed++) {
-            const plan p = {5, 2, 7, 19, 21, 18, 17, 23, 11, layers & 1, 77, 127, packed ? layers : 0,
-                            layers & 2 ? 8 : 0, layers >> 2 & 1};
+            const plan p = {5,
+                            2,
+                            7,
+                            19,
+                            21,
+                            18,
+                            17,
+                            23,
+                            11,
+                            layers & 1,
+                            77,
+                            127,
+                            packed ? layers : 0,
+                            layers & 2 ? 8 : 0,
+                            layers >> 2 & 1};
             size_t n_bytes;
             unsigned char *file = make_file(&p, &n_bytes);
             machine m = open_machine(file, n_bytes, NULL, 16);
@@ -194,7 +213,11 @@ static void test_kernels_stay_within_blocks_that_end_where_their_arrays_do(void)
             check_kernel(pynna_isa_name(k), n / 2, n % 2 ? 4 : 8, &random);
 }
 
-typedef struct { int32_t gates[4][16]; int16_t c[16]; uint8_t h[16]; } cells;
+typedef struct {
+    int32_t gates[4][16];
+    int16_t c[16];
+    uint8_t h[16];
+} cells;
 
 /* One block of cells whose gates are what the accumulators say: multiplier 2 and shift 1. */
 static void run_lstm(const pn_kernels *k, cells *b, int32_t fraction_bits, int32_t h_multiplier, int32_t h_shift)
@@ -202,8 +225,8 @@ static void run_lstm(const pn_kernels *k, cells *b, int32_t fraction_bits, int32
     int32_t zeros[64] = {0}, twos[64];
     for (int i = 0; i < 64; i++)
         twos[i] = 2;
-    const pn_lstm_tile tile = {b->gates[0], zeros, zeros, zeros, twos, twos, 1, 1, 1, fraction_bits, h_multiplier, h_shift,
-                               b->c, 16, b->h, 16};
+    const pn_lstm_tile tile = {b->gates[0], zeros,         zeros,        zeros,   twos, twos, 1,    1,
+                               1,           fraction_bits, h_multiplier, h_shift, b->c, 16,   b->h, 16};
     k->lstm(&tile);
 }
 
@@ -214,14 +237,24 @@ static cells make_cells(int g, int32_t v, uint32_t *random)
     for (int r = 0; r < 64; r++)
         b.gates[r / 16][r % 16] = r / 16 == g ? v + r % 16 : (int32_t)(next_random(random) % 70000) - 35000;
     for (int r = 0; r < 16; r++)
-        b.c[r] = (int16_t)(next_random(random) % 3 ? (int32_t)(next_random(random) % 65536) - 32768 : r % 2 ? 32767 : -32768);
+        b.c[r] = (int16_t)(next_random(random) % 3 ? (int32_t)(next_random(random) % 65536) - 32768
+                           : r % 2                 ? 32767
+                                                   : -32768);
     memset(b.h, 0, sizeof b.h);
     return b;
 }
 
 static void test_gates_and_cells_of_all_16_bit_values_are_the_reference_s(void)
 {
-    static const int32_t hidden[][2] = {{127 * 128, 22}, {32767, 20}, {32767, 1}, {0, 1}, {32767, 30}, {1, 8}, {25000, 22}};
+    static const int32_t hidden[][2] = {
+        {127 * 128, 22},
+        {32767,     20},
+        {32767,     1 },
+        {0,         1 },
+        {32767,     30},
+        {1,         8 },
+        {25000,     22}
+    };
     const pn_kernels *ref = pn_kernels_find("ref");
     for (int32_t i = 1; i < pynna_isa_count(); i++) {
         const pn_kernels *k = pn_kernels_find(pynna_isa_name(i));

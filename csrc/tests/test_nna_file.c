@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loader against hostile files: cut short at every place, flipped at every field and hundreds of other places, and
  * with a right checksum over wrong values. Each ends in a status, or in a model whose steps give the same bits on every
  * instruction set. Files stand at the end of heap blocks, for the address sanitizer to see who reads on. */
@@ -8,7 +9,10 @@ static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0};
 /* The same with weights of 4 bits in all layers but two. */
 static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0};
 
-typedef struct { unsigned char *bytes; size_t size; } blob;
+typedef struct {
+    unsigned char *bytes;
+    size_t size;
+} blob;
 
 static blob file_of(const plan *p)
 {
@@ -127,7 +131,8 @@ static void test_a_file_cut_short_with_a_header_to_match_is_laid_out_wrongly(voi
     blob b = small_file();
     uint32_t random = 2;
     for (int i = 0; i < 300; i++) {
-        blob cut = {exact_block(b.size), i < 40 ? b.size - 1 - (size_t)i : TABLE + next_random(&random) % (b.size - TABLE)};
+        blob cut = {exact_block(b.size),
+                    i < 40 ? b.size - 1 - (size_t)i : TABLE + next_random(&random) % (b.size - TABLE)};
         memcpy(cut.bytes, b.bytes, b.size);
         put64(cut.bytes + 16, cut.size);
         expect(cut, PYNNA_ERR_FILE_LAYOUT, "cut");
@@ -188,14 +193,14 @@ static void test_every_flipped_bit_is_seen(void)
 
 static void test_a_table_that_lies_is_refused(void)
 {
-    static const uint64_t places[] = {1, 32, 63, 64, 4096, 0x7fffffffffffffc0, 0x8000000000000000, 0xffffffffffffffc0,
-                                      0xffffffffffffffff};
+    static const uint64_t places[] = {
+        1, 32, 63, 64, 4096, 0x7fffffffffffffc0, 0x8000000000000000, 0xffffffffffffffc0, 0xffffffffffffffff};
     blob b = small_file();
     for (int i = 0; i < N_SECTIONS; i++) {
         unsigned char *entry = section_entry(b.bytes, i);
         const uint64_t offset = get64(entry + 32), size = get64(entry + 40);
         for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
-            put64(entry + 32, offset + places[k]); /* moved, misaligned, wrapped around */
+            put64(entry + 32, offset + places[k]);                        /* moved, misaligned, wrapped around */
             if (places[k] != 64 || i < LAYER_DATA || i == N_SECTIONS - 1) /* some padding may hold 64 bytes more */
                 expect(b, PYNNA_ERR_FILE_LAYOUT, "offset");
             put64(entry + 32, places[k]);
@@ -246,7 +251,13 @@ static void test_a_header_that_lies_is_refused(void)
     free(b.bytes);
 }
 
-typedef struct { int section; size_t at; uint32_t value; int status; const char *what; } wrong_value;
+typedef struct {
+    int section;
+    size_t at;
+    uint32_t value;
+    int status;
+    const char *what;
+} wrong_value;
 
 enum { LAYOUT = PYNNA_ERR_FILE_LAYOUT, VALUE = PYNNA_ERR_FILE_VALUE };
 #define NAN_BITS 0x7fc00000u
@@ -255,52 +266,97 @@ enum { LAYOUT = PYNNA_ERR_FILE_LAYOUT, VALUE = PYNNA_ERR_FILE_VALUE };
 #define ONE_AND_A_BIT 0x3f800001u
 
 static const wrong_value wrong_values[] = {
-    {GEOMETRY, 0, 0, VALUE, "sample_rate"}, {GEOMETRY, 0, 0x80000000, VALUE, "sample_rate"},
-    {GEOMETRY, 4, 0, VALUE, "window"}, {GEOMETRY, 4, 0x7fffffff, VALUE, "window"},
-    {GEOMETRY, 8, 0, VALUE, "step"}, {GEOMETRY, 8, 513, VALUE, "step"}, {GEOMETRY, 8, 0xffffffff, VALUE, "step"},
-    {GEOMETRY, 12, 0, VALUE, "n_coefficients"}, {GEOMETRY, 12, 6, VALUE, "n_coefficients"},
-    {GEOMETRY, 12, 41, VALUE, "n_coefficients"}, {GEOMETRY, 12, 0x40000001, VALUE, "n_coefficients"},
-    {GEOMETRY, 16, 4, VALUE, "n_mel"}, {GEOMETRY, 16, 0xffffffff, VALUE, "n_mel"},
-    {GEOMETRY, 20, 0xffffffff, VALUE, "n_context"}, {GEOMETRY, 20, 1, VALUE, "n_context"},
-    {GEOMETRY, 20, 0x7fffffff, VALUE, "n_context"}, {GEOMETRY, 24, 1, VALUE, "n_labels"},
-    {GEOMETRY, 24, 8, VALUE, "n_labels"}, {GEOMETRY, 24, 0x7fffffff, VALUE, "n_labels"},
-    {GEOMETRY, 28, 0, VALUE, "blank"}, {GEOMETRY, 28, 7, VALUE, "blank"}, {GEOMETRY, 32, 0, VALUE, "n_cell"},
-    {GEOMETRY, 32, 18, VALUE, "n_cell"}, {GEOMETRY, 32, 0x7fffffff, VALUE, "n_cell"},
-    {GEOMETRY, 36, 0, VALUE, "cell_fraction_bits"}, {GEOMETRY, 36, 16, VALUE, "cell_fraction_bits"},
-    {GEOMETRY, 40, 0xffffffff, VALUE, "h_multiplier"}, {GEOMETRY, 40, 32768, VALUE, "h_multiplier"},
-    {GEOMETRY, 44, 0, VALUE, "h_shift"}, {GEOMETRY, 44, 31, VALUE, "h_shift"},
-    {GEOMETRY, 48, NAN_BITS, VALUE, "mel_lower_hz"}, {GEOMETRY, 48, MINUS_ONE, VALUE, "mel_lower_hz"},
-    {GEOMETRY, 52, NAN_BITS, VALUE, "mel_upper_hz"}, {GEOMETRY, 52, 0, VALUE, "mel_upper_hz"},
-    {GEOMETRY, 52, INFINITY_BITS, VALUE, "mel_upper_hz"}, {GEOMETRY, 56, 0, VALUE, "h_scale"},
-    {GEOMETRY, 56, NAN_BITS, VALUE, "h_scale"}, {GEOMETRY, 56, INFINITY_BITS, VALUE, "h_scale"},
-    {GEOMETRY, 60, 4, VALUE, "feature_low_bits"}, {GEOMETRY, 60, 0xffffffff, VALUE, "feature_low_bits"},
-    {GEOMETRY, 64, 1, VALUE, "speech_rows without the row"}, {GEOMETRY, 64, 2, VALUE, "speech_rows"},
-    {GEOMETRY, 64, 0xffffffff, VALUE, "speech_rows"},
-    {LAYERS, 0, 0, VALUE, "n_rows"}, {LAYERS, 0, 22, VALUE, "n_rows"}, {LAYERS, 0, 0x80000000, VALUE, "n_rows"},
-    {LAYERS, 4, 0, VALUE, "n_columns"}, {LAYERS, 4, 26, VALUE, "n_columns"}, {LAYERS, 4, 32769, VALUE, "n_columns"},
-    {LAYERS, 8, 4, LAYOUT, "weight_bits of 4, weights of 8"},
-    {LAYERS, 8, 5, VALUE, "weight_bits"}, {LAYERS, 8, 0, VALUE, "weight_bits"}, {LAYERS, 8, 16, VALUE, "weight_bits"},
-    {LAYERS, 8, 0x80000008, VALUE, "weight_bits"}, {LAYERS, 12, 1, VALUE, "layout"}, {LAYERS, 16, 0, VALUE, "input_signed"},
-    {LAYERS, 64 + 16, 1, VALUE, "input_signed"}, {LAYERS, 20, 0, VALUE, "shift"}, {LAYERS, 20, 63, VALUE, "shift"},
-    {LAYERS, 20, 64, VALUE, "shift"}, {LAYERS, 20, 0xffffffff, VALUE, "shift"}, {LAYERS, 20, 1, VALUE, "shift"},
-    {LAYERS, 3 * 64 + 20, 35, VALUE, "shift of one half of the LSTM"}, {LAYERS, 24, NAN_BITS, VALUE, "input_scale"},
-    {LAYERS, 24, 0, VALUE, "input_scale"}, {LAYERS, 28, NAN_BITS, VALUE, "output_scale"},
-    {LAYERS, 28, MINUS_ONE, VALUE, "output_scale"}, {LAYERS, 3 * 64, 64, VALUE, "LSTM's rows"},
-    {LAYERS, 6 * 64, 8, VALUE, "layer_6's rows"}, {ALPHABET, 0, 0, VALUE, "empty labels"},
-    {ALPHABET, 8, 0x41414141, LAYOUT, "an alphabet without an end"}, {ALPHABET, 0, 0x00ff00fe, VALUE, "no UTF-8"},
-    {ALPHABET, 0, 0x8000c300, VALUE, "an empty label before half a letter"}, {PRIORS, 0, 0, VALUE, "prior 0"},
-    {PRIORS, 24, NAN_BITS, VALUE, "prior NaN"}, {PRIORS, 4, MINUS_ONE, VALUE, "prior below 0"},
-    {PRIORS, 4, ONE_AND_A_BIT, VALUE, "prior above 1"}, {GAIN, 0, 0, VALUE, "gain 0"},
-    {GAIN, 16, NAN_BITS, VALUE, "gain NaN"}, {GAIN, 8, INFINITY_BITS, VALUE, "infinite gain"},
-    {GAIN, 8, MINUS_ONE, VALUE, "gain below 0"},
-    {LAYER_DATA + BIAS, 0, 0x40000000, VALUE, "bias 2^30"}, {LAYER_DATA + BIAS, 4, 0xc0000000, VALUE, "bias -2^30"},
-    {LAYER_DATA + BIAS, 8, 0x80000000, VALUE, "bias -2^31"},
-    {LAYER_DATA + MULTIPLIER, 0, 0xffffffff, VALUE, "multiplier -1"},
-    {LAYER_DATA + MULTIPLIER, 4, 0x80000000, VALUE, "multiplier -2^31"},
-    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0, NAN_BITS, VALUE, "logit_scale NaN"},
-    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0, INFINITY_BITS, VALUE, "logit_scale infinite"},
-    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0, MINUS_ONE, VALUE, "logit_scale below 0"},
-    {LAYER_DATA + ROW_SUM, 0, 0x12345, VALUE, "row_sum"}, {LAYER_DATA + 4 * 3 + ROW_SUM, 4 * 127, 1, VALUE, "row_sum"},
+    {GEOMETRY,                        0,           0,             VALUE,  "sample_rate"                        },
+    {GEOMETRY,                        0,           0x80000000,    VALUE,  "sample_rate"                        },
+    {GEOMETRY,                        4,           0,             VALUE,  "window"                             },
+    {GEOMETRY,                        4,           0x7fffffff,    VALUE,  "window"                             },
+    {GEOMETRY,                        8,           0,             VALUE,  "step"                               },
+    {GEOMETRY,                        8,           513,           VALUE,  "step"                               },
+    {GEOMETRY,                        8,           0xffffffff,    VALUE,  "step"                               },
+    {GEOMETRY,                        12,          0,             VALUE,  "n_coefficients"                     },
+    {GEOMETRY,                        12,          6,             VALUE,  "n_coefficients"                     },
+    {GEOMETRY,                        12,          41,            VALUE,  "n_coefficients"                     },
+    {GEOMETRY,                        12,          0x40000001,    VALUE,  "n_coefficients"                     },
+    {GEOMETRY,                        16,          4,             VALUE,  "n_mel"                              },
+    {GEOMETRY,                        16,          0xffffffff,    VALUE,  "n_mel"                              },
+    {GEOMETRY,                        20,          0xffffffff,    VALUE,  "n_context"                          },
+    {GEOMETRY,                        20,          1,             VALUE,  "n_context"                          },
+    {GEOMETRY,                        20,          0x7fffffff,    VALUE,  "n_context"                          },
+    {GEOMETRY,                        24,          1,             VALUE,  "n_labels"                           },
+    {GEOMETRY,                        24,          8,             VALUE,  "n_labels"                           },
+    {GEOMETRY,                        24,          0x7fffffff,    VALUE,  "n_labels"                           },
+    {GEOMETRY,                        28,          0,             VALUE,  "blank"                              },
+    {GEOMETRY,                        28,          7,             VALUE,  "blank"                              },
+    {GEOMETRY,                        32,          0,             VALUE,  "n_cell"                             },
+    {GEOMETRY,                        32,          18,            VALUE,  "n_cell"                             },
+    {GEOMETRY,                        32,          0x7fffffff,    VALUE,  "n_cell"                             },
+    {GEOMETRY,                        36,          0,             VALUE,  "cell_fraction_bits"                 },
+    {GEOMETRY,                        36,          16,            VALUE,  "cell_fraction_bits"                 },
+    {GEOMETRY,                        40,          0xffffffff,    VALUE,  "h_multiplier"                       },
+    {GEOMETRY,                        40,          32768,         VALUE,  "h_multiplier"                       },
+    {GEOMETRY,                        44,          0,             VALUE,  "h_shift"                            },
+    {GEOMETRY,                        44,          31,            VALUE,  "h_shift"                            },
+    {GEOMETRY,                        48,          NAN_BITS,      VALUE,  "mel_lower_hz"                       },
+    {GEOMETRY,                        48,          MINUS_ONE,     VALUE,  "mel_lower_hz"                       },
+    {GEOMETRY,                        52,          NAN_BITS,      VALUE,  "mel_upper_hz"                       },
+    {GEOMETRY,                        52,          0,             VALUE,  "mel_upper_hz"                       },
+    {GEOMETRY,                        52,          INFINITY_BITS, VALUE,  "mel_upper_hz"                       },
+    {GEOMETRY,                        56,          0,             VALUE,  "h_scale"                            },
+    {GEOMETRY,                        56,          NAN_BITS,      VALUE,  "h_scale"                            },
+    {GEOMETRY,                        56,          INFINITY_BITS, VALUE,  "h_scale"                            },
+    {GEOMETRY,                        60,          4,             VALUE,  "feature_low_bits"                   },
+    {GEOMETRY,                        60,          0xffffffff,    VALUE,  "feature_low_bits"                   },
+    {GEOMETRY,                        64,          1,             VALUE,  "speech_rows without the row"        },
+    {GEOMETRY,                        64,          2,             VALUE,  "speech_rows"                        },
+    {GEOMETRY,                        64,          0xffffffff,    VALUE,  "speech_rows"                        },
+    {LAYERS,                          0,           0,             VALUE,  "n_rows"                             },
+    {LAYERS,                          0,           22,            VALUE,  "n_rows"                             },
+    {LAYERS,                          0,           0x80000000,    VALUE,  "n_rows"                             },
+    {LAYERS,                          4,           0,             VALUE,  "n_columns"                          },
+    {LAYERS,                          4,           26,            VALUE,  "n_columns"                          },
+    {LAYERS,                          4,           32769,         VALUE,  "n_columns"                          },
+    {LAYERS,                          8,           4,             LAYOUT, "weight_bits of 4, weights of 8"     },
+    {LAYERS,                          8,           5,             VALUE,  "weight_bits"                        },
+    {LAYERS,                          8,           0,             VALUE,  "weight_bits"                        },
+    {LAYERS,                          8,           16,            VALUE,  "weight_bits"                        },
+    {LAYERS,                          8,           0x80000008,    VALUE,  "weight_bits"                        },
+    {LAYERS,                          12,          1,             VALUE,  "layout"                             },
+    {LAYERS,                          16,          0,             VALUE,  "input_signed"                       },
+    {LAYERS,                          64 + 16,     1,             VALUE,  "input_signed"                       },
+    {LAYERS,                          20,          0,             VALUE,  "shift"                              },
+    {LAYERS,                          20,          63,            VALUE,  "shift"                              },
+    {LAYERS,                          20,          64,            VALUE,  "shift"                              },
+    {LAYERS,                          20,          0xffffffff,    VALUE,  "shift"                              },
+    {LAYERS,                          20,          1,             VALUE,  "shift"                              },
+    {LAYERS,                          3 * 64 + 20, 35,            VALUE,  "shift of one half of the LSTM"      },
+    {LAYERS,                          24,          NAN_BITS,      VALUE,  "input_scale"                        },
+    {LAYERS,                          24,          0,             VALUE,  "input_scale"                        },
+    {LAYERS,                          28,          NAN_BITS,      VALUE,  "output_scale"                       },
+    {LAYERS,                          28,          MINUS_ONE,     VALUE,  "output_scale"                       },
+    {LAYERS,                          3 * 64,      64,            VALUE,  "LSTM's rows"                        },
+    {LAYERS,                          6 * 64,      8,             VALUE,  "layer_6's rows"                     },
+    {ALPHABET,                        0,           0,             VALUE,  "empty labels"                       },
+    {ALPHABET,                        8,           0x41414141,    LAYOUT, "an alphabet without an end"         },
+    {ALPHABET,                        0,           0x00ff00fe,    VALUE,  "no UTF-8"                           },
+    {ALPHABET,                        0,           0x8000c300,    VALUE,  "an empty label before half a letter"},
+    {PRIORS,                          0,           0,             VALUE,  "prior 0"                            },
+    {PRIORS,                          24,          NAN_BITS,      VALUE,  "prior NaN"                          },
+    {PRIORS,                          4,           MINUS_ONE,     VALUE,  "prior below 0"                      },
+    {PRIORS,                          4,           ONE_AND_A_BIT, VALUE,  "prior above 1"                      },
+    {GAIN,                            0,           0,             VALUE,  "gain 0"                             },
+    {GAIN,                            16,          NAN_BITS,      VALUE,  "gain NaN"                           },
+    {GAIN,                            8,           INFINITY_BITS, VALUE,  "infinite gain"                      },
+    {GAIN,                            8,           MINUS_ONE,     VALUE,  "gain below 0"                       },
+    {LAYER_DATA + BIAS,               0,           0x40000000,    VALUE,  "bias 2^30"                          },
+    {LAYER_DATA + BIAS,               4,           0xc0000000,    VALUE,  "bias -2^30"                         },
+    {LAYER_DATA + BIAS,               8,           0x80000000,    VALUE,  "bias -2^31"                         },
+    {LAYER_DATA + MULTIPLIER,         0,           0xffffffff,    VALUE,  "multiplier -1"                      },
+    {LAYER_DATA + MULTIPLIER,         4,           0x80000000,    VALUE,  "multiplier -2^31"                   },
+    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0,           NAN_BITS,      VALUE,  "logit_scale NaN"                    },
+    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0,           INFINITY_BITS, VALUE,  "logit_scale infinite"               },
+    {LAYER_DATA + 4 * 6 + MULTIPLIER, 0,           MINUS_ONE,     VALUE,  "logit_scale below 0"                },
+    {LAYER_DATA + ROW_SUM,            0,           0x12345,       VALUE,  "row_sum"                            },
+    {LAYER_DATA + 4 * 3 + ROW_SUM,    4 * 127,     1,             VALUE,  "row_sum"                            },
 };
 
 static void test_a_value_out_of_its_range_is_refused(void)
@@ -388,12 +444,35 @@ static void test_a_last_label_without_an_end_is_refused(void)
 /* UTF-8 as RFC 3629 has it: no overlong form, no surrogate, nothing above U+10FFFF, nothing cut. */
 static void test_labels_must_be_utf_8(void)
 {
-    static const struct { const char *text; int good; } cases[] = {
-        {"\xc3\xa9", 1},         {"\xe2\x82\xac", 1},     {"\xf0\x9f\x98\x80", 1}, {"\xc2\x80", 1},         {"\xf4\x8f\xbf\xbf", 1},
-        {"\xed\x9f\xbf", 1},     {"\xee\x80\x80", 1},     {"\xe0\xa0\x80", 1},     {"\xf0\x90\x80\x80", 1}, {"\x7f", 1},
-        {"\x80", 0},             {"\xc3", 0},             {"\xc3(", 0},            {"\xc0\x80", 0},         {"\xc1\xbf", 0},
-        {"\xe0\x9f\xbf", 0},     {"\xed\xa0\x80", 0},     {"\xe2\x82", 0},         {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0},
-        {"\xf5\x80\x80\x80", 0}, {"\xff", 0},             {"a\xe2\x82", 0},        {"\xc3\xa9\xa9", 0},     {"\xf0\x9f\x98", 0},
+    static const struct {
+        const char *text;
+        int good;
+    } cases[] = {
+        {"\xc3\xa9",         1},
+        {"\xe2\x82\xac",     1},
+        {"\xf0\x9f\x98\x80", 1},
+        {"\xc2\x80",         1},
+        {"\xf4\x8f\xbf\xbf", 1},
+        {"\xed\x9f\xbf",     1},
+        {"\xee\x80\x80",     1},
+        {"\xe0\xa0\x80",     1},
+        {"\xf0\x90\x80\x80", 1},
+        {"\x7f",             1},
+        {"\x80",             0},
+        {"\xc3",             0},
+        {"\xc3(",            0},
+        {"\xc0\x80",         0},
+        {"\xc1\xbf",         0},
+        {"\xe0\x9f\xbf",     0},
+        {"\xed\xa0\x80",     0},
+        {"\xe2\x82",         0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xff",             0},
+        {"a\xe2\x82",        0},
+        {"\xc3\xa9\xa9",     0},
+        {"\xf0\x9f\x98",     0},
     };
     static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -442,7 +521,8 @@ static void check_that_it_runs(const unsigned char *file, size_t n_bytes)
 /* Random values at random places, the checksum right: a status, or a model that runs. */
 static void test_no_file_with_a_right_checksum_leads_to_undefined_behaviour(const plan *p)
 {
-    static const uint32_t likely[] = {0, 1, 0x7f, 0xff, 0x7fffffff, 0x80000000, 0xffffffff, 0x3fffffff, 0xc0000001, 61, 62};
+    static const uint32_t likely[] = {0,          1,          0x7f,       0xff, 0x7fffffff, 0x80000000,
+                                      0xffffffff, 0x3fffffff, 0xc0000001, 61,   62};
     blob b = file_of(p);
     unsigned char *copy = exact_block(b.size);
     uint32_t random = 5;

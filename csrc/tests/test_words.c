@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Vocabulary, hot words and a language model as the beam search's scorer, on a network of " ", a, b and the blank. */
 #undef NDEBUG
 #include <assert.h>
@@ -27,14 +28,18 @@ static double score(void *context, int32_t state, int32_t number, int32_t *next)
 
 static pynna_words make_words(int *asked)
 {
-    return (pynna_words){N_LABELS, SPACE, 4, first_arc, arc_label, arc_next, word, -INFINITY, -100.0,
-                         3, hot_next, hot_bonus, hot_end, 0.0, asked, score};
+    return (pynna_words){N_LABELS, SPACE, 4,        first_arc, arc_label, arc_next, word,  -INFINITY,
+                         -100.0,   3,     hot_next, hot_bonus, hot_end,   0.0,      asked, score};
 }
 
 /* What the scorer adds to a text, -INFINITY if it is forbidden. */
 static double added(const pynna_ctc_scorer *scorer, const char *text)
 {
-    pynna_ctc_state state = {{0, 0, 0}}, next;
+    pynna_ctc_state state =
+                        {
+                            {0, 0, 0}
+    },
+                    next;
     double sum = 0.0;
     for (; *text != '\0'; text++, state = next)
         sum += scorer->extend(scorer->context, &state, *text == ' ' ? SPACE : *text == 'a' ? A : B, &next);
@@ -51,7 +56,8 @@ static void test_scores(void)
     assert(added(&scorer, "a") == 0.0 && asked == 1);
     assert(added(&scorer, "a b") == -1.25 + 4.0 && asked == 3); /* b is word 2, after context 1 */
     assert(added(&scorer, "ab ") == -0.5);
-    assert(added(&scorer, "ba") == -INFINITY && added(&scorer, " a") == -INFINITY && added(&scorer, "a  ") == -INFINITY);
+    assert(added(&scorer, "ba") == -INFINITY && added(&scorer, " a") == -INFINITY
+           && added(&scorer, "a  ") == -INFINITY);
     words.outside = -3.0;
     assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
     assert(added(&scorer, "ba") == -4.0 && added(&scorer, "ba a") == -4.0);
@@ -68,9 +74,9 @@ static void test_wrong_tables(void)
     pynna_words words = make_words(&asked);
     const int32_t bad_next[] = {1, 4, 2}, to_root[] = {1, 0, 2}, bad_hot[12] = {3};
     assert(pynna_words_error(&words) == NULL);
-#define WRONG(field, value) (words = make_words(&asked), words.field = (value), \
-                             pynna_words_error(&words) != NULL && \
-                             pynna_words_scorer(&words, &scorer) == PYNNA_ERR_ARGUMENT)
+#define WRONG(field, value)                                                                                            \
+    (words = make_words(&asked), words.field = (value),                                                                \
+     pynna_words_error(&words) != NULL && pynna_words_scorer(&words, &scorer) == PYNNA_ERR_ARGUMENT)
     assert(WRONG(n_labels, 1) && WRONG(space, N_LABELS) && WRONG(space, -1) && WRONG(n_nodes, -1));
     assert(WRONG(arc_next, bad_next) && WRONG(arc_next, to_root) && WRONG(first_arc, arc_label) && WRONG(word, NULL));
     assert(WRONG(hot_next, bad_hot) && WRONG(n_hot, 1) && WRONG(hot_bonus, NULL));
@@ -93,7 +99,10 @@ static void test_change(void)
     void *memory = aligned_alloc(64, size);
     pynna_ctc *ctc;
     assert(memory != NULL && pynna_ctc_init(memory, size, &config, &ctc) == PYNNA_OK);
-    const float either[2][N_LABELS] = {{-5.0f, -0.6f, -0.9f, -5.0f}, {-0.1f, -5.0f, -5.0f, -5.0f}};
+    const float either[2][N_LABELS] = {
+        {-5.0f, -0.6f, -0.9f, -5.0f},
+        {-0.1f, -5.0f, -5.0f, -5.0f}
+    };
     const pynna_ctc_scorer *in_turn[] = {&with, &without, &with};
     for (int i = 0; i < 3; i++) {
         if (i > 0)

@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+# SPDX-License-Identifier: Apache-2.0
 """The only door to the C core. Objects here own their memory and check what the core can't; the rest is Python's."""
 
 import mmap

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Decoders without a grammar: what collects, greedy decoding, the beam search and its words.
 
 cdef object as_tuple(const pynna_ctc_token *t):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Grammars' graphs: how they are put together, and the search over them.
 
 cdef class Graph:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """csrc/pynna.h, as Cython sees it."""
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Mapped models, what runs their steps, and channels of audio.
 
 cdef class MappedModel:

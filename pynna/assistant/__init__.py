@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A voice assistant for a car: intents to actions, a simulated car, and the digital cluster that shows it.
 
 `pynna assistant` serves the cluster (extra ``assistant``); `Assistant` alone needs nothing further.

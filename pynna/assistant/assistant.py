@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The assistant: what was understood becomes what is done, and an answer."""
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ class Assistant:
     drive : Drive
     """
 
-    def __init__(self, grammar: Grammar, *, drive: Drive | None = None,
-                 now: Callable[[], datetime] = datetime.now) -> None:
+    def __init__(
+        self, grammar: Grammar, *, drive: Drive | None = None, now: Callable[[], datetime] = datetime.now
+    ) -> None:
         self.car, self.drive, self._now = Car(), drive or Drive(), now
         self.grammars = {"celsius": grammar, "fahrenheit": _in_fahrenheit(grammar)}
         self._before: deque[tuple[str, dict[str, Any]]] = deque(maxlen=_REMEMBERED)  # said, and what was

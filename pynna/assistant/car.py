@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a driver can change in a car: one immutable value, so that every change can be undone."""
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-BOUNDS: MappingProxyType[str, tuple[float, float]] = MappingProxyType({
-    "volume": (0, 100),
-    "charge_limit": (20, 100),
-    "temperature": (15.0, 30.0),
-    "fan": (0, 9),
-    "brightness": (10, 100),
-    "zoom": (0, 6),
-    "cruise": (20, 130),
-    "frequency": (87.5, 108.0),
-    "track": (0, 1 << 30),
-    "wiper_speed": (1, 3),
-    "windows": (0, 100),
-    "seats": (0, 100),
-})
+BOUNDS: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
+    {
+        "volume": (0, 100),
+        "charge_limit": (20, 100),
+        "temperature": (15.0, 30.0),
+        "fan": (0, 9),
+        "brightness": (10, 100),
+        "zoom": (0, 6),
+        "cruise": (20, 130),
+        "frequency": (87.5, 108.0),
+        "track": (0, 1 << 30),
+        "wiper_speed": (1, 3),
+        "windows": (0, 100),
+        "seats": (0, 100),
+    }
+)
 """Least and greatest of the numbers; of those that are kept by zone or place, of each."""
 
 VIEWS = ("home", "navigation", "media", "climate", "battery", "phone", "body", "camera", "settings", "trip", "help")
@@ -31,10 +34,31 @@ SEAT_AXES = tuple(f"{seat} {axis}" for seat in SEATS for axis in ("seat", "heigh
 WINDOWS = ("front left", "front right", "rear left", "rear right")
 LIGHTS = ("headlights", "high beam", "fog lights", "hazard lights", "parking lights", "interior lights")
 STATIONS = ("radio one", "classic radio", "jazz radio", "news radio", "sports radio", "city radio", "rock radio")
-GENRES = ("jazz", "rock", "pop", "classical", "country", "blues", "soul", "reggae", "hip hop", "electronic", "folk",
-          "metal", "disco")
-TRACKS = ("Harbour Lights", "Long Way North", "Paper Kites", "The Quiet Mile", "Amber Road", "Second Sunrise",
-          "Glass Rivers", "Slow Train Home")
+GENRES = (
+    "jazz",
+    "rock",
+    "pop",
+    "classical",
+    "country",
+    "blues",
+    "soul",
+    "reggae",
+    "hip hop",
+    "electronic",
+    "folk",
+    "metal",
+    "disco",
+)
+TRACKS = (
+    "Harbour Lights",
+    "Long Way North",
+    "Paper Kites",
+    "The Quiet Mile",
+    "Amber Road",
+    "Second Sunrise",
+    "Glass Rivers",
+    "Slow Train Home",
+)
 TIRES = (2.4, 2.4, 2.5, 2.3)
 """Pressures in bar: front left, front right, rear left, rear right."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A town to drive through: a street map made of a seed, and the ways in it."""
 
 from __future__ import annotations
@@ -37,8 +38,13 @@ class City:
         rng = random.Random(seed)
         self.size = size
         half = (size - 1) / 2
-        self.nodes = np.array([[(x - half) * BLOCK + rng.uniform(-45, 45), (y - half) * BLOCK + rng.uniform(-45, 45)]
-                               for y in range(size) for x in range(size)])
+        self.nodes = np.array(
+            [
+                [(x - half) * BLOCK + rng.uniform(-45, 45), (y - half) * BLOCK + rng.uniform(-45, 45)]
+                for y in range(size)
+                for x in range(size)
+            ]
+        )
         self.streets: dict[tuple[int, int], str] = {}
         for y in range(size):
             for x in range(size):
@@ -50,8 +56,10 @@ class City:
                             self.streets[a, b] = self.streets[b, a] = "avenue" if wide else "street"
         self.parks = sorted(rng.sample(range((size - 1) * (size - 1)), 40))  # blocks, by their south-west corner
         water = rng.uniform(-4, 4) * BLOCK
-        self.river = [(x * BLOCK, water + 300 * math.sin(x / 4.1) + 120 * math.sin(x / 1.7 + 1))
-                      for x in range(-size // 2 - 2, size // 2 + 3)]
+        self.river = [
+            (x * BLOCK, water + 300 * math.sin(x / 4.1) + 120 * math.sin(x / 1.7 + 1))
+            for x in range(-size // 2 - 2, size // 2 + 3)
+        ]
 
     @cached_property
     def neighbours(self) -> dict[int, list[int]]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A simulated drive: what the dials show while nobody has a car at hand."""
 
 from __future__ import annotations
@@ -232,11 +233,21 @@ class Drive:
         x, y = self.position
         parked = not car.engine and self.speed < 0.5
         return {
-            "speed": round(self.speed, 2), "power": round(self.power, 2), "battery": round(self.battery, 2),
-            "range": round(self.range, 1), "odometer": round(self.odometer, 3), "outside": self.outside,
+            "speed": round(self.speed, 2),
+            "power": round(self.power, 2),
+            "battery": round(self.battery, 2),
+            "range": round(self.range, 1),
+            "odometer": round(self.odometer, 3),
+            "outside": self.outside,
             "trip": round(self.trip(car), 2),
             "consumption": round(self.consumption, 1),
-            "limit": self.limit, "gear": "P" if parked else "D",
-            "x": round(x, 2), "y": round(y, 2), "heading": round(self.heading, 4),
-            "remaining": round(distance, 2), "minutes": round(minutes, 1), "turn": turn, "turn_in": round(metres),
+            "limit": self.limit,
+            "gear": "P" if parked else "D",
+            "x": round(x, 2),
+            "y": round(y, 2),
+            "heading": round(self.heading, 4),
+            "remaining": round(distance, 2),
+            "minutes": round(minutes, 1),
+            "turn": turn,
+            "turn_in": round(metres),
         }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A home's names and sentences, read from Home Assistant's websocket API, and the grammar that they make."""
 
 from __future__ import annotations
@@ -27,8 +28,14 @@ SETTLE = 1.0
 TRIGGERS = "HassTriggerSentence"
 """The intent of sentences that start automations."""
 
-CHANGES = ("entity_registry_updated", "area_registry_updated", "floor_registry_updated", "device_registry_updated",
-           "automation_reloaded", "core_config_updated")
+CHANGES = (
+    "entity_registry_updated",
+    "area_registry_updated",
+    "floor_registry_updated",
+    "device_registry_updated",
+    "automation_reloaded",
+    "core_config_updated",
+)
 """Home Assistant's events after which names may be others."""
 
 _SIGNS = re.compile(r"[(){}<>\[\]|\\;]")
@@ -130,9 +137,7 @@ def _sentences(language: str) -> Mapping[str, Any]:
     try:
         from home_assistant_intents import get_intents
     except ImportError:
-        raise ArgumentError(
-            "Home Assistant's sentences are not there: pip install home-assistant-intents"
-        ) from None
+        raise ArgumentError("Home Assistant's sentences are not there: pip install home-assistant-intents") from None
     for name in (language, language.partition("-")[0]):
         found = get_intents(name)
         if found is not None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `/metrics` tells."""
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ class Metrics:
         self.channels = Gauge("pynna_channels", "Microphones that are open", **make)
         self.sessions = Gauge("pynna_sessions", "Pages and other clients that are connected", **make)
         self.turn = Histogram("pynna_turn_seconds", "Work of a 20 ms turn", buckets=_BUCKETS, **make)
-        self.latency = Histogram("pynna_latency_seconds", "From the end of a command to its action",
-                                 buckets=_BUCKETS, **make)
+        self.latency = Histogram(
+            "pynna_latency_seconds", "From the end of a command to its action", buckets=_BUCKETS, **make
+        )
         self._recent: deque[float] = deque(maxlen=1000)
-        quantiles = Gauge("pynna_latency_recent_seconds", "The same: quantiles of the last thousand commands",
-                          ["quantile"], **make)
+        quantiles = Gauge(
+            "pynna_latency_recent_seconds", "The same: quantiles of the last thousand commands", ["quantile"], **make
+        )
         for q in (0.5, 0.95, 0.99):
             quantiles.labels(q).set_function(functools.partial(self._quantile, q))
         self.commands = Counter("pynna_commands", "Utterances", ["understood"], **make)

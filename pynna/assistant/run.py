@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running the assistant: the server with a browser, a demonstration, a local microphone, a voice."""
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ def local_microphone(server: Server, device: int | str | None = None) -> Callabl
                 waiting.put_nowait(data)
 
         deaf_until = 0.0
+
         def heard(data: bytes) -> None:
             loop.call_soon_threadsafe(put, data)
 
@@ -127,8 +129,9 @@ def voice() -> Callable[[str], Awaitable[None]]:
 
     async def say(text: str) -> None:
         async with one:
-            process = await asyncio.create_subprocess_exec(program, "-v", "en", "--", text,
-                                                           stderr=asyncio.subprocess.DEVNULL)
+            process = await asyncio.create_subprocess_exec(
+                program, "-v", "en", "--", text, stderr=asyncio.subprocess.DEVNULL
+            )
             await process.wait()
 
     return say
@@ -139,8 +142,16 @@ def has_screen() -> bool:
     return sys.platform != "linux" or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext | None = None, browser: bool = False,
-                token: str | None = None, ready: Callable[[str], None] | None = None) -> None:
+async def serve(
+    server: Server,
+    host: str,
+    port: int,
+    *,
+    context: ssl.SSLContext | None = None,
+    browser: bool = False,
+    token: str | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
     """Serves until cancelled; `ready` is told the page's address."""
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
@@ -149,8 +160,13 @@ async def serve(server: Server, host: str, port: int, *, context: ssl.SSLContext
     listening: asyncio.Server | None = None
     try:
         listening = await asyncio.get_running_loop().create_server(
-            lambda: ConnectionLimit(handler(), server.doors), host, port, ssl=context, backlog=128,
-            ssl_handshake_timeout=5.0 if context else None)
+            lambda: ConnectionLimit(handler(), server.doors),
+            host,
+            port,
+            ssl=context,
+            backlog=128,
+            ssl_handshake_timeout=5.0 if context else None,
+        )
         bound = listening.sockets[0].getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
         address = f"{'https' if context else 'http'}://{shown}:{bound}/"

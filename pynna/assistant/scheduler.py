@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The steps of all sessions: up to 16 in a group, stepped together every 20 ms."""
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class Scheduler:
     metrics : Metrics, optional
     """
 
-    def __init__(self, model: Model, *, channels: int = 16, catch_up: int = CATCH_UP,
-                 metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, model: Model, *, channels: int = 16, catch_up: int = CATCH_UP, metrics: Metrics | None = None
+    ) -> None:
         self.model, self.channels, self.metrics = model, channels, metrics or Metrics()
         self.worker = RescoringWorker()
         self.groups: list[Group] = []
@@ -56,9 +58,14 @@ class Scheduler:
         """The sessions that are microphones."""
         return [session for session in self.sessions if isinstance(session, MicrophoneSession)]
 
-    def open_microphone(self, name: str, heard: Callable[[MicrophoneSession, Event[GrammarResult]], None],
-                        grammar: Grammar, rules: EndpointRules | None = None,
-                        **options: Unpack[GrammarSearchOptions]) -> MicrophoneSession:
+    def open_microphone(
+        self,
+        name: str,
+        heard: Callable[[MicrophoneSession, Event[GrammarResult]], None],
+        grammar: Grammar,
+        rules: EndpointRules | None = None,
+        **options: Unpack[GrammarSearchOptions],
+    ) -> MicrophoneSession:
         """A new microphone, whose events `heard` is told.
 
         Raises

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cluster's server: pages and their microphones, one car."""
 
 from __future__ import annotations
@@ -140,8 +141,15 @@ class Server:
         The names that a browser may know this server by, against rebound names; empty: any, which a token protects.
     """
 
-    def __init__(self, model: Model, grammar: Grammar | None = None, *, channels: int = 16, token: str | None = None,
-                 hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")) -> None:
+    def __init__(
+        self,
+        model: Model,
+        grammar: Grammar | None = None,
+        *,
+        channels: int = 16,
+        token: str | None = None,
+        hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1"),
+    ) -> None:
         from pynna import CAR_GRAMMAR
 
         self.model = model
@@ -162,12 +170,17 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self.helpers: list[Callable[[], Awaitable[None]]] = []  # that run as long as the server: a demonstration
         self.application = web.Application(middlewares=[self._guard], client_max_size=MAX_MESSAGE)
-        self.application.add_routes([
-            web.get("/", self._file), web.get("/page/{name}", self._file),
-            web.get("/map", self._map), web.get("/sentences", self._sentences),
-            web.get("/ws", self._connect),
-            web.get("/health", self._health), web.get("/metrics", self._tell_metrics),
-        ])
+        self.application.add_routes(
+            [
+                web.get("/", self._file),
+                web.get("/page/{name}", self._file),
+                web.get("/map", self._map),
+                web.get("/sentences", self._sentences),
+                web.get("/ws", self._connect),
+                web.get("/health", self._health),
+                web.get("/metrics", self._tell_metrics),
+            ]
+        )
         self.application.cleanup_ctx.append(self._run)
 
     # ---- who may come in ----
@@ -216,8 +229,15 @@ class Server:
         return web.json_response({"examples": examples, "lists": grammar.lists})
 
     async def _health(self, request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok", "model": self.model.name, "sessions": len(self._sessions),
-                                  "microphones": len(self.scheduler.microphones), "channels": self.scheduler.channels})
+        return web.json_response(
+            {
+                "status": "ok",
+                "model": self.model.name,
+                "sessions": len(self._sessions),
+                "microphones": len(self.scheduler.microphones),
+                "channels": self.scheduler.channels,
+            }
+        )
 
     async def _tell_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self.metrics.registry), content_type="text/plain", charset="utf-8")
@@ -237,8 +257,17 @@ class Server:
             if request.transport is not None and isinstance(door := request.transport.get_protocol(), ConnectionLimit):
                 door.keep()
             await socket.prepare(request)
-            self._send(session, {"type": "hello", "name": session.name, "model": self.model.name,
-                                 "rate": self.model.sample_rate, "tires": TIRES, **self.assistant.as_dict()})
+            self._send(
+                session,
+                {
+                    "type": "hello",
+                    "name": session.name,
+                    "model": self.model.name,
+                    "rate": self.model.sample_rate,
+                    "tires": TIRES,
+                    **self.assistant.as_dict(),
+                },
+            )
             writer = asyncio.create_task(session.write())
             await self._read(session)
         finally:
@@ -306,8 +335,12 @@ class Server:
             self.broadcast({"type": "words", "from": name, "text": event.result.text})
         elif isinstance(event, Final):
             result = event.result
-            self._done(self.assistant.hear(result), name, result.confidence,
-                       meant=result.confidence >= _NEARLY * result.threshold)
+            self._done(
+                self.assistant.hear(result),
+                name,
+                result.confidence,
+                meant=result.confidence >= _NEARLY * result.threshold,
+            )
             self.metrics.observe_latency(microphone.since(event.end))
 
     def _done(self, outcome: Outcome, name: str, confidence: float | None = None, *, meant: bool = True) -> None:
@@ -342,7 +375,7 @@ class Server:
     def tell_level(self, name: str, pcm: np.ndarray[Any, Any]) -> None:
         """How loud a microphone is that is not the page's own, 0 to 1."""
         power = float(np.mean(np.square(pcm, dtype=np.float64))) if len(pcm) else 0.0
-        self.broadcast({"type": "level", "from": name, "level": min(1.0, (power ** 0.5) / 6000)})
+        self.broadcast({"type": "level", "from": name, "level": min(1.0, (power**0.5) / 6000)})
 
     def broadcast(self, message: dict[str, Any]) -> None:
         """To all pages."""
@@ -371,8 +404,7 @@ class Server:
     # ---- running ----
 
     async def _run(self, application: web.Application) -> AsyncIterator[None]:
-        running = [asyncio.create_task(_for_ever(work))
-                   for work in (self.scheduler.run, self._go_on, *self.helpers)]
+        running = [asyncio.create_task(_for_ever(work)) for work in (self.scheduler.run, self._go_on, *self.helpers)]
         yield
         for task in running:
             task.cancel()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions: microphones and requests that share network steps."""
 
 from __future__ import annotations
@@ -60,8 +61,13 @@ class Session:
 class MicrophoneSession(Session):
     """A microphone that stays open, whose events `heard` is told."""
 
-    def __init__(self, name: str, group: Group, listener: Listener[GrammarResult],
-                 heard: Callable[[MicrophoneSession, Event[GrammarResult]], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        group: Group,
+        listener: Listener[GrammarResult],
+        heard: Callable[[MicrophoneSession, Event[GrammarResult]], None],
+    ) -> None:
         super().__init__(name, group, listener)
         self.listener, self._heard = listener, heard
         self._came: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)  # seconds of audio so far, and when

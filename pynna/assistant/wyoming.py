@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech to text, intents and wake words for Home Assistant: a server of the Wyoming protocol."""
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class Programs:
     wake_words : tuple of str
     """
 
-    def __init__(self, model: Model, grammars: Mapping[str, Grammar] | None = None,
-                 wake_words: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, model: Model, grammars: Mapping[str, Grammar] | None = None, wake_words: tuple[str, ...] = ()
+    ) -> None:
         self._model = model
         self._grammars: dict[str, Grammar] = {}
         for name, grammar in (grammars or {}).items():
@@ -150,8 +152,15 @@ class _Reader:
 class Handler(AsyncEventHandler):
     """One connection: describe, ping, audio that becomes text or a wake word, and text that becomes intents."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, scheduler: Scheduler,
-                 programs: Programs, others: set[Handler] | None = None) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        scheduler: Scheduler,
+        programs: Programs,
+        others: set[Handler] | None = None,
+    ) -> None:
         super().__init__(_Reader(reader), writer)  # type: ignore[arg-type]
         self._others = set() if others is None else others
         self._scheduler, self._programs = scheduler, programs
@@ -175,8 +184,16 @@ class Handler(AsyncEventHandler):
                 return
             self._others.add(self)
             await super().run()
-        except (OSError, EOFError, asyncio.TimeoutError, ArithmeticError, LookupError, AttributeError, TypeError,
-                RecursionError) as error:  # what the protocol's reader makes of a broken event
+        except (
+            OSError,
+            EOFError,
+            asyncio.TimeoutError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            TypeError,
+            RecursionError,
+        ) as error:  # what the protocol's reader makes of a broken event
             _log.debug("a connection ends: %r", error)
         finally:
             self._others.discard(self)
@@ -308,8 +325,9 @@ class Handler(AsyncEventHandler):
             self._said, self._said_at = partial.text, heard_until
         if self._grammar is None:  # a text that only grows: a grammar's may still change
             await self._tell(partial.text.rpartition(" ")[0])
-        silences = SILENCES.get(str(getattr(self._request.vad_sensitivity, "value", self._request.vad_sensitivity)),
-                                SILENCES["default"])
+        silences = SILENCES.get(
+            str(getattr(self._request.vad_sensitivity, "value", self._request.vad_sensitivity)), SILENCES["default"]
+        )
         needed = silences[0] if self._grammar is None else silences[1]
         if partial.text and heard_until - self._said_at >= needed and getattr(partial, "accepted", True):
             await self._answer(session)
@@ -352,12 +370,22 @@ class Handler(AsyncEventHandler):
 def is_reachable(uri: str) -> bool:
     """Whether other machines reach an address."""
     found = urlparse(uri)
-    return found.scheme == "tcp" and found.hostname not in (None, "localhost", "::1") and (
-        not str(found.hostname).startswith("127."))
+    return (
+        found.scheme == "tcp"
+        and found.hostname not in (None, "localhost", "::1")
+        and (not str(found.hostname).startswith("127."))
+    )
 
 
-async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroconf: bool = False,
-                ready: Callable[[str], None] | None = None, programs: Programs | None = None) -> None:
+async def serve(
+    model: Model,
+    uri: str,
+    *,
+    grammar: Grammar | None = None,
+    zeroconf: bool = False,
+    ready: Callable[[str], None] | None = None,
+    programs: Programs | None = None,
+) -> None:
     """Serves until cancelled; over standard input and output until that ends.
 
     Parameters
@@ -407,8 +435,13 @@ async def serve(model: Model, uri: str, *, grammar: Grammar | None = None, zeroc
             await server.stop()
 
 
-async def follow_home(programs: Programs, url: str, token: str, document: Mapping[str, Any] | None = None,
-                      told: Callable[[str], None] | None = None) -> None:
+async def follow_home(
+    programs: Programs,
+    url: str,
+    token: str,
+    document: Mapping[str, Any] | None = None,
+    told: Callable[[str], None] | None = None,
+) -> None:
     """Keeps the first program's sentences those of a home, for as long as the server runs.
 
     A connection that is lost is tried again, after longer and longer pauses; meanwhile what was known last counts.
@@ -431,8 +464,10 @@ async def follow_home(programs: Programs, url: str, token: str, document: Mappin
                     await asyncio.to_thread(programs.put, "pynna", grammar)
                     pause = 1.0
                     if told is not None:
-                        told(f"{len(home.entities)} entities in {len(home.areas)} areas, "
-                             f"{len(home.sentences)} sentences of automations")
+                        told(
+                            f"{len(home.entities)} entities in {len(home.areas)} areas, "
+                            f"{len(home.sentences)} sentences of automations"
+                        )
         except PynnaError as error:
             _log.warning("%s", error)
             if told is not None:

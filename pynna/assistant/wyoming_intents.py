@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wyoming's intent service: a sentence to one intent or several, by a grammar."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audio: files and arrays to PCM, noise taken out, the local microphone."""
 
 from pynna.audio.files import load_audio, read

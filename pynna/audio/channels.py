@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several channels to one: the mean, unless it loses what was said."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with audio files that people have, and what to do about it: WAV headers that lie, formats that are not
 read here."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PCM that comes in pieces as a model takes it: any rate and width, up to 8 channels, pieces that end anywhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise taken out of a recording: a Wiener filter on short spectra.
 
 What a bin's power seldom falls below is its noise (Stahl, Fischer and Bippus, "Quantile based noise estimation for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audio from files and arrays to what the front end takes: int16 PCM, one channel, at the model's rate.
 
 Files are read in blocks, mixed down, resampled and rounded block by block, so that memory is needed for the result
@@ -48,8 +49,9 @@ _FRAME = 4096  # samples of a FLAC frame: what is whole before damage is read by
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
 
-def load_audio(audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | None = None, *,
-               sample_rate: int = DEFAULT_RATE) -> Audio:
+def load_audio(
+    audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | None = None, *, sample_rate: int = DEFAULT_RATE
+) -> Audio:
     """Audio from a path, an open file or an array, whichever it is.
 
     Parameters
@@ -73,8 +75,14 @@ def load_audio(audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | N
     return from_array(audio, sample_rate if source_rate is None else source_rate, sample_rate=sample_rate)
 
 
-def read(source: AudioPath | BinaryIO, *, sample_rate: int = DEFAULT_RATE, channel: Channel = None,
-         strict: bool = False, raw_rate: int | None = None) -> Audio:
+def read(
+    source: AudioPath | BinaryIO,
+    *,
+    sample_rate: int = DEFAULT_RATE,
+    channel: Channel = None,
+    strict: bool = False,
+    raw_rate: int | None = None,
+) -> Audio:
     """Audio from a WAV, FLAC, OGG or MP3 file, or another that libsndfile knows.
 
     What is wrong with a file is told in the result's notes where it can be read all the same: a header that tells a
@@ -243,8 +251,9 @@ class _Reader:
 
     def _check_header_size(self) -> None:
         """Looks whether the header promises more bytes than the file has; libsndfile only notes it in its log."""
-        for said, is_ in re.findall(r"(?m)^\s*(?:RIFF|RIFX|RF64|FORM|data|SSND) ?: (\d+) \(should be (\d+)\)",
-                                    self._file.extra_info):
+        for said, is_ in re.findall(
+            r"(?m)^\s*(?:RIFF|RIFX|RF64|FORM|data|SSND) ?: (\d+) \(should be (\d+)\)", self._file.extra_info
+        ):
             if int(is_) == 0 < int(said) < _UNKNOWN_SIZE:
                 raise AudioError(f"{self._name}: cut short: none of its {said} bytes is there")
             if int(is_) < int(said) < _UNKNOWN_SIZE:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The local microphone, through PortAudio (extra ``mic``)."""
 
 from __future__ import annotations
@@ -32,9 +33,14 @@ def open_microphone(heard: Callable[[bytes], None], rate: int, device: int | str
     except OSError as error:  # the package is there and PortAudio's library is not
         raise AudioError(f"a microphone needs PortAudio (Debian: libportaudio2): {error}") from None
     try:
-        stream = sounddevice.RawInputStream(samplerate=rate, channels=1, dtype="int16", device=device,
-                                            blocksize=round(rate * CHUNK),
-                                            callback=lambda data, *_: heard(bytes(data)))
+        stream = sounddevice.RawInputStream(
+            samplerate=rate,
+            channels=1,
+            dtype="int16",
+            device=device,
+            blocksize=round(rate * CHUNK),
+            callback=lambda data, *_: heard(bytes(data)),
+        )
         stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         raise AudioError(f"the microphone cannot be opened at {rate} Hz: {error}") from None

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples as the front end takes them: int16 PCM, one channel, at the model's rate."""
 
 from __future__ import annotations

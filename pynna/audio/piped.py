@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audio that is piped in: raw samples, or a WAV file whose header tells what it holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arguments that several commands share, and what they are made into."""
 
 from __future__ import annotations
@@ -83,23 +84,38 @@ def boost(text: str) -> tuple[str, float]:
 def add_decoding(parser: Any) -> None:
     """What `decoding_options` makes a stream's options of."""
     group = parser.add_argument_group("what is expected")
-    group.add_argument("--grammar", metavar="FILE",
-                       help='the sentences that may be said, .yaml or .jsgf; "car": those that ship')
+    group.add_argument(
+        "--grammar", metavar="FILE", help='the sentences that may be said, .yaml or .jsgf; "car": those that ship'
+    )
     group.add_argument("--threshold", type=share, metavar="P", help="confidence from which a sentence is accepted")
-    group.add_argument("--passes", type=at_least(1, 7), metavar="N",
-                       help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 "
-                            "with a grammar, else what the model's metadata says, 7 for the one that ships)")
+    group.add_argument(
+        "--passes",
+        type=at_least(1, 7),
+        metavar="N",
+        help="times that what leaves doubt is heard, with less noise and at other speeds (default: 7 "
+        "with a grammar, else what the model's metadata says, 7 for the one that ships)",
+    )
     group.add_argument("--filler", action="store_true", help="other words may be said before and after a sentence")
-    group.add_argument("--wake-word", action="append", metavar="WORD",
-                       help="to be said before each sentence; may be given again: one of them")
-    group.add_argument("--hot-word", type=boost, action="append", metavar="WORD=NATS",
-                       help="a word or phrase to expect, and how much; may be given again")
+    group.add_argument(
+        "--wake-word",
+        action="append",
+        metavar="WORD",
+        help="to be said before each sentence; may be given again: one of them",
+    )
+    group.add_argument(
+        "--hot-word",
+        type=boost,
+        action="append",
+        metavar="WORD=NATS",
+        help="a word or phrase to expect, and how much; may be given again",
+    )
     group.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
     group.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
     group.add_argument("--alpha", type=float, help="its weight (default: 0.75)")
     group.add_argument("--beta", type=float, help="what each word adds, in nats (default: 1.85)")
-    group.add_argument("--beam", type=at_least(0, 4096), metavar="N",
-                       help="width of the beam search (default: 64); 0: greedy")
+    group.add_argument(
+        "--beam", type=at_least(0, 4096), metavar="N", help="width of the beam search (default: 64); 0: greedy"
+    )
     group.add_argument("--alternatives", type=at_least(1, 100), default=1, metavar="N", help="the N best texts")
 
 
@@ -124,7 +140,9 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     words = spelled(read_text(args.vocabulary), model).split() if args.vocabulary is not None else None
     if args.lm is not None:
         options["language_model"] = LanguageModel(
-            args.lm, alpha=0.75 if args.alpha is None else args.alpha, beta=1.85 if args.beta is None else args.beta,
+            args.lm,
+            alpha=0.75 if args.alpha is None else args.alpha,
+            beta=1.85 if args.beta is None else args.beta,
             vocabulary=words,
         )
     elif words is not None:

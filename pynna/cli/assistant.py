@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna assistant``: a car that is spoken to."""
 
 from __future__ import annotations
@@ -69,6 +70,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
         print("Say or type “increase the volume”. Ctrl-C ends.", file=sys.stderr)
 
-    asyncio.run(run.serve(server, args.host, args.port, context=context, token=args.token,
-                          browser=not args.no_browser and not open_to_all, ready=ready))
+    asyncio.run(
+        run.serve(
+            server,
+            args.host,
+            args.port,
+            context=context,
+            token=args.token,
+            browser=not args.no_browser and not open_to_all,
+            ready=ready,
+        )
+    )
     return OK

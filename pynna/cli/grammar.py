@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna grammar``: a sentence file, checked."""
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def _text(told: dict[str, Any], args: argparse.Namespace) -> str:
         return f"{found['intent']} {found['slots']}" if found else f"{args.parse!r} is not a sentence of {args.file}"
     if args.sample:
         return "\n".join(f"{s['text']}  [{s['intent']}] {s['slots'] or ''}".rstrip() for s in told["sample"])
-    return (f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; "
-            f"{told['states']:,} states, {told['arcs']:,} arcs, "
-            f"{told['bytes']:,} bytes, made in {told['seconds']:.2f} s")
+    return (
+        f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; "
+        f"{told['states']:,} states, {told['arcs']:,} arcs, "
+        f"{told['bytes']:,} bytes, made in {told['seconds']:.2f} s"
+    )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna info``: this build, and a model's metadata."""
 
 from __future__ import annotations

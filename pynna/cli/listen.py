@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna listen``: what the microphone hears."""
 
 from __future__ import annotations
@@ -44,8 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
     parser.add_argument("--json", action="store_true", help="every event as a JSON object")
     parser.add_argument("--words", action="store_true", help="also each word: start s, end s, confidence, word")
-    parser.add_argument("--silence", type=seconds, metavar="S",
-                        help="silence that ends an utterance (default: 0.7; 0.4 after a whole sentence of a grammar)")
+    parser.add_argument(
+        "--silence",
+        type=seconds,
+        metavar="S",
+        help="silence that ends an utterance (default: 0.7; 0.4 after a whole sentence of a grammar)",
+    )
     parser.add_argument("--max-utterance", type=seconds, metavar="S", help="its longest utterance (default: 20)")
     add_decoding(parser)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna lm``: a language model of one's own text."""
 
 from __future__ import annotations

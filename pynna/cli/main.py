@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command ``pynna``: the assistant, listening, recordings to text, sentence files, mapping, build and model."""
 
 from __future__ import annotations
@@ -86,15 +87,24 @@ def _module(name: str) -> Any:
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of the command that is asked for."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="pynna", epilog=_MAIN_EPILOG, formatter_class=raw,
-                                     description="Speech recognition with int8 LSTM networks, 20 ms at a step.")
+    parser = argparse.ArgumentParser(
+        prog="pynna",
+        epilog=_MAIN_EPILOG,
+        formatter_class=raw,
+        description="Speech recognition with int8 LSTM networks, 20 ms at a step.",
+    )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     asked_for = next((word for word in argv if word in COMMANDS), None)
     for name, text in COMMANDS.items():
         module = _module(name) if name == asked_for else None
-        command = commands.add_parser(name, help=text, formatter_class=raw, epilog=getattr(module, "EPILOG", ""),
-                                      description=getattr(module, "DESCRIPTION", ""))
+        command = commands.add_parser(
+            name,
+            help=text,
+            formatter_class=raw,
+            epilog=getattr(module, "EPILOG", ""),
+            description=getattr(module, "DESCRIPTION", ""),
+        )
         if module is not None:
             module.add_arguments(command)
     return parser

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna map``: a trained model for this machine and any other."""
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
     )
-    parser.add_argument("--bits4", type=lambda names: names.split(","), default=[], metavar="LAYER[,LAYER]",
-                        help="layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, "
-                             "layer_6")
+    parser.add_argument(
+        "--bits4",
+        type=lambda names: names.split(","),
+        default=[],
+        metavar="LAYER[,LAYER]",
+        help="layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6",
+    )
     parser.add_argument("--name", help="the model's name for its card")
     parser.add_argument("--licence", "--license", help="the model's licence for its card, an SPDX identifier or a text")
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")

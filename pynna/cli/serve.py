@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna serve``: speech to text for others."""
 
 from __future__ import annotations
@@ -41,11 +42,16 @@ again: clients select a file by its name.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--wyoming", required=True, metavar="URI",
-                        help="where: tcp://HOST:PORT, unix://PATH or stdio://")
+    parser.add_argument(
+        "--wyoming", required=True, metavar="URI", help="where: tcp://HOST:PORT, unix://PATH or stdio://"
+    )
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
-    parser.add_argument("--grammar", action="append", metavar="FILE",
-                        help='the sentences that may be said; "car": those that ship; may be given again')
+    parser.add_argument(
+        "--grammar",
+        action="append",
+        metavar="FILE",
+        help='the sentences that may be said; "car": those that ship; may be given again',
+    )
     parser.add_argument("--wake-word", action="append", metavar="WORD", help="to be detected; may be given again")
     parser.add_argument("--home-assistant", metavar="URL", help="read names and sentences from there")
     parser.add_argument("--zeroconf", action="store_true", help="let Home Assistant find it in the local network")

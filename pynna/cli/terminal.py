@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is printed: results, JSON, complaints, a progress bar; and the exit codes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna transcribe``: recordings to text."""
 
 from __future__ import annotations
@@ -114,8 +115,13 @@ def _load(path: str, rate: int, args: argparse.Namespace) -> Audio:
     return files.read(sys.stdin.buffer, **how)
 
 
-def _recognise(model: Model, audio: Audio, options: dict[str, Any], args: argparse.Namespace, progress: Progress,
-               ) -> list[Result]:
+def _recognise(
+    model: Model,
+    audio: Audio,
+    options: dict[str, Any],
+    args: argparse.Namespace,
+    progress: Progress,
+) -> list[Result]:
     """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
     done, piece = progress.done, _PIECE_SECONDS * audio.sample_rate
     # subtitles are of long recordings: utterance by utterance

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``pynna why``: why a recording is understood as it is, or refused."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From log-probabilities to text: options, decoders, language models, results."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How sure a grammar's search is: a calibrated probability that the sentence is what was said.
 
 A sentence that was not said fits badly somewhere: forcing the network's output into it costs probability against the
@@ -17,8 +18,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-FEATURES = ("loss a letter", "worst word's loss a letter", "mean log-probability of the letters", "letters, log",
-            "sentences, log", "longest gap in a word, s")
+FEATURES = (
+    "loss a letter",
+    "worst word's loss a letter",
+    "mean log-probability of the letters",
+    "letters, log",
+    "sentences, log",
+    "longest gap in a word, s",
+)
 BIAS = 8.931
 WEIGHTS = (-0.756, -0.257, 3.257, 1.605, -0.664, -1.815)
 DEFAULT_THRESHOLD = 0.15
@@ -38,7 +45,12 @@ GrammarToken = tuple[int, int, int, float, float]
 
 
 def features(
-    tokens: Sequence[GrammarToken], trailing_loss: float, space: int, n_labels: int, size: float, seconds: float,
+    tokens: Sequence[GrammarToken],
+    trailing_loss: float,
+    space: int,
+    n_labels: int,
+    size: float,
+    seconds: float,
     noise_loss: float = 0.0,
 ) -> npt.NDArray[np.float64]:
     """`FEATURES` of a hypothesis.
@@ -79,8 +91,9 @@ def features(
     total = sum(map(sum, words)) + before + max(trailing_loss, 0.0) + noise_loss
     # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
     worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
-    return np.array([total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST),
-                     gap * seconds])
+    return np.array(
+        [total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST), gap * seconds]
+    )
 
 
 def probability(x: npt.NDArray[np.float64]) -> float:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From log-probabilities to text: CTC greedy decoding and prefix beam search, streaming."""
 
 from __future__ import annotations
@@ -47,9 +48,16 @@ class Decoder:
         A grammar with letters that the labels lack, or too large a one.
     """
 
-    def __init__(self, labels: Sequence[str], *, blank: int | None = None, label_priors: npt.ArrayLike | None = None,
-                 seconds_per_frame: float = 0.02, first_frame: float = 0,
-                 options: DecoderOptions | None = None) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        blank: int | None = None,
+        label_priors: npt.ArrayLike | None = None,
+        seconds_per_frame: float = 0.02,
+        first_frame: float = 0,
+        options: DecoderOptions | None = None,
+    ) -> None:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._hot_words: dict[str, float] = {}
@@ -65,8 +73,14 @@ class Decoder:
         else:
             bias = self._label_bias(label_priors, n_labels)
             self.core = _core.BeamDecoder(
-                n_labels, blank, self.options.beam_width, cutoff_prob=self.options.cutoff_prob,
-                cutoff_top_n=min(self.options.cutoff_top_n, n_labels), label_bias=bias, words=self._words(self._texts))
+                n_labels,
+                blank,
+                self.options.beam_width,
+                cutoff_prob=self.options.cutoff_prob,
+                cutoff_top_n=min(self.options.cutoff_top_n, n_labels),
+                label_bias=bias,
+                words=self._words(self._texts),
+            )
         self._committed_text = ""
         self._n_spelled = 0
         self._finished = False
@@ -109,14 +123,21 @@ class Decoder:
             self._hot_words = dict(boosts)
             self.options = replace(self.options, hot_words=self._hot_words)
 
-    def _graph_decoder(self, grammar: Grammar, labels: Sequence[str], blank: int,
-                       label_priors: npt.ArrayLike | None) -> _core.GraphDecoder:
+    def _graph_decoder(
+        self, grammar: Grammar, labels: Sequence[str], blank: int, label_priors: npt.ArrayLike | None
+    ) -> _core.GraphDecoder:
         n_best = max(self.options.alternatives, 1)
-        return _core.GraphDecoder(grammar.graph(self._texts), blank, n_best=n_best, any_cost=self.options.filler_cost,
-                                  any_entry=self.options.filler_entry_cost, noise_cost=self.options.noise_cost,
-                                  space=self._texts.index(" ") if " " in self._texts else -1,
-                                  label_bias=self._label_bias(label_priors, len(labels)),
-                                  keep_frames=self._kept_frames)
+        return _core.GraphDecoder(
+            grammar.graph(self._texts),
+            blank,
+            n_best=n_best,
+            any_cost=self.options.filler_cost,
+            any_entry=self.options.filler_entry_cost,
+            noise_cost=self.options.noise_cost,
+            space=self._texts.index(" ") if " " in self._texts else -1,
+            label_bias=self._label_bias(label_priors, len(labels)),
+            keep_frames=self._kept_frames,
+        )
 
     def _label_bias(self, label_priors: npt.ArrayLike | None, n_labels: int) -> npt.NDArray[np.float32] | None:
         if self.options.exponent == 0.0:
@@ -159,11 +180,18 @@ class Decoder:
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
             hypotheses = self.core.hypotheses(self.options.alternatives)
             if self._finished and self._kept_frames:
-                hypotheses = [(score, self._with_free_speech(tokens), whole, lost)
-                              for score, tokens, whole, lost in hypotheses]
-            return GrammarResult(self._spelling, committed, self._committed_text, hypotheses,
-                                 self.core.stats["free_score"],
-                                 self.options.grammar, self.options.threshold)
+                hypotheses = [
+                    (score, self._with_free_speech(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
+                ]
+            return GrammarResult(
+                self._spelling,
+                committed,
+                self._committed_text,
+                hypotheses,
+                self.core.stats["free_score"],
+                self.options.grammar,
+                self.options.threshold,
+            )
         tails = self.core.tails(self.options.alternatives)
         return Result(self._spelling, committed, self._committed_text, tails)
 
@@ -172,8 +200,9 @@ class Decoder:
 
         def search(rows: npt.NDArray[np.float32], before: list[int]) -> list[Token]:
             words = "".join(self._texts[label] for label in before).split()
-            beam = _core.BeamDecoder(self.core.n_labels, self._blank, self.options.beam_width,
-                                     words=self._words(self._texts, words))
+            beam = _core.BeamDecoder(
+                self.core.n_labels, self._blank, self.options.beam_width, words=self._words(self._texts, words)
+            )
             beam.feed(rows)
             beam.finish()
             heard = [*beam.committed, *beam.tails(1)[0][1]]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words and phrases that are expected: a boost for each, spread over its letters so that they survive the search."""
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ class HotWords:
     def _add(self, phrase: str, boost: float) -> None:
         number = isinstance(boost, (int, float)) and not isinstance(boost, bool)
         if not number or not -MAX_BOOST <= boost <= MAX_BOOST:  # a NaN is neither
-            raise ArgumentError(f"hot word {phrase!r}: its boost is {str(boost)[:20]}; "
-                                f"-{MAX_BOOST} to {MAX_BOOST} nats is right")
+            raise ArgumentError(
+                f"hot word {phrase!r}: its boost is {str(boost)[:20]}; -{MAX_BOOST} to {MAX_BOOST} nats is right"
+            )
         unknown = sorted(set(phrase) - set(self._index))
         if not phrase or unknown:
             raise ArgumentError(f"hot word {phrase!r}: " + (f"no label is {unknown[0]!r}" if phrase else "empty"))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Open dictation: a vocabulary and a word n-gram model for the beam search."""
 
 from __future__ import annotations
@@ -114,8 +115,15 @@ class LanguageModel:
         A number out of range, or a vocabulary without words.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | Ngrams, *, alpha: float = 0.75, beta: float = 1.85,
-                 unknown_score: float | None = None, vocabulary: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Ngrams,
+        *,
+        alpha: float = 0.75,
+        beta: float = 1.85,
+        unknown_score: float | None = None,
+        vocabulary: Iterable[str] | None = None,
+    ) -> None:
         if not (0.0 <= alpha < math.inf and math.isfinite(beta)):
             raise ArgumentError(f"alpha is {alpha}, beta is {beta}; alpha 0 or more and a finite beta are right")
         if unknown_score is not None and not -math.inf < unknown_score <= 0.0:
@@ -145,9 +153,14 @@ class LanguageModel:
             The labels can spell no word of the vocabulary.
         """
         return _core.Words(
-            len(labels), space, vocabulary=self.vocabulary.tree(labels), score=self._asker.after(before),
-            most=max(0.0, self.beta), outside=-math.inf if self.unknown_score is None else self.unknown_score,
-            unfinished=self.alpha * OUTSIDE_LOG10)
+            len(labels),
+            space,
+            vocabulary=self.vocabulary.tree(labels),
+            score=self._asker.after(before),
+            most=max(0.0, self.beta),
+            outside=-math.inf if self.unknown_score is None else self.unknown_score,
+            unfinished=self.alpha * OUTSIDE_LOG10,
+        )
 
 
 class _KenLM:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Word n-gram models: estimated from one's own text, written to ARPA files, and read from small ones without KenLM."""
 
 from __future__ import annotations
@@ -74,8 +75,10 @@ class Ngrams:
             raise LanguageModelError(f"{where}: no line of an ARPA file: {error}") from None
         self.order = len(promised)
         if sum(promised.values()) != len(self._log10) or not n or n != self.order:
-            raise LanguageModelError(f"{self.path}: no ARPA file, or not all of one: it holds {len(self._log10)} of "
-                                     f"{sum(promised.values())} n-grams")
+            raise LanguageModelError(
+                f"{self.path}: no ARPA file, or not all of one: it holds {len(self._log10)} of "
+                f"{sum(promised.values())} n-grams"
+            )
         self.words = tuple(g for g in self._log10 if " " not in g and g not in (START, END, UNKNOWN, "<UNK>"))
 
     def _read(self, line: str, n: int, order: int) -> None:
@@ -95,7 +98,7 @@ class Ngrams:
         ngram = f"{context} {word}" if context else word
         if ngram not in self._log10:
             return total + self._log10.get(UNKNOWN, -99.0), ""
-        following = ngram.split(" ")[-(self.order - 1):] if self.order > 1 else []
+        following = ngram.split(" ")[-(self.order - 1) :] if self.order > 1 else []
         return total + self._log10[ngram], " ".join(following)
 
 
@@ -189,8 +192,11 @@ def _estimate(counts: list[Counter[Ngram]]) -> tuple[list[dict[Ngram, float]], d
         def lower(ngram: Ngram, below: Mapping[Ngram, float] = probabilities[-1] if n > 1 else {}) -> float:
             return below[ngram[1:]] if below else 1.0 / n_words
 
-        found = {ngram: max(count - discount, 0.0) / totals[ngram[:-1]] + weights[ngram[:-1]] * lower(ngram)
-                 for ngram, count in ngrams.items() if ngram != (START,)}
+        found = {
+            ngram: max(count - discount, 0.0) / totals[ngram[:-1]] + weights[ngram[:-1]] * lower(ngram)
+            for ngram, count in ngrams.items()
+            if ngram != (START,)
+        }
         if n == 1:
             found |= {(UNKNOWN,): weights[()] / n_words, (START,): 0.0}
         probabilities.append(found)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a stream is decoded: all options and their defaults."""
 
 from __future__ import annotations
@@ -141,8 +142,10 @@ class DecoderOptions:
         if not 0.0 <= self.threshold <= 1.0:
             raise ArgumentError(f"threshold is {self.threshold}; 0 to 1 is right")
         if not (0.0 <= self.filler_cost < 1e6 and 0.0 <= self.filler_entry_cost < 1e6):
-            raise ArgumentError(f"filler_cost and filler_entry_cost must be 0 or more, got {self.filler_cost} and "
-                                f"{self.filler_entry_cost}")
+            raise ArgumentError(
+                f"filler_cost and filler_entry_cost must be 0 or more, got {self.filler_cost} and "
+                f"{self.filler_entry_cost}"
+            )
         if not self.noise_cost >= 0.0:
             raise ArgumentError(f"noise_cost must be 0 or more, got {self.noise_cost}")
         self._check_words()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a recogniser says: text, words with their times, confidence, alternatives."""
 
 from __future__ import annotations
@@ -94,8 +95,12 @@ class Spelling:
 
     def _word(self, run: Sequence[Token]) -> Word:
         start, end = self.first_frame + run[0][1], self.first_frame + run[-1][2] + 1
-        return Word(self.text(run), round(start * self.seconds_per_frame, 6), round(end * self.seconds_per_frame, 6),
-                    confidence(run))
+        return Word(
+            self.text(run),
+            round(start * self.seconds_per_frame, 6),
+            round(end * self.seconds_per_frame, 6),
+            confidence(run),
+        )
 
 
 def confidence(tokens: Sequence[Token]) -> float:
@@ -121,8 +126,13 @@ class Result:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, spelling: Spelling, committed: Sequence[Token], committed_text: str,
-                 tails: Sequence[tuple[float, list[Token]]]) -> None:
+    def __init__(
+        self,
+        spelling: Spelling,
+        committed: Sequence[Token],
+        committed_text: str,
+        tails: Sequence[tuple[float, list[Token]]],
+    ) -> None:
         self._spelling = spelling
         self._committed = committed  # a list that only grows: as much of it is ours as there is now
         self._n_committed = len(committed)
@@ -149,8 +159,9 @@ class Result:
 
     @cached_property
     def alternatives(self) -> tuple[Alternative, ...]:
-        return tuple(Alternative(self._text(tail), confidence(self._tokens(tail)), score)
-                     for score, tail in self._tails)
+        return tuple(
+            Alternative(self._text(tail), confidence(self._tokens(tail)), score) for score, tail in self._tails
+        )
 
     @property
     def score(self) -> float:
@@ -221,9 +232,16 @@ class GrammarResult(Result):
         The best sentences, best first; the first one is this one.
     """
 
-    def __init__(self, spelling: Spelling, committed: Sequence[Any], committed_text: str,
-                 tails: Sequence[tuple[float, list[Any], bool, float]], free_score: float,
-                 grammar: Grammar, threshold: float) -> None:
+    def __init__(
+        self,
+        spelling: Spelling,
+        committed: Sequence[Any],
+        committed_text: str,
+        tails: Sequence[tuple[float, list[Any], bool, float]],
+        free_score: float,
+        grammar: Grammar,
+        threshold: float,
+    ) -> None:
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, *_ in tails])
         self._complete = [complete for _, _, complete, _ in tails]
         self._noise_losses = [noise_loss for *_, noise_loss in tails]
@@ -240,8 +258,9 @@ class GrammarResult(Result):
         trailing = self._free_score - score - sum(token[4] for token in tokens) - noise
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
-        return features(tokens, trailing, space, len(labels), self._grammar.size(labels),
-                        self._spelling.seconds_per_frame, noise)
+        return features(
+            tokens, trailing, space, len(labels), self._grammar.size(labels), self._spelling.seconds_per_frame, noise
+        )
 
     def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
         """The same sentence with the confidence, and the alternatives, that several passes agreed on."""
@@ -254,8 +273,9 @@ class GrammarResult(Result):
     def _letters(self, i: int) -> str:
         """The text of an alternative, what was heard in free speech marked."""
         n_labels, tokens = len(self._spelling.labels), self._tokens(self._tails[i][1])
-        return "".join(self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t))
-                       for t in tokens)
+        return "".join(
+            self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t)) for t in tokens
+        )
 
     @cached_property
     def meaning(self) -> str:
@@ -316,9 +336,17 @@ class GrammarResult(Result):
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON can hold it: those of `Result`, intent, slots, reply, complete, accepted."""
-        return {**super().as_dict(), "intent": self.intent, "slots": self.slots, "reply": self.reply,
-                "complete": self.complete, "accepted": self.accepted}
+        return {
+            **super().as_dict(),
+            "intent": self.intent,
+            "slots": self.slots,
+            "reply": self.reply,
+            "complete": self.complete,
+            "accepted": self.accepted,
+        }
 
     def __repr__(self) -> str:
-        return (f"GrammarResult({self.text!r}, intent={self.intent!r}, slots={self.slots!r}, "
-                f"confidence={self.confidence:.3f}, accepted={self.accepted})")
+        return (
+            f"GrammarResult({self.text!r}, intent={self.intent!r}, slots={self.slots!r}, "
+            f"confidence={self.confidence:.3f}, accepted={self.accepted})"
+        )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is said in a grammar's free slots, heard again by a beam search with a language model."""
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ KEPT_SECONDS = 60.0
 """Free speech that began earlier before the end of a stream stays as the grammar's search heard it."""
 
 
-def respell(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: npt.NDArray[np.float32],
-               search: Callable[[npt.NDArray[np.float32], list[int]], list[Token]]) -> list[GrammarToken]:
+def respell(
+    tokens: Sequence[GrammarToken],
+    n_labels: int,
+    first: int,
+    rows: npt.NDArray[np.float32],
+    search: Callable[[npt.NDArray[np.float32], list[int]], list[Token]],
+) -> list[GrammarToken]:
     """A sentence's labels with those of free speech, `n_labels` and above, replaced.
 
     Parameters
@@ -45,7 +51,9 @@ def respell(tokens: Sequence[GrammarToken], n_labels: int, first: int, rows: npt
         before = [token[0] % n_labels for token in found]
         heard = search(rows[begin - first : end - first], before) if first <= begin < end else []
         loss = sum(token[4] for token in tokens[i:j])
-        found += [(n_labels + label, start + begin, frame + begin, log_prob, 0.0 if k else loss)
-                  for k, (label, start, frame, log_prob) in enumerate(heard)] or list(tokens[i:j])
+        found += [
+            (n_labels + label, start + begin, frame + begin, log_prob, 0.0 if k else loss)
+            for k, (label, start, frame, log_prob) in enumerate(heard)
+        ] or list(tokens[i:j])
         i = j
     return found

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words with times as subtitles: SubRip (.srt) and WebVTT (.vtt)."""
 
 from __future__ import annotations
@@ -64,12 +65,15 @@ def _stamp(seconds: float, point: str) -> str:
 
 def srt(words: Iterable[Word]) -> str:
     """A SubRip file."""
-    return "".join(f"{i}\n{_stamp(cue.start, ',')} --> {_stamp(cue.end, ',')}\n{cue.text}\n\n"
-                   for i, cue in enumerate(cues(words), 1))
+    return "".join(
+        f"{i}\n{_stamp(cue.start, ',')} --> {_stamp(cue.end, ',')}\n{cue.text}\n\n"
+        for i, cue in enumerate(cues(words), 1)
+    )
 
 
 def vtt(words: Iterable[Word]) -> str:
     """A WebVTT file (W3C, WebVTT: The Web Video Text Tracks Format)."""
     texts = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
     return "WEBVTT\n\n" + "".join(
-        f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{cue.text.translate(texts)}\n\n" for cue in cues(words))
+        f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{cue.text.translate(texts)}\n\n" for cue in cues(words)
+    )

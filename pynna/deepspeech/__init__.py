@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepSpeech's Python interface, of 0.5 to 0.9.3, over pynna; `pynna.deepspeech.stt` is Coqui STT's.
 
 >>> from pynna.deepspeech import Model                        # instead of: from deepspeech import Model

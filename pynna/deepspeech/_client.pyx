@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
+# SPDX-License-Identifier: Apache-2.0
 """The only door to csrc/deepspeech: models and streams behind DeepSpeech's and Coqui STT's interfaces.
 
 Statuses are handed on as numbers; what they mean to a program is `pynna.deepspeech.api`'s. A stream belongs to one thread

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models, streams and metadata as DeepSpeech's Python package has them: 0.9.3's, and what 0.5 and 0.6 called otherwise.
 
 Names, return values and error texts are the interface's: setters return a status, where the package does, and raise

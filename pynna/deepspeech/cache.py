@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files of DeepSpeech's and Coqui's, mapped the first time they are opened and kept from then on.
 
 What comes of NAME is kept as NAME.nna beside it, where libdeepspeech.so finds it, too, or in the user's cache under the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands ``deepspeech`` and ``stt``: options and outputs of DeepSpeech 0.5 to 0.9.3's client and Coqui STT's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trees of words for scorers, and scorers out of a language model: what DeepSpeech's tools make, made here.
 
 A tree is an OpenFst automaton of the kind "const" over labels (alphabet index + 1); a word ends in the space's label.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coqui STT's Python interface, of 1.0 to 1.4, over pynna: ``from pynna.deepspeech.stt import Model``.
 
 Beside what 1.4 has, models and scorers come out of buffers, as in its C interface, and a stream tells emissions, the

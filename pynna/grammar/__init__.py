@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grammars: the sentences that a stream may hear, and what they mean."""
 
 from __future__ import annotations

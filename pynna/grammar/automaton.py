@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expressions as one minimal deterministic automaton, without listing their sentences.
 
 It is put together from the ends of the sentences towards their beginnings, by `_core.GraphBuilder`: what an expression

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contexts: what a block of sentences asks of the values in it, and of what is known from outside."""
 
 from __future__ import annotations

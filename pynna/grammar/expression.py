@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a sentence template is made of; drawing from it, and matching text with it."""
 
 from __future__ import annotations

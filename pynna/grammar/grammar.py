@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`Grammar`: sentence files in, a graph for the search out, and text back to intent and slots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grammars in the JSpeech Grammar Format (W3C note of 2000) as expressions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lists of a sentence file: values, ranges of numbers, wildcards."""
 
 from __future__ import annotations
@@ -59,9 +60,7 @@ class ListReader:
         if not isinstance(value, Mapping):
             spoken = self._spoken(value, name, at)
             return Value(spoken, AS_SAID if _is_template(value) else _plain_text(value))
-        no_other_keys(
-            value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.file) or at}list {name!r}", self.file
-        )
+        no_other_keys(value, _VALUE_KEYS, f"{where(next(iter(value), ''), self.file) or at}list {name!r}", self.file)
         written = value.get("in", value.get("text"))
         out = value.get("out")
         if out is None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expressions whose sentences have no bound: `*`, `+` and rules that end in themselves, as one minimal automaton.
 
 Thompson's construction gives a nondeterministic automaton with loops; the subset construction a deterministic one, in

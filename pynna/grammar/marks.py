@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Marks that a result and the grammar that reads it share: letters heard in free speech."""
 
 from __future__ import annotations

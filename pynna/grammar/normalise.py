@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one text normalisation: written text as it is spoken, for grammars, language models, hot words and training.
 
 `spoken_forms` gives all the ways in which a text may be said; `normalise` the usual one. Numbers, ordinals, signs,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers as they are spoken, in the language's own rules (Unicode's rule-based number format)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text to meaning: the template that fits a sentence best."""
 
 from __future__ import annotations

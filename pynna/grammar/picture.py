@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of grammars: a railroad diagram of each intent's sentences, as SVG."""
 
 from __future__ import annotations

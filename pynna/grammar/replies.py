@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replies: texts with ``{slot}`` places, or Jinja templates in a sandbox, as Home Assistant has them."""
 
 from __future__ import annotations

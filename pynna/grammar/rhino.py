@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contexts of Picovoice's Rhino in YAML as expressions.
 
 ``expressions`` are intents with sentences: of ``[a, b]`` one is said, of ``(a, b)`` one or none, ``$slot:name`` is a

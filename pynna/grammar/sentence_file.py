@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentence files in Home Assistant's language: documents merged, and their intents as templates."""
 
 from __future__ import annotations

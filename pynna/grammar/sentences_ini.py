@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentences in Rhasspy's template language (``sentences.ini``) as expressions.
 
 A section is an intent and each line of it a sentence, or a rule ``name = ...`` that ``<name>`` stands for, in other

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grammars without the values that a model's alphabet cannot spell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentence templates in Home Assistant's language, as hassil reads it, put together into expressions.
 
 A `Scope` knows the lists and rules that a block of sentences may name. The block's own stand before the shared ones,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signs, units, money and times of the day in words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How messages tell where something stands, and what it is."""
 
 from __future__ import annotations

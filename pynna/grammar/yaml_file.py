@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YAML whose texts know the line that they stand in.
 
 A document is put together from the parser's events: many times as fast as by PyYAML's composer, keys that are there

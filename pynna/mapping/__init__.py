@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mapping a trained network to the static int8 network that the C core runs.
 
 >>> report = pynna.mapping.map_model("output_graph.pb", "out.nna", calibration=["a.wav", "b.wav"])   # doctest: +SKIP
@@ -6,6 +7,7 @@
 `map_model` is the whole road. Its stations: `load_weights` (importers by kind of file), `Weights` (the float network,
 checked), `calibrate`, `quantise`, `write_nna` and `read_nna`, `measure` (the report); and back, `export_graph`.
 """
+
 from __future__ import annotations
 
 from pynna.errors import MappingError
@@ -22,10 +24,32 @@ from pynna.mapping.tflite_export import export_tflite
 from pynna.mapping.weights import QuantisedMatrix, Weights, read_alphabet
 
 __all__ = [
-    "Calibration", "Clip", "Importer", "LayerReport", "MappingError", "NnaModel", "QuantisedMatrix", "Ranges",
-    "Report", "Weights",
-    "calibrate", "choose_ranges", "export_graph", "export_npz", "export_tflite", "import_graph", "import_npz",
-    "import_tflite", "load_clips",
-    "load_weights", "map_model", "measure", "quantise", "read_alphabet", "read_nna", "register", "suffixes",
+    "Calibration",
+    "Clip",
+    "Importer",
+    "LayerReport",
+    "MappingError",
+    "NnaModel",
+    "QuantisedMatrix",
+    "Ranges",
+    "Report",
+    "Weights",
+    "calibrate",
+    "choose_ranges",
+    "export_graph",
+    "export_npz",
+    "export_tflite",
+    "import_graph",
+    "import_npz",
+    "import_tflite",
+    "load_clips",
+    "load_weights",
+    "map_model",
+    "measure",
+    "quantise",
+    "read_alphabet",
+    "read_nna",
+    "register",
+    "suffixes",
     "write_nna",
 ]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Releases as they are packed: a zip or a tar (gzip, bzip2, xz) with a model, and often an alphabet, in it."""
 
 from __future__ import annotations

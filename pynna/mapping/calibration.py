@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network's activations look like on speech: runs the float reference over recordings and keeps a sample."""
+
 from __future__ import annotations
 
 import os
@@ -18,9 +20,9 @@ from pynna.mapping.weights import Weights
 Array = NDArray[Any]
 Progress = Callable[[str, float], None]
 
-MAX_FRAMES = 6000               # sampled; two minutes of speech
-FEATURE_COMMON, FEATURE_REACH = 0.98, 1.5       # a feature's range ends at 1.5 times what holds 98 % of its values
-BATCH_FRAMES = 3000             # run at a time: bounds the memory
+MAX_FRAMES = 6000  # sampled; two minutes of speech
+FEATURE_COMMON, FEATURE_REACH = 0.98, 1.5  # a feature's range ends at 1.5 times what holds 98 % of its values
+BATCH_FRAMES = 3000  # run at a time: bounds the memory
 KEPT = ("layer_1", "layer_2", "layer_3", "hidden", "layer_5")
 DEFAULT_RECORDINGS = Path(__file__).resolve().parent.parent / "recordings" / "calibration"
 
@@ -118,8 +120,9 @@ def batches(sizes: Sequence[int], most: int = BATCH_FRAMES) -> list[list[int]]:
     return groups
 
 
-def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_FRAMES,
-              progress: Progress | None = None) -> Calibration:
+def calibrate(
+    weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_FRAMES, progress: Progress | None = None
+) -> Calibration:
     """Runs the float network over the clips and keeps an even sample of `max_frames` frames.
 
     It is fed features clipped to the range that the mapped network will have (measured here, where the weights do not
@@ -159,8 +162,16 @@ def calibrate(weights: Weights, clips: Sequence[Clip], *, max_frames: int = MAX_
             progress("calibrate", (done + 1) / len(groups))
     arrays = {name: np.concatenate(chunks) for name, chunks in kept.items()}
     seconds = sum(len(clip.pcm) for clip in clips) / weights.features.sample_rate
-    return Calibration(limits, arrays.pop("inputs"), arrays, arrays.pop("previous_hidden"),
-                       errors / (n_rows * weights.n_cell), total / n_rows, len(clips), seconds)
+    return Calibration(
+        limits,
+        arrays.pop("inputs"),
+        arrays,
+        arrays.pop("previous_hidden"),
+        errors / (n_rows * weights.n_cell),
+        total / n_rows,
+        len(clips),
+        seconds,
+    )
 
 
 def _shifted(hidden: Array, lengths: Sequence[int]) -> Array:
@@ -191,7 +202,7 @@ def cell_errors(gates: Array, hidden: Array, lengths: Sequence[int]) -> Array:
     cells = np.zeros((15, len(lengths), n_cell), np.float32)
     errors = np.zeros(15)
     for n, rows in Packed.of(lengths).steps():
-        i, g, f, o = (gates[rows, k * n_cell:(k + 1) * n_cell] for k in range(4))
+        i, g, f, o = (gates[rows, k * n_cell : (k + 1) * n_cell] for k in range(4))
         now = cells[:, :n] * sigmoid(f) + sigmoid(i) * np.tanh(g)
         cells[:, :n] = np.clip(np.rint(now / steps), -32768, 32767) * steps
         errors += np.square(np.tanh(cells[:, :n]) * sigmoid(o) - hidden[rows]).sum(axis=(1, 2), dtype=np.float64)
@@ -199,6 +210,7 @@ def cell_errors(gates: Array, hidden: Array, lengths: Sequence[int]) -> Array:
 
 
 # ---- ranges --------------------------------------------------------------------------------------
+
 
 def feature_ranges(frames: Array) -> Array:
     """Where to clip each coefficient: best for what is common, whatever the rarest frames hold.
@@ -245,7 +257,7 @@ def best_clip(values: Array, levels: int, largest: float = np.inf, keep: float =
     tail = np.sort(x[x >= bottom]).astype(np.float64)
     best, best_error = top, np.inf
     for clip in np.linspace(bottom, top, 40):
-        above = tail[np.searchsorted(tail, clip):] - clip
+        above = tail[np.searchsorted(tail, clip) :] - clip
         error = float((above**2).sum()) + (x.size - len(above)) * (clip / levels) ** 2 / 12
         if error < best_error:
             best, best_error = float(clip), error

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer of TensorFlow checkpoints (NAME.index beside NAME.data-00000-of-00001), without TensorFlow.
 
 The index is a table of sorted records in blocks (the LevelDB format, uncompressed), a variable's name the key and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer and exporter of DeepSpeech's frozen graphs, output_graph.pb and .pbmm, without TensorFlow.
 
 Weights are found by the names of their variables, parameters in the attributes of the nodes that use them: Mfcc and
@@ -5,6 +6,7 @@ AudioSpectrogram (front end), BlockLSTM (forget bias), Minimum (clip of the ReLU
 the node model_metadata (0.5) or the constants metadata_* (from 0.6 on).
 `export_graph` writes a network in the layout of a 0.5.1 release, which the DeepSpeech 0.5.1 client loads and runs.
 """
+
 from __future__ import annotations
 
 import mmap
@@ -34,15 +36,20 @@ from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
 
 Array = NDArray[Any]
 
-_TENSORS: dict[int, tuple[str, str]] = {        # dtype: (NumPy's, the field of values that are not tensor_content)
-    DT_FLOAT: ("<f4", "float_val"), DT_DOUBLE: ("<f8", "double_val"), DT_INT32: ("<i4", "int_val"),
-    DT_INT64: ("<i8", "int64_val"), DT_BOOL: ("?", "bool_val"), DT_HALF: ("<f2", "half_val"),
+_TENSORS: dict[int, tuple[str, str]] = {  # dtype: (NumPy's, the field of values that are not tensor_content)
+    DT_FLOAT: ("<f4", "float_val"),
+    DT_DOUBLE: ("<f8", "double_val"),
+    DT_INT32: ("<i4", "int_val"),
+    DT_INT64: ("<i8", "int64_val"),
+    DT_BOOL: ("?", "bool_val"),
+    DT_HALF: ("<f2", "half_val"),
 }
 _MAX_ELEMENTS = 1 << 28
-_EXPORTED_STEPS = 16        # time steps a call in a release's graph
+_EXPORTED_STEPS = 16  # time steps a call in a release's graph
 
 
 # ---- reading -------------------------------------------------------------------------------------
+
 
 def import_graph(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
     """Reads a network from an output_graph.pb or .pbmm of DeepSpeech 0.5 to 0.9.
@@ -89,6 +96,7 @@ class _Graph:
         self.mapped = mapped
         graph = graph_class()()
         from google.protobuf.message import DecodeError
+
         try:
             graph.ParseFromString(data)
         except DecodeError:
@@ -103,13 +111,21 @@ class _Graph:
         arrays = {name: self.tensor(self.find(name)) for name in NAMES}
         self.check_lstm()
         inside = self.string("metadata_alphabet")
-        labels = choose_alphabet(alphabet, None if inside is None else parse_alphabet(inside), path,
-                                 arrays["layer_6/bias"].size)
+        labels = choose_alphabet(
+            alphabet, None if inside is None else parse_alphabet(inside), path, arrays["layer_6/bias"].size
+        )
         version = self.number("metadata_version")
         kind = "memory-mapped graph" if self.mapped else "frozen graph"
-        return Weights(arrays, labels, self.features(), forget_bias=self.forget_bias(), relu_clip=self.relu_clip(),
-                       source=path.name, card=card_of(self.number, self.string),
-                       found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}")
+        return Weights(
+            arrays,
+            labels,
+            self.features(),
+            forget_bias=self.forget_bias(),
+            relu_clip=self.relu_clip(),
+            source=path.name,
+            card=card_of(self.number, self.string),
+            found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",
+        )
 
     def check_layers(self) -> None:
         """No layer normalisation, which the arithmetic does not have."""
@@ -147,8 +163,10 @@ class _Graph:
     def tensor(self, node: Any) -> Array:
         """A Const's value."""
         if node.op.startswith("Variable") or node.op == "VarHandleOp":
-            raise MappingError(f"{node.name} is a variable, so the graph is not frozen; output_graph.pb as "
-                               f"DeepSpeech.py --export_dir writes it is needed")
+            raise MappingError(
+                f"{node.name} is a variable, so the graph is not frozen; output_graph.pb as "
+                f"DeepSpeech.py --export_dir writes it is needed"
+            )
         if node.op == "ImmutableConst":
             return self.mapped_tensor(node)
         if node.op != "Const" or "value" not in node.attr:
@@ -177,13 +195,16 @@ class _Graph:
         default = MfccConfig()
         values: dict[str, Any] = {"sample_rate": self.sample_rate()}
         for node in self.by_op("AudioSpectrogram")[:1]:
-            values.update(window=_attr(node, "window_size", "i", default.window),
-                          step=_attr(node, "stride", "i", default.step))
+            values.update(
+                window=_attr(node, "window_size", "i", default.window), step=_attr(node, "stride", "i", default.step)
+            )
         for node in self.by_op("Mfcc")[:1]:
-            values.update(upper_hz=_attr(node, "upper_frequency_limit", "f", 4000.0),
-                          lower_hz=_attr(node, "lower_frequency_limit", "f", 20.0),
-                          n_mel=_attr(node, "filterbank_channel_count", "i", 40),
-                          n_coefficients=_attr(node, "dct_coefficient_count", "i", 13))
+            values.update(
+                upper_hz=_attr(node, "upper_frequency_limit", "f", 4000.0),
+                lower_hz=_attr(node, "lower_frequency_limit", "f", 20.0),
+                n_mel=_attr(node, "filterbank_channel_count", "i", 40),
+                n_coefficients=_attr(node, "dct_coefficient_count", "i", 13),
+            )
         return MfccConfig(**values)
 
     def sample_rate(self) -> int:
@@ -256,8 +277,11 @@ def _tensor(name: str, tensor: Any) -> Array:
         if len(tensor.tensor_content) != want:
             raise MappingError(f"{name} holds {len(tensor.tensor_content)} bytes; {want} make its shape {list(shape)}")
         return np.frombuffer(tensor.tensor_content, kind).reshape(shape)
-    values = np.array(getattr(tensor, field), np.uint16).view(kind) if kind == "<f2" else np.array(
-        getattr(tensor, field), kind)
+    values = (
+        np.array(getattr(tensor, field), np.uint16).view(kind)
+        if kind == "<f2"
+        else np.array(getattr(tensor, field), kind)
+    )
     if len(values) > count or (count and not len(values)):
         raise MappingError(f"{name} holds {len(values)} values; {count} make its shape {list(shape)}")
     # the last value is repeated to the end
@@ -265,6 +289,7 @@ def _tensor(name: str, tensor: Any) -> Array:
 
 
 # ---- writing -------------------------------------------------------------------------------------
+
 
 def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int = _EXPORTED_STEPS) -> None:
     """Writes the network as an output_graph.pb of DeepSpeech 0.5.1: batch 1, `n_steps` time steps a call.
@@ -284,8 +309,13 @@ def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int
     writer = _Writer()
     _write_front_end(writer, weights)
     _write_network(writer, weights, n_steps)
-    writer.node("model_metadata", "NoOp", sample_rate=f.sample_rate, feature_win_len=f.window * 1000 // f.sample_rate,
-                feature_win_step=f.step * 1000 // f.sample_rate)
+    writer.node(
+        "model_metadata",
+        "NoOp",
+        sample_rate=f.sample_rate,
+        feature_win_len=f.window * 1000 // f.sample_rate,
+        feature_win_step=f.step * 1000 // f.sample_rate,
+    )
     Path(path).write_bytes(writer.graph.SerializeToString(deterministic=True))
 
 
@@ -366,11 +396,24 @@ def _write_front_end(w: _Writer, weights: Weights) -> None:
     f = weights.features
     w.node("input_samples", "Placeholder", dtype=FLOAT, shape=(f.window,))
     w.node("samples_column", "ExpandDims", "input_samples", w.constant("samples_column/dim", -1), T=FLOAT, Tdim=INT32)
-    w.node("AudioSpectrogram", "AudioSpectrogram", "samples_column", window_size=f.window, stride=f.step,
-           magnitude_squared=True)
-    w.node("Mfcc", "Mfcc", "AudioSpectrogram", w.constant("Mfcc/sample_rate", f.sample_rate),
-           upper_frequency_limit=float(f.upper_hz), lower_frequency_limit=float(f.lower_hz),
-           filterbank_channel_count=f.n_mel, dct_coefficient_count=f.n_coefficients)
+    w.node(
+        "AudioSpectrogram",
+        "AudioSpectrogram",
+        "samples_column",
+        window_size=f.window,
+        stride=f.step,
+        magnitude_squared=True,
+    )
+    w.node(
+        "Mfcc",
+        "Mfcc",
+        "AudioSpectrogram",
+        w.constant("Mfcc/sample_rate", f.sample_rate),
+        upper_frequency_limit=float(f.upper_hz),
+        lower_frequency_limit=float(f.lower_hz),
+        filterbank_channel_count=f.n_mel,
+        dct_coefficient_count=f.n_coefficients,
+    )
     w.node("mfccs", "Identity", w.reshape("mfccs_rows", "Mfcc", (-1, f.n_coefficients)), T=FLOAT)
 
 
@@ -391,8 +434,14 @@ def _write_network(w: _Writer, weights: Weights, n_steps: int) -> None:
     raw = w.reshape("raw_logits", x, (n_steps, 1, weights.n_labels))
     # Reading the result stores the new states, as in a release.
     probabilities = w.node("probabilities", "Softmax", raw, T=FLOAT)
-    w.node("logits", "Identity", probabilities, w.assign("store_c", "previous_state_c", "new_state_c"),
-           w.assign("store_h", "previous_state_h", "new_state_h"), T=FLOAT)
+    w.node(
+        "logits",
+        "Identity",
+        probabilities,
+        w.assign("store_c", "previous_state_c", "new_state_c"),
+        w.assign("store_h", "previous_state_h", "new_state_h"),
+        T=FLOAT,
+    )
 
 
 def _write_dense(w: _Writer, layer: str, x: str, arrays: Mapping[str, Array], relu_clip: float | None) -> str:
@@ -412,18 +461,38 @@ def _write_lstm(w: _Writer, weights: Weights, x: str) -> str:
     n_cell = weights.n_cell
     c, h = w.state("previous_state_c", n_cell), w.state("previous_state_h", n_cell)
     peephole = w.constant("no_peephole", np.zeros(n_cell), np.float32)
-    longest = w.node("longest", "Max", "input_lengths", w.constant("longest/axis", [0]), T=INT32, Tidx=INT32,
-                     keep_dims=False)
+    longest = w.node(
+        "longest", "Max", "input_lengths", w.constant("longest/axis", [0]), T=INT32, Tidx=INT32, keep_dims=False
+    )
     length = w.node("length", "Cast", longest, SrcT=INT32, DstT=INT64)
     read = [w.weight(name, weights.arrays[name]) for name in (KERNEL, LSTM_BIAS)]
-    w.node("BlockLSTM", "BlockLSTM", length, x, c, h, read[0], peephole, peephole, peephole, read[1], T=FLOAT,
-           forget_bias=float(weights.forget_bias), cell_clip=-1.0, use_peephole=False)
+    w.node(
+        "BlockLSTM",
+        "BlockLSTM",
+        length,
+        x,
+        c,
+        h,
+        read[0],
+        peephole,
+        peephole,
+        peephole,
+        read[1],
+        T=FLOAT,
+        forget_bias=float(weights.forget_bias),
+        cell_clip=-1.0,
+        use_peephole=False,
+    )
     last = w.node("last", "Sub", longest, w.constant("last/one", 1), T=INT32)
     axis = w.constant("states/axis", 0)
     gather: dict[str, Any] = {"Tparams": FLOAT, "Tindices": INT32, "Taxis": INT32}
     w.node("new_state_c", "GatherV2", "BlockLSTM:1", last, axis, **gather)
     w.node("new_state_h", "GatherV2", "BlockLSTM:6", last, axis, **gather)
     zero = w.constant("zero_state", np.zeros((1, n_cell)), np.float32)
-    w.node("initialize_state", "NoOp", w.assign("reset_c", "previous_state_c", zero),
-           w.assign("reset_h", "previous_state_h", zero))
+    w.node(
+        "initialize_state",
+        "NoOp",
+        w.assign("reset_c", "previous_state_c", zero),
+        w.assign("reset_h", "previous_state_h", zero),
+    )
     return "BlockLSTM:6"

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mapped model back in float: to go on training where only the .nna is left, or to hold it beside other engines."""
+
 from __future__ import annotations
 
 import os
@@ -34,15 +36,32 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
         arrays[f"{name}/weights"], arrays[f"{name}/bias"] = weights.T[:, : _rows(g, layer)], bias[: _rows(g, layer)]
         if name == "layer_6" and g.speech_rows:
             arrays["speech/weights"], arrays["speech/bias"] = weights.T[:, -1:], bias[-1:]
-    halves = [_real(layers[name], _row_scale(layers[name]), np.full(g.n_cell, 1.0 / scale))
-              for name, scale in (("lstm_x", layers["lstm_x"].input_scale), ("lstm_h", g.h_scale))]
+    halves = [
+        _real(layers[name], _row_scale(layers[name]), np.full(g.n_cell, 1.0 / scale))
+        for name, scale in (("lstm_x", layers["lstm_x"].input_scale), ("lstm_h", g.h_scale))
+    ]
     arrays["lstm_fused_cell/kernel"] = np.concatenate([weights.T for weights, _ in halves])
     arrays["lstm_fused_cell/bias"] = halves[0][1] + halves[1][1]
-    features = MfccConfig(sample_rate=g.sample_rate, window=g.window, step=g.step, n_coefficients=g.n_coefficients,
-                          n_mel=g.n_mel, lower_hz=g.mel_lower_hz, upper_hz=g.mel_upper_hz)
-    return Weights({name: array.astype(np.float32) for name, array in arrays.items()}, tuple(model.alphabet), features,
-                   forget_bias=0.0, relu_clip=_clip(model), label_priors=model.label_priors,
-                   feature_range=127 / model.feature_gain, source=os.fspath(path), **_card(model))
+    features = MfccConfig(
+        sample_rate=g.sample_rate,
+        window=g.window,
+        step=g.step,
+        n_coefficients=g.n_coefficients,
+        n_mel=g.n_mel,
+        lower_hz=g.mel_lower_hz,
+        upper_hz=g.mel_upper_hz,
+    )
+    return Weights(
+        {name: array.astype(np.float32) for name, array in arrays.items()},
+        tuple(model.alphabet),
+        features,
+        forget_bias=0.0,
+        relu_clip=_clip(model),
+        label_priors=model.label_priors,
+        feature_range=127 / model.feature_gain,
+        source=os.fspath(path),
+        **_card(model),
+    )
 
 
 def _rows(g: Geometry, layer: Layer) -> int:
@@ -67,8 +86,9 @@ def _real(layer: Layer, row_scale: Array, per_column: Array) -> tuple[Array, Arr
 
 def _clip(model: NnaModel) -> float:
     """The highest activation that the file can hold."""
-    return 255.0 * max(layer.output_scale for layer in model.layers if layer.name in ("layer_1", "layer_2", "layer_3",
-                                                                                      "layer_5"))
+    return 255.0 * max(
+        layer.output_scale for layer in model.layers if layer.name in ("layer_1", "layer_2", "layer_3", "layer_5")
+    )
 
 
 def _card(model: NnaModel) -> dict[str, Any]:

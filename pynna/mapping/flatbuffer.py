@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FlatBuffers and FlexBuffers, read in place with every offset checked: for .tflite files, without their packages.
 
 Nothing is copied, and no length in a file allocates anything: what lies beyond the data is a `MappingError`.

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The few TensorFlow messages that a frozen graph needs, declared by hand, so that TensorFlow need not be installed.
 
 Field numbers are those of tensorflow/core/framework/{graph,node_def,attr_value,tensor,tensor_shape}.proto. Fields that
 are not declared here are kept by protobuf as unknown ones. The messages live in a pool and a package of their own, so
 that TensorFlow may be imported in the same process.
 """
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -18,21 +20,40 @@ _PACKAGE = "pynna.graph"
 _MESSAGES: dict[str, tuple[tuple[str, int, str, bool], ...]] = {
     "GraphDef": (("node", 1, "NodeDef", True), ("versions", 4, "VersionDef", False), ("version", 3, "int32", False)),
     "VersionDef": (("producer", 1, "int32", False),),
-    "NodeDef": (("name", 1, "string", False), ("op", 2, "string", False), ("input", 3, "string", True),
-                ("device", 4, "string", False), ("attr", 5, "map:AttrValue", True)),
-    "AttrValue": (("list", 1, "ListValue", False), ("s", 2, "bytes", False), ("i", 3, "int64", False),
-                  ("f", 4, "float", False), ("b", 5, "bool", False), ("type", 6, "int32", False),
-                  ("shape", 7, "TensorShapeProto", False), ("tensor", 8, "TensorProto", False)),
+    "NodeDef": (
+        ("name", 1, "string", False),
+        ("op", 2, "string", False),
+        ("input", 3, "string", True),
+        ("device", 4, "string", False),
+        ("attr", 5, "map:AttrValue", True),
+    ),
+    "AttrValue": (
+        ("list", 1, "ListValue", False),
+        ("s", 2, "bytes", False),
+        ("i", 3, "int64", False),
+        ("f", 4, "float", False),
+        ("b", 5, "bool", False),
+        ("type", 6, "int32", False),
+        ("shape", 7, "TensorShapeProto", False),
+        ("tensor", 8, "TensorProto", False),
+    ),
     "ListValue": (("s", 2, "bytes", True), ("i", 3, "int64", True)),
     "TensorShapeProto": (("dim", 2, "Dim", True), ("unknown_rank", 3, "bool", False)),
     "Dim": (("size", 1, "int64", False), ("name", 2, "string", False)),
-    "TensorProto": (("dtype", 1, "int32", False), ("tensor_shape", 2, "TensorShapeProto", False),
-                    ("tensor_content", 4, "bytes", False), ("float_val", 5, "float", True),
-                    ("double_val", 6, "double", True), ("int_val", 7, "int32", True),
-                    ("string_val", 8, "bytes", True), ("int64_val", 10, "int64", True),
-                    ("bool_val", 11, "bool", True), ("half_val", 13, "int32", True)),
+    "TensorProto": (
+        ("dtype", 1, "int32", False),
+        ("tensor_shape", 2, "TensorShapeProto", False),
+        ("tensor_content", 4, "bytes", False),
+        ("float_val", 5, "float", True),
+        ("double_val", 6, "double", True),
+        ("int_val", 7, "int32", True),
+        ("string_val", 8, "bytes", True),
+        ("int64_val", 10, "int64", True),
+        ("bool_val", 11, "bool", True),
+        ("half_val", 13, "int32", True),
+    ),
 }
-_ONEOF = "AttrValue"        # its fields exclude one another
+_ONEOF = "AttrValue"  # its fields exclude one another
 _PACKED = ("float", "double", "int32", "int64", "bool")
 
 
@@ -47,10 +68,12 @@ def graph_class() -> Any:
     """
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
         get_class = message_factory.GetMessageClass
     except (ImportError, AttributeError) as error:
-        raise MappingError(f"reading or writing a .pb needs the protobuf package ({error}): "
-                           f"pip install 'pynna[map]'") from None
+        raise MappingError(
+            f"reading or writing a .pb needs the protobuf package ({error}): pip install 'pynna[map]'"
+        ) from None
     file = descriptor_pb2.FileDescriptorProto(name="pynna/graph.proto", package=_PACKAGE, syntax="proto3")
     for name, declared in _MESSAGES.items():
         message = file.message_type.add(name=name)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which importer reads which file: its content tells, and only where that tells nothing its suffix does."""
 
 from __future__ import annotations

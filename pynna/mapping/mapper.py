@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained network to a .nna file: import, calibrate, quantise, write, and report."""
+
 from __future__ import annotations
 
 import os
@@ -22,16 +24,25 @@ from pynna.mapping.weights import Weights, read_alphabet
 
 Array = NDArray[Any]
 
-CALIBRATION_SECONDS = 120.0     # more tells the ranges nothing new
-REPORT_SECONDS = 60.0           # of the calibration audio, where no other is given to evaluate on
-WIDE = 12_000_000               # parameters from which on both are cut, down to a third, to be done in half a minute
+CALIBRATION_SECONDS = 120.0  # more tells the ranges nothing new
+REPORT_SECONDS = 60.0  # of the calibration audio, where no other is given to evaluate on
+WIDE = 12_000_000  # parameters from which on both are cut, down to a third, to be done in half a minute
 
 
-def map_model(source: str | os.PathLike[str] | Weights, out: str | os.PathLike[str], *,
-              calibration: Iterable[Any] | None = None, evaluation: Iterable[Any] | None = None,
-              alphabet: Sequence[str] | str | os.PathLike[str] | None = None, name: str | None = None,
-              licence: str | None = None, priors: Array | Sequence[float] | Literal["measure"] | None = None,
-              bits4: Collection[str] = (), report: bool = True, progress: Progress | None = None) -> Report:
+def map_model(
+    source: str | os.PathLike[str] | Weights,
+    out: str | os.PathLike[str],
+    *,
+    calibration: Iterable[Any] | None = None,
+    evaluation: Iterable[Any] | None = None,
+    alphabet: Sequence[str] | str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    licence: str | None = None,
+    priors: Array | Sequence[float] | Literal["measure"] | None = None,
+    bits4: Collection[str] = (),
+    report: bool = True,
+    progress: Progress | None = None,
+) -> Report:
     """Maps a trained network to a static int8 one.
 
     Parameters
@@ -135,15 +146,20 @@ def read_labels(alphabet: Sequence[str] | str | os.PathLike[str] | None) -> tupl
         raise MappingError(f"{os.fspath(alphabet)}: no UTF-8 text ({error})") from None
 
 
-def _load(source: str | os.PathLike[str] | Weights, alphabet: Sequence[str] | str | os.PathLike[str] | None,
-          name: str | None, licence: str | None) -> Weights:
+def _load(
+    source: str | os.PathLike[str] | Weights,
+    alphabet: Sequence[str] | str | os.PathLike[str] | None,
+    name: str | None,
+    licence: str | None,
+) -> Weights:
     labels = read_labels(alphabet)
     if isinstance(source, Weights):
         weights = source if labels is None else replace(source, alphabet=labels)
     else:
         weights = load_weights(source, labels)
-    return replace(weights, name=weights.name if name is None else name,
-                   licence=weights.licence if licence is None else licence)
+    return replace(
+        weights, name=weights.name if name is None else name, licence=weights.licence if licence is None else licence
+    )
 
 
 def _up_to(clips: Sequence[Clip], seconds: float, rate: int) -> list[Clip]:
@@ -153,7 +169,7 @@ def _up_to(clips: Sequence[Clip], seconds: float, rate: int) -> list[Clip]:
     if share >= 1:
         return list(clips)
     taken = [clip for i, clip in enumerate(clips) if int((i + 1) * share) > int(i * share)]
-    return taken or [replace(clips[0], pcm=clips[0].pcm[:int(seconds * rate)])]
+    return taken or [replace(clips[0], pcm=clips[0].pcm[: int(seconds * rate)])]
 
 
 def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None, sample: Calibration) -> Weights:
@@ -167,8 +183,12 @@ def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None,
 
 
 def _metadata(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
-    card: dict[str, Any] = {"name": weights.name or Path(weights.source).stem or "unnamed", "licence": weights.licence,
-                            "source": weights.source, "parameters": weights.n_parameters}
+    card: dict[str, Any] = {
+        "name": weights.name or Path(weights.source).stem or "unnamed",
+        "licence": weights.licence,
+        "source": weights.source,
+        "parameters": weights.n_parameters,
+    }
     card["calibration"] = {"clips": sample.n_clips, "seconds": round(sample.seconds, 1), "frames": len(sample.inputs)}
     if weights.label_priors is None:
         card["label_priors"] = "unknown"

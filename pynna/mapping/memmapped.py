@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory-mapped graphs, .pbmm: tensors as they lie in memory, the graph behind them, a directory at the end.
 
 The directory is repeated {uint64 offset = 1, string name = 2, uint64 length = 3}; the length is there from TensorFlow

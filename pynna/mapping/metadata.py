@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a DeepSpeech or Coqui STT model file says of itself, and alphabets as they lie in files."""
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mapped model's file, .nna: writer and reader (the format is defined in csrc/README.md).
 
 The reader unpacks everything into plain arrays and checks what csrc/README.md demands; it serves the integer
 reference and the tests. Running a model is the C loader's work, which uses the file in place.
 """
+
 from __future__ import annotations
 
 import json
@@ -35,7 +37,7 @@ VERSION = 1
 LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
 WEIGHT_BITS = (8, 4)
-BLOCK = 16                      # rows that a kernel computes together
+BLOCK = 16  # rows that a kernel computes together
 MAX_COLUMNS = 32768
 MAX_BIAS = (1 << 30) - 1
 MAX_MULTIPLIER = (1 << 31) - 1
@@ -75,9 +77,17 @@ class Geometry:
     speech_rows: int = 0
 
     _ranges: ClassVar[dict[str, tuple[int, int]]] = {
-        "sample_rate": (1000, 384000), "window": (64, 4096), "step": (1, 4096), "n_coefficients": (1, 128),
-        "n_mel": (1, 128), "n_context": (0, 64), "n_labels": (2, 8192), "n_cell": (1, MAX_COLUMNS // 4),
-        "cell_fraction_bits": (1, 15), "h_multiplier": (0, 32767), "h_shift": (1, 30),
+        "sample_rate": (1000, 384000),
+        "window": (64, 4096),
+        "step": (1, 4096),
+        "n_coefficients": (1, 128),
+        "n_mel": (1, 128),
+        "n_context": (0, 64),
+        "n_labels": (2, 8192),
+        "n_cell": (1, MAX_COLUMNS // 4),
+        "cell_fraction_bits": (1, 15),
+        "h_multiplier": (0, 32767),
+        "h_shift": (1, 30),
     }
 
     def check(self) -> None:
@@ -88,11 +98,14 @@ class Geometry:
         _require(self.window & (self.window - 1) == 0, f"geometry: window is {self.window}, not a power of two")
         _require(self.step <= self.window, f"geometry: step {self.step} is longer than the window, {self.window}")
         _require(self.n_coefficients <= self.n_mel, "geometry: more coefficients than mel bands")
-        _require(self.blank == self.n_labels - 1,
-                 f"geometry: blank is {self.blank}, not the last label, {self.n_labels - 1}")
-        _require(0 <= self.mel_lower_hz < self.mel_upper_hz <= self.sample_rate / 2,
-                 f"geometry: the mel band {self.mel_lower_hz} to {self.mel_upper_hz} Hz is not within 0 to half the "
-                 f"sample rate")
+        _require(
+            self.blank == self.n_labels - 1, f"geometry: blank is {self.blank}, not the last label, {self.n_labels - 1}"
+        )
+        _require(
+            0 <= self.mel_lower_hz < self.mel_upper_hz <= self.sample_rate / 2,
+            f"geometry: the mel band {self.mel_lower_hz} to {self.mel_upper_hz} Hz is not within 0 to half the "
+            f"sample rate",
+        )
         _require(0 < self.h_scale < np.inf, f"geometry: h_scale is {self.h_scale}, not positive")
         _require(self.speech_rows in (0, 1), f"geometry: speech_rows is {self.speech_rows}, not 0 or 1")
         _require(self.feature_low_bits in (0, 8), f"geometry: feature_low_bits is {self.feature_low_bits}, not 0 or 8")
@@ -185,6 +198,7 @@ def _require(condition: bool, message: str, error: type[ModelFileError] = FileVa
 
 # ---- order and packing ---------------------------------------------------------------------------
 
+
 def _to_file_rows(layer: Layer, values: Array) -> Array:
     """Rows in the file's order, zero-padded to whole blocks."""
     if not layer.is_lstm:
@@ -193,7 +207,7 @@ def _to_file_rows(layer: Layer, values: Array) -> Array:
     n_cell = len(values) // 4
     padded = np.zeros((4, round_up(n_cell, BLOCK), *values.shape[1:]), values.dtype)
     padded[:, :n_cell] = values.reshape(4, n_cell, *values.shape[1:])
-    blocks = padded.reshape(4, -1, BLOCK, *values.shape[1:]).swapaxes(0, 1)      # [block of cells][gate][cell]
+    blocks = padded.reshape(4, -1, BLOCK, *values.shape[1:]).swapaxes(0, 1)  # [block of cells][gate][cell]
     return np.ascontiguousarray(blocks).reshape(-1, *values.shape[1:])
 
 
@@ -231,9 +245,11 @@ def unpack(packed: Array, bits: int = 8) -> Array:
 
 # ---- writing -------------------------------------------------------------------------------------
 
+
 def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
     def rows(values: Array, kind: str) -> bytes:
         return _to_file_rows(layer, values).astype(kind).tobytes()
+
     last, kind, factor = ("multiplier", "<i4", layer.multiplier)
     if layer.name == "layer_6":
         last, kind, factor = ("logit_scale", "<f4", layer.logit_scale)
@@ -247,8 +263,16 @@ def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
 
 
 def _layer_entry(layer: Layer) -> bytes:
-    return _LAYER.pack(layer.n_rows, layer.weights.shape[1], layer.weight_bits, 0, int(layer.input_signed), layer.shift,
-                       layer.input_scale, layer.output_scale)
+    return _LAYER.pack(
+        layer.n_rows,
+        layer.weights.shape[1],
+        layer.weight_bits,
+        0,
+        int(layer.input_signed),
+        layer.shift,
+        layer.input_scale,
+        layer.output_scale,
+    )
 
 
 def encode_nna(model: NnaModel) -> bytes:
@@ -321,6 +345,7 @@ def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
 
 # ---- reading -------------------------------------------------------------------------------------
 
+
 def read_nna(path: str | os.PathLike[str]) -> NnaModel:
     """Reads and checks a whole file.
 
@@ -364,7 +389,7 @@ def _decode(data: bytes) -> NnaModel:
 
 def _sections(data: bytes) -> dict[str, bytes]:
     """The sections by name, after the checks of header, checksum and table."""
-    known = len(data) > 0 and data[:8] == MAGIC[:len(data)]
+    known = len(data) > 0 and data[:8] == MAGIC[: len(data)]
     _require(known, "not a .nna file (its first bytes differ)", ForeignFileError)
     _require(len(data) >= _HEADER.size, "cut short: the header is not whole", ShortFileError)
     _, version, crc, size, count, zero = _HEADER.unpack_from(data)
@@ -381,9 +406,12 @@ def _sections(data: bytes) -> dict[str, bytes]:
     for i, name in enumerate(expected):
         raw, offset, length = _SECTION.unpack_from(data, _HEADER.size + i * _SECTION.size)
         _require(raw == name.encode().ljust(32, b"\0"), f"section {i} is {raw!r}, not {name}", LayoutError)
-        _require(offset % 64 == 0 and end <= offset <= size and length <= size - offset, f"section {name} is misplaced",
-                 LayoutError)
-        sections[name] = data[offset:offset + length]
+        _require(
+            offset % 64 == 0 and end <= offset <= size and length <= size - offset,
+            f"section {name} is misplaced",
+            LayoutError,
+        )
+        sections[name] = data[offset : offset + length]
         end = offset + length
     return sections
 
@@ -411,8 +439,10 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
     known = bits in WEIGHT_BITS and layout == 0
     _require(known, f"{name}: weights of {bits} bits in layout {layout} are not known here")
     _require(signed == int(name in SIGNED_INPUT), f"{name}: input_signed is {signed}")
-    _require(1 <= n_columns <= MAX_COLUMNS and 1 <= n_rows <= 4 * MAX_COLUMNS,
-             f"{name}: {n_rows} rows of {n_columns} columns are out of range")
+    _require(
+        1 <= n_columns <= MAX_COLUMNS and 1 <= n_rows <= 4 * MAX_COLUMNS,
+        f"{name}: {n_rows} rows of {n_columns} columns are out of range",
+    )
     rows16, lines = round_up(n_rows, BLOCK), round_up(n_columns, 32 // bits) * bits // 32
     packed = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * lines * 4), np.int8)
     weights = unpack(packed.reshape(rows16 // BLOCK, lines, BLOCK, 4), bits)
@@ -437,6 +467,7 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
 
 # ---- checks --------------------------------------------------------------------------------------
 
+
 def check_model(model: NnaModel) -> None:
     """Everything that csrc/README.md demands of the values, before writing and after reading.
 
@@ -455,26 +486,37 @@ def check_model(model: NnaModel) -> None:
     _require(len(labels) == g.n_labels - 1, f"{len(labels)} labels in the alphabet, not {g.n_labels - 1}")
     _require(all(label and "\0" not in label for label in labels), "an empty label, or one with a zero byte")
     _require(len(set(labels)) == len(labels), "the same label twice in the alphabet")
-    _require(priors.shape == (g.n_labels,) and bool(((priors > 0) & (priors <= 1)).all()),
-             f"label_priors are not {g.n_labels} numbers above 0 and up to 1")
-    _require(gain.shape == (g.n_coefficients,) and bool((np.isfinite(gain) & (gain > 0)).all()),
-             f"feature_gain is not {g.n_coefficients} finite positive numbers")
+    _require(
+        priors.shape == (g.n_labels,) and bool(((priors > 0) & (priors <= 1)).all()),
+        f"label_priors are not {g.n_labels} numbers above 0 and up to 1",
+    )
+    _require(
+        gain.shape == (g.n_coefficients,) and bool((np.isfinite(gain) & (gain > 0)).all()),
+        f"feature_gain is not {g.n_coefficients} finite positive numbers",
+    )
 
 
 def _check_shapes(model: NnaModel) -> None:
     g = model.geometry
     shape = {layer.name: layer.weights.shape for layer in model.layers}
     chain: list[tuple[str, int]] = [
-        ("layer_1", (2 * g.n_context + 1) * g.n_coefficients), ("layer_2", shape["layer_1"][0]),
-        ("layer_3", shape["layer_2"][0]), ("lstm_x", shape["layer_3"][0]), ("lstm_h", g.n_cell), ("layer_5", g.n_cell),
-        ("layer_6", shape["layer_5"][0])]
+        ("layer_1", (2 * g.n_context + 1) * g.n_coefficients),
+        ("layer_2", shape["layer_1"][0]),
+        ("layer_3", shape["layer_2"][0]),
+        ("lstm_x", shape["layer_3"][0]),
+        ("lstm_h", g.n_cell),
+        ("layer_5", g.n_cell),
+        ("layer_6", shape["layer_5"][0]),
+    ]
     for name, columns in chain:
         _require(shape[name][1] == columns, f"{name} has {shape[name][1]} columns, not {columns}")
         _require(columns <= MAX_COLUMNS, f"{name} has {columns} columns; {MAX_COLUMNS} is the limit")
     for name in ("lstm_x", "lstm_h"):
         _require(shape[name][0] == 4 * g.n_cell, f"{name} has {shape[name][0]} rows, not {4 * g.n_cell}")
-    _require(shape["layer_6"][0] == g.n_labels + g.speech_rows, f"layer_6 has {shape['layer_6'][0]} rows, not "
-             f"{g.n_labels} labels and {g.speech_rows} for speech")
+    _require(
+        shape["layer_6"][0] == g.n_labels + g.speech_rows,
+        f"layer_6 has {shape['layer_6'][0]} rows, not {g.n_labels} labels and {g.speech_rows} for speech",
+    )
 
 
 def _within(values: Array, low: int, high: int) -> bool:
@@ -495,8 +537,10 @@ def _check_layer(layer: Layer, has_low: bool) -> None:
     _require(1 <= layer.shift <= 62, f"{layer.name}: shift {layer.shift} is not from 1 to 62")
     if layer.name == "layer_6":
         scale = layer.logit_scale
-        _require(scale is not None and scale.shape == (rows,) and bool((np.isfinite(scale) & (scale > 0)).all()),
-                 "layer_6: a logit_scale is not finite and positive")
+        _require(
+            scale is not None and scale.shape == (rows,) and bool((np.isfinite(scale) & (scale > 0)).all()),
+            "layer_6: a logit_scale is not finite and positive",
+        )
         return
     m = layer.multiplier
     good = m is not None and m.shape == (rows,) and _within(m, 0, MAX_MULTIPLIER)

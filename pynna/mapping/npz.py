@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer and exporter of .npz files that hold a network under DeepSpeech's variable names.
 
 Besides the arrays a file may hold, each on its own and all with DeepSpeech 0.5.1's value as the default: alphabet
@@ -5,6 +6,7 @@ Besides the arrays a file may hold, each on its own and all with DeepSpeech 0.5.
 (Hz), forget_bias, relu_clip, label_priors [labels], feature_range [n_features], name, licence, and card (a JSON object
 as text; its passes, 1 to 7, are `pynna.Model.passes`).
 """
+
 from __future__ import annotations
 
 import json
@@ -40,7 +42,7 @@ def import_npz(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = 
         try:
             with np.load(handle, allow_pickle=False) as file:
                 values = {key: np.asarray(file[key]) for key in file.files}
-        except Exception as error:      # a damaged archive fails in zipfile, zlib, tokenize or NumPy, each in its way
+        except Exception as error:  # a damaged archive fails in zipfile, zlib, tokenize or NumPy, each in its way
             raise MappingError(f"{name}: no .npz file of plain arrays ({error}); numpy.savez makes one") from None
     try:
         return _weights(values, alphabet, name)
@@ -52,16 +54,27 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
     cudnn = any(key in values for key in CUDNN_NAMES)
     arrays = {CUDNN_NAMES.get(key, key): value for key, value in values.items()}
     features = MfccConfig(
-        sample_rate=int(_number(values, "sample_rate", 16000)), window=int(_number(values, "feature_win_len", 512)),
-        step=int(_number(values, "feature_win_step", 320)), n_coefficients=int(_number(values, "n_features", 26)),
-        n_mel=int(_number(values, "n_mel", 40)), lower_hz=_number(values, "mel_lower", 20.0),
-        upper_hz=_number(values, "mel_upper", 4000.0))
+        sample_rate=int(_number(values, "sample_rate", 16000)),
+        window=int(_number(values, "feature_win_len", 512)),
+        step=int(_number(values, "feature_win_step", 320)),
+        n_coefficients=int(_number(values, "n_features", 26)),
+        n_mel=int(_number(values, "n_mel", 40)),
+        lower_hz=_number(values, "mel_lower", 20.0),
+        upper_hz=_number(values, "mel_upper", 4000.0),
+    )
     weights = Weights(
-        {key: arrays[key] for key in (*NAMES, *SPEECH) if key in arrays}, alphabet or _alphabet(values, arrays),
+        {key: arrays[key] for key in (*NAMES, *SPEECH) if key in arrays},
+        alphabet or _alphabet(values, arrays),
         features,
-        forget_bias=_number(values, "forget_bias", 0.0 if cudnn else 1.0), relu_clip=_number(values, "relu_clip", 20.0),
-        label_priors=values.get("label_priors"), feature_range=values.get("feature_range"), name=_text(values, "name"),
-        licence=_text(values, "licence"), source=os.path.basename(source), card=_card(values))
+        forget_bias=_number(values, "forget_bias", 0.0 if cudnn else 1.0),
+        relu_clip=_number(values, "relu_clip", 20.0),
+        label_priors=values.get("label_priors"),
+        feature_range=values.get("feature_range"),
+        name=_text(values, "name"),
+        licence=_text(values, "licence"),
+        source=os.path.basename(source),
+        card=_card(values),
+    )
     if "n_context" in values and int(_number(values, "n_context", 9)) != weights.n_context:
         raise MappingError(f"n_context is {values['n_context']}, but layer_1 takes {weights.n_context} frames a side")
     return weights
@@ -111,8 +124,9 @@ def default_alphabet(n_labels: int) -> tuple[str, ...]:
         Another number of labels.
     """
     if n_labels != len(ENGLISH) + 1:
-        raise MappingError(f"the network has {n_labels - 1} labels and the blank, English has {len(ENGLISH)}: "
-                           f"give its alphabet file")
+        raise MappingError(
+            f"the network has {n_labels - 1} labels and the blank, English has {len(ENGLISH)}: give its alphabet file"
+        )
     return ENGLISH
 
 
@@ -121,11 +135,21 @@ def export_npz(weights: Weights, path: str | os.PathLike[str]) -> None:
     f = weights.features
     extra: dict[str, Any] = {
         **weights.arrays,
-        "alphabet": np.array(weights.alphabet), "sample_rate": f.sample_rate, "feature_win_len": f.window,
-        "feature_win_step": f.step, "n_features": f.n_coefficients, "n_mel": f.n_mel, "n_context": weights.n_context,
-        "mel_lower": f.lower_hz, "mel_upper": f.upper_hz, "forget_bias": weights.forget_bias,
-        "relu_clip": weights.relu_clip, "name": weights.name, "licence": weights.licence,
-        "card": json.dumps(weights.card)}
+        "alphabet": np.array(weights.alphabet),
+        "sample_rate": f.sample_rate,
+        "feature_win_len": f.window,
+        "feature_win_step": f.step,
+        "n_features": f.n_coefficients,
+        "n_mel": f.n_mel,
+        "n_context": weights.n_context,
+        "mel_lower": f.lower_hz,
+        "mel_upper": f.upper_hz,
+        "forget_bias": weights.forget_bias,
+        "relu_clip": weights.relu_clip,
+        "name": weights.name,
+        "licence": weights.licence,
+        "card": json.dumps(weights.card),
+    }
     if weights.label_priors is not None:
         extra["label_priors"] = weights.label_priors
     if weights.feature_range is not None:

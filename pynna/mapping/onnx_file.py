@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer of ONNX files of DeepSpeech's topology, without the onnx package.
 
 The network is read off the graph in its order: Gemm, or MatMul and Add, for layers 1, 2 and 3; one LSTM operator; the

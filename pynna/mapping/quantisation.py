@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """A float network and its calibration to the integers of csrc/README.md."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,14 +17,14 @@ from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
-MAX_SUM = 1 << 30               # what no sum may reach after its shift, see csrc/README.md
+MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/README.md
 # By the bits of a weight:
 CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
-DAMPING = {8: 0.03, 4: 0.3}     # of the mean square of the inputs, added to each column's
-ENOUGH_FRAMES = {8: 3, 4: 0.75} # times the columns: from then on the inputs' correlations can be believed
+DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
+ENOUGH_FRAMES = {8: 3, 4: 0.75}  # times the columns: from then on the inputs' correlations can be believed
 COLUMN_BLOCK = 64
-GATE_ONE = 4096                 # 1.0 of a gate, Q3.12
-CELL_TOLERANCE = 1.1            # of the error of h: within it, the wider range of the cell is the better choice
+GATE_ONE = 4096  # 1.0 of a gate, Q3.12
+CELL_TOLERANCE = 1.1  # of the error of h: within it, the wider range of the cell is the better choice
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Ranges:
 
 def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
     """Ranges that lose least on the calibration's sample."""
-    relu = {name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255
-            for name in ("layer_1", "layer_2", "layer_3", "layer_5")}
+    relu = {
+        name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255
+        for name in ("layer_1", "layer_2", "layer_3", "layer_5")
+    }
     hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
     bits = choose_cell_bits(calibration.cell_errors, hidden)
     steps = calibration.feature_range / 127
-    if "layer_1/weights" in weights.quantised:      # one step for all, so that the weights stay as they are
+    if "layer_1/weights" in weights.quantised:  # one step for all, so that the weights stay as they are
         steps = np.full_like(steps, steps.max())
     return Ranges(steps, hidden=hidden, cell_fraction_bits=bits, **relu)
 
@@ -64,6 +68,7 @@ def choose_cell_bits(errors: Array, hidden_step: float) -> int:
 
 
 # ---- rows ----------------------------------------------------------------------------------------
+
 
 def _largest_step(bits: int) -> int:
     """A weight has this many steps at most, to either side."""
@@ -88,9 +93,9 @@ def row_scales(weights: Array, importance: Array, bits: int = 8) -> Array:
     """
     out = np.zeros(len(weights))
     most = _largest_step(bits)
-    size = max(1, (1 << 18) // weights.shape[1])            # rows at a time, so that they stay in the cache
+    size = max(1, (1 << 18) // weights.shape[1])  # rows at a time, so that they stay in the cache
     for start in range(0, len(weights), size):
-        rows = weights[start:start + size].astype(np.float32)
+        rows = weights[start : start + size].astype(np.float32)
         largest = np.abs(rows).max(axis=1)
         best = np.full(len(rows), np.inf, np.float32)
         chosen = np.zeros(len(rows), np.float32)
@@ -106,7 +111,7 @@ def row_scales(weights: Array, importance: Array, bits: int = 8) -> Array:
             error = q @ importance.astype(np.float32)
             better = error < best
             best[better], chosen[better] = error[better], scale[better]
-        out[start:start + size] = chosen
+        out[start : start + size] = chosen
     return out
 
 
@@ -123,8 +128,8 @@ def quantise_rows(weights: Array, scales: Array, bits: int = 8) -> Array:
     out = np.empty(weights.shape, np.int8)
     size = max(1, (1 << 18) // weights.shape[1])
     for start in range(0, len(weights), size):
-        rows = weights[start:start + size] / scales[start:start + size, None]
-        out[start:start + size] = np.clip(np.rint(rows), -most, most)
+        rows = weights[start : start + size] / scales[start : start + size, None]
+        out[start : start + size] = np.clip(np.rint(rows), -most, most)
     return out
 
 
@@ -161,7 +166,7 @@ def compensated_rows(weights: Array, scales: Array, inputs: Array, bits: int = 8
             q = np.clip(np.rint(rest[:, i]), -most, most)
             out[:, order[i]] = q
             errors[:, i - start] = (rest[:, i] - q) / factor[i, i]
-            rest[:, i + 1:end] -= errors[:, i - start, None] * factor[i, i + 1:end]
+            rest[:, i + 1 : end] -= errors[:, i - start, None] * factor[i, i + 1 : end]
         rest[:, end:] -= errors @ factor[start:end, end:]
     return out
 
@@ -193,13 +198,14 @@ def largest_factors(columns: int, bias: Array) -> Array:
 
 # ---- layers --------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class _Input:
     """A layer's inputs on the calibration: the float network's, and the same rounded to steps."""
 
     step: float
-    values: Array       # float32 [m, columns]
-    rounded: Array      # float32 [m, columns], real units
+    values: Array  # float32 [m, columns]
+    rounded: Array  # float32 [m, columns], real units
 
     @property
     def importance(self) -> Array:
@@ -234,8 +240,9 @@ class _Rows:
         return np.asarray(real @ x.values.mean(axis=0) - quantised, np.float64)
 
 
-def _taken_over(matrix: QuantisedMatrix | None, columns: slice, bias: Array, x: _Input, bits: int,
-                column_scale: float = 1.0) -> _Rows | None:
+def _taken_over(
+    matrix: QuantisedMatrix | None, columns: slice, bias: Array, x: _Input, bits: int, column_scale: float = 1.0
+) -> _Rows | None:
     """Rows that were int8 before, as they are; None where there are none, or a bias is too large for their scale."""
     if matrix is None or bits != 8:
         return None
@@ -246,7 +253,7 @@ def _taken_over(matrix: QuantisedMatrix | None, columns: slice, bias: Array, x: 
 
 
 def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
-    unit = 1 << 8 - bits        # a step of 4 bits is 16 of 8, see csrc/README.md
+    unit = 1 << 8 - bits  # a step of 4 bits is 16 of 8, see csrc/README.md
     scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
     if len(x.rounded) >= ENOUGH_FRAMES[bits] * real.shape[1]:
         q = compensated_rows(real, scale, x.rounded, bits)
@@ -255,8 +262,14 @@ def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
     return _Rows(q * np.int8(unit), scale / unit)
 
 
-def _dense(name: str, weights: Weights, x: _Input, output_step: float, bits: Mapping[str, int],
-           column_scale: Array | None = None) -> Layer:
+def _dense(
+    name: str,
+    weights: Weights,
+    x: _Input,
+    output_step: float,
+    bits: Mapping[str, int],
+    column_scale: Array | None = None,
+) -> Layer:
     """A dense layer; `column_scale` is folded into the weights (layer_1's features)."""
     named = weights.arrays
     arrays = weights.outputs() if name == "layer_6" else (named[f"{name}/weights"], named[f"{name}/bias"])
@@ -289,11 +302,12 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     n_inputs = kernel.shape[1] - n_cell
     real_x, real_h = np.ascontiguousarray(kernel[:, :n_inputs]), np.ascontiguousarray(kernel[:, n_inputs:])
     bias = weights.arrays[LSTM_BIAS].astype(np.float64)
-    bias[2 * n_cell:3 * n_cell] += weights.forget_bias
+    bias[2 * n_cell : 3 * n_cell] += weights.forget_bias
     whole, zeros = weights.quantised.get(KERNEL), np.zeros_like(bias)
     rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(real_x, bias, x, bits["lstm_x"])
     rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
-        real_h, zeros, h, bits["lstm_h"])
+        real_h, zeros, h, bits["lstm_h"]
+    )
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
     unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale
     steps_x = _integer_bias("lstm_x", bias, rows_x.q, unit_x)
@@ -303,8 +317,10 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     if any((factor >= bound).any() for factor, bound in zip(factors, bounds, strict=True)):
         raise MappingError(f"{KERNEL} or {LSTM_BIAS} is so large that a gate could reach {MAX_SUM // GATE_ONE}")
     (mx, mh), shift = multipliers(factors)
-    return [Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx, weight_bits=bits["lstm_x"]),
-            Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh, weight_bits=bits["lstm_h"])]
+    return [
+        Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx, weight_bits=bits["lstm_x"]),
+        Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh, weight_bits=bits["lstm_h"]),
+    ]
 
 
 def hidden_multiplier(h_scale: float) -> tuple[int, int]:
@@ -314,8 +330,13 @@ def hidden_multiplier(h_scale: float) -> tuple[int, int]:
     return min(int(np.rint(factor * 2.0**shift)), 32767), shift
 
 
-def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None = None,
-             progress: Progress | None = None, bits4: Collection[str] = ()) -> NnaModel:
+def quantise(
+    weights: Weights,
+    calibration: Calibration,
+    ranges: Ranges | None = None,
+    progress: Progress | None = None,
+    bits4: Collection[str] = (),
+) -> NnaModel:
     """The integer network; weights of the layers in `bits4` have 4 bits, all others 8.
 
     Every row of weights has a scale of its own, clipped where that loses less; with enough calibration, errors of the
@@ -338,8 +359,9 @@ def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None =
         lambda: [_dense("layer_1", weights, _feature_input(scaled), r.layer_1, bits, columns)],
         lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)],
         lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)],
-        lambda: _lstm(weights, _relu_input(seen["layer_3"], r.layer_3),
-                      _signed_input(calibration.previous_hidden, r.hidden), bits),
+        lambda: _lstm(
+            weights, _relu_input(seen["layer_3"], r.layer_3), _signed_input(calibration.previous_hidden, r.hidden), bits
+        ),
         lambda: [_dense("layer_5", weights, _signed_input(seen["hidden"], r.hidden), r.layer_5, bits)],
         lambda: [_dense("layer_6", weights, _relu_input(seen["layer_5"], r.layer_5), 0.0, bits)],
     ]
@@ -351,16 +373,34 @@ def quantise(weights: Weights, calibration: Calibration, ranges: Ranges | None =
     priors = weights.label_priors
     if priors is None:
         priors = np.full(weights.n_labels, 1 / weights.n_labels, np.float32)
-    return NnaModel(_geometry(weights, r), layers, list(weights.alphabet), np.asarray(priors, np.float32),
-                    (1 / r.feature_step).astype(np.float32))
+    return NnaModel(
+        _geometry(weights, r),
+        layers,
+        list(weights.alphabet),
+        np.asarray(priors, np.float32),
+        (1 / r.feature_step).astype(np.float32),
+    )
 
 
 def _geometry(weights: Weights, r: Ranges) -> Geometry:
     f = weights.features
     multiplier, shift = hidden_multiplier(r.hidden)
     return Geometry(
-        sample_rate=f.sample_rate, window=f.window, step=f.step, n_coefficients=f.n_coefficients, n_mel=f.n_mel,
-        n_context=weights.n_context, n_labels=weights.n_labels, blank=weights.n_labels - 1, n_cell=weights.n_cell,
-        cell_fraction_bits=r.cell_fraction_bits, h_multiplier=multiplier, h_shift=shift, mel_lower_hz=f.lower_hz,
-        mel_upper_hz=f.upper_hz, h_scale=r.hidden, feature_low_bits=8,
-        speech_rows=int(weights.tells_speech))
+        sample_rate=f.sample_rate,
+        window=f.window,
+        step=f.step,
+        n_coefficients=f.n_coefficients,
+        n_mel=f.n_mel,
+        n_context=weights.n_context,
+        n_labels=weights.n_labels,
+        blank=weights.n_labels - 1,
+        n_cell=weights.n_cell,
+        cell_fraction_bits=r.cell_fraction_bits,
+        h_multiplier=multiplier,
+        h_shift=shift,
+        mel_lower_hz=f.lower_hz,
+        mel_upper_hz=f.upper_hz,
+        h_scale=r.hidden,
+        feature_low_bits=8,
+        speech_rows=int(weights.tells_speech),
+    )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network and its front end in plain NumPy: in float as DeepSpeech computes them, and in the C core's integers.
 
 Slow, short and independent of the C: the oracle of the tests, the float side of the mapping's report.
@@ -8,6 +9,7 @@ Slow, short and independent of the C: the oracle of the tests, the float side of
 * `IntegerNetwork`: the arithmetic of csrc/README.md, to the bit (but for the last bit of the log-softmax).
 * `greedy`, `log_softmax`, `edit_distance`, `character_errors`: what the comparisons need.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,24 +30,31 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Trace = dict[str, Array]
-Step = tuple[Array, Array, Array]      # log-probabilities, c, h
+Step = tuple[Array, Array, Array]  # log-probabilities, c, h
 
 # Coefficients of csrc/activation.c, [power][segment], Q0.15; made by tests/golden/make_activation.py.
-SIGMOID_COEFFICIENTS = np.array((
-    (16384, 23955, 28862, 31213, 32178, 32548, 32687, 32738),
-    (8219, 6469, 3435, 1476, 581, 215, 79, 30),
-    (-138, -1638, -1296, -632, -267, -88, -34, -15),
-    (-510, 75, 213, 121, 56, 11, 6, 4),
-), dtype=np.int32)
-TANH_COEFFICIENTS = np.array((
-    (0, 15141, 24956, 29661, 31589, 32330, 32606, 32708),
-    (16430, 12940, 6874, 2946, 1154, 431, 157, 59),
-    (-246, -3273, -2602, -1278, -525, -192, -65, -26),
-    (-1044, 146, 432, 261, 111, 36, 10, 5),
-), dtype=np.int32)
+SIGMOID_COEFFICIENTS = np.array(
+    (
+        (16384, 23955, 28862, 31213, 32178, 32548, 32687, 32738),
+        (8219, 6469, 3435, 1476, 581, 215, 79, 30),
+        (-138, -1638, -1296, -632, -267, -88, -34, -15),
+        (-510, 75, 213, 121, 56, 11, 6, 4),
+    ),
+    dtype=np.int32,
+)
+TANH_COEFFICIENTS = np.array(
+    (
+        (0, 15141, 24956, 29661, 31589, 32330, 32606, 32708),
+        (16430, 12940, 6874, 2946, 1154, 431, 157, 59),
+        (-246, -3273, -2602, -1278, -525, -192, -65, -26),
+        (-1044, 146, 432, 261, 111, 36, 10, 5),
+    ),
+    dtype=np.int32,
+)
 
 
 # ---- front end -----------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class MfccConfig:
@@ -92,7 +101,7 @@ def _mel_matrix(config: MfccConfig) -> Array:
     first, last = int(1.5 + config.lower_hz / hz_per_bin), int(config.upper_hz / hz_per_bin)
     for i in range(first, min(last, bins - 1) + 1):
         m = float(_mel(i * hz_per_bin))
-        right = min(int(np.searchsorted(edges[1:], m, side="left")), config.n_mel)   # the bin is on this band's rise
+        right = min(int(np.searchsorted(edges[1:], m, side="left")), config.n_mel)  # the bin is on this band's rise
         share = (edges[right + 1] - m) / (edges[right + 1] - edges[right])
         if right >= 1:
             matrix[i, right - 1] += share
@@ -147,7 +156,7 @@ def mfcc(pcm: Array, config: MfccConfig = DEEPSPEECH_051) -> Array:
     samples = _samples(pcm)
     if len(samples) < config.window:
         return np.zeros((0, config.n_coefficients), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, config.window)[::config.step]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, config.window)[:: config.step]
     return mfcc_frames(frames, config)
 
 
@@ -164,8 +173,8 @@ def windows(pcm: Array, config: MfccConfig = DEEPSPEECH_051, n_context: int = 9)
     samples = _samples(pcm)
     n_full = max(0, (len(samples) - config.window) // config.step + 1)
     padded = np.zeros(n_full * config.step + config.window, np.float32)
-    padded[:len(samples)] = samples[:len(padded)]
-    frames = np.lib.stride_tricks.sliding_window_view(padded, config.window)[::config.step]
+    padded[: len(samples)] = samples[: len(padded)]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, config.window)[:: config.step]
     return context_windows(mfcc_frames(frames, config), n_context)
 
 
@@ -178,6 +187,7 @@ def context_windows(features: Array, n_context: int = 9) -> Array:
 
 
 # ---- texts ---------------------------------------------------------------------------------------
+
 
 def log_softmax(z: Array) -> Array:
     """Natural log of the softmax over the last axis, in the input's precision."""
@@ -204,12 +214,13 @@ def character_errors(hypotheses: Iterable[str], truths: Iterable[str]) -> float:
 
 # ---- batches of unequal length -------------------------------------------------------------------
 
+
 @dataclass(frozen=True)
 class Packed:
     """Sequences laid end to end, longest first, so that the recurrent steps run over a shrinking prefix of them."""
 
-    order: Array      # which sequence stands at each place
-    starts: Array     # its first row
+    order: Array  # which sequence stands at each place
+    starts: Array  # its first row
     lengths: Array
 
     @classmethod
@@ -230,7 +241,7 @@ class Packed:
         out: list[Array] = [rows[:0]] * len(self.order)
         for place, sequence in enumerate(self.order):
             start = self.starts[place]
-            out[sequence] = rows[start:start + self.lengths[place]]
+            out[sequence] = rows[start : start + self.lengths[place]]
         return out
 
 
@@ -301,6 +312,7 @@ class _Network:
 
 # ---- the float network ---------------------------------------------------------------------------
 
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), by tanh, which does not overflow."""
     return np.asarray(0.5 * np.tanh(0.5 * x) + 0.5)
@@ -326,15 +338,24 @@ class FloatNetwork(_Network):
         Of all the arithmetic.
     """
 
-    def __init__(self, weights: Mapping[str, Array], *, forget_bias: float = 1.0, relu_clip: float = 20.0,
-                 n_coefficients: int = 26, feature_range: Array | None = None, dtype: type = np.float32) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Array],
+        *,
+        forget_bias: float = 1.0,
+        relu_clip: float = 20.0,
+        n_coefficients: int = 26,
+        feature_range: Array | None = None,
+        dtype: type = np.float32,
+    ) -> None:
         def get(name: str) -> Array:
             return np.ascontiguousarray(weights[name], dtype)
+
         self.dense = {k: (get(f"layer_{k}/weights"), get(f"layer_{k}/bias")) for k in (1, 2, 3, 5, 6)}
         kernel = get("lstm_fused_cell/kernel")
         bias = get("lstm_fused_cell/bias").copy()
         self.n_cell = len(bias) // 4
-        bias[2 * self.n_cell:3 * self.n_cell] += dtype(forget_bias)
+        bias[2 * self.n_cell : 3 * self.n_cell] += dtype(forget_bias)
         n_in = len(kernel) - self.n_cell
         # The recurrent half lies transposed, [4 * cell, cell]: BLAS is faster so for few channels.
         self.kernel_x, self.kernel_h, self.lstm_bias = kernel[:n_in], np.ascontiguousarray(kernel[n_in:].T), bias
@@ -367,8 +388,18 @@ class FloatNetwork(_Network):
         z = a5 @ weights + bias
         p = log_softmax(z).astype(np.float32)
         if trace is not None:
-            trace.update(features=x, layer_1=a1, layer_2=a2, layer_3=a3, gates=gates, cell=cs, hidden=hs, layer_5=a5,
-                         logits=z, log_probs=p)
+            trace.update(
+                features=x,
+                layer_1=a1,
+                layer_2=a2,
+                layer_3=a3,
+                gates=gates,
+                cell=cs,
+                hidden=hs,
+                layer_5=a5,
+                logits=z,
+                log_probs=p,
+            )
         return p, c, h
 
     def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
@@ -380,7 +411,7 @@ class FloatNetwork(_Network):
         c, h = np.array(c, self._type), np.array(h, self._type)
         for n, rows in packed.steps():
             gates[rows] += (self.kernel_h @ h[:n].T).T
-            i, g, f, o = (gates[rows, k * n_cell:(k + 1) * n_cell] for k in range(4))
+            i, g, f, o = (gates[rows, k * n_cell : (k + 1) * n_cell] for k in range(4))
             c[:n] = np.tanh(g) * sigmoid(i) + c[:n] * sigmoid(f)
             h[:n] = np.tanh(c[:n]) * sigmoid(o)
             hs[rows], cs[rows] = h[:n], c[:n]
@@ -388,6 +419,7 @@ class FloatNetwork(_Network):
 
 
 # ---- the integer network -------------------------------------------------------------------------
+
 
 def requantise(v: Array, multiplier: Array | int, shift: int) -> Array:
     """(v * m + 2^(s-1)) >> s in 64 bits: a real factor with one rounding, half up."""
@@ -441,21 +473,23 @@ class ExactProduct:
         magnitude = np.abs(weights.astype(np.int16)).astype(np.int32)
         total = np.zeros(len(weights), np.int64)
         for k in range(0, weights.shape[1], 64):
-            part = magnitude[:, k:k + 64].sum(axis=1)
+            part = magnitude[:, k : k + 64].sum(axis=1)
             if k and int((total + part).max()) * 255 >= 1 << 24:
                 self.cuts.append(k)
                 total[:] = 0
             total += part
         self.cuts.append(weights.shape[1])
-        self.parts = [np.ascontiguousarray(weights[:, a:b], np.float32)
-                      for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)]
+        self.parts = [
+            np.ascontiguousarray(weights[:, a:b], np.float32)
+            for a, b in zip(self.cuts[:-1], self.cuts[1:], strict=True)
+        ]
 
     def __call__(self, u: Array) -> Array:
         """int32 [n, rows]."""
         u = u.astype(np.float32)
         out: Array | None = None
         for start, weights in zip(self.cuts, self.parts, strict=False):
-            part = (weights @ u[:, start:start + weights.shape[1]].T).T.astype(np.int32, order="C")
+            part = (weights @ u[:, start : start + weights.shape[1]].T).T.astype(np.int32, order="C")
             out = part if out is None else np.add(out, part, out=out)
         assert out is not None
         return out
@@ -484,8 +518,9 @@ class IntegerNetwork(_Network):
         self._c_type, self._h_type = np.int16, np.int8
         self.layers = {layer.name: layer for layer in model.layers}
         self.products = {layer.name: ExactProduct(layer.weights) for layer in model.layers}
-        self.multipliers = {layer.name: layer.multiplier.astype(np.int64)
-                            for layer in model.layers if layer.multiplier is not None}
+        self.multipliers = {
+            layer.name: layer.multiplier.astype(np.int64) for layer in model.layers if layer.multiplier is not None
+        }
         self.logit_scale = np.asarray(model.layers[-1].logit_scale, np.float64)
         self.saturated: dict[str, list[int]] = {}
         self.speech: Array = np.zeros((0, model.geometry.speech_rows), np.float32)
@@ -494,6 +529,7 @@ class IntegerNetwork(_Network):
     def open(cls, path: str | os.PathLike[str]) -> IntegerNetwork:
         """Reads and checks a .nna file; raises `pynna.errors.ModelFileError` for a bad one."""
         from pynna.mapping.nna import read_nna
+
         return cls(read_nna(path))
 
     def _clamp(self, name: str, v: Array, low: int, high: int) -> Array:
@@ -545,11 +581,18 @@ class IntegerNetwork(_Network):
             scale = {name: np.float32(layer.output_scale) for name, layer in self.layers.items()}
             gain = np.tile(self.model.feature_gain, 2 * self.n_context + 1)
             g = self.model.geometry
-            trace.update(features=(q + low / np.float32(256)) / gain, layer_1=a1 * scale["layer_1"],
-                         layer_2=a2 * scale["layer_2"], layer_3=a3 * scale["layer_3"],
-                         gates=gates * np.float32(1 / 4096),
-                         cell=cs * np.float32(2.0**-g.cell_fraction_bits), hidden=hs * np.float32(g.h_scale),
-                         layer_5=a5 * scale["layer_5"], logits=z.astype(np.float32), log_probs=p)
+            trace.update(
+                features=(q + low / np.float32(256)) / gain,
+                layer_1=a1 * scale["layer_1"],
+                layer_2=a2 * scale["layer_2"],
+                layer_3=a3 * scale["layer_3"],
+                gates=gates * np.float32(1 / 4096),
+                cell=cs * np.float32(2.0**-g.cell_fraction_bits),
+                hidden=hs * np.float32(g.h_scale),
+                layer_5=a5 * scale["layer_5"],
+                logits=z.astype(np.float32),
+                log_probs=p,
+            )
         return p, c, h
 
     def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
@@ -573,7 +616,7 @@ class IntegerNetwork(_Network):
 
     def _cell(self, gates: Array, c: Array) -> tuple[Array, Array]:
         n_cell, geometry = self.n_cell, self.model.geometry
-        i, g, f, o = (gates[:, k * n_cell:(k + 1) * n_cell].astype(np.int32) + 32768 for k in range(4))
+        i, g, f, o = (gates[:, k * n_cell : (k + 1) * n_cell].astype(np.int32) + 32768 for k in range(4))
         bits = geometry.cell_fraction_bits
         new = _round_shift(_SIGMOID[i].astype(np.int32) * _TANH[g], 15 - bits)
         v = (_SIGMOID[f].astype(np.int64) * c + new + (1 << 14)) >> 15

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a mapping cost: the integer network beside the float one, layer by layer and in the texts."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,9 +18,12 @@ from pynna.mapping.weights import Weights
 Array = NDArray[Any]
 
 LAYERS = ("features", "layer_1", "layer_2", "layer_3", "gates", "cell", "hidden", "layer_5", "logits", "log_probs")
-MATRICES = {"gates": ("lstm_x", "lstm_h"), "logits": ("layer_6",),
-            **{name: (name,) for name in ("layer_1", "layer_2", "layer_3", "layer_5")}}
-SQNR_RANGE = (-20.0, 100.0)     # dB, of one frame
+MATRICES = {
+    "gates": ("lstm_x", "lstm_h"),
+    "logits": ("layer_6",),
+    **{name: (name,) for name in ("layer_1", "layer_2", "layer_3", "layer_5")},
+}
+SQNR_RANGE = (-20.0, 100.0)  # dB, of one frame
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,13 @@ class Report:
     def summary(self) -> dict[str, Any]:
         """The few numbers that a model carries in its metadata."""
         numbers: dict[str, Any] = {
-            "clips": self.n_clips, "frames": self.n_frames, "label_agreement": round(self.label_agreement, 5),
-            "text_agreement": round(self.text_agreement, 4), "cer_between": round(self.cer_between, 5),
-            "sqnr_db": {layer.name: round(layer.sqnr_db, 1) for layer in self.layers}}
+            "clips": self.n_clips,
+            "frames": self.n_frames,
+            "label_agreement": round(self.label_agreement, 5),
+            "text_agreement": round(self.text_agreement, 4),
+            "cer_between": round(self.cer_between, 5),
+            "sqnr_db": {layer.name: round(layer.sqnr_db, 1) for layer in self.layers},
+        }
         if self.cer_float is not None and self.cer_int8 is not None:
             numbers.update(cer_float=round(self.cer_float, 5), cer_int8=round(self.cer_int8, 5))
         if self.eight_bits:
@@ -117,13 +126,17 @@ class Report:
         return "\n".join(lines + self.warnings)
 
     def _texts(self) -> list[str]:
-        lines = [f"same label in {self.label_agreement:.2%} of the frames, same greedy text in "
-                 f"{self.text_agreement:.1%} of the clips",
-                 f"character error rate, integers against float: {self.cer_between:.2%}"]
+        lines = [
+            f"same label in {self.label_agreement:.2%} of the frames, same greedy text in "
+            f"{self.text_agreement:.1%} of the clips",
+            f"character error rate, integers against float: {self.cer_between:.2%}",
+        ]
         if self.cer_float is not None and self.cer_int8 is not None:
             points = (self.cer_int8 - self.cer_float) * 100
-            lines.append(f"character error rate against the truth: float {self.cer_float:.2%}, "
-                         f"integers {self.cer_int8:.2%}, difference {points:+.2f} points")
+            lines.append(
+                f"character error rate against the truth: float {self.cer_float:.2%}, "
+                f"integers {self.cer_int8:.2%}, difference {points:+.2f} points"
+            )
         return lines
 
 
@@ -180,8 +193,17 @@ def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progres
     truths = [text for _, text in true]
     cer = [character_errors([pair[k] for pair, _ in true], truths) if true else None for k in (0, 1)]
     between = character_errors([b for _, b in texts], [a for a, _ in texts])
-    return Report(layers, same / max(n_frames, 1), sum(a == b for a, b in texts) / max(len(texts), 1), between, cer[0],
-                  cer[1], len(clips), n_frames, warnings=_warnings(layers))
+    return Report(
+        layers,
+        same / max(n_frames, 1),
+        sum(a == b for a, b in texts) / max(len(texts), 1),
+        between,
+        cer[0],
+        cer[1],
+        len(clips),
+        n_frames,
+        warnings=_warnings(layers),
+    )
 
 
 def _warnings(layers: Sequence[LayerReport]) -> list[str]:

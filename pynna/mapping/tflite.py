@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer of .tflite files: DeepSpeech 0.5 to 0.9 and Coqui STT 1.x, float, half and post-training int8.
 
 The network is read off the graph, not off names, which every converter makes anew: from ``logits`` back to

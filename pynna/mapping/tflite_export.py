@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exporter of .tflite files in the layout of DeepSpeech 0.6 to 0.9 and Coqui STT 1.x, which their clients load and run.
 
 The LSTM is unrolled, the audio operators are TensorFlow Lite's custom ones, the metadata are constants that a RESHAPE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importer of PyTorch state dicts (.pt, .pth: a zip with a pickle) and of safetensors files, without PyTorch.
 
 Names are free; the order and the shapes tell: matrices [out, in] of three dense layers, an LSTM's weight_ih, weight_hh

@@ -1,4 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained network in float, as every importer gives it and as the mapping takes it."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -13,11 +15,11 @@ from pynna.mapping.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
 
 Array = NDArray[Any]
 
-ENGLISH = (" ", *"abcdefghijklmnopqrstuvwxyz", "'")     # DeepSpeech's English alphabet
+ENGLISH = (" ", *"abcdefghijklmnopqrstuvwxyz", "'")  # DeepSpeech's English alphabet
 KERNEL, LSTM_BIAS = "lstm_fused_cell/kernel", "lstm_fused_cell/bias"
 DENSE = ("layer_1", "layer_2", "layer_3", "layer_5", "layer_6")
 NAMES = (*(f"{layer}/{part}" for layer in DENSE for part in ("weights", "bias")), KERNEL, LSTM_BIAS)
-SPEECH = ("speech/weights", "speech/bias")             # what a network may have besides
+SPEECH = ("speech/weights", "speech/bias")  # what a network may have besides
 LARGEST_WEIGHT = 1e6
 
 
@@ -89,8 +91,11 @@ class Weights:
     found: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "arrays", {name: _checked(self.arrays, name) for name in (
-            *NAMES, *(SPEECH if SPEECH[0] in self.arrays else ()))})
+        object.__setattr__(
+            self,
+            "arrays",
+            {name: _checked(self.arrays, name) for name in (*NAMES, *(SPEECH if SPEECH[0] in self.arrays else ()))},
+        )
         object.__setattr__(self, "alphabet", tuple(self.alphabet))
         _check_shapes({name: array.shape for name, array in self.arrays.items()}, self.features.n_coefficients)
         _check_features(self.features)
@@ -119,8 +124,10 @@ class Weights:
         """Weights [in, outputs] and bias [outputs] of the last layer: the labels', then the speech's where there is
         one."""
         parts = ("layer_6", "speech") if self.tells_speech else ("layer_6",)
-        return (np.concatenate([self.arrays[f"{part}/weights"] for part in parts], axis=1),
-                np.concatenate([self.arrays[f"{part}/bias"] for part in parts]))
+        return (
+            np.concatenate([self.arrays[f"{part}/weights"] for part in parts], axis=1),
+            np.concatenate([self.arrays[f"{part}/bias"] for part in parts]),
+        )
 
     @property
     def n_cell(self) -> int:
@@ -141,15 +148,23 @@ class Weights:
         """One line of what it is: kind of file, size, labels, audio, mel band, forget bias."""
         f, labels = self.features, "".join(self.alphabet[:40])
         text = "bytes" if len(self.alphabet) == 255 and self.alphabet[0] == "\x01" else repr(labels)
-        return (f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, "
-                f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step "
-                f"{f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to "
-                f"{f.upper_hz:g} Hz, forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}")
+        return (
+            f"{self.found or 'network'}: {self.n_cell} cells, {self.n_parameters:,} parameters, "
+            f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step "
+            f"{f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to "
+            f"{f.upper_hz:g} Hz, forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}"
+        )
 
     def network(self, dtype: type = np.float32) -> FloatNetwork:
         """The float reference of this network."""
-        return FloatNetwork(self.arrays, forget_bias=self.forget_bias, relu_clip=self.relu_clip,
-                            n_coefficients=self.features.n_coefficients, feature_range=self.feature_range, dtype=dtype)
+        return FloatNetwork(
+            self.arrays,
+            forget_bias=self.forget_bias,
+            relu_clip=self.relu_clip,
+            n_coefficients=self.features.n_coefficients,
+            feature_range=self.feature_range,
+            dtype=dtype,
+        )
 
 
 def _checked(arrays: Mapping[str, Array], name: str) -> Array:
@@ -165,7 +180,7 @@ def _checked(arrays: Mapping[str, Array], name: str) -> Array:
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     largest = np.abs(array).max()
-    if not largest <= LARGEST_WEIGHT:           # NaN too
+    if not largest <= LARGEST_WEIGHT:  # NaN too
         raise MappingError(f"{name} holds a number that is not finite or beyond +-{LARGEST_WEIGHT:g}")
     return array
 
@@ -176,21 +191,30 @@ def _check_shapes(shapes: Mapping[str, tuple[int, ...]], n_coefficients: int) ->
         raise MappingError(f"{n_coefficients} coefficients a frame; 1 to 128 can be had, 26 is DeepSpeech's")
     inputs = shapes["layer_1/weights"][0]
     if inputs % n_coefficients or (inputs // n_coefficients) % 2 == 0 or inputs // n_coefficients > 129:
-        raise MappingError(f"layer_1/weights has {inputs} inputs, which are no odd number of frames (129 at most) of "
-                           f"{n_coefficients} features; DeepSpeech's are 19 * 26 = 494")
+        raise MappingError(
+            f"layer_1/weights has {inputs} inputs, which are no odd number of frames (129 at most) of "
+            f"{n_coefficients} features; DeepSpeech's are 19 * 26 = 494"
+        )
     outputs = {layer: shapes[f"{layer}/weights"][1] for layer in DENSE}
     gates = shapes[KERNEL][1]
     if gates % 4 or shapes[KERNEL][0] <= gates // 4:
         raise MappingError(f"{KERNEL} has shape {list(shapes[KERNEL])}; [inputs + cells, 4 * cells] is needed")
     cell = gates // 4
-    want = {"layer_2/weights": outputs["layer_1"], "layer_3/weights": outputs["layer_2"], "layer_5/weights": cell,
-            "layer_6/weights": outputs["layer_5"], KERNEL: outputs["layer_3"] + cell}
+    want = {
+        "layer_2/weights": outputs["layer_1"],
+        "layer_3/weights": outputs["layer_2"],
+        "layer_5/weights": cell,
+        "layer_6/weights": outputs["layer_5"],
+        KERNEL: outputs["layer_3"] + cell,
+    }
     for name, size in want.items():
         if shapes[name][0] != size:
             raise MappingError(f"{name} has {shapes[name][0]} inputs; what goes before it gives {size}")
     if SPEECH[0] in shapes and (shapes[SPEECH[0]], shapes[SPEECH[1]]) != ((outputs["layer_5"], 1), (1,)):
-        raise MappingError(f"{SPEECH[0]} and {SPEECH[1]} have shapes {list(shapes[SPEECH[0]])} and "
-                           f"{list(shapes[SPEECH[1]])}; [{outputs['layer_5']}, 1] and [1] are needed")
+        raise MappingError(
+            f"{SPEECH[0]} and {SPEECH[1]} have shapes {list(shapes[SPEECH[0]])} and "
+            f"{list(shapes[SPEECH[1]])}; [{outputs['layer_5']}, 1] and [1] are needed"
+        )
     for name, size in [*((f"{layer}/bias", outputs[layer]) for layer in DENSE), (LSTM_BIAS, gates)]:
         if shapes[name] != (size,):
             raise MappingError(f"{name} has shape {list(shapes[name])}; [{size}] is needed")
@@ -202,15 +226,23 @@ def _check_features(f: MfccConfig) -> None:
     def need(condition: bool, message: str) -> None:
         if not condition:
             raise MappingError(message)
+
     need(1000 <= f.sample_rate <= 384000, f"sample rate {f.sample_rate}: 1000 to 384000 Hz is needed")
-    need(64 <= f.window <= 4096 and f.window & (f.window - 1) == 0,
-         f"window of {f.window} samples: a power of two from 64 to 4096 is needed (512 in DeepSpeech)")
-    need(1 <= f.step <= f.window,
-         f"step of {f.step} samples: 1 to {f.window}, the window, is needed (320 in DeepSpeech)")
-    need(1 <= f.n_coefficients <= f.n_mel <= 128,
-         f"{f.n_coefficients} coefficients of {f.n_mel} mel bands: at most as many as bands, and 128 bands, can be had")
-    need(0 <= f.lower_hz < f.upper_hz <= f.sample_rate / 2,
-         f"mel band {f.lower_hz} to {f.upper_hz} Hz: it must lie between 0 and {f.sample_rate / 2:g} Hz")
+    need(
+        64 <= f.window <= 4096 and f.window & (f.window - 1) == 0,
+        f"window of {f.window} samples: a power of two from 64 to 4096 is needed (512 in DeepSpeech)",
+    )
+    need(
+        1 <= f.step <= f.window, f"step of {f.step} samples: 1 to {f.window}, the window, is needed (320 in DeepSpeech)"
+    )
+    need(
+        1 <= f.n_coefficients <= f.n_mel <= 128,
+        f"{f.n_coefficients} coefficients of {f.n_mel} mel bands: at most as many as bands, and 128 bands, can be had",
+    )
+    need(
+        0 <= f.lower_hz < f.upper_hz <= f.sample_rate / 2,
+        f"mel band {f.lower_hz} to {f.upper_hz} Hz: it must lie between 0 and {f.sample_rate / 2:g} Hz",
+    )
 
 
 def _check_alphabet(alphabet: tuple[str, ...], n_labels: int) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Protocol buffers' wire format, read field by field: for the few small messages that need no schema.
 
 Nothing is copied and nothing is allocated by a length that the data gives: a field of bytes is a view of the data.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A channel of the network: PCM in, log-probabilities out to a sink; alone, or up to 16 through one step in a batch."""
 
 from __future__ import annotations
@@ -33,8 +34,13 @@ class Channel:
         The batch is full.
     """
 
-    def __init__(self, network: Network, sink: _core.Decoder, batch: Batch | None = None,
-                 after_step: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        sink: _core.Decoder,
+        batch: Batch | None = None,
+        after_step: Callable[[], None] | None = None,
+    ) -> None:
         self.network = network
         self.after_step = after_step
         self.core = _core.Channel(network.core, sink)
@@ -133,8 +139,9 @@ class Batch:
     def check_room(self) -> None:
         """Raises CapacityError when 16 channels have joined."""
         if len(self._channels) == _core.MAX_CHANNELS:
-            raise CapacityError(f"the group is full with {_core.MAX_CHANNELS} streams; "
-                                "finish one or open another group")
+            raise CapacityError(
+                f"the group is full with {_core.MAX_CHANNELS} streams; finish one or open another group"
+            )
 
     def join(self, channel: Channel) -> None:
         """Takes a channel in. Raises CapacityError as `check_room`."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where speech begins and ends in a stream: rules, and what decides by the network's blank and the sound's energy."""
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ class EndpointRules:
         if not self.speech_threshold < 1.0:
             raise ArgumentError(f"speech_threshold is {self.speech_threshold}; below 1 is right")
         if not (self.pre_roll < self.max_utterance < 3600 and self.trailing_silence < 3600 and self.pre_roll < 60):
-            raise ArgumentError(f"max_utterance is {self.max_utterance}, pre_roll {self.pre_roll}, trailing_silence "
-                                f"{self.trailing_silence}; below an hour, and max_utterance the longest, is right")
+            raise ArgumentError(
+                f"max_utterance is {self.max_utterance}, pre_roll {self.pre_roll}, trailing_silence "
+                f"{self.trailing_silence}; below an hour, and max_utterance the longest, is right"
+            )
 
 
 class Endpointer:

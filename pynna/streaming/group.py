@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups: up to 16 streams and listeners through one step call."""
 
 from __future__ import annotations
@@ -75,23 +76,43 @@ class Group:
         return stream
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Listener[GrammarResult]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: Grammar,
+        **options: Unpack[GrammarSearchOptions],
+    ) -> Listener[GrammarResult]: ...
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: None = None, **options: Unpack[GreedyOptions]) -> Listener[Result]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[GreedyOptions],
+    ) -> Listener[Result]: ...
 
     @overload
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, *,
-               grammar: None = None, **options: Unpack[BeamSearchOptions]) -> Listener[Result]: ...
+    def listen(
+        self,
+        rules: EndpointRules | None = None,
+        worker: RescoringWorker | None = None,
+        *,
+        grammar: None = None,
+        **options: Unpack[BeamSearchOptions],
+    ) -> Listener[Result]: ...
 
-    def listen(self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None,
-               **options: Unpack[AnyOptions]) -> Listener[Result]:
+    def listen(
+        self, rules: EndpointRules | None = None, worker: RescoringWorker | None = None, **options: Unpack[AnyOptions]
+    ) -> Listener[Result]:
         """A new listener in this group; arguments as for ``Model.listen``. Raises CapacityError as ``stream``."""
         self._batch.check_room()
-        listener: Listener[Result] = Listener(self.network, self._options(**options), rules or EndpointRules(),
-                                              self._batch, worker)
+        listener: Listener[Result] = Listener(
+            self.network, self._options(**options), rules or EndpointRules(), self._batch, worker
+        )
         self._members = [*self.streams, listener]
         return listener
 

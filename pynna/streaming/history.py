@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last audio of a stream, kept for as long as it may be recognised again."""
 
 from __future__ import annotations

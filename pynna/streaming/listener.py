@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening for as long as a microphone is open: audio in, events out, an utterance at a time."""
 
 from __future__ import annotations
@@ -52,8 +53,14 @@ class Listener(Generic[ResultT]):
     rules : EndpointRules
     """
 
-    def __init__(self, network: Network, options: DecoderOptions, rules: EndpointRules,
-                 batch: Batch | None = None, worker: RescoringWorker | None = None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        options: DecoderOptions,
+        rules: EndpointRules,
+        batch: Batch | None = None,
+        worker: RescoringWorker | None = None,
+    ) -> None:
         self.network, self.rules, self._batch, self._worker = network, rules, batch, worker
         self._seconds = network.seconds_per_step
         self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
@@ -94,8 +101,13 @@ class Listener(Generic[ResultT]):
         self._history.max_samples = history_samples(options, self.network.sample_rate)
 
     def _new_decoder(self, options: DecoderOptions, first_frame: int = 0) -> Decoder:
-        return Decoder(self.network.labels, label_priors=self.network.label_priors, options=options,
-                       seconds_per_frame=self._seconds, first_frame=first_frame)
+        return Decoder(
+            self.network.labels,
+            label_priors=self.network.label_priors,
+            options=options,
+            seconds_per_frame=self._seconds,
+            first_frame=first_frame,
+        )
 
     @property
     def hot_words(self) -> Mapping[str, float]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A doubtful result is recognised again in several passes, and the passes are combined: without the noise that can be
 taken out (`pynna.audio.denoise`), and at other speeds.
 
@@ -37,8 +38,9 @@ Recognise: TypeAlias = Callable[[Sequence[Perturbation]], Sequence[Result]]
 """Gives a result of the same audio under each of the perturbations."""
 
 PERTURBATIONS: tuple[Perturbation, ...] = tuple(
-    Perturbation(speed, denoised) for speed, denoised in
-    ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False)))
+    Perturbation(speed, denoised)
+    for speed, denoised in ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
+)
 """Of the second pass, the third and so on. They were chosen together, and in this order, on development data;
 ``python -m pynna.train manners`` tries others."""
 
@@ -69,8 +71,9 @@ def perturbed(pcm: Pcm, sample_rate: int, perturbations: Sequence[Perturbation])
     return [(speed, change_speed(clean if denoised else pcm, speed, sample_rate)) for speed, denoised in perturbations]
 
 
-def recognise(network: Network, pcm: Pcm, perturbations: Sequence[Perturbation], options: DecoderOptions,
-              first_frame: int = 0) -> list[Result]:
+def recognise(
+    network: Network, pcm: Pcm, perturbations: Sequence[Perturbation], options: DecoderOptions, first_frame: int = 0
+) -> list[Result]:
     """Results of an utterance under each of up to 16 perturbations.
 
     Parameters
@@ -86,8 +89,15 @@ def recognise(network: Network, pcm: Pcm, perturbations: Sequence[Perturbation],
     batch = Batch(network)  # one step call for all of them
     decoders, channels = [], []
     for speed, again in perturbed(pcm, network.sample_rate, perturbations):
-        decoders.append(Decoder(network.labels, label_priors=network.label_priors, options=options,
-                                seconds_per_frame=network.seconds_per_step * speed, first_frame=first_frame / speed))
+        decoders.append(
+            Decoder(
+                network.labels,
+                label_priors=network.label_priors,
+                options=options,
+                seconds_per_frame=network.seconds_per_step * speed,
+                first_frame=first_frame / speed,
+            )
+        )
         channels.append(Channel(network, decoders[-1].core, batch))
         channels[-1].feed(again)
     for channel in channels:
@@ -111,8 +121,9 @@ def rescore(first: Result, n_passes: int, again: Recognise) -> Result:
 
 def rescore_audio(network: Network, pcm: Pcm, first: Result, options: DecoderOptions, first_frame: int = 0) -> Result:
     """`rescore` of an utterance's audio by the network that made its first pass; parameters as of `recognise`."""
-    return rescore(first, options.n_passes,
-                   lambda perturbations: recognise(network, pcm, perturbations, options, first_frame))
+    return rescore(
+        first, options.n_passes, lambda perturbations: recognise(network, pcm, perturbations, options, first_frame)
+    )
 
 
 def combine(results: Sequence[Result]) -> Result:
@@ -154,7 +165,10 @@ def vote_by_meaning(results: Sequence[Result]) -> Result:
     (chosen, best), *others = ballot
     sentences = [sentence for _, sentence in others]
     texts = {best.text, *(sentence.text for sentence in sentences)}
-    sentences += [replace(sentence, confidence=min(sentence.confidence, best.confidence))
-                  for sentence in chosen.alternatives if sentence.text not in texts]
+    sentences += [
+        replace(sentence, confidence=min(sentence.confidence, best.confidence))
+        for sentence in chosen.alternatives
+        if sentence.text not in texts
+    ]
     sentences.sort(key=lambda sentence: -sentence.confidence)
     return chosen.voted((best, *sentences)[: len(chosen.alternatives)])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams: audio in, text out, a channel of the network in between."""
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ class Stream(Generic[ResultT]):
 
     def _begin(self, options: DecoderOptions) -> None:
         network = self.network
-        self.decoder = Decoder(network.labels, label_priors=network.label_priors, options=options,
-                               seconds_per_frame=network.seconds_per_step)
+        self.decoder = Decoder(
+            network.labels,
+            label_priors=network.label_priors,
+            options=options,
+            seconds_per_frame=network.seconds_per_step,
+        )
         self.channel = Channel(network, self.decoder.core, self._batch)
         self._history = AudioHistory(history_samples(options, network.sample_rate))
         self._result: ResultT | None = None

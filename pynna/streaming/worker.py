@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thread that rescores doubtful utterances, so that no network step waits for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
 manners | evaluate | noise-test | card | ablate | merge | recordings | dialogue | sounds | words``.
 """

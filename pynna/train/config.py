@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training's configuration: one TOML file, and the working directory that holds all that is made."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many calls on several processes, with a progress bar."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the assistant does with commands: every intent acts, everything can be undone, nothing leaves its bounds."""
 
 from __future__ import annotations
@@ -62,62 +63,78 @@ def test_any_commands_keep_the_car_in_bounds_and_can_be_undone(seed, n):
     assert assistant.act("Undo").reply == "There is nothing to undo"
 
 
-@pytest.mark.parametrize(("commands", "name", "value"), [
-    (["increase the volume"], "volume", 50),
-    (["increase the volume a bit"], "volume", 45),
-    (["increase the volume", "a bit more"], "volume", 55),
-    (["increase the volume", "more", "more"], "volume", 70),
-    (["increase the volume", "less"], "volume", 40),
-    (["set the volume to twenty", "undo"], "volume", 40),
-    (["decrease the volume by fifty", "lower the volume by fifty"], "volume", 0),
-    (["maximum volume", "louder"], "volume", 100),
-    (["mute"], "muted", True),
-    (["mute", "volume up"], "muted", False),
-    (["set the temperature to twenty one point five degrees"], "temperature",
-     {"driver": 21.5, "passenger": 21.5, "rear": 21.5}),
-    (["increase the driver temperature by two degrees"], "temperature", {"driver": 23, "passenger": 21, "rear": 21}),
-    (["turn on the passenger seat heating"], "seat_heating", {"driver": False, "passenger": True, "rear": False}),
-    (["open the rear windows"], "windows",
-     {"front left": 0, "front right": 0, "rear left": 100, "rear right": 100}),
-    (["open the windows fifty percent", "close all windows"], "windows",
-     dict.fromkeys(["front left", "front right", "rear left", "rear right"], 0)),
-    (["turn on the headlights"], "lights", {"headlights": True}),
-    (["turn on the headlights", "turn off the headlights"], "lights", {"headlights": False}),
-    (["wipers faster", "wipers faster", "wipers faster", "wipers faster"], "wiper_speed", 3),
-    (["unlock the doors"], "locked", False),
-    (["day mode"], "night", False),
-    (["day mode", "turn on dark mode"], "night", True),
-    (["switch to miles"], "units", "imperial"),
-    (["sport mode"], "mode", "sport"),
-    (["set cruise control to ninety"], "cruise", 90),
-    (["set cruise control to ninety", "cancel cruise control"], "cruise", None),
-    (["make the screen darker"], "brightness", 65),
-    (["call mom"], "call", "mom"),
-    (["call mom", "hang up"], "call", ""),
-    (["take me to the airport"], "destination", "the airport"),
-    (["take me to the airport", "stop navigation"], "destination", ""),
-    (["display navigation", "zoom in", "zoom in", "a bit less"], "zoom", 4),
-    (["check battery levels"], "view", "battery"),
-    (["play some jazz"], "genre", "jazz"),
-    (["next station"], "station", "rock radio"),
-    (["avoid tolls"], "avoid", "tolls"),
-    (["set a timer for five minutes"], "timer", NOON + timedelta(minutes=5)),
-    (["set a timer for one minute", "cancel the timer"], "timer", None),
-    (["increase the volume by thirty percent", "a bit more"], "volume", 75),
-    (["set the volume to twenty", "what time is it", "a bit more please"], "volume", 25),
-    (["set cruise control to ninety", "a bit more"], "cruise", 95),
-    (["set the charge limit to ninety percent", "less"], "charge_limit", 85),
-    (["set the fan to five", "a bit less"], "fan", 4),
-    (["open the window fifty percent", "more"], "windows", {"front left": 75}),
-    (["close the window", "a bit less"], "windows", {"front left": 25}),
-    (["make the screen darker", "more"], "brightness", 55),
-    (["move my seat back", "more", "less"], "seats", {"driver seat": 45}),
-    (["wipers faster", "more", "less"], "wiper_speed", 2),
-    (["call mom", "a bit more"], "volume", 40),
-    (["turn off the radio", "resume"], "source", "radio"),
-    (["next"], "station", "rock radio"),
-    (["tune to one hundred one point five"], "frequency", 101.5),
-])
+@pytest.mark.parametrize(
+    ("commands", "name", "value"),
+    [
+        (["increase the volume"], "volume", 50),
+        (["increase the volume a bit"], "volume", 45),
+        (["increase the volume", "a bit more"], "volume", 55),
+        (["increase the volume", "more", "more"], "volume", 70),
+        (["increase the volume", "less"], "volume", 40),
+        (["set the volume to twenty", "undo"], "volume", 40),
+        (["decrease the volume by fifty", "lower the volume by fifty"], "volume", 0),
+        (["maximum volume", "louder"], "volume", 100),
+        (["mute"], "muted", True),
+        (["mute", "volume up"], "muted", False),
+        (
+            ["set the temperature to twenty one point five degrees"],
+            "temperature",
+            {"driver": 21.5, "passenger": 21.5, "rear": 21.5},
+        ),
+        (
+            ["increase the driver temperature by two degrees"],
+            "temperature",
+            {"driver": 23, "passenger": 21, "rear": 21},
+        ),
+        (["turn on the passenger seat heating"], "seat_heating", {"driver": False, "passenger": True, "rear": False}),
+        (
+            ["open the rear windows"],
+            "windows",
+            {"front left": 0, "front right": 0, "rear left": 100, "rear right": 100},
+        ),
+        (
+            ["open the windows fifty percent", "close all windows"],
+            "windows",
+            dict.fromkeys(["front left", "front right", "rear left", "rear right"], 0),
+        ),
+        (["turn on the headlights"], "lights", {"headlights": True}),
+        (["turn on the headlights", "turn off the headlights"], "lights", {"headlights": False}),
+        (["wipers faster", "wipers faster", "wipers faster", "wipers faster"], "wiper_speed", 3),
+        (["unlock the doors"], "locked", False),
+        (["day mode"], "night", False),
+        (["day mode", "turn on dark mode"], "night", True),
+        (["switch to miles"], "units", "imperial"),
+        (["sport mode"], "mode", "sport"),
+        (["set cruise control to ninety"], "cruise", 90),
+        (["set cruise control to ninety", "cancel cruise control"], "cruise", None),
+        (["make the screen darker"], "brightness", 65),
+        (["call mom"], "call", "mom"),
+        (["call mom", "hang up"], "call", ""),
+        (["take me to the airport"], "destination", "the airport"),
+        (["take me to the airport", "stop navigation"], "destination", ""),
+        (["display navigation", "zoom in", "zoom in", "a bit less"], "zoom", 4),
+        (["check battery levels"], "view", "battery"),
+        (["play some jazz"], "genre", "jazz"),
+        (["next station"], "station", "rock radio"),
+        (["avoid tolls"], "avoid", "tolls"),
+        (["set a timer for five minutes"], "timer", NOON + timedelta(minutes=5)),
+        (["set a timer for one minute", "cancel the timer"], "timer", None),
+        (["increase the volume by thirty percent", "a bit more"], "volume", 75),
+        (["set the volume to twenty", "what time is it", "a bit more please"], "volume", 25),
+        (["set cruise control to ninety", "a bit more"], "cruise", 95),
+        (["set the charge limit to ninety percent", "less"], "charge_limit", 85),
+        (["set the fan to five", "a bit less"], "fan", 4),
+        (["open the window fifty percent", "more"], "windows", {"front left": 75}),
+        (["close the window", "a bit less"], "windows", {"front left": 25}),
+        (["make the screen darker", "more"], "brightness", 55),
+        (["move my seat back", "more", "less"], "seats", {"driver seat": 45}),
+        (["wipers faster", "more", "less"], "wiper_speed", 2),
+        (["call mom", "a bit more"], "volume", 40),
+        (["turn off the radio", "resume"], "source", "radio"),
+        (["next"], "station", "rock radio"),
+        (["tune to one hundred one point five"], "frequency", 101.5),
+    ],
+)
 def test_commands(assistant, commands, name, value):
     for command in commands:
         assert assistant.read(command).understood, command
@@ -132,19 +149,22 @@ def test_what_is_not_understood_changes_nothing(assistant):
     assert assistant.car == before
 
 
-@pytest.mark.parametrize(("intent", "slots", "named"), [
-    ("Fly", {}, "Fly"),
-    ("VolumeSet", {}, "level"),
-    ("VolumeSet", {"level": "loud"}, "loud"),
-    ("SeatMove", {"seat": "driver"}, "direction"),
-    ("TemperatureSet", {"temperature": 20, "zone": "roof"}, "roof"),
-    ("LightsSet", {"light": "disco ball"}, "disco ball"),
-    ("WindowOpen", {"level": None}, "windows"),
-    ("VolumeSet", {"level": float("nan")}, "nan"),
-    ("RadioTune", {"frequency": float("nan")}, "frequency"),
-    ("ChargingLimit", {"level": None}, "charge_limit"),
-    ("TimerSet", {"minutes": 1e300}, "minutes"),
-])
+@pytest.mark.parametrize(
+    ("intent", "slots", "named"),
+    [
+        ("Fly", {}, "Fly"),
+        ("VolumeSet", {}, "level"),
+        ("VolumeSet", {"level": "loud"}, "loud"),
+        ("SeatMove", {"seat": "driver"}, "direction"),
+        ("TemperatureSet", {"temperature": 20, "zone": "roof"}, "roof"),
+        ("LightsSet", {"light": "disco ball"}, "disco ball"),
+        ("WindowOpen", {"level": None}, "windows"),
+        ("VolumeSet", {"level": float("nan")}, "nan"),
+        ("RadioTune", {"frequency": float("nan")}, "frequency"),
+        ("ChargingLimit", {"level": None}, "charge_limit"),
+        ("TimerSet", {"minutes": 1e300}, "minutes"),
+    ],
+)
 def test_a_wrong_intent_or_slot_is_named_and_changes_nothing(assistant, intent, slots, named):
     before = assistant.car
     with pytest.raises(pynna.ArgumentError, match=named):
@@ -301,14 +321,17 @@ def test_a_reminder_is_told_on_arrival(assistant):
     assert assistant.car.reminder == ""
 
 
-@pytest.mark.parametrize(("command", "reply"), [
-    ("tune to one hundred one point five", "101.5 FM"),
-    ("switch to bluetooth", "Switched to Bluetooth"),
-    ("call john smith", "Calling John Smith"),
-    ("call the doctor", "Calling the doctor"),
-    ("open the left window", "Opening the front left window"),
-    ("more", "More of what?"),
-])
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("tune to one hundred one point five", "101.5 FM"),
+        ("switch to bluetooth", "Switched to Bluetooth"),
+        ("call john smith", "Calling John Smith"),
+        ("call the doctor", "Calling the doctor"),
+        ("open the left window", "Opening the front left window"),
+        ("more", "More of what?"),
+    ],
+)
 def test_replies(assistant, command, reply):
     assert assistant.read(command).reply == reply
 
@@ -322,8 +345,9 @@ def test_the_examples_show_each_intent():
     assert set(intents) == set(GRAMMAR.intents)
 
 
-@pytest.mark.parametrize("text", ["please increase the volume", "Could you increase the volume, please?",
-                                  "increase the volume please"])
+@pytest.mark.parametrize(
+    "text", ["please increase the volume", "Could you increase the volume, please?", "increase the volume please"]
+)
 def test_typed_commands_may_be_polite(assistant, text):
     assert assistant.read(text).intent == "VolumeUp"
 

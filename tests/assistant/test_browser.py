@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cluster in a real browser, with recordings as its microphone."""
 
 from __future__ import annotations
@@ -182,10 +183,13 @@ def test_it_is_drawn_at_any_size(profile, theme):
                 clipped = await browser.ask(
                     "[...document.querySelectorAll('footer, header, .dial')].filter(e => { const r ="
                     " e.getBoundingClientRect(); return r.right > innerWidth + 1 || r.bottom > innerHeight + 1 })"
-                    ".map(e => e.tagName)")
+                    ".map(e => e.tagName)"
+                )
                 assert clipped == []
-                room = ("document.querySelector('#speech').clientWidth"
-                        " / parseFloat(getComputedStyle(document.body).fontSize)")
+                room = (
+                    "document.querySelector('#speech').clientWidth"
+                    " / parseFloat(getComputedStyle(document.body).fontSize)"
+                )
                 assert await browser.ask(room) > 9  # times a letter's height, for what was said
                 views = await browser.ask("[...document.querySelectorAll('#views button')].map(b => b.dataset.view)")
                 for view in views:
@@ -193,12 +197,15 @@ def test_it_is_drawn_at_any_size(profile, theme):
                     await browser.until(f"document.querySelector('main').dataset.view == '{view}'")
                     main = "document.querySelector('main')"
                     assert await browser.ask(f"{main}.scrollWidth <= {main}.clientWidth + 1")
-                    assert await browser.ask(
-                        "[...document.querySelectorAll('.quick button')].filter(b => {"
-                        " const r = document.createRange(); r.selectNodeContents(b);"
-                        " const text = r.getBoundingClientRect(), box = b.getBoundingClientRect();"
-                        " return text.left < box.left + 2 || text.right > box.right - 2 }).map(b => b.title)"
-                    ) == []  # labels that do not fit
+                    assert (
+                        await browser.ask(
+                            "[...document.querySelectorAll('.quick button')].filter(b => {"
+                            " const r = document.createRange(); r.selectNodeContents(b);"
+                            " const text = r.getBoundingClientRect(), box = b.getBoundingClientRect();"
+                            " return text.left < box.left + 2 || text.right > box.right - 2 }).map(b => b.title)"
+                        )
+                        == []
+                    )  # labels that do not fit
                 await browser.ask("document.querySelector('#views button[data-view=home]').click()")
                 await browser.until("document.querySelector('main').dataset.view == 'home'")
             assert browser.complaints == []
@@ -236,8 +243,10 @@ def test_a_finger_can_touch_every_button_of_a_small_board(profile):
 def test_the_demonstration_is_understood(profile):
     async def scenario():
         recordings = run.demo_recordings()[:1] * 12  # it ends after the last where no page has come
-        async with (served(helpers=[lambda server: run.demonstration(server, recordings)]) as (_, url),
-                    Browser(profile) as browser):
+        async with (
+            served(helpers=[lambda server: run.demonstration(server, recordings)]) as (_, url),
+            Browser(profile) as browser,
+        ):
             await browser.open(url)
             await browser.until("document.body.dataset.intent == 'VolumeUp'")
             await browser.until(OVERLAID)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names and sentences of a home, read from a server that talks Home Assistant's websocket protocol."""
 
 from __future__ import annotations

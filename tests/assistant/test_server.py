@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cluster's server, over real sockets: what it serves, who may come in, and what hostile clients cannot do."""
 
 from __future__ import annotations
@@ -35,8 +36,13 @@ async def _speak(socket: aiohttp.ClientWebSocketResponse, pcm: bytes) -> None:
 def test_pages_health_and_metrics():
     async def scenario():
         async with served() as (_, url), aiohttp.ClientSession(url) as client:
-            for path, kind in {"/": "text/html", "/page/cluster.js": "text/javascript", "/map": "application/json",
-                               "/page/cluster.css": "text/css", "/sentences": "application/json"}.items():
+            for path, kind in {
+                "/": "text/html",
+                "/page/cluster.js": "text/javascript",
+                "/map": "application/json",
+                "/page/cluster.css": "text/css",
+                "/sentences": "application/json",
+            }.items():
                 async with client.get(path) as answer:
                     assert (answer.status, answer.content_type) == (200, kind)
                     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
@@ -48,8 +54,13 @@ def test_pages_health_and_metrics():
                 assert (await answer.json())["status"] == "ok"
             async with client.get("/metrics") as answer:
                 text = await answer.text()
-            for name in ("steps_total", "late_steps_total", "channels", "latency_seconds_bucket",
-                         'latency_recent_seconds{quantile="0.95"}'):
+            for name in (
+                "steps_total",
+                "late_steps_total",
+                "channels",
+                "latency_seconds_bucket",
+                'latency_recent_seconds{quantile="0.95"}',
+            ):
                 assert f"pynna_{name}" in text
 
     asyncio.run(scenario())
@@ -122,8 +133,15 @@ def test_sixteen_microphones_share_a_group_and_each_hears_its_own():
 # ---- who may come in ----
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"},
-                                     {"Origin": "null"}, {"Host": "evil.example", "Origin": "http://evil.example"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Host": "evil.example"},
+        {"Origin": "null"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+    ],
+)
 def test_other_origins_and_hosts_are_refused(headers):
     async def scenario():
         async with served() as (server, url), aiohttp.ClientSession(url) as client:
@@ -150,13 +168,16 @@ def test_a_token_is_asked_for():
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("options", "named"), [
-    (("0.0.0.0", None, None, None), "--token"),
-    (("0.0.0.0", "short", None, None), "--token"),
-    (("192.168.1.2", "0123456789abcdef", None, None), "--certificate"),
-    (("127.0.0.1", None, "c.pem", None), "--key"),
-    (("127.0.0.1", None, "c.pem", "k.pem"), "c.pem"),
-])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("0.0.0.0", None, None, None), "--token"),
+        (("0.0.0.0", "short", None, None), "--token"),
+        (("192.168.1.2", "0123456789abcdef", None, None), "--certificate"),
+        (("127.0.0.1", None, "c.pem", None), "--key"),
+        (("127.0.0.1", None, "c.pem", "k.pem"), "c.pem"),
+    ],
+)
 def test_beyond_the_loopback_a_token_and_tls_are_needed(options, named):
     with pytest.raises(pynna.ArgumentError, match=named):
         check_access(*options)
@@ -167,10 +188,13 @@ def test_the_loopback_needs_nothing():
     assert check_access("localhost", None, None, None) is None
 
 
-@pytest.mark.parametrize(("share", "threshold", "aloud"), [(1.2, 0.15, True), (0.9, 0.15, True), (0.5, 0.15, True),
-                                                           (0.5, 0.5, True), (0.1, 0.15, False), (0.1, 0.5, False)])
+@pytest.mark.parametrize(
+    ("share", "threshold", "aloud"),
+    [(1.2, 0.15, True), (0.9, 0.15, True), (0.5, 0.15, True), (0.5, 0.5, True), (0.1, 0.15, False), (0.1, 0.5, False)],
+)
 def test_a_sentence_just_below_the_threshold_is_answered_aloud(share, threshold, aloud):
     """Whatever the threshold is: what is far below it may not have been said to the car."""
+
     async def scenario():
         model = pynna.load()
         server, said = server_module.Server(model), []
@@ -200,13 +224,27 @@ async def _alive(client: aiohttp.ClientSession) -> None:
         assert answer.status == 200
 
 
-@pytest.mark.parametrize("message", [
-    "", "{", "[]", "1", '{"type": "fly"}', '{"type": "command"}', '{"type": "command", "text": 3}',
-    '{"type": "act", "intent": "VolumeSet"}', '{"type": "act", "intent": "VolumeSet", "slots": {"level": NaN}}',
-    '{"type": "act", "intent": "VolumeSet", "slots": {"level": "loud"}}', '{"type": "act", "intent": "Fly"}',
-    '{"type": "act", "intent": "MediaPlay", "slots": {"genre": {"a": 1}}}', "[" * 20000,
-    b"\x00", b"odd", b"",
-])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        '{"type": "fly"}',
+        '{"type": "command"}',
+        '{"type": "command", "text": 3}',
+        '{"type": "act", "intent": "VolumeSet"}',
+        '{"type": "act", "intent": "VolumeSet", "slots": {"level": NaN}}',
+        '{"type": "act", "intent": "VolumeSet", "slots": {"level": "loud"}}',
+        '{"type": "act", "intent": "Fly"}',
+        '{"type": "act", "intent": "MediaPlay", "slots": {"genre": {"a": 1}}}',
+        "[" * 20000,
+        b"\x00",
+        b"odd",
+        b"",
+    ],
+)
 def test_garbage_is_answered_with_an_error_and_changes_nothing(message):
     async def scenario():
         async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
@@ -288,8 +326,12 @@ def test_a_slow_reader_is_dropped():
         async with served() as (server, url), aiohttp.ClientSession(url) as client:
             host, port = url.removeprefix("http://").strip("/").split(":")
             reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-            writer.write((f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").encode())
+            writer.write(
+                (
+                    f"GET /ws HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                ).encode()
+            )
             await reader.readline()  # and never more
             async with client.ws_connect("/ws") as other:
                 async with asyncio.timeout(20):
@@ -360,6 +402,7 @@ def test_microphones_that_break_off_leave_nothing_behind():
     async def scenario():
         noise = np.random.default_rng(1).integers(-9000, 9000, 16000).astype("<i2").tobytes()
         async with served() as (server, url), aiohttp.ClientSession(url) as client:
+
             async def once() -> None:
                 page = await client.ws_connect("/ws")
                 await page.send_json({"type": "microphone", "on": True})

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Wyoming server, with the protocol's own client as its peer."""
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ async def _connected(grammar=None, zeroconf=False):
         port = probe.getsockname()[1]
     ready = asyncio.Event()
     host = "0.0.0.0" if zeroconf else "127.0.0.1"
-    running = asyncio.create_task(serve(pynna.load(), f"tcp://{host}:{port}", grammar=grammar, zeroconf=zeroconf,
-                                        ready=lambda _: ready.set()))
+    running = asyncio.create_task(
+        serve(pynna.load(), f"tcp://{host}:{port}", grammar=grammar, zeroconf=zeroconf, ready=lambda _: ready.set())
+    )
     await asyncio.wait_for(ready.wait(), 10)
     try:
         async with AsyncTcpClient("127.0.0.1", port) as client:
@@ -56,8 +58,9 @@ async def _say(client: AsyncTcpClient, path, rate: int = 16000, width: int = 2, 
     await client.write_event(AudioStart(rate=rate, width=width, channels=channels).event())
     size = rate // 10 * width * channels
     for at in range(0, len(data), size):
-        await client.write_event(AudioChunk(rate=rate, width=width, channels=channels,
-                                            audio=data[at : at + size]).event())
+        await client.write_event(
+            AudioChunk(rate=rate, width=width, channels=channels, audio=data[at : at + size]).event()
+        )
     await client.write_event(AudioStop().event())
     events = [await _next(client)]
     while not TranscriptStop.is_type(events[-1].type):
@@ -112,14 +115,17 @@ def test_speech_outside_of_the_grammar_is_an_empty_transcript():
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("events", [
-    [AudioStop().event()],
-    [Event(type="audio-chunk", data={}, payload=b"12")],
-    [AudioChunk(rate=1, width=2, channels=1, audio=bytes(2000)).event()],
-    [AudioChunk(rate=0, width=2, channels=1, audio=bytes(2000)).event()],
-    [AudioChunk(rate=16000, width=3, channels=1, audio=bytes(2001)).event()],
-    [AudioChunk(rate=16000, width=2, channels=0, audio=bytes(2000)).event()],
-])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [AudioStop().event()],
+        [Event(type="audio-chunk", data={}, payload=b"12")],
+        [AudioChunk(rate=1, width=2, channels=1, audio=bytes(2000)).event()],
+        [AudioChunk(rate=0, width=2, channels=1, audio=bytes(2000)).event()],
+        [AudioChunk(rate=16000, width=3, channels=1, audio=bytes(2001)).event()],
+        [AudioChunk(rate=16000, width=2, channels=0, audio=bytes(2000)).event()],
+    ],
+)
 def test_what_is_wrong_is_told_as_an_error(events):
     async def scenario():
         async with _connected() as client:
@@ -134,12 +140,20 @@ def test_what_is_wrong_is_told_as_an_error(events):
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("data", [
-    b"\x00\xff garbage\n", b"[]\n", b"{}\n", b"[" * 60000 + b"\n", b"x" * 100000,
-    b'{"type": "audio-chunk", "payload_length": 99999999999}\n' + bytes(1000),
-    b'{"type": "audio-chunk", "data_length": "x"}\n', b'{"type": "ping", "data": [1]}\n',
-    b'{"type": "audio-chunk", "payload_length": 100}\n',
-])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00\xff garbage\n",
+        b"[]\n",
+        b"{}\n",
+        b"[" * 60000 + b"\n",
+        b"x" * 100000,
+        b'{"type": "audio-chunk", "payload_length": 99999999999}\n' + bytes(1000),
+        b'{"type": "audio-chunk", "data_length": "x"}\n',
+        b'{"type": "ping", "data": [1]}\n',
+        b'{"type": "audio-chunk", "payload_length": 100}\n',
+    ],
+)
 def test_a_broken_event_ends_its_connection_only(data):
     async def scenario():
         async with _connected() as client:

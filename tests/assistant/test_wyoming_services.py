@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wyoming's intent and wake services, ends that the server hears itself, chunks of any form, standard input."""
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ async def connected(**grammars: pynna.Grammar) -> AsyncIterator[AsyncTcpClient]:
     ready, model = asyncio.Event(), pynna.load()
     programs = Programs(model, grammars, wake_words=("call home", "navigate home"))
     running = asyncio.create_task(
-        serve(model, f"tcp://127.0.0.1:{port}", programs=programs, ready=lambda _: ready.set()))
+        serve(model, f"tcp://127.0.0.1:{port}", programs=programs, ready=lambda _: ready.set())
+    )
     await asyncio.wait_for(ready.wait(), 20)
     try:
         async with AsyncTcpClient("127.0.0.1", port) as client:
@@ -225,12 +227,21 @@ def test_a_clients_names_and_terms_are_expected():
 
 def test_over_standard_input_the_protocol_is_alone_and_ends_with_it():
     asked = io.BytesIO()
-    for event in (Describe().event(), AudioStart(16000, 2, 1).event(),
-                  AudioChunk(16000, 2, 1, recording("increase").astype("<i2").tobytes()).event(), AudioStop().event()):
+    for event in (
+        Describe().event(),
+        AudioStart(16000, 2, 1).event(),
+        AudioChunk(16000, 2, 1, recording("increase").astype("<i2").tobytes()).event(),
+        AudioStop().event(),
+    ):
         write_event(event, asked)  # type: ignore[arg-type]
-    done = subprocess.run([sys.executable, "-m", "pynna", "serve", "--wyoming", "stdio://", "--grammar", "car"],
-                          input=asked.getvalue(), capture_output=True, timeout=120, check=False,
-                          cwd=Path(__file__).parent)  # not the source tree, which holds no built extension
+    done = subprocess.run(
+        [sys.executable, "-m", "pynna", "serve", "--wyoming", "stdio://", "--grammar", "car"],
+        input=asked.getvalue(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+        cwd=Path(__file__).parent,
+    )  # not the source tree, which holds no built extension
     assert done.returncode == 0, done.stderr.decode()
     told, kinds = io.BytesIO(done.stdout), []
     while (event := read_event(told)) is not None:  # type: ignore[arg-type]

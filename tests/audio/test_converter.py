@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PCM in pieces of any form and size, and what is piped in with a header or without."""
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ def test_pieces_may_end_anywhere(form, size):
     wide = {1: lambda x: (x.astype(np.int32) // 256 + 128).astype(np.uint8), 2: lambda x: x.astype("<i2"),
             4: lambda x: x.astype("<i4") << 16}[width](np.repeat(pcm, channels)).tobytes()  # fmt: skip
     converter = PcmConverter(16000)
-    out = b"".join(
-        converter.convert(wide[at : at + size], rate, width, channels) for at in range(0, len(wide), size)
-    )
+    out = b"".join(converter.convert(wide[at : at + size], rate, width, channels) for at in range(0, len(wide), size))
     expected = pcm if width != 1 else (pcm.astype(np.int32) // 256 * 256).astype(np.int16)
     assert np.array_equal(np.frombuffer(out, "<i2"), expected)
 
@@ -62,8 +61,7 @@ def head(rate: int, channels: int, bits: int, kind: int = 1, more: bytes = b"") 
     """The header of a WAV file whose length is not known, as a recorder writes to a pipe."""
     frame = channels * bits // 8
     fmt = struct.pack("<HHIIHH", kind, channels, rate, rate * frame, frame, bits)
-    return (b"RIFF\xff\xff\xff\xffWAVE" + more + b"fmt " + struct.pack("<I", 16) + fmt
-            + b"data\xff\xff\xff\xff")
+    return b"RIFF\xff\xff\xff\xffWAVE" + more + b"fmt " + struct.pack("<I", 16) + fmt + b"data\xff\xff\xff\xff"
 
 
 def heard(data: bytes) -> tuple[np.ndarray, list[str]]:

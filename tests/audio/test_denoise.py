@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise that is taken out of a recording."""
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def test_speech_stands_out_more(shape, decibels):
         clean = speech(path)
         noise = np.random.default_rng(i).normal(0, 1, len(clean))
         if shape == "brown":  # as of an engine
-            noise = np.fft.irfft(np.fft.rfft(noise) / (1 + np.arange(len(noise) // 2 + 1) * RATE / len(noise) / 300),
-                                 len(noise))
+            noise = np.fft.irfft(
+                np.fft.rfft(noise) / (1 + np.arange(len(noise) // 2 + 1) * RATE / len(noise) / 300), len(noise)
+            )
         noise *= np.sqrt((clean @ clean) / (noise @ noise)) * 10 ** (-decibels / 20)
         noisy = np.clip(clean + noise, -32768, 32767).astype(np.int16)
         gained.append(ratio(clean, denoise(noisy, RATE).astype(np.float64)) - ratio(clean, noisy.astype(np.float64)))
@@ -59,8 +61,9 @@ def test_steady_noise_comes_down_to_the_floor_and_a_tone_in_it_stays():
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 5000), st.sampled_from([8000, 16000, 44100]), st.sampled_from([0, 1, 300, 32767]),
-       st.integers(0, 99))
+@given(
+    st.integers(0, 5000), st.sampled_from([8000, 16000, 44100]), st.sampled_from([0, 1, 300, 32767]), st.integers(0, 99)
+)
 def test_any_recording_keeps_its_length_and_gets_no_louder(n, rate, level, seed):
     pcm = np.random.default_rng(seed).integers(-level - 1, level + 1, n).astype(np.int16)
     heard = denoise(pcm, rate)

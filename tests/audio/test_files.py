@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pynna.audio through real files and arrays."""
 
 from __future__ import annotations

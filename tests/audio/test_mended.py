@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings as people have them: headers that lie, ends that are missing, channels that cancel each other out."""
 
 from __future__ import annotations
@@ -21,15 +22,30 @@ RNG = np.random.default_rng(3)
 PCM = (RNG.normal(0, 3000, 16000)).astype(np.int16)
 
 
-def wav(pcm: np.ndarray = PCM, *, size: int | None = None, byte_rate: int | None = None, behind: bytes = b"",
-        channels: int = 1) -> bytes:
+def wav(
+    pcm: np.ndarray = PCM,
+    *,
+    size: int | None = None,
+    byte_rate: int | None = None,
+    behind: bytes = b"",
+    channels: int = 1,
+) -> bytes:
     """A WAV file whose header may tell another size or byte rate than is right."""
     data = pcm.astype("<i2").tobytes()
     rate = 32000 * channels if byte_rate is None else byte_rate
     fmt = struct.pack("<HHIIHH", 1, channels, 16000, rate, 2 * channels, 16)
     told = len(data) if size is None else size
-    return (b"RIFF" + struct.pack("<I", 36 + told) + b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data"
-            + struct.pack("<I", told) + data + behind)
+    return (
+        b"RIFF"
+        + struct.pack("<I", 36 + told)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + fmt
+        + b"data"
+        + struct.pack("<I", told)
+        + data
+        + behind
+    )
 
 
 @pytest.mark.parametrize("byte_rate", [0, 1, 16000, 64000, 176400, 0xFFFFFFFF])

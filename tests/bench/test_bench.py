@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmarks run and print what they promise; how fast anything is, is not tested."""
 
 import importlib.util
@@ -47,8 +48,23 @@ def test_network_measures_every_setting_against_the_limits(cache: Path, model: P
 
 
 def test_weights_of_4_bits_stand_beside_those_of_8(cache: Path) -> None:
-    found = bench(cache, "network", "--width", 32, "--bits4", "lstm_x,lstm_h", "--isa", "ref", "--channels", 1,
-                  "--steps", 1, "--threads", 1, "--no-peers")
+    found = bench(
+        cache,
+        "network",
+        "--width",
+        32,
+        "--bits4",
+        "lstm_x,lstm_h",
+        "--isa",
+        "ref",
+        "--channels",
+        1,
+        "--steps",
+        1,
+        "--threads",
+        1,
+        "--no-peers",
+    )
     eight, four = found["figures"]
     assert (eight["setting"]["bits"], four["setting"]["bits"]) == (8, 4) and len(found["comparisons"]) == 1
 
@@ -57,7 +73,11 @@ def test_kernels_cover_the_shapes_of_the_network(cache: Path) -> None:
     found = bench(cache, "kernels", "--width", 64, "--channels", 1, "--isa", "ref", "--bits", 8, 4)
     assert {f["bits"] for f in found["figures"]} == {8, 4}
     assert {(f["shape"]["rows"], f["shape"]["columns"]) for f in found["figures"]} == {
-        (64, 496), (64, 64), (256, 64), (32, 64)}
+        (64, 496),
+        (64, 64),
+        (256, 64),
+        (32, 64),
+    }
 
 
 def test_the_published_table_is_the_published_one(cache: Path, model: Path) -> None:
@@ -108,6 +128,7 @@ def test_a_listener_is_watched(cache: Path) -> None:
 def test_every_command_tells_what_it_takes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from bench.__main__ import COMMANDS, main
+
     readme = (ROOT / "bench/README.md").read_text()
     for command in COMMANDS:
         with pytest.raises(SystemExit, match="0"):
@@ -119,8 +140,11 @@ def test_every_command_tells_what_it_takes(monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.parametrize("command", ["network", "table", "kernels"])
 def test_what_is_measured_can_be_drawn(cache: Path, model: Path, command: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    options = {"network": ("--nna", model, "--threads", 1, "--no-peers"), "table": ("--nna", model, "--threads", 1),
-               "kernels": ("--width", 64)}[command]
+    options = {
+        "network": ("--nna", model, "--threads", 1, "--no-peers"),
+        "table": ("--nna", model, "--threads", 1),
+        "kernels": ("--width", 64),
+    }[command]
     bench(cache, command, *options, "--plot", tmp_path / "drawn.png")
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
 
@@ -159,7 +183,7 @@ print(json.dumps(apart))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for p, c, h in json.loads(done.stdout.splitlines()[-1]).values():
-        assert p < 0.3 and c < 0.05 and h < 0.03      # of 8 and of 16 bits
+        assert p < 0.3 and c < 0.05 and h < 0.03  # of 8 and of 16 bits
 
 
 def test_a_peer_stands_beside_every_way_of_use(cache: Path, model: Path) -> None:
@@ -177,6 +201,7 @@ def test_a_peer_stands_beside_every_way_of_use(cache: Path, model: Path) -> None
 def test_a_peer_that_is_not_installed_is_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from bench import peers
+
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else object())
     names, left_out = peers.installed()
     assert names == ["pytorch", "onnxruntime", "litert"]
@@ -203,6 +228,7 @@ mac:
 def test_inner_loops_are_found_in_the_compilers_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from bench import arm
+
     (body,) = arm._inner_loops(LOOPS.splitlines())
     assert len(body) == 7 and body[-1] == "bne\t.L3"
     assert arm._weights(body) == 32

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line with what people bring: options that cannot act, sides of a call, raw samples, pipes, why."""
 
 from __future__ import annotations
@@ -112,7 +113,8 @@ def test_what_is_piped_to_listen_may_have_a_header_and_end_anywhere(rate, channe
     there = resample_poly(pcm.astype(float), rate // 100, 160).astype("<i2") if rate != 16000 else pcm
     frame = 2 * channels
     head = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack(
-        "<IHHIIHH4sI", 16, 1, channels, rate, rate * frame, frame, 16, b"data", 0xFFFFFFFF)
+        "<IHHIIHH4sI", 16, 1, channels, rate, rate * frame, frame, 16, b"data", 0xFFFFFFFF
+    )
     data = np.repeat(there, channels).tobytes()
     data = (data if rate == 16000 else head + data)[: -cut or None]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))

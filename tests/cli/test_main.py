@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `pynna` as a shell and a script see it: subprocesses, real files, exit codes."""
 
 from __future__ import annotations
@@ -265,11 +266,14 @@ def test_texts_that_are_none_are_told_with_their_place(tmp_path: Path) -> None:
         assert_one_line_error(run(*command, "--grammar", odd), "odd.yaml:4: '東京'")
 
 
-@pytest.mark.parametrize(("options", "named"), [
-    (["--host", "0.0.0.0"], "--token"),
-    (["--certificate", "none.pem", "--key", "none.pem"], "none.pem"),
-    (["--model", "none.nna"], "none.nna"),
-])
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--host", "0.0.0.0"], "--token"),
+        (["--certificate", "none.pem", "--key", "none.pem"], "none.pem"),
+        (["--model", "none.nna"], "none.nna"),
+    ],
+)
 def test_an_assistant_that_cannot_start_says_why(options: list[str], named: str) -> None:
     assert_one_line_error(run("assistant", "--no-browser", "--port", "0", *options), named)
 

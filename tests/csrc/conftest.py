@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C core as its users get it: built by its own Makefile, reached through csrc/pynna.h alone."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CTC decoding in C, through cffi: against brute force, a plain Python search, and two independent decoders' texts."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audio to context windows: the count, the padding, and that chunks and saved states leave no trace."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front end's hash of bits (csrc/tests/test_frontend.c) under other compilers, optimisations and processors."""
 
 import platform

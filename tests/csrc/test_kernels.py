@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MAC array of every instruction set here against NumPy's matrix product."""
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ class Mac:
         names = [ffi.string(lib.pynna_isa_name(i)).decode() for i in range(lib.pynna_isa_count())]
         self.isas = [name for i, name in enumerate(names) if lib.pynna_isa_available(i)]
 
-    def __call__(self, isa: str, weights: Array, u: Array, *, extra_stride: int = 0, misalign: int = 0,
-                 bits: int = 8) -> Array:
+    def __call__(
+        self, isa: str, weights: Array, u: Array, *, extra_stride: int = 0, misalign: int = 0, bits: int = 8
+    ) -> Array:
         """int8 [rows, columns] times uint8 [n, columns], int32 [n, rows]; what stands between the columns is noise."""
         rows, columns = weights.shape
         blocks, groups, n = -(-rows // 16), -(-columns // (32 // bits)) * 8 // bits, len(u)
@@ -41,8 +43,17 @@ class Mac:
             memory[misalign + j * stride + columns :][: groups * 4 - columns] = 255  # multiplied by zeros
         acc = np.full((blocks, n, 16), -12345, np.int32)
         status = self.lib.pynna_mac(
-            isa.encode(), self._pointer("int8_t *", packed), bits, self._pointer("int32_t *", sums), blocks, groups,
-            self._pointer("uint8_t *", memory[misalign:]), stride, n, self._pointer("int32_t *", acc))
+            isa.encode(),
+            self._pointer("int8_t *", packed),
+            bits,
+            self._pointer("int32_t *", sums),
+            blocks,
+            groups,
+            self._pointer("uint8_t *", memory[misalign:]),
+            stride,
+            n,
+            self._pointer("int32_t *", acc),
+        )
         assert status == 0
         return acc.swapaxes(0, 1).reshape(n, blocks * 16)[:, :rows]
 
@@ -66,7 +77,7 @@ def check(mac: Mac, weights: Array, u: Array, **layout: int) -> None:
     want = product(weights, u)
     for isa in mac.isas:
         np.testing.assert_array_equal(mac(isa, weights, u, **layout), want, err_msg=isa)
-    coarse = (weights / 16).astype(np.int8) * np.int8(16)       # what 4 bits hold
+    coarse = (weights / 16).astype(np.int8) * np.int8(16)  # what 4 bits hold
     want = product(coarse, u)
     for isa in mac.isas:
         np.testing.assert_array_equal(mac(isa, coarse, u, bits=4, **layout), want, err_msg=f"{isa}, 4 bits")
@@ -126,10 +137,18 @@ def test_without_columns_every_sum_is_zero(mac: Mac) -> None:
 
 
 @settings(max_examples=150)
-@given(data=st.data(), rows=st.integers(1, 90), columns=st.integers(1, 130), n=st.integers(1, 16),
-       extra=st.integers(0, 67), misalign=st.integers(0, 63), seed=st.integers(0, 2**32 - 1))
-def test_any_shape_stride_and_alignment_gives_numpys_sums(mac: Mac, data: Any, rows: int, columns: int, n: int,
-                                                          extra: int, misalign: int, seed: int) -> None:
+@given(
+    data=st.data(),
+    rows=st.integers(1, 90),
+    columns=st.integers(1, 130),
+    n=st.integers(1, 16),
+    extra=st.integers(0, 67),
+    misalign=st.integers(0, 63),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_shape_stride_and_alignment_gives_numpys_sums(
+    mac: Mac, data: Any, rows: int, columns: int, n: int, extra: int, misalign: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     kind = data.draw(st.sampled_from(["random", "extreme", "sparse"]))
     weights = rng.integers(-127, 128, (rows, columns), np.int8)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front end against TensorFlow's ops (tests/golden/make_mfcc.py) and against hostile arguments."""
 
 from collections.abc import Callable

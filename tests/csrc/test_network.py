@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fixed-point network through the C API: against the NumPy model of its arithmetic, and against itself."""
 
 from __future__ import annotations
@@ -87,8 +88,20 @@ class Net:
         self.model, self._kept = core.model(model)
         self._workspaces: dict[tuple[str, int], tuple[Any, Any]] = {}
 
-    def status(self, x: Array, c: Array, h: Array, out: Outputs, *, isa: str = "ref", threads: int = 1,
-               max_columns: int = 16, steps: int = 1, stride: int | None = None, speech: Array | None = None) -> int:
+    def status(
+        self,
+        x: Array,
+        c: Array,
+        h: Array,
+        out: Outputs,
+        *,
+        isa: str = "ref",
+        threads: int = 1,
+        max_columns: int = 16,
+        steps: int = 1,
+        stride: int | None = None,
+        speech: Array | None = None,
+    ) -> int:
         """One call: float32 x [n, floats], windows `stride` floats apart (n_coefficients unless given)."""
         key = (isa, max_columns)
         if key not in self._workspaces:
@@ -106,8 +119,11 @@ class Net:
         return self.core.lib.pynna_step(self._workspaces[key][0], self.core.pool(threads), len(x), steps, channels)
 
     def empty(self, n: int, steps: int) -> Outputs:
-        return Outputs(np.full((n, steps, self.g.n_labels), 7, np.float32), np.full((n, self.g.n_cell), 7, np.int16),
-                       np.full((n, self.g.n_cell), 7, np.int8))
+        return Outputs(
+            np.full((n, steps, self.g.n_labels), 7, np.float32),
+            np.full((n, self.g.n_cell), 7, np.int16),
+            np.full((n, self.g.n_cell), 7, np.int8),
+        )
 
     def run(self, x: Array, c: Array, h: Array, *, steps_a_call: int | None = None, **how: Any) -> Outputs:
         """Overlapping windows [n, (steps + 2 context) * coefficients] through one or more calls."""
@@ -123,8 +139,9 @@ class Net:
 
 
 @cache
-def small_model(width: int, extreme: bool = False, bits: int = 11, cell: int | None = None,
-                bits4: tuple[str, ...] = ()) -> NnaModel:
+def small_model(
+    width: int, extreme: bool = False, bits: int = 11, cell: int | None = None, bits4: tuple[str, ...] = ()
+) -> NnaModel:
     return random_model(width, seed=width, extreme=extreme, cell_fraction_bits=bits, cell=cell, bits4=bits4)
 
 
@@ -216,8 +233,12 @@ def test_features_on_rounding_ties_go_to_the_even_step(core: Core, low_bits: int
     first = base.layers[0]
     if low_bits:  # small features, and a layer that makes much of them
         first = replace(first, bias=-128 * first.row_sum, multiplier=first.multiplier * 20)
-    model = replace(base, layers=[first, *base.layers[1:]], feature_gain=np.full(26, gain, np.float32),
-                    geometry=replace(base.geometry, feature_low_bits=low_bits))
+    model = replace(
+        base,
+        layers=[first, *base.layers[1:]],
+        feature_gain=np.full(26, gain, np.float32),
+        geometry=replace(base.geometry, feature_low_bits=low_bits),
+    )
     rng, step = np.random.default_rng(0), 2.0**-low_bits / gain
     x = ((rng.integers(-120, 120, (2, 19 * 26)) * 2 + 1) * step / 2).astype(np.float32)
     assert (np.abs(np.mod(x / step, 1)) == 0.5).all()
@@ -251,8 +272,14 @@ def test_weights_of_4_bits_are_as_in_the_numpy_model(core: Core, bits4: tuple[st
 def test_the_speech_probability_is_as_in_the_numpy_model_and_changes_no_other_bit(core: Core) -> None:
     model, rng = random_model(45, cell=33, seed=9, speech_rows=1), np.random.default_rng(9)
     last = model.layers[-1]
-    mute = replace(model, geometry=replace(model.geometry, speech_rows=0), layers=[*model.layers[:-1], replace(
-        last, weights=last.weights[:-1], bias=last.bias[:-1], logit_scale=last.logit_scale[:-1])])
+    mute = replace(
+        model,
+        geometry=replace(model.geometry, speech_rows=0),
+        layers=[
+            *model.layers[:-1],
+            replace(last, weights=last.weights[:-1], bias=last.bias[:-1], logit_scale=last.logit_scale[:-1]),
+        ],
+    )
     x, (c, h) = features(rng, 3, model, 1), states(rng, 3, 33)
     net = Net(core, model)
     out, speech = net.empty(3, 1), np.full(3, 7, np.float32)
@@ -290,19 +317,47 @@ def test_the_outputs_of_the_test_models_are_not_all_saturated(core: Core) -> Non
 
 
 @settings(max_examples=120)
-@given(width=st.sampled_from(WIDTHS), cell=st.sampled_from([None, 1, 17, 48]), extreme=st.booleans(),
-       n=st.sampled_from(CHANNELS), steps=st.integers(1, 9), steps_a_call=st.integers(1, 9), threads=st.integers(1, 3),
-       max_columns=st.sampled_from([16, 17, 32, 100, 256]), isa=st.integers(0, 9), seed=st.integers(0, 2**16),
-       kind=st.sampled_from(["ordinary", "huge", "tiny", "ties"]),
-       state=st.sampled_from(["fresh", "random", "limits"]))
+@given(
+    width=st.sampled_from(WIDTHS),
+    cell=st.sampled_from([None, 1, 17, 48]),
+    extreme=st.booleans(),
+    n=st.sampled_from(CHANNELS),
+    steps=st.integers(1, 9),
+    steps_a_call=st.integers(1, 9),
+    threads=st.integers(1, 3),
+    max_columns=st.sampled_from([16, 17, 32, 100, 256]),
+    isa=st.integers(0, 9),
+    seed=st.integers(0, 2**16),
+    kind=st.sampled_from(["ordinary", "huge", "tiny", "ties"]),
+    state=st.sampled_from(["fresh", "random", "limits"]),
+)
 def test_every_way_to_run_a_channel_gives_the_bits_of_plain_c_and_one_channel(
-        core: Core, width: int, cell: int | None, extreme: bool, n: int, steps: int, steps_a_call: int, threads: int,
-        max_columns: int, isa: int, seed: int, kind: str, state: str) -> None:
+    core: Core,
+    width: int,
+    cell: int | None,
+    extreme: bool,
+    n: int,
+    steps: int,
+    steps_a_call: int,
+    threads: int,
+    max_columns: int,
+    isa: int,
+    seed: int,
+    kind: str,
+    state: str,
+) -> None:
     model, rng = small_model(width, extreme, 11, cell), np.random.default_rng(seed)
     net = Net(core, model)
     x, (c, h) = features(rng, n, model, steps, kind), states(rng, n, cell or width, state)
-    got = net.run(x, c, h, isa=core.isas[isa % len(core.isas)], threads=threads, max_columns=max_columns,
-                  steps_a_call=steps_a_call)
+    got = net.run(
+        x,
+        c,
+        h,
+        isa=core.isas[isa % len(core.isas)],
+        threads=threads,
+        max_columns=max_columns,
+        steps_a_call=steps_a_call,
+    )
     for j in rng.permutation(n)[:3]:
         alone = net.run(x[j : j + 1], c[j : j + 1], h[j : j + 1], steps_a_call=1)
         assert got.bits(j) == alone.bits(0)
@@ -375,8 +430,9 @@ def test_one_workspace_used_for_many_shapes_keeps_nothing_from_one_call_to_the_n
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("channel, at", [(0, 0), (1, 493), (2, 494), (2, 19 * 26 + 2 * 26 - 1), (0, 600 - 1 - 54)])
-def test_what_is_not_finite_is_refused_and_outputs_stay_as_they_are(core: Core, bad: float, channel: int,
-                                                                    at: int) -> None:
+def test_what_is_not_finite_is_refused_and_outputs_stay_as_they_are(
+    core: Core, bad: float, channel: int, at: int
+) -> None:
     model, rng = small_model(31), np.random.default_rng(1)
     net = Net(core, model)
     x, (c, h) = features(rng, 3, model, 3), states(rng, 3, 31)

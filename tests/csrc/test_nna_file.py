@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C loader of .nna files against the Python writer and reader, and its own test programs under the sanitizers."""
 
 from __future__ import annotations
@@ -59,8 +60,23 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
     status, loaded = loader.load(encode_nna(model))
     assert status == 0
     lib, ffi, g = loader.lib, loader.ffi, loader.lib.pynna_model_geometry(loaded)
-    for name in ("sample_rate", "window", "step", "n_coefficients", "n_mel", "n_context", "n_labels", "blank", "n_cell",
-                 "cell_fraction_bits", "h_multiplier", "h_shift", "mel_lower_hz", "mel_upper_hz", "feature_low_bits"):
+    for name in (
+        "sample_rate",
+        "window",
+        "step",
+        "n_coefficients",
+        "n_mel",
+        "n_context",
+        "n_labels",
+        "blank",
+        "n_cell",
+        "cell_fraction_bits",
+        "h_multiplier",
+        "h_shift",
+        "mel_lower_hz",
+        "mel_upper_hz",
+        "feature_low_bits",
+    ):
         assert getattr(g, name) == getattr(model.geometry, name), name
     assert g.h_scale == np.float32(model.geometry.h_scale)
     assert [ffi.string(lib.pynna_model_label(loaded, i)).decode() for i in range(7)] == [*labels, ""]
@@ -95,7 +111,8 @@ def test_a_flipped_bit_anywhere_behind_the_checksum_is_told_as_damage(loader: Lo
 
 @pytest.mark.parametrize("bits4", [(), ("layer_2", "lstm_x", "layer_6")])
 def test_what_the_python_reader_accepts_the_loader_accepts_and_they_name_the_same_errors(
-        loader: Loader, bits4: tuple[str, ...]) -> None:
+    loader: Loader, bits4: tuple[str, ...]
+) -> None:
     """The same bytes changed at random places, with a right checksum, through two independent readers."""
     data, rng = random_file(18, n_coefficients=5, n_context=1, bits4=bits4), np.random.default_rng(7)
     agreed = accepted = 0
@@ -125,7 +142,8 @@ def test_what_the_python_reader_accepts_the_loader_accepts_and_they_name_the_sam
 
 
 def test_hundreds_of_flips_cuts_and_lies_pass_under_the_address_and_undefined_behaviour_sanitizers(
-        tmp_path: Path) -> None:
+    tmp_path: Path,
+) -> None:
     """csrc/tests/test_nna_file.c; all of csrc's programs run under them by `make check` (.ci/run)."""
     if not shutil.which("gcc"):
         pytest.skip("gcc is not installed")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`pynna.Decoder`: from log-probabilities to results, greedy and by beam search."""
 
 from __future__ import annotations
@@ -52,9 +53,22 @@ def collapse(path: tuple[int, ...], blank: int) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("width", [0, 1, 64])
-@pytest.mark.parametrize("path, text", [
-    ("", ""), ("_", ""), ("____", ""), ("aab", "ab"), ("a_ab", "aab"), ("__a__b__", "ab"), (" a", "a"), ("a_ _", "a"),
-    ("_ _ a _ _b_ ", "a  b"), ("ä_ää", "ää"), ("aaaa", "a")])
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("", ""),
+        ("_", ""),
+        ("____", ""),
+        ("aab", "ab"),
+        ("a_ab", "aab"),
+        ("__a__b__", "ab"),
+        (" a", "a"),
+        ("a_ _", "a"),
+        ("_ _ a _ _b_ ", "a  b"),
+        ("ä_ää", "ää"),
+        ("aaaa", "a"),
+    ],
+)
 def test_repeats_are_merged_and_blanks_dropped(width: int, path: str, text: str) -> None:
     assert decode(frames(path), beam_width=width).text == text
 
@@ -84,8 +98,12 @@ def test_the_blank_may_stand_anywhere() -> None:
     assert decoder.finish().text == "aab"
 
 
-@given(seed=st.integers(0, 10**6), n=st.integers(0, 60), width=st.sampled_from([0, 1, 2, 16]),
-       cuts=st.lists(st.integers(1, 20), min_size=1, max_size=8))
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(0, 60),
+    width=st.sampled_from([0, 1, 2, 16]),
+    cuts=st.lists(st.integers(1, 20), min_size=1, max_size=8),
+)
 def test_any_chunking_gives_the_same_result(seed: int, n: int, width: int, cuts: list[int]) -> None:
     log_probs, options = random_frames(n, seed), DecoderOptions(beam_width=width, alternatives=1 if width == 0 else 5)
     whole, parts = (Decoder(LABELS, options=options) for _ in range(2))
@@ -178,8 +196,18 @@ def test_priors_are_the_same_as_dividing_beforehand() -> None:
     assert [a.score for a in got.alternatives] == pytest.approx([a.score for a in want.alternatives], rel=1e-5)
 
 
-@pytest.mark.parametrize("priors", [None, [0.5], [0.2] * 6, [0.2, 0.2, 0.2, 0.2, 0.0], [0.2, 0.2, 0.2, 0.2, -0.2],
-                                    [0.2, 0.2, 0.2, 0.2, float("nan")], [[0.2] * 5]])
+@pytest.mark.parametrize(
+    "priors",
+    [
+        None,
+        [0.5],
+        [0.2] * 6,
+        [0.2, 0.2, 0.2, 0.2, 0.0],
+        [0.2, 0.2, 0.2, 0.2, -0.2],
+        [0.2, 0.2, 0.2, 0.2, float("nan")],
+        [[0.2] * 5],
+    ],
+)
 def test_priors_that_are_none_are_refused(priors: Any) -> None:
     with pytest.raises(errors.ArgumentError, match="label_priors"):
         Decoder(LABELS, label_priors=priors, options=DecoderOptions(prior_scale=0.5))
@@ -238,8 +266,9 @@ def test_after_finish_nothing_is_taken_and_the_result_stays(width: int) -> None:
 
 @pytest.mark.parametrize("labels, blank", [((), None), (("",), None), (("a", ""), 2), (("a", ""), -1)])
 @pytest.mark.parametrize("width", [0, 8])
-def test_too_few_labels_and_a_blank_that_is_none_are_refused(labels: tuple[str, ...], blank: int | None,
-                                                             width: int) -> None:
+def test_too_few_labels_and_a_blank_that_is_none_are_refused(
+    labels: tuple[str, ...], blank: int | None, width: int
+) -> None:
     with pytest.raises(errors.ArgumentError):
         Decoder(labels, blank=blank, options=DecoderOptions(beam_width=width))
 

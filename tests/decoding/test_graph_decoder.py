@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The search through a grammar's graph against brute force over all sentences and alignments."""
 
 from __future__ import annotations
@@ -324,8 +325,14 @@ def test_a_graph_survives_its_bytes():
 )
 def test_wrong_arrays_are_told(first, labels, following, final, start, message):
     with pytest.raises(ArgumentError, match=message):
-        _core.Graph(np.array(first, np.int32), np.array(labels, np.int32), np.array(following, np.int32),
-                    np.array(final, np.uint8), start, N_LABELS)
+        _core.Graph(
+            np.array(first, np.int32),
+            np.array(labels, np.int32),
+            np.array(following, np.int32),
+            np.array(final, np.uint8),
+            start,
+            N_LABELS,
+        )
 
 
 def test_wrong_input_is_told_and_nothing_is_lost():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """N-gram language models in the beam search, against sums over all paths and KenLM's own sentence scores."""
 
 from __future__ import annotations
@@ -135,7 +136,10 @@ def test_binary_files_are_the_arpa_files(arpa: Path, kind: str) -> None:
 def test_contexts_forgotten_and_asked_again(arpa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = random_frames(400, 3)
     lm = pynna.LanguageModel(arpa)
-    expected = decode(frames, lm, )
+    expected = decode(
+        frames,
+        lm,
+    )
     monkeypatch.setattr("pynna.decoding.language_model._CONTEXTS", 16)
     again = decode(frames, lm)
     assert (again.text, again.score) == (expected.text, pytest.approx(expected.score))
@@ -157,11 +161,12 @@ def test_wrong_language_models(arpa: Path, tmp_path: Path) -> None:
         with pytest.raises(errors.LanguageModelError, match="broken.arpa"):
             pynna.LanguageModel(broken)
     for right, wrong_text, message in (
-            ("ngram 1=6", "ngram 1=-6", r":2: 'ngram 1=-6': there is no such number"),
-            ("ngram 1=6", "ngram 1=99999999", ":2: 'ngram 1=99999999'"),
-            ("-0.2\tb a", "x0.2\tb a", ":17: 'x0.2.*Could not parse"),
-            ("-0.2\tb a\t", "-0.2\tb a\té", ":17: '-0.2.*b a.*é"),
-            ("-0.2\tb a", "-0.2\tb go", ":17: '-0.2.*b go.*Word go was not seen")):
+        ("ngram 1=6", "ngram 1=-6", r":2: 'ngram 1=-6': there is no such number"),
+        ("ngram 1=6", "ngram 1=99999999", ":2: 'ngram 1=99999999'"),
+        ("-0.2\tb a", "x0.2\tb a", ":17: 'x0.2.*Could not parse"),
+        ("-0.2\tb a\t", "-0.2\tb a\té", ":17: '-0.2.*b a.*é"),
+        ("-0.2\tb a", "-0.2\tb go", ":17: '-0.2.*b go.*Word go was not seen"),
+    ):
         assert right in ARPA
         broken.write_text(ARPA.replace(right, wrong_text), encoding="utf-8")
         with pytest.raises(errors.LanguageModelError, match=f"broken.arpa{message}"):
@@ -175,8 +180,9 @@ def test_wrong_language_models(arpa: Path, tmp_path: Path) -> None:
 
 def test_free_slots_are_heard_with_the_language_model(arpa: Path) -> None:
     labels = (" ", "a", "b", "n", "o", "")
-    grammar = pynna.Grammar.from_dict({"intents": {"Note": {"sentences": ["no {text}"]}},
-                                       "lists": {"text": {"wildcard": True}}})
+    grammar = pynna.Grammar.from_dict(
+        {"intents": {"Note": {"sentences": ["no {text}"]}}, "lists": {"text": {"wildcard": True}}}
+    )
     p = np.full((11, 6), 0.02, np.float32)
     for t, letter in enumerate("_n_o_ b_ba_"):
         p[t, 5 if letter == "_" else labels.index(letter)] = 0.9

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Language models from one's own text: KenLM reads them, and they are probabilities."""
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def test_each_context_has_a_distribution(tmp_path_factory: pytest.TempPathFactor
 
 @settings(max_examples=40, deadline=None)
 @given(texts, st.integers(2, 4), st.integers(1, 2), st.lists(words, max_size=6))
-def test_without_kenlm_as_with_it(tmp_path_factory: pytest.TempPathFactory, text: list[str], order: int, least: int,
-                                  said: list[str]) -> None:
+def test_without_kenlm_as_with_it(
+    tmp_path_factory: pytest.TempPathFactory, text: list[str], order: int, least: int, said: list[str]
+) -> None:
     path = tmp_path_factory.getbasetemp() / "model.arpa"
     write_arpa(text, path, order, least)
     ours, theirs = Ngrams(path), kenlm.Model(str(path))
@@ -60,8 +62,10 @@ def test_likely_sentences_are_likely(tmp_path: Path) -> None:
     assert model.score("increase the volume") > model.score("decrease the temperature") > model.score("volume the")
 
 
-@pytest.mark.parametrize("text, order, message", [
-    ([], 3, "no words"), ([" "], 3, "no words"), (["a <s> b"], 3, "<s>"), (["a"], 1, "2 to 6"), (["a"], 7, "2 to 6")])
+@pytest.mark.parametrize(
+    "text, order, message",
+    [([], 3, "no words"), ([" "], 3, "no words"), (["a <s> b"], 3, "<s>"), (["a"], 1, "2 to 6"), (["a"], 7, "2 to 6")],
+)
 def test_wrong_texts(tmp_path: Path, text: list[str], order: int, message: str) -> None:
     with pytest.raises(errors.ArgumentError, match=message):
         write_arpa(text, tmp_path / "wrong.arpa", order)

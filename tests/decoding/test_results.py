@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results: text, words with their times, confidences and alternatives out of labels and frames."""
 
 from __future__ import annotations
@@ -22,12 +23,24 @@ def result(committed: list[Token], tail: list[Token] | None = None, *more: tuple
     return Result(spelling, committed, spelling.text(committed), [(-3.25, tail or []), *more])
 
 
-@pytest.mark.parametrize("letters, text, words", [
-    ("", "", []), (" ", "", []), ("   ", "", []), ("ab", "ab", ["ab"]), (" ab", "ab", ["ab"]), ("ab ", "ab", ["ab"]),
-    ("  ab  ba ", "ab  ba", ["ab", "ba"]), ("a b a", "a b a", ["a", "b", "a"]), ("ä€ 𐍈", "ä€ 𐍈", ["ä€", "𐍈"])])
+@pytest.mark.parametrize(
+    "letters, text, words",
+    [
+        ("", "", []),
+        (" ", "", []),
+        ("   ", "", []),
+        ("ab", "ab", ["ab"]),
+        (" ab", "ab", ["ab"]),
+        ("ab ", "ab", ["ab"]),
+        ("  ab  ba ", "ab  ba", ["ab", "ba"]),
+        ("a b a", "a b a", ["a", "b", "a"]),
+        ("ä€ 𐍈", "ä€ 𐍈", ["ä€", "𐍈"]),
+    ],
+)
 @pytest.mark.parametrize("cut", [0, 1, 2, 99])
-def test_words_are_the_runs_between_spaces_wherever_the_committed_part_ends(letters: str, text: str, words: list[str],
-                                                                            cut: int) -> None:
+def test_words_are_the_runs_between_spaces_wherever_the_committed_part_ends(
+    letters: str, text: str, words: list[str], cut: int
+) -> None:
     all_tokens = tokens(letters)
     got = result(all_tokens[:cut], all_tokens[cut:])
     assert got.text == str(got) == text
@@ -36,8 +49,10 @@ def test_words_are_the_runs_between_spaces_wherever_the_committed_part_ends(lett
 
 def test_a_word_starts_with_its_first_letters_run_and_ends_with_its_last_letters_strongest_frame() -> None:
     got = result([(1, 10, 12, -0.1), (2, 14, 17, -0.1), (0, 18, 18, -0.1)], [(1, 500, 501, -0.1)])
-    assert got.words == (Word("ab", 0.2, 0.36, pytest.approx(math.exp(-0.1))),
-                         Word("a", 10.0, 10.04, pytest.approx(math.exp(-0.1))))
+    assert got.words == (
+        Word("ab", 0.2, 0.36, pytest.approx(math.exp(-0.1))),
+        Word("a", 10.0, 10.04, pytest.approx(math.exp(-0.1))),
+    )
 
 
 def test_times_are_in_seconds_of_the_models_step() -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Free slots are spelled by the model's own language model, which needs no KenLM."""
 
 from __future__ import annotations
@@ -40,8 +41,11 @@ def spelled(text: str, faint: dict[int, str], labels: tuple[str, ...]) -> npt.ND
 
 
 def heard(model: pynna.Model, text: str, faint: dict[int, str], **options: Any) -> pynna.GrammarResult:
-    decoder = Decoder(model.labels, label_priors=model.label_priors,
-                      options=model.decoder_options(grammar=CAR, passes=1, prior_scale=0.0, **options))
+    decoder = Decoder(
+        model.labels,
+        label_priors=model.label_priors,
+        options=model.decoder_options(grammar=CAR, passes=1, prior_scale=0.0, **options),
+    )
     decoder.feed(spelled(text, faint, model.labels))
     result = decoder.finish()
     assert isinstance(result, pynna.GrammarResult)
@@ -88,11 +92,34 @@ def test_a_model_without_one_does_without(tmp_path: Path) -> None:
 
 def test_ngrams_back_off(tmp_path: Path) -> None:
     path = tmp_path / "three.arpa"
-    path.write_text("\n".join([
-        "\\data\\", "ngram 1=5", "ngram 2=3", "ngram 3=1", "",
-        "\\1-grams:", "-2\t<unk>", "-99\t<s>\t-0.5", "-1\ta\t-0.25", "-1.5\tb\t-0.125", "-3\t</s>", "",
-        "\\2-grams:", "-0.5\t<s> a\t-0.0625", "-0.75\ta b\t-0.03125", "-0.25\tb </s>", "",
-        "\\3-grams:", "-0.1\t<s> a b", "", "\\end\\", ""]))
+    path.write_text(
+        "\n".join(
+            [
+                "\\data\\",
+                "ngram 1=5",
+                "ngram 2=3",
+                "ngram 3=1",
+                "",
+                "\\1-grams:",
+                "-2\t<unk>",
+                "-99\t<s>\t-0.5",
+                "-1\ta\t-0.25",
+                "-1.5\tb\t-0.125",
+                "-3\t</s>",
+                "",
+                "\\2-grams:",
+                "-0.5\t<s> a\t-0.0625",
+                "-0.75\ta b\t-0.03125",
+                "-0.25\tb </s>",
+                "",
+                "\\3-grams:",
+                "-0.1\t<s> a b",
+                "",
+                "\\end\\",
+                "",
+            ]
+        )
+    )
     lm = Ngrams(path)
     assert (lm.order, lm.words) == (3, ("a", "b"))
     assert lm.score(lm.start, "a") == (-0.5, "<s> a")
@@ -103,10 +130,14 @@ def test_ngrams_back_off(tmp_path: Path) -> None:
     assert lm.score("", "b") == (-1.5, "b")
 
 
-@pytest.mark.parametrize("change, message", [
-    (("\ta b\n", "\ta b c d\n"), r":14: no line of an ARPA file: '-0.* has 4 words; 2 are right"),
-    (("-99", "x"), r":10: no line of an ARPA file: could not convert"),
-    (("ngram 2=6", "ngram 2=16"), r": no ARPA file, or not all of one: it holds 11 of 21 n-grams")])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (("\ta b\n", "\ta b c d\n"), r":14: no line of an ARPA file: '-0.* has 4 words; 2 are right"),
+        (("-99", "x"), r":10: no line of an ARPA file: could not convert"),
+        (("ngram 2=6", "ngram 2=16"), r": no ARPA file, or not all of one: it holds 11 of 21 n-grams"),
+    ],
+)
 def test_wrong_files_are_told(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = tmp_path / "wrong.arpa"
     write_arpa(["a b", "a b", "b a"], path, 2)

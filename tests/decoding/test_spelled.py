@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hot words are taken as people write them."""
 
 from __future__ import annotations

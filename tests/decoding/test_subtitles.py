@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subtitles, read back by parsers that are not ours."""
 
 from __future__ import annotations
@@ -58,8 +59,11 @@ def seconds(stamp):
 
 def test_a_pause_ends_a_cue_and_a_short_one_stays_to_be_read():
     words = [Word("one", 0.0, 0.2, 1), Word("two", 0.3, 0.4, 1), Word("three", 2.0, 2.1, 1), Word("four", 2.2, 10.0, 1)]
-    assert subtitles.cues(words) == [subtitles.Cue(0.0, 1.0, "one two"), subtitles.Cue(2.0, 2.2, "three"),
-                                     subtitles.Cue(2.2, 10.0, "four")]
+    assert subtitles.cues(words) == [
+        subtitles.Cue(0.0, 1.0, "one two"),
+        subtitles.Cue(2.0, 2.2, "three"),
+        subtitles.Cue(2.2, 10.0, "four"),
+    ]
 
 
 def test_times_beyond_an_hour_and_no_words():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vocabularies and hot words in the beam search, against what they are defined to do."""
 
 from __future__ import annotations
@@ -141,10 +142,18 @@ def test_a_phrase_under_way_counts_on_when_others_come_and_go() -> None:
     assert restless.score == pytest.approx(steady.score, abs=1e-4)
 
 
-@pytest.mark.parametrize("boosts, message", [
-    ({"": 1.0}, "empty"), ({"東": 1.0}, "東"), ({"a": math.nan}, "nan"), ({"a": "loud"}, "loud"),
-    ({"a": 10**400}, "-1000 to 1000 nats"), ({"a": True}, "True"),
-    ({"a" * 50_000: 1.0, "b" * 50_001: 1.0}, "100,000")])
+@pytest.mark.parametrize(
+    "boosts, message",
+    [
+        ({"": 1.0}, "empty"),
+        ({"東": 1.0}, "東"),
+        ({"a": math.nan}, "nan"),
+        ({"a": "loud"}, "loud"),
+        ({"a": 10**400}, "-1000 to 1000 nats"),
+        ({"a": True}, "True"),
+        ({"a" * 50_000: 1.0, "b" * 50_001: 1.0}, "100,000"),
+    ],
+)
 def test_wrong_hot_words(boosts: Any, message: str) -> None:
     with pytest.raises(errors.ArgumentError, match=message):
         HotWords(boosts, (" ", *"abcdefghijklmnopqrstuvwxyz", ""))
@@ -158,8 +167,11 @@ def test_wrong_hot_words(boosts: Any, message: str) -> None:
 def test_a_vocabulary_is_all_that_is_heard(words: set[str], seed: int) -> None:
     frames = random_frames(6, seed)
     scores = texts_of(frames)
-    fit = {text: scores[text] for text in scores
-           if not text or all(word in words for word in text.removesuffix(" ").split(" "))}
+    fit = {
+        text: scores[text]
+        for text in scores
+        if not text or all(word in words for word in text.removesuffix(" ").split(" "))
+    }
     decoder = Decoder(LABELS, options=DecoderOptions(beam_width=4096, vocabulary=Vocabulary(words), alternatives=100))
     decoder.feed(frames)
     result = decoder.finish()

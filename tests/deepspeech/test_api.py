@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepSpeech's and Coqui STT's Python interfaces: names, values, errors as recorded from the real packages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """libdeepspeech.so by itself: the functions of both headers, errors for what is no handle, streams of its own."""
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def test_a_recording_is_heard_through_both_faces(library: C.CDLL, model: C.c_voi
     stream = C.c_void_p()
     assert library.DS_CreateStream(model, C.byref(stream)) == 0
     for start in range(0, len(pcm), 1000):
-        part = pcm[start:start + 1000]
+        part = pcm[start : start + 1000]
         library.DS_FeedAudioContent(stream, C.c_void_p(part.ctypes.data), C.c_uint(len(part)))
     assert _text(library, library.DS_FinishStream(stream)) == "open the window"
 
@@ -79,13 +80,13 @@ def test_what_is_no_handle_any_more_is_an_error_and_no_crash(library: C.CDLL) ->
     assert library.DS_CreateStream(model, C.byref(stream)) == 0
     told = library.DS_SpeechToTextWithMetadata(model, None, C.c_uint(0), C.c_uint(1))
     library.DS_FreeModel(model)
-    library.DS_FreeModel(model)                                     # twice
+    library.DS_FreeModel(model)  # twice
     assert library.DS_CreateStream(model, C.byref(C.c_void_p())) == 0x1000
     assert library.DS_SetScorerAlphaBeta(model, C.c_float(1), C.c_float(1)) == 0x1000
     pcm = _pcm()
     library.DS_FeedAudioContent(stream, C.c_void_p(pcm.ctypes.data), C.c_uint(len(pcm)))  # the stream lives on
     assert _text(library, library.DS_FinishStream(stream)) == "open the window"
-    assert library.DS_FinishStream(stream) is None                  # used up
+    assert library.DS_FinishStream(stream) is None  # used up
     library.DS_FreeStream(stream)
     library.DS_FeedAudioContent(stream, C.c_void_p(pcm.ctypes.data), C.c_uint(len(pcm)))
     for _ in range(2):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clients' search and scorers: what the real clients made of the same posteriors, and files of every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fit the cubics of csrc/activation.c, and print them as C arrays and as the Python ones of pynna.mapping.reference.
 
     python tests/golden/make_activation.py
@@ -8,6 +9,7 @@ coefficients are then searched in the integers, on the arithmetic itself, for th
 that do not fall at the joints. sigmoid(0) is 1/2 and tanh(0) is 0 exactly.
 Needs NumPy and SciPy; deterministic.
 """
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """clients.npz: what the real clients of DeepSpeech make of a model's posteriors, without a scorer.
 
     python make_clients.py POSTERIORS.npz 0.5=RESULTS.json 0.6=... 0.7=... 0.9=...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes ctc.npz: label probabilities of English sentences, and what two independent CTC decoders read in them.
 
     pip install numpy pyctcdecode==0.5.0 flashlight-text==0.0.7

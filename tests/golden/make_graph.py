@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes tiny_graph.pb, a network of width 16 in the layout of DeepSpeech 0.5.1, and tiny_graph.npz, its outputs.
 
     pip install tensorflow numpy
@@ -29,8 +30,14 @@ def weights() -> dict[str, Array]:
     """Random arrays under DeepSpeech's variable names."""
     rng = np.random.default_rng(51)
     out = {}
-    sizes = {"layer_1": (FRAMES * COEFFICIENTS, WIDTH), "layer_2": (WIDTH, WIDTH), "layer_3": (WIDTH, WIDTH),
-             "layer_5": (WIDTH, WIDTH), "layer_6": (WIDTH, LABELS), "lstm_fused_cell": (2 * WIDTH, 4 * WIDTH)}
+    sizes = {
+        "layer_1": (FRAMES * COEFFICIENTS, WIDTH),
+        "layer_2": (WIDTH, WIDTH),
+        "layer_3": (WIDTH, WIDTH),
+        "layer_5": (WIDTH, WIDTH),
+        "layer_6": (WIDTH, LABELS),
+        "lstm_fused_cell": (2 * WIDTH, 4 * WIDTH),
+    }
     for name, shape in sizes.items():
         gain = 0.1 if name == "layer_1" else 2.0
         part = "kernel" if name == "lstm_fused_cell" else "weights"
@@ -43,15 +50,18 @@ def front_end() -> None:
     """input_samples to mfccs."""
     samples = v1.placeholder(tf.float32, [512], "input_samples")
     spectrogram = tf.raw_ops.AudioSpectrogram(
-        input=tf.expand_dims(samples, -1), window_size=512, stride=320, magnitude_squared=True)
+        input=tf.expand_dims(samples, -1), window_size=512, stride=320, magnitude_squared=True
+    )
     mfccs = tf.raw_ops.Mfcc(spectrogram=spectrogram, sample_rate=16000, dct_coefficient_count=COEFFICIENTS)
     tf.reshape(mfccs, [-1, COEFFICIENTS], name="mfccs")
 
 
 def dense(x: Any, name: str, arrays: dict[str, Array], relu: bool = True) -> Any:
     """min(max(x W + b, 0), 20) from frozen variables."""
-    w, b = (tf.identity(tf.constant(arrays[f"{name}/{part}"], name=f"{name}/{part}"), f"{name}/{part}/read")
-            for part in ("weights", "bias"))
+    w, b = (
+        tf.identity(tf.constant(arrays[f"{name}/{part}"], name=f"{name}/{part}"), f"{name}/{part}/read")
+        for part in ("weights", "bias")
+    )
     z = tf.nn.bias_add(tf.raw_ops.MatMul(a=x, b=w), b)
     return tf.minimum(tf.nn.relu(z), 20.0) if relu else z
 
@@ -60,18 +70,33 @@ def network(arrays: dict[str, Array]) -> None:
     """input_node and input_lengths to logits, which hold probabilities; the states in variables."""
     x = v1.placeholder(tf.float32, [1, STEPS, FRAMES, COEFFICIENTS], "input_node")
     lengths = v1.placeholder(tf.int32, [1], "input_lengths")
-    c, h = (v1.get_variable(f"previous_state_{s}", [1, WIDTH], use_resource=False, initializer=v1.zeros_initializer())
-            for s in "ch")
+    c, h = (
+        v1.get_variable(f"previous_state_{s}", [1, WIDTH], use_resource=False, initializer=v1.zeros_initializer())
+        for s in "ch"
+    )
     a = tf.reshape(tf.transpose(x, [1, 0, 2, 3]), [-1, FRAMES * COEFFICIENTS])
     for name in ("layer_1", "layer_2", "layer_3"):
         a = dense(a, name, arrays)
-    kernel, bias = (tf.identity(tf.constant(arrays[f"lstm_fused_cell/{part}"], name=f"lstm_fused_cell/{part}"))
-                    for part in ("kernel", "bias"))
+    kernel, bias = (
+        tf.identity(tf.constant(arrays[f"lstm_fused_cell/{part}"], name=f"lstm_fused_cell/{part}"))
+        for part in ("kernel", "bias")
+    )
     count = tf.cast(tf.reduce_max(lengths), tf.int64)
     none = tf.zeros([WIDTH])
-    lstm = tf.raw_ops.BlockLSTM(seq_len_max=count, x=tf.reshape(a, [STEPS, 1, WIDTH]), cs_prev=c, h_prev=h, w=kernel,
-                                wci=none, wcf=none, wco=none, b=bias, forget_bias=1.0, cell_clip=-1.0,
-                                use_peephole=False)
+    lstm = tf.raw_ops.BlockLSTM(
+        seq_len_max=count,
+        x=tf.reshape(a, [STEPS, 1, WIDTH]),
+        cs_prev=c,
+        h_prev=h,
+        w=kernel,
+        wci=none,
+        wcf=none,
+        wco=none,
+        b=bias,
+        forget_bias=1.0,
+        cell_clip=-1.0,
+        use_peephole=False,
+    )
     last = tf.cast(count - 1, tf.int32)
     a = dense(tf.reshape(lstm.h, [-1, WIDTH]), "layer_5", arrays)
     raw = tf.reshape(dense(a, "layer_6", arrays, relu=False), [STEPS, 1, LABELS], name="raw_logits")
@@ -101,7 +126,7 @@ def graph() -> Any:
 def run(path: Path) -> dict[str, Any]:
     """What TensorFlow computes from the file."""
     definition = v1.GraphDef.FromString(path.read_bytes())
-    definition.ClearField("version")            # today's TensorFlow wants `versions`; the ops are the same
+    definition.ClearField("version")  # today's TensorFlow wants `versions`; the ops are the same
     rng = np.random.default_rng(52)
     features = rng.normal(0, 10, (HEARD, FRAMES, COEFFICIENTS)).astype(np.float32)
     samples = (rng.integers(-20000, 20000, 512) / 32768).astype(np.float32)
@@ -112,13 +137,19 @@ def run(path: Path) -> dict[str, Any]:
         for start in range(0, HEARD, STEPS):
             batch = np.zeros((1, STEPS, FRAMES, COEFFICIENTS), np.float32)
             count = min(STEPS, HEARD - start)
-            batch[0, :count] = features[start:start + count]
+            batch[0, :count] = features[start : start + count]
             feed = {"input_node:0": batch, "input_lengths:0": [count]}
             probabilities.append(session.run("logits:0", feed)[:count, 0])
         c, h = session.run(["previous_state_c:0", "previous_state_h:0"])
         mfccs = session.run("mfccs:0", {"input_samples:0": samples})
-    return {"features": features, "probabilities": np.concatenate(probabilities), "c": c, "h": h, "samples": samples,
-            "mfccs": mfccs}
+    return {
+        "features": features,
+        "probabilities": np.concatenate(probabilities),
+        "c": c,
+        "h": h,
+        "samples": samples,
+        "mfccs": mfccs,
+    }
 
 
 def main() -> None:

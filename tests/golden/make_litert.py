@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """litert.npz, tiny_float.tflite, tiny_int8.tflite: a small network as LiteRT runs it.  python make_litert.py
 
 Needs ai-edge-litert (or TensorFlow's own interpreter under that name). The files are written by pynna's exporter; that

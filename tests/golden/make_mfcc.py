@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes mfcc.npz: MFCCs computed by TensorFlow's own AudioSpectrogram and Mfcc ops, the ones that DeepSpeech runs.
 
     pip install tensorflow numpy soundfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentence files: what they accept, what it means, and what is told when they are wrong."""
 
 from __future__ import annotations
@@ -127,9 +128,7 @@ def test_numbers_are_spoken_as_people_do():
     assert number_words(21.5) == ("twenty one point five", "twenty one and a half")
     assert number_words(-4) == ("minus four", "negative four")
     assert set(number_words(105)) == {f"{one} hundred {and_}five" for one in ("a", "one") for and_ in ("", "and ")}
-    assert (
-        normalise("It's 21.5° & rising (fast) - Café!") == "it's twenty one point five degrees and rising fast cafe "
-    )
+    assert normalise("It's 21.5° & rising (fast) - Café!") == "it's twenty one point five degrees and rising fast cafe "
 
 
 def test_intents_slots_and_replies():
@@ -319,8 +318,12 @@ HEAD = "intents:\n  A:\n    data:\n      - sentences:\n"
         (HEAD + "          - go {l}\nlists:\n  l: {range: {from: 0, to: 3, fractions: thirds}}\n", "are 'thirds'"),
         (HEAD + "          - go <r>\nexpansion_rules:\n  r: [a, b]\n", ":7: the rule <r> must be a sentence template"),
         (HEAD + "          - go\nresponses: {A: [b]}\n", ":2: intent 'A': its reply must be a text"),
-        (HEAD + "          - <r30>\nexpansion_rules:\n  r0: a\n"
-         + "".join(f"  r{i}: <r{i - 1}> <r{i - 1}>\n" for i in range(1, 31)), ":5: '<r30>' may have more than 10,000"),
+        (
+            HEAD
+            + "          - <r30>\nexpansion_rules:\n  r0: a\n"
+            + "".join(f"  r{i}: <r{i - 1}> <r{i - 1}>\n" for i in range(1, 31)),
+            ":5: '<r30>' may have more than 10,000",
+        ),
         (HEAD + f"          - {'a' * 10001}\n", "may have more than 10,000 letters"),
         (HEAD + f"          - '{'[' * 300}a{']' * 300} b'\n", ":5: '[[["),
         (HEAD + "          - " + "(" * 50000 + "\n", "no sentence template"),
@@ -419,20 +422,38 @@ public <turn> = [please] turn (on | off) {state} <n> "the light"+ ; /* x */
 public <stop> = <NULL> stop;
 """,
 }
-pieces = st.sampled_from([*"{}[]()<>|;:*+&!\"'\n-#=~@%\\é東\0", "  ", "- ", "<<", "/*", "!!int ", "0x", "1e9", "nan",
-                          "{state}", "<rule>", "null", "*turn", "range", "in", "out"])
+pieces = st.sampled_from(
+    [
+        *"{}[]()<>|;:*+&!\"'\n-#=~@%\\é東\0",
+        "  ",
+        "- ",
+        "<<",
+        "/*",
+        "!!int ",
+        "0x",
+        "1e9",
+        "nan",
+        "{state}",
+        "<rule>",
+        "null",
+        "*turn",
+        "range",
+        "in",
+        "out",
+    ]
+)
 places = st.floats(0, 1, exclude_max=True)
 
 
 @pytest.mark.parametrize("read", MANGLED, ids=lambda read: read.__name__)
 @settings(max_examples=150, deadline=None)
 @given(edits=st.lists(st.tuples(places, st.integers(0, 12), pieces | st.just("")), max_size=5), seed=st.integers(0, 99))
-@example(edits=[(0.1875, 0, "\n"), (0.1875, 0, "\n")], seed=0)     # a line's end within a list's name
+@example(edits=[(0.1875, 0, "\n"), (0.1875, 0, "\n")], seed=0)  # a line's end within a list's name
 def test_mangled_files_are_refused_or_mean_what_they_say(read, edits, seed):
     text = MANGLED[read]
     for place, n_cut, piece in edits:
         at = int(place * (len(text) + 1))
-        text = text[:at] + piece + text[at + n_cut:]
+        text = text[:at] + piece + text[at + n_cut :]
     try:
         g = read(io.StringIO(text))
         g.graph(LABELS)
@@ -489,8 +510,15 @@ def names(n, seed):
     return sorted(made)
 
 
-@pytest.mark.parametrize("template", ["{name} WORD [now]", "{name} WORD {other}", "({name};WORD) {other}",
-                                      "[please] [can you] (WORD|be) [the] {other} [(and|or) {name}] [please]"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{name} WORD [now]",
+        "{name} WORD {other}",
+        "({name};WORD) {other}",
+        "[please] [can you] (WORD|be) [the] {other} [(and|or) {name}] [please]",
+    ],
+)
 def test_lists_may_stand_anywhere(template):
     words = names(60, 1)
     lists = {"name": names(300, 2), "other": names(300, 3)}

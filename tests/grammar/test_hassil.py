@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentence files mean what hassil makes of them: thousands of sentences, drawn by hassil's own rules."""
 
 from __future__ import annotations

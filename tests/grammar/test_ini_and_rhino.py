@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rhasspy's sentences.ini and Rhino's contexts: what they accept, mean, and what is told when they are wrong."""
 
 from __future__ import annotations

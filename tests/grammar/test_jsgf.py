@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Grammars in JSGF: what they accept, what it means, and what is told when they are wrong."""
 
 from __future__ import annotations

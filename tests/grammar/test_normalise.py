@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Written text as it is spoken: numbers, signs, units, names; and the letters of the model's alphabet."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mapped model back in float says what the mapped one says."""
 
 from __future__ import annotations

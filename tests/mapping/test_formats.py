@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files of every generation and kind: recognised by content, read whole, and refused with a reason."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Importers and exporters of float networks: what they read, and what they say about what they cannot read."""
 
 from __future__ import annotations
@@ -177,6 +178,7 @@ def test_a_graph_under_a_scope_is_read(tmp_path: Path) -> None:
         for node in graph.node:
             node.name = "import/" + node.name
             node.input[:] = [("^import/" + i[1:]) if i.startswith("^") else "import/" + i for i in node.input]
+
     _same(import_graph(_edited(tmp_path, scope)), import_graph(TINY))
 
 
@@ -185,6 +187,7 @@ def test_one_value_stands_for_a_whole_tensor(tmp_path: Path) -> None:
         tensor = nodes["layer_1/bias"].attr["value"].tensor
         tensor.tensor_content = b""
         tensor.float_val.append(0.25)
+
     assert set(import_graph(_edited(tmp_path, fill)).arrays["layer_1/bias"]) == {0.25}
 
 
@@ -193,10 +196,12 @@ def test_the_lstm_of_later_versions_has_no_forget_bias(tmp_path: Path) -> None:
         for part in ("kernel", "bias"):
             nodes[f"lstm_fused_cell/{part}"].name = CUDNN + part
         nodes["BlockLSTM"].op = "Unrolled"
+
     weights = import_graph(_edited(tmp_path, later))
     assert weights.forget_bias == 0.0
-    np.testing.assert_array_equal(weights.arrays["lstm_fused_cell/kernel"],
-                                  import_graph(TINY).arrays["lstm_fused_cell/kernel"])
+    np.testing.assert_array_equal(
+        weights.arrays["lstm_fused_cell/kernel"], import_graph(TINY).arrays["lstm_fused_cell/kernel"]
+    )
 
 
 def test_without_protobuf_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,9 +218,18 @@ def test_without_protobuf_the_message_says_what_to_install(monkeypatch: pytest.M
 
 
 def test_an_npz_that_is_written_is_read_back(tmp_path: Path) -> None:
-    weights = random_weights(9, cell=7, features=MfccConfig(upper_hz=8000.0), forget_bias=0.0, relu_clip=15.0,
-                             label_priors=np.linspace(0.01, 0.2, 29), feature_range=np.linspace(90.0, 1.0, 26),
-                             name="a name", licence="CC0-1.0", card={"trained_on": ["x"]})
+    weights = random_weights(
+        9,
+        cell=7,
+        features=MfccConfig(upper_hz=8000.0),
+        forget_bias=0.0,
+        relu_clip=15.0,
+        label_priors=np.linspace(0.01, 0.2, 29),
+        feature_range=np.linspace(90.0, 1.0, 26),
+        name="a name",
+        licence="CC0-1.0",
+        card={"trained_on": ["x"]},
+    )
     export_npz(weights, tmp_path / "a.npz")
     again = import_npz(tmp_path / "a.npz")
     _same(again, weights)
@@ -285,7 +299,7 @@ def test_a_damaged_npz_is_a_network_or_a_named_error(tmp_path: Path) -> None:
     export_npz(random_weights(4), tmp_path / "a.npz")
     data = (tmp_path / "a.npz").read_bytes()
     rng = np.random.default_rng(0)
-    for at in rng.integers(len(data) - 2500, len(data), 60):        # the archive's directory and the last headers
+    for at in rng.integers(len(data) - 2500, len(data), 60):  # the archive's directory and the last headers
         damaged = bytearray(data)
         damaged[at] = rng.integers(256)
         (tmp_path / "b.npz").write_bytes(damaged)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration, quantisation, the report, and map_model over all of it."""
 
 from __future__ import annotations
@@ -71,8 +72,14 @@ def test_features_of_16_bits_bring_the_integers_nearer(weights: Weights, calibra
 def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> None:
     out, stages = tmp_path / "out.nna", []
     clips = [(clip.pcm, "some text") for clip in CLIPS]
-    report = map_model(replace(weights, card={"trained_on": "noise"}), out, calibration=clips, name="tiny",
-                       licence="CC0-1.0", progress=lambda stage, share: stages.append((stage, share)))
+    report = map_model(
+        replace(weights, card={"trained_on": "noise"}),
+        out,
+        calibration=clips,
+        name="tiny",
+        licence="CC0-1.0",
+        progress=lambda stage, share: stages.append((stage, share)),
+    )
     model = read_nna(out)
     assert report.file_bytes == out.stat().st_size and report.n_clips == 4
     assert report.n_frames == sum(len(windows(clip.pcm)) for clip in CLIPS)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The .nna writer and reader: the format of csrc/README.md, and every way in which a file can be wrong."""
 
 from __future__ import annotations
@@ -81,7 +82,14 @@ def test_file_begins_as_the_format_says() -> None:
     assert (version, crc, size, count, zero) == (1, zlib.crc32(data[16:]), len(data), SECTIONS, 0)
     assert all(offset % 64 == 0 for offset, _ in _sections(data).values())
     assert list(_sections(data))[:7] == [
-        "geometry", "layers", "alphabet", "label_priors", "feature_gain", "provenance", "layer_1.weights"]
+        "geometry",
+        "layers",
+        "alphabet",
+        "label_priors",
+        "feature_gain",
+        "provenance",
+        "layer_1.weights",
+    ]
 
 
 def test_bytes_between_sections_are_zero() -> None:
@@ -125,7 +133,7 @@ def test_rows_of_the_lstm_have_a_blocks_gates_together() -> None:
     model = random_model(8, cell=19)
     data = encode_nna(model)
     offset, size = _sections(data)["lstm_x.bias"]
-    bias = np.frombuffer(data[offset:offset + size], "<i4")
+    bias = np.frombuffer(data[offset : offset + size], "<i4")
     assert len(bias) == 4 * 32
     for gate in range(4):
         for cell in range(19):
@@ -165,7 +173,7 @@ def test_any_flipped_bit_is_found(draws: st.DataObject) -> None:
 def test_any_damage_with_a_right_checksum_is_an_error_or_a_model(draws: st.DataObject) -> None:
     data = bytearray(_SMALL)
     at = draws.draw(st.integers(16, 2200))
-    data[at:at + 4] = struct.pack("<I", draws.draw(st.sampled_from([0, 1, 127, 128, 2**31 - 1, 2**31, 2**32 - 1])))
+    data[at : at + 4] = struct.pack("<I", draws.draw(st.sampled_from([0, 1, 127, 128, 2**31 - 1, 2**31, 2**32 - 1])))
     with suppress(ModelFileError):
         decode_nna(_sealed(data))
 
@@ -189,7 +197,7 @@ _SMALL = random_file(4, cell=3, n_context=0, alphabet=["a", "b"])
 def test_values_out_of_range_are_named(section: str, at: int, value: int, error: type[ModelFileError]) -> None:
     data = bytearray(_SMALL)
     offset = _sections(_SMALL)[section][0] + at
-    data[offset:offset + 4] = struct.pack("<I", value & 0xFFFFFFFF)
+    data[offset : offset + 4] = struct.pack("<I", value & 0xFFFFFFFF)
     with pytest.raises(error):
         decode_nna(_sealed(data))
 
@@ -200,11 +208,15 @@ def test_a_wrong_table_is_named(change: str) -> None:
     entry = 32 + 48 * 2
     offset, size = _sections(_SMALL)["alphabet"]
     if change == "renamed":
-        data[entry:entry + 3] = b"ALP"
+        data[entry : entry + 3] = b"ALP"
     else:
-        new = {"misaligned": (offset + 1, size), "overlapping": (offset - 64, size), "beyond": (offset, len(data)),
-               "huge": (2**64 - 64, 128)}[change]
-        data[entry + 32:entry + 48] = struct.pack("<QQ", *new)
+        new = {
+            "misaligned": (offset + 1, size),
+            "overlapping": (offset - 64, size),
+            "beyond": (offset, len(data)),
+            "huge": (2**64 - 64, 128),
+        }[change]
+        data[entry + 32 : entry + 48] = struct.pack("<QQ", *new)
     with pytest.raises(LayoutError):
         decode_nna(_sealed(data))
 
@@ -213,7 +225,7 @@ def test_a_wrong_table_is_named(change: str) -> None:
 def test_a_wrong_alphabet_is_named(text: bytes) -> None:
     data = bytearray(_SMALL)
     offset, size = _sections(_SMALL)["alphabet"]
-    data[offset:offset + size] = text.ljust(size, b"\0")[:size]
+    data[offset : offset + size] = text.ljust(size, b"\0")[:size]
     with pytest.raises(ModelFileError):
         decode_nna(_sealed(data))
 

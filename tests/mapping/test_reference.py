@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pynna.mapping.reference: against TensorFlow's outputs, against brute force, and against the text of the C."""
 
 from __future__ import annotations
@@ -144,13 +145,17 @@ def _plain_step(model: NnaModel, x: np.ndarray, c: list[int], h: list[int]) -> t
 
     def sums(name: str, u: list[int]) -> list[int]:
         layer = layers[name]
-        return [sum(int(w) * v for w, v in zip(row, u, strict=True)) + int(b)
-                for row, b in zip(layer.weights, layer.bias, strict=True)]
+        return [
+            sum(int(w) * v for w, v in zip(row, u, strict=True)) + int(b)
+            for row, b in zip(layer.weights, layer.bias, strict=True)
+        ]
 
     def activations(name: str, sums: list[int]) -> list[int]:
         layer = layers[name]
-        return [min(max((v * int(m) + (1 << layer.shift - 1)) >> layer.shift, 0), 255)
-                for v, m in zip(sums, layer.multiplier, strict=True)]
+        return [
+            min(max((v * int(m) + (1 << layer.shift - 1)) >> layer.shift, 0), 255)
+            for v, m in zip(sums, layer.multiplier, strict=True)
+        ]
 
     def relu(name: str, u: list[int]) -> list[int]:
         return activations(name, sums(name, u))
@@ -162,12 +167,27 @@ def _plain_step(model: NnaModel, x: np.ndarray, c: list[int], h: list[int]) -> t
     q = [round(v) for v in v1]
     low = [clamp(round((v - n) * 256), 127) if g.feature_low_bits else 0 for v, n in zip(v1, q, strict=True)]
     left = [sum(int(w) * v for w, v in zip(row, low, strict=True)) for row in layers["layer_1"].weights]
-    a3 = relu("layer_3", relu("layer_2", activations("layer_1", [
-        v + (n + 128 >> 8) for v, n in zip(sums("layer_1", [v + 128 for v in q]), left, strict=True)])))
+    a3 = relu(
+        "layer_3",
+        relu(
+            "layer_2",
+            activations(
+                "layer_1",
+                [v + (n + 128 >> 8) for v, n in zip(sums("layer_1", [v + 128 for v in q]), left, strict=True)],
+            ),
+        ),
+    )
     shift, e = layers["lstm_x"].shift, g.cell_fraction_bits
-    gates = [clamp((vx * int(mx) + vh * int(mh) + (1 << shift - 1)) >> shift, 32767)
-             for vx, mx, vh, mh in zip(sums("lstm_x", a3), layers["lstm_x"].multiplier,
-                                       sums("lstm_h", [v + 128 for v in h]), layers["lstm_h"].multiplier, strict=True)]
+    gates = [
+        clamp((vx * int(mx) + vh * int(mh) + (1 << shift - 1)) >> shift, 32767)
+        for vx, mx, vh, mh in zip(
+            sums("lstm_x", a3),
+            layers["lstm_x"].multiplier,
+            sums("lstm_h", [v + 128 for v in h]),
+            layers["lstm_h"].multiplier,
+            strict=True,
+        )
+    ]
     new_c, new_h = [], []
     for m in range(g.n_cell):
         i, f, o = (int(integer_sigmoid(np.array(gates[j * g.n_cell + m]))) for j in (0, 2, 3))
@@ -258,7 +278,11 @@ def test_greedy_merges_repeats_and_drops_blanks() -> None:
 
 def test_edit_distance_of_known_pairs() -> None:
     assert [edit_distance(a, b) for a, b in [("kitten", "sitting"), ("", "abc"), ("abc", ""), ("same", "same")]] == [
-        3, 3, 3, 0]
+        3,
+        3,
+        3,
+        0,
+    ]
 
 
 @given(st.text("ab", max_size=6), st.text("ab", max_size=6), st.text("ab", max_size=6))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams with a grammar: what is heard, what it means, and whether it is believed."""
 
 from __future__ import annotations
@@ -141,8 +142,12 @@ def test_the_longest_gap_is_within_a_word():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"threshold": 1.5}, "threshold"), ({"filler_cost": -1.0}, "filler_cost"), ({"alternatives": 17}, "alternatives"),
-     ({"prior_scale": 11.0}, "prior_scale")],
+    [
+        ({"threshold": 1.5}, "threshold"),
+        ({"filler_cost": -1.0}, "filler_cost"),
+        ({"alternatives": 17}, "alternatives"),
+        ({"prior_scale": 11.0}, "prior_scale"),
+    ],
 )
 def test_wrong_options_are_told(model, car, options, message):
     with pytest.raises(ArgumentError, match=message):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups: up to 16 streams through one step call, each with the very result that it has alone."""
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ EVENTS = st.lists(st.tuples(WHAT, st.integers(0, 15), st.integers(0, 5000)), max
 
 @settings(max_examples=60)
 @given(events=EVENTS)
-def test_streams_that_join_and_leave_at_any_step_give_what_each_gives_alone(model: pynna.Model,
-                                                                            events: list[tuple[str, int, int]]) -> None:
+def test_streams_that_join_and_leave_at_any_step_give_what_each_gives_alone(
+    model: pynna.Model, events: list[tuple[str, int, int]]
+) -> None:
     group, there, n_joined = model.group(), [], 0
 
     def finish(entry: list[Any]) -> None:

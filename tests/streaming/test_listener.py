@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening to an endless stream: where utterances begin and end, what is heard, and that nothing piles up."""
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def test_an_utterance_starts_with_its_words_not_with_a_noise_before_them(model):
 def test_a_whole_sentence_ends_sooner(model):
     audio = room(["call_home"], 1.0, 5)
     rules = EndpointRules(trailing_silence=1.2, trailing_silence_complete=0.3)
-    free, = finals(listen(model.listen(rules), audio))
-    whole, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home"])), audio))
-    longer, = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home now"])), audio))
+    (free,) = finals(listen(model.listen(rules), audio))
+    (whole,) = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home"])), audio))
+    (longer,) = finals(listen(model.listen(rules, grammar=pynna.Grammar.from_sentences(["call home now"])), audio))
     assert whole.time - whole.end == pytest.approx(0.3, abs=0.05)
     assert free.time - free.end >= 1.2 - 0.02 <= longer.time - longer.end
     assert not longer.result.accepted  # an utterance that is not understood is told, too
@@ -104,7 +105,8 @@ def test_chunks_of_any_size_give_the_same_utterances(model, chunk):
     whole = [event.as_dict() for event in finals(listen(model.listen(), audio, len(audio)))]
     pieces = [event.as_dict() for event in finals(listen(model.listen(), audio, chunk))]
     assert [(p["text"], p["start"], p["end"], p["words"]) for p in pieces] == [
-        (w["text"], w["start"], w["end"], w["words"]) for w in whole]
+        (w["text"], w["start"], w["end"], w["words"]) for w in whole
+    ]
 
 
 def test_groups_listen_too(model):
@@ -122,7 +124,8 @@ def test_groups_listen_too(model):
         events += listener.poll()
         events += listener.finish()
     assert [[str(e.result) for e in finals(events)] for events in heard] == [
-        [str(e.result) for e in finals(listen(model.listen(), alone, 1600))] for alone in audio]
+        [str(e.result) for e in finals(listen(model.listen(), alone, 1600))] for alone in audio
+    ]
     assert all(len(finals(events)) == 1 for events in heard)
     assert len(group) == 0
 
@@ -147,7 +150,7 @@ def test_the_networks_state_is_carried_through_speech_cut_off_but_not_for_ever(m
 
 
 def test_an_utterance_under_way_ends_with_the_stream(model):
-    event, = finals(listen(model.listen(), pcm("open_the_window")))
+    (event,) = finals(listen(model.listen(), pcm("open_the_window")))
     assert str(event.result) == "open the window"
 
 
@@ -171,8 +174,9 @@ letters = st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max
 @settings(max_examples=200, deadline=None)
 @given(letters, st.floats(0.1, 1.5), st.floats(0.1, 3.0))
 def test_rules_hold_for_any_speech(runs, trailing_silence, at_most_more):
-    rules = EndpointRules(trailing_silence=trailing_silence, trailing_silence_complete=trailing_silence,
-                          max_utterance=0.5 + at_most_more)
+    rules = EndpointRules(
+        trailing_silence=trailing_silence, trailing_silence_complete=trailing_silence, max_utterance=0.5 + at_most_more
+    )
     point, frame, begun, ended = Endpointer(rules, 0.02), 0, None, 0
     for length, spoken in runs:
         for _ in range(length):
@@ -216,12 +220,22 @@ def test_speech_that_goes_on_without_letters_delays_an_end():
         point = Endpointer(EndpointRules(trailing_silence=0.5), 0.02)
         told = [point.process(0.9 if i < 20 else 0.0, 1e5, False, 1.0 if i < 20 else probability) for i in range(90)]
         return told.index("end")
+
     assert end(0.0) < 20 + 26 < end(1.0) <= 20 + 51
 
 
-@pytest.mark.parametrize("wrong", [
-    {"trailing_silence": 0}, {"trailing_silence": "1"}, {"speech_threshold": 1.0}, {"pre_roll": 30.0},
-    {"max_utterance": float("inf")}, {"start_timeout": -1.0}, {"speech_threshold": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trailing_silence": 0},
+        {"trailing_silence": "1"},
+        {"speech_threshold": 1.0},
+        {"pre_roll": 30.0},
+        {"max_utterance": float("inf")},
+        {"start_timeout": -1.0},
+        {"speech_threshold": float("nan")},
+    ],
+)
 def test_wrong_rules_are_told(wrong):
     with pytest.raises(ArgumentError, match=next(iter(wrong))):
         EndpointRules(**wrong)
@@ -231,8 +245,9 @@ def test_grammar_and_hot_words_change_between_utterances(model):
     said = room(["call_home"], 0.7, 5)
 
     def grammar(*contacts):
-        return pynna.Grammar.from_dict({"intents": {"Call": {"sentences": ["call {contact}"]}},
-                                        "lists": {"contact": list(contacts)}})
+        return pynna.Grammar.from_dict(
+            {"intents": {"Call": {"sentences": ["call {contact}"]}}, "lists": {"contact": list(contacts)}}
+        )
 
     listener = model.listen(grammar=grammar("home", "robert"))
     heard = [finals(listen_on(listener, said))[0].result]

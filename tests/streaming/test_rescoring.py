@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What leaves doubt is heard again, at other speeds and without noise, and the hearings vote."""
 
 from __future__ import annotations
@@ -67,8 +68,12 @@ def count_groups(monkeypatch, model):
 
 def heard_at(model, car, pcm, speed):
     """One hearing of a tape, its seconds the recording's."""
-    decoder = Decoder(model.labels, label_priors=model.label_priors, options=model.decoder_options(grammar=car),
-                      seconds_per_frame=model.seconds_per_step * speed)
+    decoder = Decoder(
+        model.labels,
+        label_priors=model.label_priors,
+        options=model.decoder_options(grammar=car),
+        seconds_per_frame=model.seconds_per_step * speed,
+    )
     decoder.feed(model.log_probs(pcm))
     return decoder.finish()
 
@@ -206,12 +211,16 @@ def test_a_vote_of_none_is_the_first_hearing(model, car):
 
 
 def test_sentences_that_mean_the_same_vote_together(model):
-    grammar = pynna.Grammar.from_yaml(io.StringIO(
-        "intents: {Open: {data: [{sentences: ['open [up] the window']}]},"
-        " Play: {data: [{sentences: [play some music]}]}}"
-    ))
-    heard = {name: model.transcribe(RECORDINGS / f"{name}.flac", grammar=grammar, passes=1, alternatives=2)
-             for name in ("open_the_window", "play_some_music")}
+    grammar = pynna.Grammar.from_yaml(
+        io.StringIO(
+            "intents: {Open: {data: [{sentences: ['open [up] the window']}]},"
+            " Play: {data: [{sentences: [play some music]}]}}"
+        )
+    )
+    heard = {
+        name: model.transcribe(RECORDINGS / f"{name}.flac", grammar=grammar, passes=1, alternatives=2)
+        for name in ("open_the_window", "play_some_music")
+    }
     window, music = heard.values()
     assert window.text == "open the window" and music.text == "play some music"
     other = window.voted((replace(window.alternatives[0], text="open up the window"),))
@@ -222,6 +231,7 @@ def test_sentences_that_mean_the_same_vote_together(model):
 
 # ---- without a grammar --------------------------------------------------------------------------
 
+
 def test_a_text_is_the_nearest_of_the_hearings(model, loud):
     changed = 0
     for pcm, _ in loud:
@@ -229,8 +239,10 @@ def test_a_text_is_the_nearest_of_the_hearings(model, loud):
             options = DecoderOptions(beam_width=beam, passes=1)
             once = model.transcribe(pcm, beam_width=beam, passes=1)
             each = [once, *recognise(model, pcm, PERTURBATIONS, options)]
-            errors = [sum(edit_distance(one.text, other.text) * other.confidence**MBR_EXPONENT for other in each)
-                      for one in each]
+            errors = [
+                sum(edit_distance(one.text, other.text) * other.confidence**MBR_EXPONENT for other in each)
+                for one in each
+            ]
             heard = model.transcribe(pcm, beam_width=beam)
             assert heard.as_dict() == each[int(np.argmin(errors))].as_dict()
             assert model.transcribe(pcm, beam_width=beam, passes=3).text in {one.text for one in each[:3]}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Streams: audio in any chunks, partial results, the end; and audio that is none."""
 
 from __future__ import annotations
@@ -69,10 +70,18 @@ def decoded(model: pynna.Model, log_probs: Array, *, finish: bool, **options: An
 # ---- the end of it -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"beam_width": 0}, {"beam_width": 8, "alternatives": 5},
-                                     {"prior_scale": 0.3, "cutoff_top_n": 10, "cutoff_prob": 0.9}])
-def test_a_stream_is_the_front_end_the_steps_and_the_decoder_one_after_the_other(model: pynna.Model,
-                                                                                 options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"beam_width": 0},
+        {"beam_width": 8, "alternatives": 5},
+        {"prior_scale": 0.3, "cutoff_top_n": 10, "cutoff_prob": 0.9},
+    ],
+)
+def test_a_stream_is_the_front_end_the_steps_and_the_decoder_one_after_the_other(
+    model: pynna.Model, options: dict[str, Any]
+) -> None:
     got = model.transcribe(pcm(), **options).as_dict()
     assert got == decoded(model, label_probabilities(model, pcm()), finish=True, **options)
     assert len(got["text"]) > 5
@@ -124,19 +133,36 @@ def test_after_finish_nothing_is_taken(model: pynna.Model, more: Any) -> None:
 
 def as_kind(chunk: Array, kind: str) -> Any:
     """The same samples in another type."""
-    return {"int16": lambda: chunk, "float32": lambda: chunk.astype(np.float32) / np.float32(32768),
-            "float64": lambda: chunk / 32768, "bytes": lambda: chunk.astype("<i2").tobytes(),
-            "bytearray": lambda: bytearray(chunk.astype("<i2").tobytes()),
-            "memoryview": lambda: memoryview(np.ascontiguousarray(chunk)),
-            "bytes view": lambda: memoryview(chunk.astype("<i2").tobytes()),
-            "array": lambda: array.array("h", chunk.tolist()), "column": lambda: chunk[:, None],
-            "big-endian": lambda: chunk.astype(">i2"),
-            "float view": lambda: memoryview(chunk.astype(np.float32) / np.float32(32768)),
-            "strided": lambda: np.repeat(chunk, 2)[::2]}[kind]()
+    return {
+        "int16": lambda: chunk,
+        "float32": lambda: chunk.astype(np.float32) / np.float32(32768),
+        "float64": lambda: chunk / 32768,
+        "bytes": lambda: chunk.astype("<i2").tobytes(),
+        "bytearray": lambda: bytearray(chunk.astype("<i2").tobytes()),
+        "memoryview": lambda: memoryview(np.ascontiguousarray(chunk)),
+        "bytes view": lambda: memoryview(chunk.astype("<i2").tobytes()),
+        "array": lambda: array.array("h", chunk.tolist()),
+        "column": lambda: chunk[:, None],
+        "big-endian": lambda: chunk.astype(">i2"),
+        "float view": lambda: memoryview(chunk.astype(np.float32) / np.float32(32768)),
+        "strided": lambda: np.repeat(chunk, 2)[::2],
+    }[kind]()
 
 
-KINDS = ["int16", "float32", "float64", "bytes", "bytearray", "memoryview", "bytes view", "array", "column",
-         "big-endian", "float view", "strided"]
+KINDS = [
+    "int16",
+    "float32",
+    "float64",
+    "bytes",
+    "bytearray",
+    "memoryview",
+    "bytes view",
+    "array",
+    "column",
+    "big-endian",
+    "float view",
+    "strided",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,12 +174,19 @@ def test_samples_of_every_type_are_the_same_samples(model: pynna.Model, kind: st
 
 
 @settings(max_examples=80)
-@given(cuts=st.lists(st.sampled_from([0, 1, 2, 3, 7, 160, 319, 320, 321, 511, 512, 513, 4801, 27000])
-                     | st.integers(0, 3000), min_size=1, max_size=12),
-       kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5), width=st.sampled_from([0, 8]),
-       looks=st.booleans())
-def test_any_chunking_gives_the_same_result_to_the_bit(model: pynna.Model, cuts: list[int], kinds: list[str],
-                                                       width: int, looks: bool) -> None:
+@given(
+    cuts=st.lists(
+        st.sampled_from([0, 1, 2, 3, 7, 160, 319, 320, 321, 511, 512, 513, 4801, 27000]) | st.integers(0, 3000),
+        min_size=1,
+        max_size=12,
+    ),
+    kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=5),
+    width=st.sampled_from([0, 8]),
+    looks=st.booleans(),
+)
+def test_any_chunking_gives_the_same_result_to_the_bit(
+    model: pynna.Model, cuts: list[int], kinds: list[str], width: int, looks: bool
+) -> None:
     want = whole(model, width)
     stream, at = model.stream(beam_width=width), 0
     for i, (size, kind) in enumerate(zip(itertools.cycle(cuts), itertools.cycle(kinds), strict=False)):
@@ -268,17 +301,37 @@ def test_a_long_chunk_and_a_long_stream_are_run_through(model: pynna.Model) -> N
 # ---- what is no audio ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("chunk, what", [
-    (b"\0", "half a sample"), (b"\0" * 641, "half a sample"), (bytearray(3), "half a sample"),
-    (memoryview(bytes(5)), "half a sample"), (np.zeros(8, np.int32), "int32"), (np.zeros(8, np.int64), "int64"),
-    (np.zeros(8, np.uint8), "uint8"), (np.zeros(8, np.float16), "float16"), (np.zeros(8, np.complex128), "complex"),
-    (np.zeros(8, bool), "bool"), (np.zeros((8, 2), np.int16), "shape"), (np.zeros((2, 8), np.float32), "shape"),
-    (np.zeros((1, 2, 3), np.int16), "shape"), (np.int16(5), "shape"), (np.array([0.0, np.nan]), "index 1"),
-    (np.array([np.inf], np.float32), "index 0"), (np.array([0, 0, -np.inf]), "index 2"), ([1, 2, 3], "int64"),
-    (["a"], "str"), (None, "object"), ({}, "object"), ([[1.0], [1.0, 2.0]], "no array"),
-    (memoryview(np.zeros(4, np.int32)), "int32")])
-def test_what_is_no_audio_is_refused_and_the_stream_goes_on_as_if_nothing_had_been(model: pynna.Model, chunk: Any,
-                                                                                  what: str) -> None:
+@pytest.mark.parametrize(
+    "chunk, what",
+    [
+        (b"\0", "half a sample"),
+        (b"\0" * 641, "half a sample"),
+        (bytearray(3), "half a sample"),
+        (memoryview(bytes(5)), "half a sample"),
+        (np.zeros(8, np.int32), "int32"),
+        (np.zeros(8, np.int64), "int64"),
+        (np.zeros(8, np.uint8), "uint8"),
+        (np.zeros(8, np.float16), "float16"),
+        (np.zeros(8, np.complex128), "complex"),
+        (np.zeros(8, bool), "bool"),
+        (np.zeros((8, 2), np.int16), "shape"),
+        (np.zeros((2, 8), np.float32), "shape"),
+        (np.zeros((1, 2, 3), np.int16), "shape"),
+        (np.int16(5), "shape"),
+        (np.array([0.0, np.nan]), "index 1"),
+        (np.array([np.inf], np.float32), "index 0"),
+        (np.array([0, 0, -np.inf]), "index 2"),
+        ([1, 2, 3], "int64"),
+        (["a"], "str"),
+        (None, "object"),
+        ({}, "object"),
+        ([[1.0], [1.0, 2.0]], "no array"),
+        (memoryview(np.zeros(4, np.int32)), "int32"),
+    ],
+)
+def test_what_is_no_audio_is_refused_and_the_stream_goes_on_as_if_nothing_had_been(
+    model: pynna.Model, chunk: Any, what: str
+) -> None:
     stream = model.stream()
     stream.feed(pcm()[:9000])
     with pytest.raises(errors.AudioError, match=what):
@@ -296,9 +349,16 @@ def test_floats_beyond_full_scale_are_saturated(model: pynna.Model) -> None:
     assert stream.finish().as_dict() == model.transcribe(clipped).as_dict()
 
 
-@pytest.mark.parametrize("samples", [
-    np.full(9000, 32767, np.int16), np.full(9000, -32768, np.int16), np.tile([32767, -32768], 4500).astype(np.int16),
-    np.zeros(9000, np.int16), np.eye(1, 9000, 4500, dtype=np.int16)[0] * 32767])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.full(9000, 32767, np.int16),
+        np.full(9000, -32768, np.int16),
+        np.tile([32767, -32768], 4500).astype(np.int16),
+        np.zeros(9000, np.int16),
+        np.eye(1, 9000, 4500, dtype=np.int16)[0] * 32767,
+    ],
+)
 def test_extreme_audio_gives_some_result(model: pynna.Model, samples: Array) -> None:
     result = model.transcribe(samples)
     assert 0.0 <= result.confidence <= 1.0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rescoring by a worker: no step waits for it, events keep their order, and the results are the same to the bit."""
 
 from __future__ import annotations
@@ -56,8 +57,14 @@ def test_a_worker_gives_the_same_events(model, car):
     alone = model.listen(grammar=car)
     with pynna.RescoringWorker() as worker:
         listener = model.listen(grammar=car, worker=worker)
-        want, got = ([e.as_dict() for e in each.listen([audio[i : i + 320] for i in range(0, len(audio), 320)])
-                      if not isinstance(e, pynna.events.Partial)] for each in (alone, listener))
+        want, got = (
+            [
+                e.as_dict()
+                for e in each.listen([audio[i : i + 320] for i in range(0, len(audio), 320)])
+                if not isinstance(e, pynna.events.Partial)
+            ]
+            for each in (alone, listener)
+        )
         assert worker.n_rescored >= 1 and worker.n_pending == worker.n_skipped == 0
     assert got == want
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A headless Chromium, driven by its debugging protocol; it needs nothing but aiohttp."""
 
 from __future__ import annotations
@@ -34,17 +35,34 @@ class Browser:
 
     async def _start(self) -> Browser:
         assert CHROMIUM is not None
-        options = ["--headless=new", "--remote-debugging-port=0", f"--user-data-dir={self._folder}", "--no-first-run",
-                   "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--hide-scrollbars", "--mute-audio",
-                   "--disable-background-networking", "--autoplay-policy=no-user-gesture-required"]
+        options = [
+            "--headless=new",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={self._folder}",
+            "--no-first-run",
+            "--use-angle=swiftshader",
+            "--enable-unsafe-swiftshader",
+            "--hide-scrollbars",
+            "--mute-audio",
+            "--disable-background-networking",
+            "--autoplay-policy=no-user-gesture-required",
+        ]
         if os.geteuid() == 0:
             options.append("--no-sandbox")
         if self._recording is not None:
-            options += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
-                        f"--use-file-for-fake-audio-capture={self._recording}%noloop"]
+            options += [
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={self._recording}%noloop",
+            ]
         self._process = await asyncio.create_subprocess_exec(
-            CHROMIUM, *options, "about:blank", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True)
+            CHROMIUM,
+            *options,
+            "about:blank",
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
         assert self._process.stderr is not None
         async with asyncio.timeout(60):
             while b"DevTools listening" not in (line := await self._process.stderr.readline()):
@@ -98,8 +116,9 @@ class Browser:
                 self.complaints.append(str(told["args"]))
 
     async def resize(self, width: int, height: int) -> None:
-        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                        mobile=False)
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
 
     async def open(self, url: str) -> None:
         """Goes to an address, until its scripts have run."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pynna_mfcc and pynna_frames with NumPy arrays around them, for the tests of the front end."""
 
 from collections.abc import Callable, Sequence

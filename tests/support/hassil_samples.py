@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentences drawn at random from hassil's own parse trees, and what hassil makes of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writers of model files that only the tests need: memory-mapped graphs, checkpoints, ONNX, safetensors."""
 
 from __future__ import annotations

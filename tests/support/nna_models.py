@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small mapped models made of random integers, for tests that need a model and no speech."""
 
 from __future__ import annotations
@@ -23,36 +24,77 @@ def _layer(rng: np.random.Generator, name: str, rows: int, columns: int, spread:
     bias = rng.normal(0, typical / 4, rows) - middle * weights.sum(1)
     bias = bias.clip(-(2**30) + 1, 2**30 - 1).astype(np.int32)
     last = name == "layer_6"
-    return Layer(name=name, weights=weights.astype(np.int8), bias=bias, shift=1 if last else 34, input_scale=1.0,
-                 output_scale=1.0, multiplier=None if last else multiplier.clip(0, 2**31 - 1).astype(np.int32),
-                 logit_scale=(9.0 / typical * np.ones(rows)).astype(np.float32) if last else None)
+    return Layer(
+        name=name,
+        weights=weights.astype(np.int8),
+        bias=bias,
+        shift=1 if last else 34,
+        input_scale=1.0,
+        output_scale=1.0,
+        multiplier=None if last else multiplier.clip(0, 2**31 - 1).astype(np.int32),
+        logit_scale=(9.0 / typical * np.ones(rows)).astype(np.float32) if last else None,
+    )
 
 
-def random_model(width: int = 32, *, seed: int = 0, extreme: bool = False, cell_fraction_bits: int = 11,
-                 n_context: int = 9, n_coefficients: int = 26, upper_hz: float = 4000.0,
-                 alphabet: list[str] | None = None, cell: int | None = None,
-                 bits4: Collection[str] = (), feature_low_bits: int = 8, speech_rows: int = 0) -> NnaModel:
+def random_model(
+    width: int = 32,
+    *,
+    seed: int = 0,
+    extreme: bool = False,
+    cell_fraction_bits: int = 11,
+    n_context: int = 9,
+    n_coefficients: int = 26,
+    upper_hz: float = 4000.0,
+    alphabet: list[str] | None = None,
+    cell: int | None = None,
+    bits4: Collection[str] = (),
+    feature_low_bits: int = 8,
+    speech_rows: int = 0,
+) -> NnaModel:
     """A network of random weights: nothing it says makes sense, all of it is reproducible."""
     rng = np.random.default_rng(seed)
     labels = ENGLISH if alphabet is None else alphabet
     cell = width if cell is None else cell
     inputs = (2 * n_context + 1) * n_coefficients
-    shapes = [("layer_1", width, inputs, 250.0), ("layer_2", width, width, 250.0), ("layer_3", width, width, 250.0),
-              ("lstm_x", 4 * cell, width, 8000.0), ("lstm_h", 4 * cell, cell, 8000.0), ("layer_5", width, cell, 250.0),
-              ("layer_6", len(labels) + 1 + speech_rows, width, 0.0)]
+    shapes = [
+        ("layer_1", width, inputs, 250.0),
+        ("layer_2", width, width, 250.0),
+        ("layer_3", width, width, 250.0),
+        ("lstm_x", 4 * cell, width, 8000.0),
+        ("lstm_h", 4 * cell, cell, 8000.0),
+        ("layer_5", width, cell, 250.0),
+        ("layer_6", len(labels) + 1 + speech_rows, width, 0.0),
+    ]
     layers = [_layer(rng, *shape, extreme) for shape in shapes]
     for layer in layers:
         if layer.name in bits4:
             layer.weights, layer.weight_bits = (layer.weights / 16).astype(np.int8) * np.int8(16), 4
     return NnaModel(
-        geometry=Geometry(sample_rate=16000, window=512, step=320, n_coefficients=n_coefficients, n_mel=40,
-                          n_context=n_context, n_labels=len(labels) + 1, blank=len(labels), n_cell=cell,
-                          cell_fraction_bits=cell_fraction_bits, h_multiplier=127 * 128, h_shift=22, mel_lower_hz=20.0,
-                          mel_upper_hz=upper_hz, h_scale=1 / 127, feature_low_bits=feature_low_bits,
-                          speech_rows=speech_rows),
-        layers=layers, alphabet=labels,
+        geometry=Geometry(
+            sample_rate=16000,
+            window=512,
+            step=320,
+            n_coefficients=n_coefficients,
+            n_mel=40,
+            n_context=n_context,
+            n_labels=len(labels) + 1,
+            blank=len(labels),
+            n_cell=cell,
+            cell_fraction_bits=cell_fraction_bits,
+            h_multiplier=127 * 128,
+            h_shift=22,
+            mel_lower_hz=20.0,
+            mel_upper_hz=upper_hz,
+            h_scale=1 / 127,
+            feature_low_bits=feature_low_bits,
+            speech_rows=speech_rows,
+        ),
+        layers=layers,
+        alphabet=labels,
         label_priors=np.full(len(labels) + 1, 1 / (len(labels) + 1), np.float32),
-        feature_gain=rng.uniform(1.0, 4.0, n_coefficients).astype(np.float32), metadata={"name": "random"})
+        feature_gain=rng.uniform(1.0, 4.0, n_coefficients).astype(np.float32),
+        metadata={"name": "random"},
+    )
 
 
 def random_file(width: int = 32, **options: object) -> bytes:

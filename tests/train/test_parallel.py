@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calls on several processes: all are made, errors come through, and they end when told to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each intent does to the car, and what is answered: a file a family of intents."""
 
 from pynna.assistant.actions import battery, body, climate, driving, itself, media, navigation, phone, sound

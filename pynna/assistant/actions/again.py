@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What "more" and "less" mean after a command."""
 
 from __future__ import annotations
@@ -5,8 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_PAIRS = (("VolumeUp", "VolumeDown"), ("TemperatureUp", "TemperatureDown"), ("ZoomIn", "ZoomOut"),
-          ("MediaNext", "MediaPrevious"), ("RadioNext", "RadioPrevious"))
+_PAIRS = (
+    ("VolumeUp", "VolumeDown"),
+    ("TemperatureUp", "TemperatureDown"),
+    ("ZoomIn", "ZoomOut"),
+    ("MediaNext", "MediaPrevious"),
+    ("RadioNext", "RadioPrevious"),
+)
 
 _OPPOSITE = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What actions share: what they look at, their table, numbers and names as they are told."""
 
 from __future__ import annotations

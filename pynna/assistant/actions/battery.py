@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Battery, charging, range and the trip."""
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ def _trip_reset(context: ActionContext) -> Answer:
 @action("ConsumptionShow")
 def _consumption_show(context: ActionContext) -> Answer:
     used = context.drive.consumption
-    told = f"{used * 1.609344:.1f} kilowatt hours per 100 miles" if context.car.units == "imperial" else (
-        f"{used:.1f} kilowatt hours per 100 kilometers")
+    told = (
+        f"{used * 1.609344:.1f} kilowatt hours per 100 miles"
+        if context.car.units == "imperial"
+        else (f"{used:.1f} kilowatt hours per 100 kilometers")
+    )
     return context.car.changed(view="trip"), told

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Windows, doors, lights, mirrors, wipers."""
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def _move_windows(context: ActionContext, level: int) -> Answer:
     names = _windows(context.slots, context.text)
     car = context.car.changed(view="body", windows=dict.fromkeys(names, level))
     which = {WINDOWS: "all windows", WINDOWS[:2]: "the front windows", WINDOWS[2:]: "the rear windows"}.get(
-        names, "the " + " and ".join(names) + " window" + "s" * (len(names) > 1))
+        names, "the " + " and ".join(names) + " window" + "s" * (len(names) > 1)
+    )
     now = car.windows[names[0]]
     if 0 < now < 100:
         return car, f"{which.capitalize()} {now} percent open"

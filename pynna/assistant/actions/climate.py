@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Temperature, fan, heating."""
 
 from __future__ import annotations

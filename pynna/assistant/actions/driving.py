@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The motor, cruise control, modes."""
 
 from __future__ import annotations

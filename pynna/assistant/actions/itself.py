@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Displays, clock, timers, help: the assistant itself."""
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def _view(context: ActionContext) -> Answer:
 def _timer(context: ActionContext) -> Answer:
     minutes = context.slots["minutes"]
     return context.car.changed(timer=context.now + timedelta(minutes=minutes)), (
-        f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(context.now + timedelta(minutes=minutes))}")
+        f"Timer for {minutes} minute{'s' * (minutes != 1)}, until {clock(context.now + timedelta(minutes=minutes))}"
+    )
 
 
 @action("TimerCancel")

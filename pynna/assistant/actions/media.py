@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Music, radio and other sources."""
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def _media_previous(context: ActionContext) -> Answer:
 @action("MediaRepeat")
 def _media_repeat(context: ActionContext) -> Answer:
     return context.car.changed(view="media", repeat=not context.car.repeat), (
-        "No longer repeating" if context.car.repeat else "Repeating")
+        "No longer repeating" if context.car.repeat else "Repeating"
+    )
 
 
 @action("MediaShuffle")

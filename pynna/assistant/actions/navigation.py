@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The map, routes and traffic."""
 
 from __future__ import annotations

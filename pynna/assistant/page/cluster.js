@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The cluster: what the server tells is shown; what is said, typed or clicked is sent.
 
 import { icon } from "/page/icons.js";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Line drawings, each in a square of 24.
 
 const PATHS = {

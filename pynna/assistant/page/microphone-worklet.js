@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // Audio of the browser's microphone as 20 ms frames of int16 samples at the recogniser's rate.
 
 class Frames extends AudioWorkletProcessor {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // What WebGL 2 draws: the dials, the map, the microphone's level.
 //
 // It has to be smooth in software, too: what stands still of a dial is drawn once, into a texture; what moves is drawn

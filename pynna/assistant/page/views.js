@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 // The views in the middle: what the car is like, and a button for all that can be said.
 
 import { icon } from "/page/icons.js";

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forced alignment: where in a long recording its words are, to cut it into clips that training can take."""
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def score(pcm: Pcm, text: str) -> float:
     return align(model.log_probs(pcm), [model.labels.index(c) for c in text], len(model.labels) - 1)[1]
 
 
-def cut(pcm: Pcm, text: str, rng: random.Random, passes: int, longest: float = 5.5,
-        worst: float = -2.5) -> list[tuple[Pcm, str]]:
+def cut(
+    pcm: Pcm, text: str, rng: random.Random, passes: int, longest: float = 5.5, worst: float = -2.5
+) -> list[tuple[Pcm, str]]:
     """Pieces of 2 to 9 words of a long recording, cut where it is quietest between two words.
 
     Parameters

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features made small enough to carry to another machine: spectra as pictures, a twenty-fifth of their size.
 
 Neighbouring bins, which a mel channel would add up anyway, become one band; what is left is a picture, a frame a row

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From clips to feature shards: spectra in half precision, with texts and voices; noises and room responses too.
 
 A corpus of real recordings is a folder with a ``manifest.tsv``: path, speaker (``corpus:name``), text.
@@ -98,8 +99,7 @@ def load_clips(path: Path) -> list[tuple[Pcm, str, str]]:
 def _synthetic(config: Config, clips_path: Path) -> None:
     rng, share = random.Random(clips_path.stem), config["features"]["degraded"]
     clips = [
-        (degrade(pcm, rng) if rng.random() < share else pcm, text, voice)
-        for pcm, text, voice in load_clips(clips_path)
+        (degrade(pcm, rng) if rng.random() < share else pcm, text, voice) for pcm, text, voice in load_clips(clips_path)
     ]
     save_features(config.folder("features"), clips_path.stem, clips)
 
@@ -123,8 +123,9 @@ def _behind(config: Config, folder: Path) -> None:
     """Readers without texts (``untranscribed.tsv``: path, speaker) behind a speaker: babble, and radios over a tune."""
     rows = [line.split("\t")[:2] for line in (folder / "untranscribed.tsv").read_text(encoding="utf-8").splitlines()]
     share = config["corpora"]["test_share"]
-    voices = [read(folder / path) for path, speaker in rows
-              if (folder / path).exists() and not is_test(speaker, path, share)]
+    voices = [
+        read(folder / path) for path, speaker in rows if (folder / path).exists() and not is_test(speaker, path, share)
+    ]
     parts = []
     for i in range(config["noises"]["behind"]):
         rng = np.random.default_rng([config["seed"], 1, i])
@@ -140,8 +141,9 @@ def _behind(config: Config, folder: Path) -> None:
 def _made(config: Config, path: Path) -> None:
     """Noises that are synthesised (`noises`): shard `path.name` of a hundred."""
     first, settings = 100 * int(path.name), config["noises"]
-    _save_noise(config, f"made-{path.name}",
-                [noises.made(config["seed"], first + i, settings["seconds"]) for i in range(100)])
+    _save_noise(
+        config, f"made-{path.name}", [noises.made(config["seed"], first + i, settings["seconds"]) for i in range(100)]
+    )
 
 
 def _save_noise(config: Config, name: str, sounds: list[Pcm]) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Actors' speech out of games that Debian ships: corpora of real people, their texts found by listening.
 
 Flight of the Amazon Queen, Beneath a Steel Sky and Drascula, old adventures that may be given away and changed (all are

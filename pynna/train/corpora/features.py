@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow's audio_spectrogram and mfcc in NumPy, in two halves: spectra are stored, and augmented in between."""
 
 from __future__ import annotations
@@ -48,9 +49,7 @@ def mel_matrix(lower: float = 20.0, upper: float = 8000.0, channels: int = 40, w
     return mel_filters(frequencies, lower, upper, channels)
 
 
-def mel_filters(
-    frequencies: npt.NDArray[Any], lower: float = 20.0, upper: float = 8000.0, channels: int = 40
-) -> F32:
+def mel_filters(frequencies: npt.NDArray[Any], lower: float = 20.0, upper: float = 8000.0, channels: int = 40) -> F32:
     """The matrix for bins that are heard at `frequencies` [257] Hz, instead of at multiples of 31.25 Hz."""
     low, high = float(mel(lower)), float(mel(upper))
     spacing = (high - low) / (channels + 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of the noise test: commands among noise of kinds that training never heard, and such noise alone.
 
 A *kind* is what a file's name begins with, without the number at its end: ``kitchen_plates_2.flac`` is of the kind
@@ -78,8 +79,11 @@ def foreign(seconds: float = 30.0) -> list[Noise]:
     found = []
     for number, (language, sentences) in enumerate(texts.items()):
         variants = ("m3", "f2") if number % 2 else ("f4", "m1")
-        spoken = [trim(espeak()(text, f"{language}+{variant}", 150 + 10 * (number % 4), 40 + 20 * (variant[0] == "f")))
-                  for text in sentences for variant in variants]
+        spoken = [
+            trim(espeak()(text, f"{language}+{variant}", 150 + 10 * (number % 4), 40 + 20 * (variant[0] == "f")))
+            for text in sentences
+            for variant in variants
+        ]
         name = f"foreign_espeak-{language}"
         found.append(Noise(name, name, np.resize(np.concatenate(spoken), int(seconds * RATE))))
     return found

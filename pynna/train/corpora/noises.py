@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise that is synthesised: families of sounds without end, for what no collection of recordings holds enough of.
 
 Every family is a function from a random generator and a number of samples to float64 [n_samples] at 16 kHz, of any
@@ -20,6 +21,7 @@ RATE = 16000
 
 
 # ---- building blocks ---------------------------------------------------------------------------------------------
+
 
 def _between(rng: Rng, low: float, high: float) -> float:
     """A number of which each octave is as likely as another."""
@@ -83,24 +85,30 @@ def wander(rng: Rng, n: int, f: float, share: float, seconds: float) -> F64:
 
 def harmonics(rng: Rng, phase: F64, count: int, slope: float) -> F64:
     """A tone's harmonics, weaker with their number to the power of `slope`, each by chance."""
-    return np.asarray(sum(np.sin(k * phase + rng.uniform(0, 6)) * np.exp(rng.normal(0, 0.6)) * k**-slope
-                          for k in range(1, count + 1)))
+    return np.asarray(
+        sum(np.sin(k * phase + rng.uniform(0, 6)) * np.exp(rng.normal(0, 0.6)) * k**-slope for k in range(1, count + 1))
+    )
 
 
 # ---- families ----------------------------------------------------------------------------------------------------
 
+
 def clatter(rng: Rng, n: int) -> F64:
     """Dishes, cutlery, tools, coins: hard things with bright modes."""
     low = _between(rng, 250, 2500)
-    objects = [resonator(rng, low, 7800, int(rng.integers(4, 14)), 0.006, _between(rng, 0.03, 0.35))
-               for _ in range(int(rng.integers(1, 6)))]
+    objects = [
+        resonator(rng, low, 7800, int(rng.integers(4, 14)), 0.006, _between(rng, 0.03, 0.35))
+        for _ in range(int(rng.integers(1, 6)))
+    ]
     return struck(rng, n, objects, _between(rng, 0.3, 8), 0.6)
 
 
 def thuds(rng: Rng, n: int) -> F64:
     """Doors, drawers, steps, things put down: dull knocks, some of them with a rattle."""
-    objects = [resonator(rng, 40, _between(rng, 200, 1500), int(rng.integers(3, 9)), 0.01, _between(rng, 0.03, 0.15))
-               for _ in range(int(rng.integers(1, 4)))]
+    objects = [
+        resonator(rng, 40, _between(rng, 200, 1500), int(rng.integers(3, 9)), 0.01, _between(rng, 0.03, 0.15))
+        for _ in range(int(rng.integers(1, 4)))
+    ]
     out = struck(rng, n, objects, _between(rng, 0.3, 3), 0.4)
     if rng.random() < 0.4:
         out += 0.3 * out.std() * clatter(rng, n) / 3
@@ -180,8 +188,12 @@ def wind(rng: Rng, n: int) -> F64:
 
 def hum(rng: Rng, n: int) -> F64:
     """Mains, transformers, fluorescent tubes, refrigerators."""
-    tone = harmonics(rng, wander(rng, n, float(rng.choice([50, 60, 100, 120])), 2e-4, 2), int(rng.integers(3, 40)),
-                     rng.uniform(0, 1.6))
+    tone = harmonics(
+        rng,
+        wander(rng, n, float(rng.choice([50, 60, 100, 120])), 2e-4, 2),
+        int(rng.integers(3, 40)),
+        rng.uniform(0, 1.6),
+    )
     return np.asarray(tone / tone.std() + _between(rng, 0.01, 1) * hiss(rng, n))
 
 
@@ -258,8 +270,10 @@ def beeps(rng: Rng, n: int) -> F64:
     pattern = np.repeat(rng.random(int(rng.integers(3, 12))) < 0.5, int(_between(rng, 0.04, 0.4) * RATE))
     pattern[: len(pattern) // 4] = True
     t = np.arange(n) / RATE
-    tone = sum(np.sign(np.sin(2 * np.pi * f * t)) * rng.uniform(0, 0.3) + np.sin(2 * np.pi * f * t)
-               for f in rng.uniform(350, 3500, int(rng.integers(1, 4))))
+    tone = sum(
+        np.sign(np.sin(2 * np.pi * f * t)) * rng.uniform(0, 0.3) + np.sin(2 * np.pi * f * t)
+        for f in rng.uniform(350, 3500, int(rng.integers(1, 4)))
+    )
     return np.asarray(tone * np.resize(pattern, n))
 
 
@@ -311,6 +325,7 @@ FAMILIES: tuple[Callable[[Rng, int], F64], ...] = (
 
 
 # ---- the whole ---------------------------------------------------------------------------------------------------
+
 
 def room(rng: Rng, x: F64) -> F64:
     """A sound as a room gives it back: decaying noise whose high parts die sooner."""

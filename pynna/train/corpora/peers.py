@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other recognisers on the same clips: pocketsphinx 5 with the same grammar, Moonshine tiny without one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make the recordings that ship with the package: car commands to try, and varied clips to calibrate a mapping with.
 
 The commands are spoken with settings that training never draws. Real people's clips come only from corpora in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded noise out of Debian's packages: games, sound themes, music; resampled, sorted by kind, levelled.
 
 ``data/sounds.tsv`` lists where a package puts its sounds, of which kind they are, and under which licence; ``*`` is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an evaluation listens to: voices and people that training never heard, speech of other kinds, and noise."""
 
 from __future__ import annotations
@@ -127,12 +128,12 @@ def real_phrases(config: Config) -> list[str]:
     phrases = {clip.text for clip in real_clips(config)}
     for path in sorted(config.folder("features").glob("real-*.json")):
         rows = json.loads(path.read_text())
-        phrases.update(text for _, _, text, voice in rows
-                       if voice.partition(":")[0] not in config["corpora"]["acted"])
+        phrases.update(text for _, _, text, voice in rows if voice.partition(":")[0] not in config["corpora"]["acted"])
     return sorted(phrases)
 
 
 # ---- sounds that are no speech -------------------------------------------------------------------
+
 
 def made_noise(rng: np.random.Generator, n: int) -> npt.NDArray[np.float64]:
     """Cabin noise of unit power: wind and tyres as low-passed noise that swells, an engine's harmonics."""

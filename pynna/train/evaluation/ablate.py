@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each augmentation is worth: a model trained on for some minutes without it, beside one that kept all of them."""
 
 from __future__ import annotations
@@ -60,14 +61,19 @@ def ablate(config: Config, model: Path, minutes: float, threads: int, noise: lis
         [name, f"{hours:.1f}", *(f"{rate:.1f} ({rate - base:+.1f})" for rate, base in zip(rates, kept, strict=True))]
         for name, hours, rates in rows
     ]
-    text = "\n".join([
-        "# What each augmentation is worth", "",
-        f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
-        f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. Character "
-        "error rates without a grammar, heard once, percent, and the difference to keeping all of them, on the clips "
-        "of `accuracy.md`. Leaving one out may seem to help by as much as chance does; and the table tells what "
-        "the model forgets in that time, not what it would never have learnt.", "",
-        *table(["training", "hours heard", *heads], cells)])
+    text = "\n".join(
+        [
+            "# What each augmentation is worth",
+            "",
+            f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
+            f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. "
+            "Character error rates without a grammar, heard once, percent, and the difference to keeping all of "
+            "them, on the clips of `accuracy.md`. Leaving one out may seem to help by as much as chance does; and the table "
+            "tells what the model forgets in that time, not what it would never have learnt.",
+            "",
+            *table(["training", "hours heard", *heads], cells),
+        ]
+    )
     print(text)
     if output:
         output.write_text(text.rstrip() + "\n", encoding="utf-8")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fit what turns a grammar search's scores into a confidence, and choose the priors' exponent: on no test's data.
 
 The development set: sentences drawn from the car's file and sentences outside of it, by neural voices that training
@@ -107,12 +108,20 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
     return clips
 
 
-def results(model: Model, clips: Sequence[Clip], judge: Judge, exponent: float | None = None, passes: int = 1,
-            ) -> list[tuple[GrammarResult, bool]]:
+def results(
+    model: Model,
+    clips: Sequence[Clip],
+    judge: Judge,
+    exponent: float | None = None,
+    passes: int = 1,
+) -> list[tuple[GrammarResult, bool]]:
     """Each complete result, and whether it means what was said."""
     heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_scale=exponent, passes=passes), strict=True)
-    return [(result, judge.verdict(clip, result, "").right) for clip, result in heard
-            if isinstance(result, GrammarResult) and result.complete]
+    return [
+        (result, judge.verdict(clip, result, "").right)
+        for clip, result in heard
+        if isinstance(result, GrammarResult) and result.complete
+    ]
 
 
 def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[GrammarResult, bool]]:
@@ -124,8 +133,9 @@ def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) 
         if not part:
             return rows
         judge = Judge(Grammar.from_sentences({clip.text for clip in part}))
-        strangers = [clip for clip in rng.sample(list(others), min(2 * size, len(others)))
-                     if judge.means(clip.text) is None]
+        strangers = [
+            clip for clip in rng.sample(list(others), min(2 * size, len(others))) if judge.means(clip.text) is None
+        ]
         rows += results(model, part, judge) + results(model, strangers, judge)
         start += size
     return rows
@@ -165,8 +175,11 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     phrases = Judge(Grammar.from_sentences({clip.text for clip in real})) if real else None
     print("exponent | best sentence right, %: car | real")
     for exponent in EXPONENTS:
-        rights = [np.mean([right for _, right in results(model, clips, judge, exponent)] or [False])
-                  for clips, judge in ((inside, car), (real, phrases)) if judge is not None]
+        rights = [
+            np.mean([right for _, right in results(model, clips, judge, exponent)] or [False])
+            for clips, judge in ((inside, car), (real, phrases))
+            if judge is not None
+        ]
         print(f"{exponent:g} | " + " | ".join(f"{100 * right:.1f}" for right in rights))
     strangers = [clip for clip in real if car.means(clip.text) is None]
     usual = [clip for clip in outside if clip.source in ("clean", "20 dB", "10 dB")]
@@ -187,7 +200,9 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(usual) + len(strangers)):.2f}")
     for name, rows in heard.items():
         right = np.array([verdict for _, verdict in rows], bool)
-        shares = [f"{t:g}: {100 * (right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} rightly, "
-                  f"{100 * (~right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} wrongly"
-                  for t in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)]
+        shares = [
+            f"{t:g}: {100 * (right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} rightly, "
+            f"{100 * (~right & (sure[name] >= t)).sum() / max(1, len(rows)):.1f} wrongly"
+            for t in (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
+        ]
         print(f"{name}: " + "; ".join(shares))

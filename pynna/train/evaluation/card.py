@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card, put together from what was trained on, the checkpoint, and the evaluation."""
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def _sources(kind: dict[str, Any], counts: Counter[str]) -> list[str]:
     if unknown:
         raise ValueError(f"{DATA / 'sources.toml'} tells nothing of {', '.join(unknown)}; its licence belongs there")
     total = sum(counts.values())
-    rows = [[kind[name]["what"], n, f"{100 * n / total:.0f} %", kind[name]["licence"]]
-            for name, n in counts.most_common()]
+    rows = [
+        [kind[name]["what"], n, f"{100 * n / total:.0f} %", kind[name]["licence"]] for name, n in counts.most_common()
+    ]
     return table(["what", "clips", "share", "licence, and whom it is due to"], rows)
 
 
@@ -70,11 +72,14 @@ def _accuracy(config: Config) -> list[str]:
         f"{report['n_car']} clips of car sentences in seven synthetic voices with the car's sentence file, "
         f"{report['n_real']} recordings of real people with the {report['n_phrases']} phrases of their corpora as the "
         "grammar; voices and people that training never heard; int8 as it ships, what leaves doubt heard again. "
-        "`bench/accuracy.md` in the project's repository holds all of it.", "",
+        "`bench/accuracy.md` in the project's repository holds all of it.",
+        "",
         *table(["", *conditions], cells),
         f"Of {report['n_outside']} recordings of speech outside of the car's sentence file {report['falsely']:.1f} % "
         "are accepted as some command of it at the default threshold. int8 and float differ by at most "
-        f"{report['int8_float']:.1f} points in any of these.", ""]
+        f"{report['int8_float']:.1f} points in any of these.",
+        "",
+    ]
 
 
 def card(config: Config, path: Path, notes: str) -> str:
@@ -91,28 +96,48 @@ def card(config: Config, path: Path, notes: str) -> str:
         sources = tomllib.load(file)
     synthetic, real, hours = heard_clips(config)
     lines = [
-        f"# {model.name}", "",
+        f"# {model.name}",
+        "",
         "A small English speech recogniser of DeepSpeech's topology for the sentences of a car assistant and for "
         f"sentence files of one's own: {(2 * g['n_context'] + 1) * g['n_coefficients']} inputs, three dense layers, an "
         f"LSTM and a dense layer of {g['n_cell']} units each, {g['n_labels']} labels; {model.n_weights / 1e6:.1f} "
         f"million weights, int8 in the `.nna`. Front end: {g['n_coefficients']} MFCC of {g['n_mel']} mel channels from "
         f"{g['mel_lower_hz']:g} Hz to {g['mel_upper_hz']:g} Hz, {1000 * g['window'] // g['sample_rate']} ms windows "
         f"every {1000 * g['step'] // g['sample_rate']} ms, context of {g['n_context']} frames on each side. It is made "
-        "for use with a grammar; plain greedy or prefix-beam transcription works for clear speech.", "",
+        "for use with a grammar; plain greedy or prefix-beam transcription works for clear speech.",
+        "",
         f"* Licence: {weights.licence or 'Apache-2.0'}. Made by `python -m pynna.train`; `pynna/train/config.toml` is "
         "the configuration.",
         "* Meant for: short commands in English. Not for dictation: it knows the car's sentences, and requests like "
-        "them, far better than other English.", "",
-        "## Training", "", notes.strip(), "",
-        "## Accuracy", "", *_accuracy(config),
-        "## Limits", "", LIMITS,
-        "## Data", "",
+        "them, far better than other English.",
+        "",
+        "## Training",
+        "",
+        notes.strip(),
+        "",
+        "## Accuracy",
+        "",
+        *_accuracy(config),
+        "## Limits",
+        "",
+        LIMITS,
+        "## Data",
+        "",
         f"Of the last training: {sum(synthetic.values()):,} synthetic clips ({hours:.0f} hours) and "
         f"{sum(real.values()):,} clips of recordings; {config['corpora']['test_share']:.0%} of the people in these (of "
-        "the clips where speakers are not named) were kept out for testing.", "",
-        "Text, of the language model for free slots (`python -m pynna.train words`), too:", "",
+        "the clips where speakers are not named) were kept out for testing.",
+        "",
+        "Text, of the language model for free slots (`python -m pynna.train words`), too:",
+        "",
         *_made(sources["text"]),
-        "Synthetic voices, Debian packages where nothing else is said:", "", *_sources(sources["voices"], synthetic),
-        "Recordings:", "", *_sources(sources["corpora"], real),
-        "Noise and rooms:", "", *_made(sources["sounds"])]
+        "Synthetic voices, Debian packages where nothing else is said:",
+        "",
+        *_sources(sources["voices"], synthetic),
+        "Recordings:",
+        "",
+        *_sources(sources["corpora"], real),
+        "Noise and rooms:",
+        "",
+        *_made(sources["sounds"]),
+    ]
     return "\n".join(lines).rstrip() + "\n"

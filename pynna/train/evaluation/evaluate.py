@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy on voices and people that training never saw, with a grammar and without, in noise, beside other engines."""
 
 from __future__ import annotations
@@ -140,22 +141,24 @@ class Judge:
     def verdict(self, clip: Clip, result: GrammarResult, greedy: str) -> Verdict:
         """What a result is worth."""
         said, heard = self.means(clip.text), self.means(result.text) if result.complete else None
-        return Verdict(clip.source, said is not None and said == heard, result.confidence if heard else 0.0,
-                       greedy == clip.text)
+        return Verdict(
+            clip.source, said is not None and said == heard, result.confidence if heard else 0.0, greedy == clip.text
+        )
 
 
-def hear_int8(model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0,
-              **options: Any) -> list[Result]:
+def hear_int8(
+    model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0, **options: Any
+) -> list[Result]:
     """Results of the mapped model, as a user gets them; options as of `Model.stream`, `beam_width` for none."""
     if grammar is None:
         options["beam_width"] = beam_width
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(
-            lambda clip: model.transcribe(clip.pcm, grammar=grammar, **options), clips))
+        return list(pool.map(lambda clip: model.transcribe(clip.pcm, grammar=grammar, **options), clips))
 
 
 def listen(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[list[GrammarResult]]:
     """What a listener makes of each recording, as of a microphone: its utterances' results."""
+
     def utterances(pcm: Pcm) -> list[GrammarResult]:
         events = model.listen(grammar=grammar).listen(pcm[i : i + CHUNK] for i in range(0, len(pcm), CHUNK))
         finals = (event.result for event in events if isinstance(event, Final))
@@ -165,8 +168,9 @@ def listen(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[list[G
         return list(pool.map(lambda clip: utterances(clip.pcm), clips))
 
 
-def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model,
-               **options: Any) -> list[Result]:
+def hear_float(
+    weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model, **options: Any
+) -> list[Result]:
     """Results of the float network with the mapped model's decoders, greedy or a grammar's, heard again where they
     leave doubt; options as of `Model.stream`."""
     network = weights.network()
@@ -181,8 +185,12 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
             batch = order[start : start + 48]
             log_probs = network.run_many([windows(recordings[i], weights.features, weights.n_context) for i in batch])
             for i, p in zip(batch, log_probs, strict=True):
-                decoder = Decoder((*weights.alphabet, ""), label_priors=weights.label_priors, options=made,
-                                  seconds_per_frame=model.seconds_per_step * speed)
+                decoder = Decoder(
+                    (*weights.alphabet, ""),
+                    label_priors=weights.label_priors,
+                    options=made,
+                    seconds_per_frame=model.seconds_per_step * speed,
+                )
                 decoder.feed(p)
                 out[i] = decoder.finish()
         return [out[i] for i in range(len(recordings))]
@@ -200,15 +208,20 @@ def hear_float(weights: Weights, clips: Sequence[Clip], grammar: Grammar | None,
 
 def accepts(result: Result, intent: str | None, threshold: float) -> bool:
     """Whether a result is accepted as this intent, or as any."""
-    return (isinstance(result, GrammarResult) and result.complete and result.confidence >= threshold
-            and intent in (None, result.intent))
+    return (
+        isinstance(result, GrammarResult)
+        and result.complete
+        and result.confidence >= threshold
+        and intent in (None, result.intent)
+    )
 
 
 class Evaluation:
     """All that is heard, and the report."""
 
-    def __init__(self, config: Config, model: Path, weights: Path | None, noise: list[Path],
-                 figures: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, model: Path, weights: Path | None, noise: list[Path], figures: Path | None = None
+    ) -> None:
         self.config, self.model, self.figures = config, load(model), peers.Figures(figures)
         self.dequantised = weights is None
         self.weights = dequantise(model) if weights is None else import_npz(weights)
@@ -234,6 +247,7 @@ class Evaluation:
 
     def verdicts(self, clips: Sequence[Clip], judge: Judge, floating: bool = False) -> tuple[Verdicts, Score]:
         """With the grammar, and greedy without it."""
+
         def hear(grammar: Grammar | None) -> list[Result]:
             if floating:
                 return hear_float(self.weights, clips, grammar, self.model)
@@ -246,8 +260,9 @@ class Evaluation:
 
     # ---- the peers ----------------------------------------------------------------------
 
-    def peer(self, name: str, which: str, clips: Sequence[Clip],
-             make: Callable[[], Callable[[Pcm], str]] | None) -> list[str] | None:
+    def peer(
+        self, name: str, which: str, clips: Sequence[Clip], make: Callable[[], Callable[[Pcm], str]] | None
+    ) -> list[str] | None:
         """A peer's transcripts, kept: they never change. None if it has not listened, and is not to or not there."""
         path = self.config.folder("evaluation") / f"{name}-{which}.json"
         if not path.exists():
@@ -264,8 +279,9 @@ class Evaluation:
             raise ValueError(f"{path} is of {len(heard)} clips, not {len(clips)}; delete it")
         return list(heard)
 
-    def peers(self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool,
-              listen: bool = False) -> dict[str, float]:
+    def peers(
+        self, which: str, clips: Sequence[Clip], judge: Judge, moonshine: bool, listen: bool = False
+    ) -> dict[str, float]:
         """Percent rightly understood by each peer that has listened; `listen`: those that have not do now.
 
         Where no transcripts are kept, the file of figures tells what peers have made of the very same clips.
@@ -331,63 +347,126 @@ class Report:
     def car(self) -> None:
         """Car sentences with the sentence file."""
         e, t = self.e, self.threshold
-        self.lines += ["## Car sentences, unseen voices, with the car's sentence file", "",
-                       f"{len(e.car_clips)} clips: those of the {len(commands())} fixed commands that the file knows "
-                       f"and {testsets.SAMPLED_PER_VOICE} drawn from it for each voice. Percent of the clips.", ""]
+        self.lines += [
+            "## Car sentences, unseen voices, with the car's sentence file",
+            "",
+            f"{len(e.car_clips)} clips: those of the {len(commands())} fixed commands that the file knows "
+            f"and {testsets.SAMPLED_PER_VOICE} drawn from it for each voice. Percent of the clips.",
+            "",
+        ]
         rows, by_voice = [], []
         for snr in CONDITIONS:
             clips = e.noisy(e.car_clips, snr)
             verdicts, score = e.verdicts(clips, e.car)
             floating = e.verdicts(clips, e.car, True) if snr in SOME_CONDITIONS else None
             others = e.peers(f"car-{title(snr)}", clips, e.car, snr in SOME_CONDITIONS)
-            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
-                         floating[0].right(t) if floating else "", verdicts.repaired(t),
-                         *(others.get(name, "") for name in PEERS)])
+            rows.append(
+                [
+                    title(snr),
+                    verdicts.right(t),
+                    verdicts.wrong(t),
+                    verdicts.right(0.0),
+                    floating[0].right(t) if floating else "",
+                    verdicts.repaired(t),
+                    *(others.get(name, "") for name in PEERS),
+                ]
+            )
             self.curve[f"car sentences, {title(snr)}"] = verdicts
-            self.int8_rows.append((f"car sentences, {title(snr)}", score, floating[1] if floating else None, verdicts,
-                                   floating[0] if floating else None))
+            self.int8_rows.append(
+                (
+                    f"car sentences, {title(snr)}",
+                    score,
+                    floating[1] if floating else None,
+                    verdicts,
+                    floating[0] if floating else None,
+                )
+            )
             if snr in SOME_CONDITIONS:
                 by_voice.append((title(snr), verdicts))
             if snr is None:
                 self.bar("car sentences, clean: accepted rightly", verdicts.right(t), 97)
                 once = self.greedy_once(clips)
-                self.bar(f"car sentences, clean, greedy: character error rate (heard once {once.cer:.1f} %)",
-                         score.cer, 12, True)
+                self.bar(
+                    f"car sentences, clean, greedy: character error rate (heard once {once.cer:.1f} %)",
+                    score.cer,
+                    12,
+                    True,
+                )
                 self.bar("car sentences that greedy gets wrong, repaired by the grammar", verdicts.repaired(t), 80)
             if snr == 10:
                 self.bar("car sentences, 10 dB: accepted rightly", verdicts.right(t), 93)
             self.above(f"car sentences, {title(snr)}", verdicts.right(t), others)
-        self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
-                              "float: accepted rightly", "greedy's errors repaired", *PEERS], rows)
+        self.lines += table(
+            [
+                "condition",
+                "accepted rightly",
+                "accepted wrongly",
+                "best sentence right",
+                "float: accepted rightly",
+                "greedy's errors repaired",
+                *PEERS,
+            ],
+            rows,
+        )
         voices = sorted({clip.source for clip in e.car_clips})
-        self.lines += table(["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
-                             [[v, *(f"{s.of(v).right(t):.1f} | {s.of(v).wrong(t):.1f}" for _, s in by_voice)]
-                              for v in voices])
+        self.lines += table(
+            ["voice", *(f"{name}: rightly | {name}: wrongly" for name, _ in by_voice)],
+            [[v, *(f"{s.of(v).right(t):.1f} | {s.of(v).wrong(t):.1f}" for _, s in by_voice)] for v in voices],
+        )
 
     def people(self) -> None:
         """Held-out real recordings with the real part's phrases as the grammar."""
         e, t = self.e, self.threshold
         if e.phrases is None:
             return
-        self.lines += ["## Real people, held out, the real part's phrases as the grammar", "",
-                       f"{len(e.real)} clips, a grammar of {len(e.phrases.grammar.intents)} phrases.", ""]
+        self.lines += [
+            "## Real people, held out, the real part's phrases as the grammar",
+            "",
+            f"{len(e.real)} clips, a grammar of {len(e.phrases.grammar.intents)} phrases.",
+            "",
+        ]
         rows, corpora = [], sorted({clip.source for clip in e.real})
         for snr in CONDITIONS:
             clips = e.noisy(e.real, snr)
             verdicts, score = e.verdicts(clips, e.phrases)
             floating = e.verdicts(clips, e.phrases, True) if snr in SOME_CONDITIONS else None
             others = e.peers(f"real-{title(snr)}", clips, e.phrases, snr is None)
-            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0),
-                         floating[0].right(t) if floating else "", *(verdicts.of(c).right(t) for c in corpora),
-                         *(others.get(name, "") for name in PEERS)])
+            rows.append(
+                [
+                    title(snr),
+                    verdicts.right(t),
+                    verdicts.wrong(t),
+                    verdicts.right(0.0),
+                    floating[0].right(t) if floating else "",
+                    *(verdicts.of(c).right(t) for c in corpora),
+                    *(others.get(name, "") for name in PEERS),
+                ]
+            )
             self.curve[f"real people, {title(snr)}"] = verdicts
-            self.int8_rows.append((f"real people, {title(snr)}", score, floating[1] if floating else None, verdicts,
-                                   floating[0] if floating else None))
+            self.int8_rows.append(
+                (
+                    f"real people, {title(snr)}",
+                    score,
+                    floating[1] if floating else None,
+                    verdicts,
+                    floating[0] if floating else None,
+                )
+            )
             if snr is None:
                 self.bar("held-out real recordings, clean: accepted rightly", verdicts.right(t), 95)
             self.above(f"real people, {title(snr)}", verdicts.right(t), others)
-        self.lines += table(["condition", "accepted rightly", "accepted wrongly", "best sentence right",
-                              "float: accepted rightly", *corpora, *PEERS], rows)
+        self.lines += table(
+            [
+                "condition",
+                "accepted rightly",
+                "accepted wrongly",
+                "best sentence right",
+                "float: accepted rightly",
+                *corpora,
+                *PEERS,
+            ],
+            rows,
+        )
 
     def again(self) -> None:
         """What hearing again is worth, after `car` and `people`."""
@@ -397,15 +476,36 @@ class Report:
             for snr in CONDITIONS:
                 heard = e.noisy(clips, snr)
                 results = hear_int8(e.model, heard, judge.grammar, passes=1)
-                once = Verdicts([judge.verdict(c, r, "") for c, r in zip(heard, results, strict=True)
-                                 if isinstance(r, GrammarResult)])
+                once = Verdicts(
+                    [
+                        judge.verdict(c, r, "")
+                        for c, r in zip(heard, results, strict=True)
+                        if isinstance(r, GrammarResult)
+                    ]
+                )
                 doubted = 100 * sum(map(rescoring.needs_rescoring, results)) / len(results)
                 cells = [[v.right(0.0), v.right(t), v.wrong(t)] for v in (once, self.curve[f"{name}, {title(snr)}"])]
                 rows.append([f"{name}, {title(snr)}", doubted, *(x for pair in zip(*cells, strict=True) for x in pair)])
-        self.lines += ["## Heard again", "", "Percent of the clips that the first hearing leaves in doubt, which are "
-                       f"heard {MAX_PASSES - 1} times more; what became of all clips, heard once and as above.", "",
-                       *table(["clips", "in doubt", "best right, once", "again", "accepted rightly, once", "again",
-                               "accepted wrongly, once", "again"], rows)]
+        self.lines += [
+            "## Heard again",
+            "",
+            "Percent of the clips that the first hearing leaves in doubt, which are "
+            f"heard {MAX_PASSES - 1} times more; what became of all clips, heard once and as above.",
+            "",
+            *table(
+                [
+                    "clips",
+                    "in doubt",
+                    "best right, once",
+                    "again",
+                    "accepted rightly, once",
+                    "again",
+                    "accepted wrongly, once",
+                    "again",
+                ],
+                rows,
+            ),
+        ]
 
     def longer(self) -> None:
         """The same clips within longer recordings, after `car` and `people`: noise before and after what is said."""
@@ -417,37 +517,71 @@ class Report:
                 verdicts, score = e.verdicts(longer, judge)
                 alone = self.curve[f"{name}, {title(snr)}"]
                 heard = zip(clips, listen(e.model, longer, judge.grammar), strict=True)
-                accepted = [[judge.verdict(clip, r, "").right for r in results if accepts(r, None, t)]
-                            for clip, results in heard]
-                rows.append([f"{name}, {title(snr)}", alone.right(t), verdicts.right(t), verdicts.wrong(t),
-                             verdicts.right(0.0), score.cer, 100 * sum(map(any, accepted)) / len(clips),
-                             100 * sum(not all(rights) for rights in accepted) / len(clips)])
-        self.lines += ["## In a longer recording", "", f"The same clips after {AROUND[0]:g} seconds of silence or "
-                       f"noise and before {AROUND[1]:g} of it. Percent of the clips; CER: character error rate without "
-                       "the grammar. A listener cuts utterances out, as of what a microphone hears; there may be more "
-                       "than one.", "",
-                       *table(["clips", "alone: accepted rightly", "accepted rightly", "accepted wrongly",
-                               "best sentence right", "CER", "by a listener: accepted rightly", "accepted wrongly"],
-                              rows)]
+                accepted = [
+                    [judge.verdict(clip, r, "").right for r in results if accepts(r, None, t)]
+                    for clip, results in heard
+                ]
+                rows.append(
+                    [
+                        f"{name}, {title(snr)}",
+                        alone.right(t),
+                        verdicts.right(t),
+                        verdicts.wrong(t),
+                        verdicts.right(0.0),
+                        score.cer,
+                        100 * sum(map(any, accepted)) / len(clips),
+                        100 * sum(not all(rights) for rights in accepted) / len(clips),
+                    ]
+                )
+        self.lines += [
+            "## In a longer recording",
+            "",
+            f"The same clips after {AROUND[0]:g} seconds of silence or "
+            f"noise and before {AROUND[1]:g} of it. Percent of the clips; CER: character error rate without "
+            "the grammar. A listener cuts utterances out, as of what a microphone hears; there may be more "
+            "than one.",
+            "",
+            *table(
+                [
+                    "clips",
+                    "alone: accepted rightly",
+                    "accepted rightly",
+                    "accepted wrongly",
+                    "best sentence right",
+                    "CER",
+                    "by a listener: accepted rightly",
+                    "accepted wrongly",
+                ],
+                rows,
+            ),
+        ]
 
     def elsewhere(self) -> None:
         """Commands of other domains with a sentence file of their own: nothing of it is the car's."""
         judge, spoken = self.e.other_lines, self.e.other
-        self.lines += ["## Commands of other domains, unseen voices, with a sentence file of their own", "",
-                       f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
-                       "clips; CER: character error rate without the grammar.", "",
-                       *self._conditions("other domains", spoken, judge)]
+        self.lines += [
+            "## Commands of other domains, unseen voices, with a sentence file of their own",
+            "",
+            f"{len(spoken)} clips, a grammar of {len(judge.grammar.intents)} sentences. Percent of the "
+            "clips; CER: character error rate without the grammar.",
+            "",
+            *self._conditions("other domains", spoken, judge),
+        ]
 
     def actors(self) -> None:
         """Held-out lines of actors (`dialogue`), where there are some, with these lines as the grammar."""
         judge, spoken = self.e.acted_lines, self.e.acted
         if judge is None:
             return
-        self.lines += ["## Actors' lines out of games, held out", "",
-                       f"{len(spoken)} clips, their texts found by listening, a grammar of "
-                       f"{len(judge.grammar.intents)} sentences. Training has heard other lines by the same actors. "
-                       "Percent of the clips; CER: character error rate without the grammar.", "",
-                       *self._conditions("actors", spoken, judge)]
+        self.lines += [
+            "## Actors' lines out of games, held out",
+            "",
+            f"{len(spoken)} clips, their texts found by listening, a grammar of "
+            f"{len(judge.grammar.intents)} sentences. Training has heard other lines by the same actors. "
+            "Percent of the clips; CER: character error rate without the grammar.",
+            "",
+            *self._conditions("actors", spoken, judge),
+        ]
 
     def _conditions(self, which: str, spoken: Sequence[Clip], judge: Judge) -> list[str]:
         """A table of some clips in all conditions."""
@@ -456,8 +590,9 @@ class Report:
             clips = self.e.noisy(spoken, snr)
             verdicts, score = self.e.verdicts(clips, judge)
             others = self.e.peers(f"{which}-{title(snr)}", clips, judge, moonshine=False)
-            rows.append([title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer,
-                         others.get(peer, "")])
+            rows.append(
+                [title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), score.cer, others.get(peer, "")]
+            )
             self.above(f"{which}, {title(snr)}", verdicts.right(t), others)
         return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER", peer], rows)
 
@@ -468,16 +603,34 @@ class Report:
             clips = e.noisy(e.free, snr)
             once, again = (hear_int8(e.model, clips, e.car.grammar, passes=n) for n in (1, MAX_PASSES))
             score = Score.of(clips, again)
-            rows.append([title(snr), *(100 * sum(accepts(r, FREE_INTENT, t) for r in results) / len(clips)
-                                       for results in (once, again)),
-                         100 * sum(accepts(r, None, t) and not accepts(r, FREE_INTENT, t) for r in again) / len(clips),
-                         score.cer, 100 * score.right / len(clips)])
-        self.lines += ["## Free speech in a sentence, unseen voices, with the car's sentence file", "",
-                       f"{len(e.free)} clips: \"remind me to\", and one of {len(testsets.lines('tasks.txt'))} tasks in "
-                       "free words, which the small language model that ships spells. Percent of the clips; CER: "
-                       "character error rate of the whole sentence.", "",
-                       *table(["condition", "accepted as a reminder, heard once", "again",
-                               "accepted as another command", "CER", "every letter right"], rows)]
+            rows.append(
+                [
+                    title(snr),
+                    *(100 * sum(accepts(r, FREE_INTENT, t) for r in results) / len(clips) for results in (once, again)),
+                    100 * sum(accepts(r, None, t) and not accepts(r, FREE_INTENT, t) for r in again) / len(clips),
+                    score.cer,
+                    100 * score.right / len(clips),
+                ]
+            )
+        self.lines += [
+            "## Free speech in a sentence, unseen voices, with the car's sentence file",
+            "",
+            f'{len(e.free)} clips: "remind me to", and one of {len(testsets.lines("tasks.txt"))} tasks in '
+            "free words, which the small language model that ships spells. Percent of the clips; CER: "
+            "character error rate of the whole sentence.",
+            "",
+            *table(
+                [
+                    "condition",
+                    "accepted as a reminder, heard once",
+                    "again",
+                    "accepted as another command",
+                    "CER",
+                    "every letter right",
+                ],
+                rows,
+            ),
+        ]
 
     def outside(self) -> None:
         """False acceptances with the car's file."""
@@ -498,28 +651,40 @@ class Report:
             for snr in CONDITIONS if outside and outside[0].text else CONDITIONS[:1]:
                 noisy = e.noisy(outside, snr)
                 heard = zip(noisy, hear_int8(e.model, noisy, e.car.grammar), strict=True)
-                verdicts = Verdicts([e.car.verdict(clip, result, "") for clip, result in heard
-                                     if isinstance(result, GrammarResult)])
+                verdicts = Verdicts(
+                    [e.car.verdict(clip, result, "") for clip, result in heard if isinstance(result, GrammarResult)]
+                )
                 row.append(verdicts.wrong(t))
                 if outside[0].text:
                     speech[snr].items += verdicts.items
             rows.append(row + [""] * (2 + len(CONDITIONS) - len(row)))
         n = len(speech[None].items)
         rows.append(["**all speech**", n, *(verdicts.wrong(t) for verdicts in speech.values())])
-        self.lines += ["## False acceptances: what is not in the car's sentence file", "",
-                       f"Percent of the clips that are accepted as some command at the default threshold, {t:g}; of "
-                       "speech in noise, too.", "", *table(["what", "clips", *map(title, CONDITIONS)], rows)]
+        self.lines += [
+            "## False acceptances: what is not in the car's sentence file",
+            "",
+            f"Percent of the clips that are accepted as some command at the default threshold, {t:g}; of "
+            "speech in noise, too.",
+            "",
+            *table(["what", "clips", *map(title, CONDITIONS)], rows),
+        ]
         self.bar("false acceptance of speech outside the sentence file", speech[None].wrong(t), 3, True)
         self.curve["speech outside the file"] = speech[None]
 
     def without_grammar(self) -> None:
         """Greedy and beam, float and int8, heard once and again."""
-        lines = ["## Without a grammar", "", "CER and WER: character and word error rates, percent; right: percent of "
-                 "the clips transcribed exactly. What leaves doubt is heard again here, too, but where a row says "
-                 "once.", ""]
+        lines = [
+            "## Without a grammar",
+            "",
+            "CER and WER: character and word error rates, percent; right: percent of "
+            "the clips transcribed exactly. What leaves doubt is heard again here, too, but where a row says "
+            "once.",
+            "",
+        ]
         rows: list[list[object]] = []
-        clips_of = {f"{name}, {title(snr)}": self.e.noisy(clips, snr)
-                    for name, clips, _ in self.e.sets() for snr in CONDITIONS}
+        clips_of = {
+            f"{name}, {title(snr)}": self.e.noisy(clips, snr) for name, clips, _ in self.e.sets() for snr in CONDITIONS
+        }
         for name, score, floating, _, _ in self.int8_rows:
             rows.append([name, "int8, greedy, once", self.greedy_once(clips_of[name]).cells()])
             rows.append(["", "int8, greedy", score.cells()])
@@ -529,8 +694,10 @@ class Report:
                 beam = Score.of(clips_of[name], hear_int8(self.e.model, clips_of[name], None, 64))
                 rows.append(["", "int8, beam 64", beam.cells()])
         self.lines += [*lines, *table(["clips of", "decoding", "clips | CER | WER | right"], rows)]
-        worst = max((abs(v.right(self.threshold) - f.right(self.threshold)) for _, _, _, v, f in self.int8_rows if f),
-                    default=0.0)
+        worst = max(
+            (abs(v.right(self.threshold) - f.right(self.threshold)) for _, _, _, v, f in self.int8_rows if f),
+            default=0.0,
+        )
         worst = max([worst, *(abs(s.cer - f.cer) for _, s, f, _, _ in self.int8_rows if f)])
         self.bar("int8 against float, the largest difference in points", worst, 0.3, True)
 
@@ -539,38 +706,71 @@ class Report:
         outside = self.curve["speech outside the file"]
         names = [name for name in self.curve if name.endswith(("clean", "10 dB"))]
         rows = [[f"{t:g}", outside.wrong(t), *(self.curve[name].right(t) for name in names)] for t in THRESHOLDS]
-        self.lines += ["## The threshold", "", "Percent accepted falsely of the speech outside the file, and rightly "
-                       "of the rest, by threshold (`threshold=` of a stream).", "",
-                       *table(["threshold", "falsely", *names], rows)]
+        self.lines += [
+            "## The threshold",
+            "",
+            "Percent accepted falsely of the speech outside the file, and rightly "
+            "of the rest, by threshold (`threshold=` of a stream).",
+            "",
+            *table(["threshold", "falsely", *names], rows),
+        ]
 
     def write(self) -> str:
         """The whole report."""
-        parts = (self.car, self.people, self.again, self.longer, self.elsewhere, self.actors, self.free_speech,
-                 self.outside, self.without_grammar, self.thresholds)
+        parts = (
+            self.car,
+            self.people,
+            self.again,
+            self.longer,
+            self.elsewhere,
+            self.actors,
+            self.free_speech,
+            self.outside,
+            self.without_grammar,
+            self.thresholds,
+        )
         for part in parts:
             part()
         model = self.e.model
-        head = ["# Accuracy", "", f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
-                f"{model.name}, {model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; "
-                f"threshold {self.threshold:g}. Voices and people of the tests, but for the actors, are in no "
-                "training; noise is added to the samples: recorded for every other clip (recordings that training has "
-                "heard too), else synthesised."
-                + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""), "",
-                *table(["test", "bar", "measured", "reached"],
-                        [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars])]
+        head = [
+            "# Accuracy",
+            "",
+            f"`python -m pynna.train evaluate` on {datetime.date.today():%Y-%m-%d}: "
+            f"{model.name}, {model.n_weights / 1e6:.1f} M weights, {model.path.stat().st_size / 1e6:.1f} MB; "
+            f"threshold {self.threshold:g}. Voices and people of the tests, but for the actors, are in no "
+            "training; noise is added to the samples: recorded for every other clip (recordings that training has "
+            "heard too), else synthesised."
+            + (" The float network is the int8 one's weights in float." if self.e.dequantised else ""),
+            "",
+            *table(
+                ["test", "bar", "measured", "reached"],
+                [[*row, "yes" if reached else "**no**"] for *row, reached in self.bars],
+            ),
+        ]
         return "\n".join(head + self.lines).rstrip() + "\n"
 
     def summary(self) -> dict[str, object]:
         """What a model card tells of it, after `write`."""
-        rows = [{"clips": name.rpartition(", ")[0], "condition": name.rpartition(", ")[2],
-                 "best sentence right": verdicts.right(0.0), "accepted rightly": verdicts.right(self.threshold),
-                 "character error rate, greedy": score.cer}
-                for name, score, _, verdicts, _ in self.int8_rows]
+        rows = [
+            {
+                "clips": name.rpartition(", ")[0],
+                "condition": name.rpartition(", ")[2],
+                "best sentence right": verdicts.right(0.0),
+                "accepted rightly": verdicts.right(self.threshold),
+                "character error rate, greedy": score.cer,
+            }
+            for name, score, _, verdicts, _ in self.int8_rows
+        ]
         outside = self.curve["speech outside the file"]
-        return {"rows": rows, "n_car": len(self.e.car_clips), "n_real": len(self.e.real),
-                "n_phrases": len(self.e.phrases.grammar.intents) if self.e.phrases else 0,
-                "n_outside": len(outside.items), "falsely": outside.wrong(self.threshold),
-                "int8_float": next(figure for test, _, figure, _ in self.bars if test.startswith("int8 against float"))}
+        return {
+            "rows": rows,
+            "n_car": len(self.e.car_clips),
+            "n_real": len(self.e.real),
+            "n_phrases": len(self.e.phrases.grammar.intents) if self.e.phrases else 0,
+            "n_outside": len(outside.items),
+            "falsely": outside.wrong(self.threshold),
+            "int8_float": next(figure for test, _, figure, _ in self.bars if test.startswith("int8 against float")),
+        }
 
     def plot(self, path: Path) -> None:
         """False acceptances against right ones over the threshold, as a picture."""
@@ -586,8 +786,12 @@ class Report:
             if name != "speech outside the file":
                 axes.plot([outside.wrong(t) for t in steps], [100 - verdicts.right(t) for t in steps], label=name)
         axes.axvline(outside.wrong(self.threshold), color="0.5", linestyle=":", label="default threshold")
-        axes.set(xlabel="speech outside the file that is accepted, %", ylabel="sentences not accepted rightly, %",
-                 xlim=(0, 15), ylim=(0, 60))
+        axes.set(
+            xlabel="speech outside the file that is accepted, %",
+            ylabel="sentences not accepted rightly, %",
+            xlim=(0, 15),
+            ylim=(0, 60),
+        )
         axes.grid(alpha=0.3)
         figure.legend(fontsize=8, loc="outside right center")
         figure.savefig(path, dpi=110)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How doubtful speech is best heard again: sets of manners (`rescoring.PERTURBATIONS`) tried on no test's data.
 
 The development set is that of `calibrate`, and people's recordings played a fifth to a quarter faster or slower, so
@@ -62,14 +63,18 @@ class Part:
 
     def shares(self, manners: Sequence[Perturbation]) -> tuple[float, float]:
         """Percent heard rightly, whatever the confidence, and accepted: rightly, or at all where none is inside."""
-        verdicts = [self.judge.verdict(one.clip, result, "") for one in self.heard
-                    if isinstance(result := one.vote_by_meaning(manners), GrammarResult)]
+        verdicts = [
+            self.judge.verdict(one.clip, result, "")
+            for one in self.heard
+            if isinstance(result := one.vote_by_meaning(manners), GrammarResult)
+        ]
         accepted = [v.confidence >= DEFAULT_THRESHOLD and (v.right or not self.inside) for v in verdicts]
         return 100 * sum(v.right for v in verdicts) / len(self.heard), 100 * sum(accepted) / len(self.heard)
 
 
-def hear(model: Model, clips: Sequence[Clip], judge: Judge,
-         candidates: Sequence[Perturbation] = CANDIDATES) -> list[Heard]:
+def hear(
+    model: Model, clips: Sequence[Clip], judge: Judge, candidates: Sequence[Perturbation] = CANDIDATES
+) -> list[Heard]:
     """Each recording in all manners, up to 16 of them."""
     options, heard = model.decoder_options(grammar=judge.grammar), []
     for clip in tqdm(clips, desc="passes"):
@@ -96,8 +101,11 @@ def ordered(parts: Sequence[Part], manners: Sequence[Perturbation]) -> tuple[Per
     return tuple(order)
 
 
-def best_sets(parts: Sequence[Part], size: int, candidates: Sequence[Perturbation] = CANDIDATES,
-              ) -> list[tuple[float, tuple[Perturbation, ...]]]:
+def best_sets(
+    parts: Sequence[Part],
+    size: int,
+    candidates: Sequence[Perturbation] = CANDIDATES,
+) -> list[tuple[float, tuple[Perturbation, ...]]]:
     """All sets of `size` of the candidates and what they are worth, the best first."""
     sets = list(itertools.combinations(candidates, size))
     tried = [(worth(parts, manners), manners) for manners in tqdm(sets, desc="sets of manners")]
@@ -115,8 +123,10 @@ def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) 
     noises = [read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
     inside, outside = development(config, car.grammar, 400, noises)
     real = people(config, corpora, 500, noises)
-    sets = [(f"car, {ratio}", [c for c in inside if c.source == ratio], car) for ratio in
-            ("clean", "20 dB", "10 dB", "5 dB", "0 dB")]
+    sets = [
+        (f"car, {ratio}", [c for c in inside if c.source == ratio], car)
+        for ratio in ("clean", "20 dB", "10 dB", "5 dB", "0 dB")
+    ]
     if real:
         phrases = Judge(Grammar.from_sentences({clip.text for clip in real}))
         sets += [("people", real, phrases), ("people at other speeds", _strange(real), phrases)]
@@ -126,5 +136,7 @@ def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) 
     for value, found in [(worth(parts, PERTURBATIONS), PERTURBATIONS), *best_sets(parts, len(PERTURBATIONS))[:5]]:
         print(f"{value:.2f}: {found if found is PERTURBATIONS else ordered(parts, found)}")
         shares = [(part.name, *part.shares(found)) for part in parts]
-        print("  " + "; ".join(f"{name}: {right:.1f} rightly, {accepted:.1f} accepted"
-                               for name, right, accepted in shares))
+        print(
+            "  "
+            + "; ".join(f"{name}: {right:.1f} rightly, {accepted:.1f} accepted" for name, right, accepted in shares)
+        )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pocketsphinx 5 on the recordings of the noise test, with the same grammars; its figures are kept: it never changes.
 
 It has no threshold: each sentence that it hears is accepted. Utterances are those of its own endpointer.
@@ -32,8 +33,11 @@ def utterances(pcm: Pcm) -> list[Pcm]:
     size = endpointer.frame_bytes
     for at in range(0, len(data), size):
         frame = data[at : at + size]
-        speech = endpointer.process(frame) if len(frame) == size and at + size < len(data) else (
-            endpointer.end_stream(frame))
+        speech = (
+            endpointer.process(frame)
+            if len(frame) == size and at + size < len(data)
+            else (endpointer.end_stream(frame))
+        )
         if speech:
             parts.append(speech)
         if parts and not endpointer.in_speech:
@@ -99,24 +103,45 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
     for name, clips, judge in material.sets():
         sphinx = functools.cache(functools.partial(Sphinx, judge.grammar))  # made where there is something to hear
         for condition, recordings in conditions(material, clips):
-            row = kept.of(f"{name}, {condition}", fingerprint(recordings, judge.grammar),
-                          functools.partial(_among, sphinx, judge, recordings, f"{name}, {condition}"))
-            rows.append([name, condition, int(row["clips"]), row["transcribed"], row["listened"],
-                         f"{row['utterances']:.2f}", row["lost"]])
+            row = kept.of(
+                f"{name}, {condition}",
+                fingerprint(recordings, judge.grammar),
+                functools.partial(_among, sphinx, judge, recordings, f"{name}, {condition}"),
+            )
+            rows.append(
+                [
+                    name,
+                    condition,
+                    int(row["clips"]),
+                    row["transcribed"],
+                    row["listened"],
+                    f"{row['utterances']:.2f}",
+                    row["lost"],
+                ]
+            )
     alone: dict[str, Alone] = {}
     sphinx = functools.cache(functools.partial(Sphinx, car.grammar))
     for noise in tqdm(material.noises, desc="pocketsphinx, noise alone"):
         for level in extent.levels:
             pcm = noise_sets.levelled(noise.pcm, level, extent.seconds)
-            found = kept.of(f"{noise.name}, {level:g} dBFS", fingerprint([Clip("", "", pcm)], car.grammar),
-                            functools.partial(_alone, sphinx, car, pcm))
+            found = kept.of(
+                f"{noise.name}, {level:g} dBFS",
+                fingerprint([Clip("", "", pcm)], car.grammar),
+                functools.partial(_alone, sphinx, car, pcm),
+            )
             alone.setdefault(noise.kind, Alone())
             alone[noise.kind] += Alone(**found)  # type: ignore[arg-type]
-    lines = [[kind, a.seconds / 60, a.a_minute(a.letters), a.a_minute(a.finals), 60 * a.a_minute(a.accepted)]
-             for kind, a in alone.items()]
-    return "\n".join([
-        "## pocketsphinx 5: commands among noise", "",
-        *table(["clips of", "condition", "clips", "whole", "by its endpointer", "utterances", "lost"], rows),
-        "## pocketsphinx 5: noise alone", "",
-        *table(["what", "minutes", "letters a minute", "utterances a minute", "sentences an hour"], lines),
-    ])
+    lines = [
+        [kind, a.seconds / 60, a.a_minute(a.letters), a.a_minute(a.finals), 60 * a.a_minute(a.accepted)]
+        for kind, a in alone.items()
+    ]
+    return "\n".join(
+        [
+            "## pocketsphinx 5: commands among noise",
+            "",
+            *table(["clips of", "condition", "clips", "whole", "by its endpointer", "utterances", "lost"], rows),
+            "## pocketsphinx 5: noise alone",
+            "",
+            *table(["what", "minutes", "letters a minute", "utterances a minute", "sentences an hour"], lines),
+        ]
+    )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise is not speech: what a model makes of noise of kinds that training never heard, with and without a command.
 
 Three questions: how many letters and utterances a minute come out of noise, music and foreign speech alone, and how
@@ -119,6 +120,7 @@ def utterances(model: Model, pcm: Pcm, grammar: Grammar) -> list[GrammarResult]:
 
 def heard_among(model: Model, clips: Sequence[Clip], judge: Judge, title: str) -> Among:
     """What is understood of recordings of a command each."""
+
     def hear(clip: Clip) -> tuple[bool, bool, int]:
         once = model.transcribe(clip.pcm, grammar=judge.grammar)
         several = utterances(model, clip.pcm, judge.grammar)
@@ -127,8 +129,13 @@ def heard_among(model: Model, clips: Sequence[Clip], judge: Judge, title: str) -
 
     rows = each(hear, clips, title)
     n = max(1, len(rows))
-    return Among(len(rows), 100 * sum(t for t, _, _ in rows) / n, 100 * sum(u for _, u, _ in rows) / n,
-                 sum(count for *_, count in rows) / n, 100 * sum(count == 0 for *_, count in rows) / n)
+    return Among(
+        len(rows),
+        100 * sum(t for t, _, _ in rows) / n,
+        100 * sum(u for _, u, _ in rows) / n,
+        sum(count for *_, count in rows) / n,
+        100 * sum(count == 0 for *_, count in rows) / n,
+    )
 
 
 async def _served(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[str]:
@@ -190,8 +197,14 @@ class Material:
         chosen = [noise for same in kinds.values() for noise in same[: extent.files]]
         people = noise_sets.real_commands(config, extent.clips)
         phrases = Judge(Grammar.from_sentences(testsets.real_phrases(config))) if people else None
-        return cls(chosen, people, noise_sets.car_sentences(config, extent.clips), phrases,
-                   Judge(Grammar.from_yaml(CAR_GRAMMAR)), extent)
+        return cls(
+            chosen,
+            people,
+            noise_sets.car_sentences(config, extent.clips),
+            phrases,
+            Judge(Grammar.from_yaml(CAR_GRAMMAR)),
+            extent,
+        )
 
     def sets(self) -> list[tuple[str, list[Clip], Judge]]:
         """Name, clips, and their grammar."""
@@ -223,9 +236,14 @@ class NoiseTest:
 
     def as_dict(self) -> dict[str, object]:
         """As JSON can hold it."""
-        return {"alone": [{"kind": kind, "level": level, **vars(alone)} for (kind, level), alone in self.alone.items()],
-                "among": [{"clips of": name, "condition": condition, **vars(among)}
-                          for (name, condition), among in self.among.items()], "wyoming": self.wyoming}
+        return {
+            "alone": [{"kind": kind, "level": level, **vars(alone)} for (kind, level), alone in self.alone.items()],
+            "among": [
+                {"clips of": name, "condition": condition, **vars(among)}
+                for (name, condition), among in self.among.items()
+            ],
+            "wyoming": self.wyoming,
+        }
 
 
 def conditions(material: Material, clips: Sequence[Clip]) -> list[tuple[str, list[Clip]]]:
@@ -264,19 +282,39 @@ def report(test: NoiseTest, extent: Extent) -> str:
         groups[group] += alone
     rows: list[list[object]] = []
     for name, alone in [*kinds.items(), *((f"**all {group}**", alone) for group, alone in groups.items())]:
-        rows.append([name, alone.seconds / 60, alone.a_minute(alone.letters), alone.a_minute(alone.starts),
-                     alone.a_minute(alone.finals), 60 * alone.a_minute(alone.accepted)])
+        rows.append(
+            [
+                name,
+                alone.seconds / 60,
+                alone.a_minute(alone.letters),
+                alone.a_minute(alone.starts),
+                alone.a_minute(alone.finals),
+                60 * alone.a_minute(alone.accepted),
+            ]
+        )
     levels: dict[float, Alone] = {}
     for (_, level), alone in test.alone.items():
         levels.setdefault(level, Alone())
         levels[level] += alone
-    rows += [[f"all at {level:g} dBFS", a.seconds / 60, a.a_minute(a.letters), a.a_minute(a.starts),
-              a.a_minute(a.finals), 60 * a.a_minute(a.accepted)] for level, a in levels.items()]
-    noise = {kind: alone.a_minute(alone.letters) for kind, alone in kinds.items()
-             if noise_sets.group_of(kind) == "noise"}
+    rows += [
+        [
+            f"all at {level:g} dBFS",
+            a.seconds / 60,
+            a.a_minute(a.letters),
+            a.a_minute(a.starts),
+            a.a_minute(a.finals),
+            60 * a.a_minute(a.accepted),
+        ]
+        for level, a in levels.items()
+    ]
+    noise = {
+        kind: alone.a_minute(alone.letters) for kind, alone in kinds.items() if noise_sets.group_of(kind) == "noise"
+    }
     worst = max(noise, key=noise.__getitem__) if noise else ""
-    among = [[name, condition, a.clips, a.transcribed, a.listened, f"{a.utterances:.2f}", a.lost]
-             for (name, condition), a in test.among.items()]
+    among = [
+        [name, condition, a.clips, a.transcribed, a.listened, f"{a.utterances:.2f}", a.lost]
+        for (name, condition), a in test.among.items()
+    ]
     accepted = sum(alone.accepted for alone in kinds.values())
     hours = sum(alone.seconds for alone in kinds.values()) / 3600
     return "\n".join([

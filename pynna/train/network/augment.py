@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Augmentation on stored magnitude spectra: tempo, vocal tract, equaliser, rooms, noise, level, masks.
 
 All of it acts on amplitudes [rows, frames, 257] of a whole batch, in PyTorch, on the device that trains: a clip costs a
@@ -206,8 +207,13 @@ class Augmenter:
         return self.measured[source.start]
 
     def timed(
-        self, rows: Sequence[Sequence[Source]], rng: np.random.Generator, hard: float, pad: int,
-        without: Collection[str], extra: int = 0,
+        self,
+        rows: Sequence[Sequence[Source]],
+        rng: np.random.Generator,
+        hard: float,
+        pad: int,
+        without: Collection[str],
+        extra: int = 0,
     ) -> tuple[Tensor, npt.NDArray[np.int64]]:
         """Amplitudes [rows, frames, 257] of recordings of one clip or more, and their frames [rows].
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export of a checkpoint as ``weights.npz``, DeepSpeech's variable names and the facts of the network beside them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training: data-parallel processes of one thread each, checkpoints, exact resume, exports on the way.
 
 Where there are CUDA devices, there is a process for each; it keeps all spectra in the device's memory and augments
@@ -224,11 +225,21 @@ class Batches:
         if not self.resident:
             self.studio.keep([self.data.spectrum(c) for c, _ in items])
             starts = np.cumsum([0] + [c.frames for c, _ in items[:-1]]).tolist()
-        sources = [Source(start, c.frames, rate, bool(silent))
-                   for start, (c, rate), silent in zip(starts, items, nothing, strict=True)]
+        sources = [
+            Source(start, c.frames, rate, bool(silent))
+            for start, (c, rate), silent in zip(starts, items, nothing, strict=True)
+        ]
         recordings = [[sources[i] for i in row] for row in rows]
-        heard = self.studio.hear(recordings, [*seed, 1], hard, 10, settings.get("without", ()), self.views, extra,
-                                 clean=settings["distil"] > 0 and not extra)
+        heard = self.studio.hear(
+            recordings,
+            [*seed, 1],
+            hard,
+            10,
+            settings.get("without", ()),
+            self.views,
+            extra,
+            clean=settings["distil"] > 0 and not extra,
+        )
         labels = torch.tensor([label for text in texts for label in text] * self.views, dtype=torch.long)
         return heard, labels, torch.tensor([len(text) for text in texts] * self.views)
 

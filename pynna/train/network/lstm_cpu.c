@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The recurrent half of an LSTM's training in bfloat16 on AVX-512 BF16, or on AMX where the processor has it: the time
  * loops of the forward and the backward pass. All that can be one large product over time (input half, weight
  * gradients) is left to the caller.

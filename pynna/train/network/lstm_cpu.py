@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A faster LSTM for training on a CPU with AVX-512 BF16 or AMX; elsewhere `available` is false: torch's own is used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two trained networks in one: side by side, each with its least needed units taken out, their answers averaged.
 
 What each layer of a network is given afterwards is fitted by least squares to what it was given before, on speech. The
@@ -123,8 +124,10 @@ def merge(one: Weights, other: Weights, width: int, speech: Sequence[Pcm]) -> We
     for half, w in zip(halves, (one, other), strict=True):
         half["lstm_fused_cell/bias"][2 * n : 3 * n] += w.forget_bias  # the merged network has one for all
     a, b = halves
-    arrays = {name: np.concatenate([a[name], b[name]]) for name in ("layer_1/bias", "layer_2/bias", "layer_3/bias",
-                                                                     "layer_5/bias")}
+    arrays = {
+        name: np.concatenate([a[name], b[name]])
+        for name in ("layer_1/bias", "layer_2/bias", "layer_3/bias", "layer_5/bias")
+    }
     arrays["layer_1/weights"] = np.concatenate([a["layer_1/weights"], b["layer_1/weights"]], axis=1)
     for name in ("layer_2/weights", "layer_3/weights", "layer_5/weights"):
         arrays[name] = np.block([[a[name], np.zeros((n, n))], [np.zeros((n, n)), b[name]]])
@@ -135,12 +138,17 @@ def merge(one: Weights, other: Weights, width: int, speech: Sequence[Pcm]) -> We
         kernel[:, k, :, :, k] = half["lstm_fused_cell/kernel"].reshape(2, n, 4, n)
     arrays["lstm_fused_cell/kernel"] = kernel.reshape(2 * width, 4 * width)
     arrays["lstm_fused_cell/bias"] = np.stack(
-        [half["lstm_fused_cell/bias"].reshape(4, n) for half in halves], axis=1).reshape(-1)
+        [half["lstm_fused_cell/bias"].reshape(4, n) for half in halves], axis=1
+    ).reshape(-1)
     priors = None
     if one.label_priors is not None and other.label_priors is not None:
         priors = np.asarray((one.label_priors + other.label_priors) / 2, np.float32)
-    return replace(other, arrays={name: array.astype(np.float32) for name, array in arrays.items()}, forget_bias=0.0,
-                   label_priors=priors)
+    return replace(
+        other,
+        arrays={name: array.astype(np.float32) for name, array in arrays.items()},
+        forget_bias=0.0,
+        label_priors=priors,
+    )
 
 
 def speech_to_fit_on(config: Config, noise: Sequence[Path], n: int = 360) -> list[Pcm]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network in PyTorch, its variables named and laid out as DeepSpeech's."""
 
 from __future__ import annotations

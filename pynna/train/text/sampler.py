@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentences to speak: a car assistant's, from templates, and broad English; and text normalisation.
 
 All text that the trainer sees consists of a-z, the apostrophe and single spaces.

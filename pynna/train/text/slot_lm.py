@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The language model of free slots: bigrams of the sentences that are trained on, and of WordNet's phrases."""
 
 from __future__ import annotations

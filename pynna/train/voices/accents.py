@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accents as rules on phones: what people who grew up with another language, or in another place, make of English.
 
 The phones are those of Kokoro and Hibari: IPA, but for A, I, O, Q, W and Y, the diphthongs of day, my, no (American,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all voices share: PCM at 16 kHz, and jobs of what speaks many sentences in one run."""
 
 from __future__ import annotations

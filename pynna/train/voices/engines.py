@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Free speech synthesisers as functions from text to PCM.
 
 Every engine gives int16 mono PCM at 16 kHz. They are Debian packages: espeak-ng and flite (their libraries are loaded,

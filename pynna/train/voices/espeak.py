@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """espeak-ng, through its library, which is ten times as fast as running it."""
 
 from __future__ import annotations

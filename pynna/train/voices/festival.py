@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """festival, many sentences in one run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """flite, through its library."""
 
 from __future__ import annotations

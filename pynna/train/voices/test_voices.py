@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Voices for testing only: RHVoice and MBROLA."""
 
 from __future__ import annotations

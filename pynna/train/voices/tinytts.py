@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A neural voice for training: TinyTTS, whose source package on PyPI carries its weights (Apache-2.0).
 
 `pip download --no-deps --no-binary :all: tiny-tts==0.2.0`, unpacked, is the folder that is asked for. Only its network

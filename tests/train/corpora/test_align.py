@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Forced alignment: against all alignments, and cutting recordings whose words are known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features packed and unpacked: what is heard of them stays, and they are small."""
 
 from __future__ import annotations

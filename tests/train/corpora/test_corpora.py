@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splitting, checking and storing of clips, and the scores of an evaluation."""
 
 from __future__ import annotations

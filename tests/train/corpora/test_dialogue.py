@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speech out of games: small archives as theirs, and what is made of what is heard."""
 
 from __future__ import annotations
@@ -105,8 +106,17 @@ def crc(data: bytes) -> int:
 def packed(data: bytes) -> bytes:
     """Rob Northen's method 1 with nothing but literals: one run, its length the only symbol of the only code."""
     symbol = len(data).bit_length()
-    fields = [(0, 2), (symbol + 1, 5), *[(0, 4)] * symbol, (1, 4), (0, 5), (0, 5), (1, 16), (0, 1),
-              (len(data) & ~(1 << symbol - 1), symbol - 1)]
+    fields = [
+        (0, 2),
+        (symbol + 1, 5),
+        *[(0, 4)] * symbol,
+        (1, 4),
+        (0, 5),
+        (0, 5),
+        (1, 16),
+        (0, 1),
+        (len(data) & ~(1 << symbol - 1), symbol - 1),
+    ]
     bits = "".join(format(value, f"0{n}b")[::-1] for value, n in fields)
     words = [bits[i : i + 16].ljust(16, "0")[::-1] for i in range(0, len(bits), 16)]
     body = b"".join(int(word, 2).to_bytes(2, "little") for word in words) + data
@@ -139,8 +149,11 @@ def games(folder: Path) -> None:
         file.writestr("audio/sfx/gun.ogg", ogg)
     with zipfile.ZipFile(folder / "nexuiz/data/data.pk3", "w") as file:
         file.writestr("sound/player/marine/coms/attack.ogg", ogg)
-    for path in ("hedgewars/Data/Sounds/voices/Pirate/Ahoy.ogg", "hedgewars/Data/Sounds/voices/Robot/Beep.ogg",
-                 "redeclipse/data/sounds/voice/yes.ogg"):
+    for path in (
+        "hedgewars/Data/Sounds/voices/Pirate/Ahoy.ogg",
+        "hedgewars/Data/Sounds/voices/Robot/Beep.ogg",
+        "redeclipse/data/sounds/voice/yes.ogg",
+    ):
         folder.joinpath(path).parent.mkdir(parents=True, exist_ok=True)
         folder.joinpath(path).write_bytes(ogg)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training's MFCC against the real TensorFlow ops."""
 
 from __future__ import annotations

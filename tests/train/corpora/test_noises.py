@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Noise that is synthesised: every family sounds, is reproducible, and no two are alike."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded noise out of packages: what is of which kind, what is left out, and files of a minute at most."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card tells of what it was made of, and of nothing that it does not know."""
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ def made(tmp_path: Path) -> configuration.Config:
     save_features(config.folder("features"), "real-speech", [(noise, "one", "fsdd:jackson")] * 2)
     save_features(config.folder("features"), "test-speech", [(noise, "two", "fsdd:theo")] * 9)
     net = Network(16, torch.zeros(26), torch.ones(26))
-    saved: dict[str, Any] = {"width": 16, "net": net.state_dict(), "ema": [p.detach() for p in net.parameters()],
-                             "priors": torch.full((29,), 1 / 29)}
+    saved: dict[str, Any] = {
+        "width": 16,
+        "net": net.state_dict(),
+        "ema": [p.detach() for p in net.parameters()],
+        "priors": torch.full((29,), 1 / 29),
+    }
     write_weights(config, saved, config.folder("export") / "weights.npz")
     return config
 
@@ -45,10 +50,22 @@ def test_sources_and_licences_of_what_was_heard(made: configuration.Config) -> N
 
 
 def test_the_evaluation_is_told(made: configuration.Config) -> None:
-    row = {"clips": "car sentences", "condition": "clean", "best sentence right": 91.25, "accepted rightly": 88.0,
-           "character error rate, greedy": 12.0}
-    report = {"rows": [row, {**row, "condition": "10 dB", "accepted rightly": 70.0}], "n_car": 630, "n_real": 1,
-              "n_phrases": 2, "n_outside": 3, "falsely": 1.5, "int8_float": 0.1}
+    row = {
+        "clips": "car sentences",
+        "condition": "clean",
+        "best sentence right": 91.25,
+        "accepted rightly": 88.0,
+        "character error rate, greedy": 12.0,
+    }
+    report = {
+        "rows": [row, {**row, "condition": "10 dB", "accepted rightly": 70.0}],
+        "n_car": 630,
+        "n_real": 1,
+        "n_phrases": 2,
+        "n_outside": 3,
+        "falsely": 1.5,
+        "int8_float": 0.1,
+    }
     made.folder("evaluation").joinpath("report.json").write_text(json.dumps(report))
     text = card(made, DEFAULT_MODEL, "")
     assert "| car sentences: accepted rightly, % | 88.0 | 70.0 |" in text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluation: what counts as right, noise at its ratio, peers' grammars, calibration."""
 
 from __future__ import annotations
@@ -36,12 +37,15 @@ def test_errors_are_counted() -> None:
 def test_hearing_again_and_intents_are_counted() -> None:
     model, car = pynna.load(), pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
     folder = Path(pynna.__file__).parent / "recordings"
-    clips = [Clip("people", text, load_audio(folder / f"{text.replace(' ', '_')}.flac", sample_rate=RATE).pcm)
-             for text in ("call home", "lock the doors")]
+    clips = [
+        Clip("people", text, load_audio(folder / f"{text.replace(' ', '_')}.flac", sample_rate=RATE).pcm)
+        for text in ("call home", "lock the doors")
+    ]
     score = Score.of(clips, hear_int8(model, clips, None, passes=1))
     assert score.clips == 2 and score.characters == len("call homelock the doors")
-    assert score.character_errors == sum(edit_distance(clip.text, model.transcribe(
-        clip.pcm, beam_width=0, passes=1).text) for clip in clips)
+    assert score.character_errors == sum(
+        edit_distance(clip.text, model.transcribe(clip.pcm, beam_width=0, passes=1).text) for clip in clips
+    )
     call, lock = hear_int8(model, clips, car)
     assert accepts(call, "Call", 0.5) and accepts(call, None, 0.5) and not accepts(lock, "Call", 0.5)
     quiet = np.random.default_rng(0).integers(-2, 3, RATE).astype(np.int16)
@@ -52,8 +56,9 @@ def test_hearing_again_and_intents_are_counted() -> None:
 
 
 def test_right_wrong_and_repaired_shares() -> None:
-    verdicts = Verdicts([Verdict("a", True, 0.9, True), Verdict("a", True, 0.6), Verdict("b", False, 0.7),
-                         Verdict("b", False, 0.1)])
+    verdicts = Verdicts(
+        [Verdict("a", True, 0.9, True), Verdict("a", True, 0.6), Verdict("b", False, 0.7), Verdict("b", False, 0.1)]
+    )
     assert (verdicts.right(0.5), verdicts.wrong(0.5), verdicts.right(0.8)) == (50, 25, 25)
     assert verdicts.repaired(0.5) == pytest.approx(100 / 3)
     assert verdicts.of("b").wrong(0.5) == 50
@@ -71,8 +76,10 @@ def test_noise_is_added_at_its_ratio(snr: float) -> None:
     clip = tone()
     for index in (0, 1):
         noise = testsets.noisy(clip, snr, index, [np.asarray(np.random.default_rng(1).normal(0, 500, RATE), np.int16)])
-        np.testing.assert_array_equal(noise, testsets.noisy(clip, snr, index, [np.asarray(
-            np.random.default_rng(1).normal(0, 500, RATE), np.int16)]))
+        np.testing.assert_array_equal(
+            noise,
+            testsets.noisy(clip, snr, index, [np.asarray(np.random.default_rng(1).normal(0, 500, RATE), np.int16)]),
+        )
         added = noise - clip.astype(np.float64)
         ratio = 20 * np.log10(testsets.speech_level(clip) / np.sqrt((added**2).mean()))
         assert ratio == pytest.approx(snr, abs=0.6)
@@ -82,8 +89,10 @@ def test_noise_around_a_clip_is_as_loud_as_within_it() -> None:
     clip = tone(level=8000.0)
     mixed = testsets.noisy(clip, 10.0, 0, [], (2.0, 1.0))
     assert len(mixed) == 4 * RATE
-    levels = [float((mixed[part].astype(np.float64) ** 2).mean() ** 0.5)
-              for part in (slice(0, 2 * RATE), slice(3 * RATE, None))]
+    levels = [
+        float((mixed[part].astype(np.float64) ** 2).mean() ** 0.5)
+        for part in (slice(0, 2 * RATE), slice(3 * RATE, None))
+    ]
     assert levels == pytest.approx([testsets.speech_level(clip) * 10**-0.5] * 2, rel=0.25)
     quiet = testsets.noisy(clip, None, 0, [], (2.0, 1.0))
     np.testing.assert_array_equal(quiet[2 * RATE : 3 * RATE], clip)
@@ -116,8 +125,13 @@ def test_spoilt_clips_keep_their_length() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.lists(st.sampled_from(["on", "off", "one", "light"]), min_size=1, max_size=3).map(" ".join),
-                min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["on", "off", "one", "light"]), min_size=1, max_size=3).map(" ".join),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_the_peers_word_automaton_has_the_same_sentences(phrases: list[str]) -> None:
     ways, end = peers.transitions(pynna.Grammar.from_sentences(phrases))
     found, todo = set(), [(0, "")]

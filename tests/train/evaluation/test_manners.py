@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Manners of hearing again: what is tried votes as it does in use, and the best of it is found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The noise test: recordings that are the same for every model, and what counts as understood in them."""
 
 from __future__ import annotations

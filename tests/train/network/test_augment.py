@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What augmentation changes, and what it must keep; on a CUDA device where there is one."""
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def heard(studio: Augmenter, rows: list[list[Source]], seed: int = 1, **options:
     return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
 
-def timed(studio: Augmenter, rows: list[list[Source]], seed: int = 1, hard: float = 0.0,
-          pad: int = 1) -> list[np.ndarray]:
+def timed(
+    studio: Augmenter, rows: list[list[Source]], seed: int = 1, hard: float = 0.0, pad: int = 1
+) -> list[np.ndarray]:
     """Amplitudes of each recording."""
     studio.hear(rows[:1], [seed], 0.0)  # seeds the device's numbers
     amplitudes, frames = studio.timed(rows, np.random.default_rng(seed), hard, pad, ())

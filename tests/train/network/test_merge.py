@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two networks in one, against the two."""
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ def agreement(one: np.ndarray, other: np.ndarray) -> float:
 def test_what_is_taken_out_is_made_up_for_by_the_rest() -> None:
     weights = random_weights(32, seed=1)
     whole = logits(dict(weights.arrays), weights.forget_bias, SEEN)
-    same, less, little = (logits({k: v.astype(np.float32) for k, v in narrow(weights, n, SPEECH).items()},
-                                 weights.forget_bias, SEEN) for n in (32, 24, 8))
+    same, less, little = (
+        logits({k: v.astype(np.float32) for k, v in narrow(weights, n, SPEECH).items()}, weights.forget_bias, SEEN)
+        for n in (32, 24, 8)
+    )
     assert agreement(whole, same) > 0.995
     assert agreement(whole, same) > agreement(whole, less) > agreement(whole, little)
     assert agreement(whole, less) > 0.9
@@ -39,8 +42,9 @@ def test_the_answer_is_the_mean_of_both(forget_bias: float) -> None:
     one, other = random_weights(16, seed=1), random_weights(16, seed=2, forget_bias=forget_bias)
     both = merge(one, other, 32, SPEECH)
     assert both.n_cell == 32
-    expected = (logits(dict(one.arrays), one.forget_bias, UNSEEN)
-                + logits(dict(other.arrays), other.forget_bias, UNSEEN)) / 2
+    expected = (
+        logits(dict(one.arrays), one.forget_bias, UNSEEN) + logits(dict(other.arrays), other.forget_bias, UNSEEN)
+    ) / 2
     assert agreement(expected, logits(dict(both.arrays), both.forget_bias, UNSEEN)) > 0.99
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The trained network, its export, and the trainer's resume."""
 
 from __future__ import annotations

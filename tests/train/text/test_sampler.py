@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of the training: normalisation, numbers, templates."""
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ def test_sampling_repeats_for_the_same_seed() -> None:
 def test_names_of_things_are_nouns_for_what_can_be_touched(tmp_path: Path) -> None:
     (tmp_path / "data.noun").write_text(
         "  1 the licence's lines begin with spaces\n"
-        "00000001 06 n 02 hammer 0 mallet 0 000 | a tool with a heavy hammer's head; \"he lifted the hammer\"\n"
-        "00000002 20 n 01 palm_tree 0 000 | a tree of the palm kind; \"the hammer lay under the palm tree\"\n"
-        "00000003 07 n 01 weight 0 000 | the weight of a tree in a scale; \"the weight of a tree\"\n"
+        '00000001 06 n 02 hammer 0 mallet 0 000 | a tool with a heavy hammer\'s head; "he lifted the hammer"\n'
+        '00000002 20 n 01 palm_tree 0 000 | a tree of the palm kind; "the hammer lay under the palm tree"\n'
+        '00000003 07 n 01 weight 0 000 | the weight of a tree in a scale; "the weight of a tree"\n'
     )
     sampler = Sampler({"car_share": 0.0, "request_share": 0.0, "things_share": 1.0, "wordnet": str(tmp_path)})
     rng = random.Random(1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accents: rules on phones keep to the phones that the voices know, and most of a sentence as it was."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Voices of other languages speak English: each phone has a sound there, and what was never recorded is bridged."""
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def test_phones_without_a_sound_are_left_out_and_others_bridged_with_silence(sma
 
 
 def test_lengths_are_shared_and_marks_stay_where_a_word_begins(small: str) -> None:
-    heard = spoken([Segment("hh", 0.1, 90.0, ' "'), Segment("t", 0.2, 100.0), Segment("ay", 0.3, 110.0)], small,
-                   random.Random(0))
+    heard = spoken(
+        [Segment("hh", 0.1, 90.0, ' "'), Segment("t", 0.2, 100.0), Segment("ay", 0.3, 110.0)], small, random.Random(0)
+    )
     assert heard == [Segment("t", 0.2, 100.0, ' "'), Segment("e", 0.15, 110.0), Segment("i", 0.15, 110.0)]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The neural voices: their phones' text, what is missing is told, voices for development are never trained on."""
 
 from __future__ import annotations
@@ -48,9 +49,7 @@ def test_weights_of_another_make_are_refused(monkeypatch: pytest.MonkeyPatch, tm
         kokoro.weights()
 
 
-def test_voices_for_development_and_whispers_are_never_drawn(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_voices_for_development_and_whispers_are_never_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("hibari")
     names = ("af_one", "bm_two", "zf_three", *DEVELOPMENT, *WHISPERS)
     styles: list[tuple[float, float]] = []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The neural voice's words: from a dictionary to phones, and what is said where its weights are not."""
 
 from __future__ import annotations
