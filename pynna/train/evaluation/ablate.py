@@ -68,8 +68,8 @@ def ablate(config: Config, model: Path, minutes: float, threads: int, noise: lis
             f"`python -m pynna.train ablate --minutes {minutes:g}` on {datetime.date.today():%Y-%m-%d}: the model that "
             f"shipped, trained on for {minutes:g} minutes on {threads} threads without one kind of augmentation. "
             "Character error rates without a grammar, heard once, percent, and the difference to keeping all of "
-            "them, on the clips of `accuracy.md`. Leaving one out may seem to help by as much as chance does; and the table "
-            "tells what the model forgets in that time, not what it would never have learnt.",
+            "them, on the clips of `accuracy.md`. Leaving one out may seem to help by as much as chance does; "
+            "and the table tells what the model forgets in that time, not what it would never have learnt.",
             "",
             *table(["training", "hours heard", *heads], cells),
         ]
