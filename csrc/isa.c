@@ -2,7 +2,7 @@
 /* Which kernels there are, and which of them this processor runs. */
 #include "mac_array.h"
 
-#if defined(__aarch64__) && defined(__linux__) && !defined(PYNNA_MICRO)
+#if (defined(__aarch64__) || defined(__arm__)) && defined(__linux__) && !defined(PYNNA_MICRO)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -54,6 +54,13 @@ static int has_i8mm(void)
 }
 #endif
 
+#if PN_HAS_NEON_32
+static int has_neon(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0;
+}
+#endif
+
 static int always(void)
 {
     return 1;
@@ -77,6 +84,8 @@ static const struct {
     {&pn_kernels_neon_dot, has_dot_product},
     {&pn_kernels_neon_i8mm, has_i8mm},
 #endif
+#elif PN_HAS_NEON_32
+    {&pn_kernels_neon, has_neon},
 #elif PN_HAS_MVE
     {&pn_kernels_mve, always},
 #elif PN_HAS_DSP

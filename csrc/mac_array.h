@@ -94,6 +94,15 @@ PN_AROUND(pn_neon)
 void pn_neon_dot_mac(const pn_product *p, int32_t *acc);
 #endif
 
+/* 32-bit ARM under Linux: the kernels of NEON are compiled in, and asked for at run time. */
+#if defined(__arm__) && defined(__linux__) && defined(__ARM_FP) && !defined(PYNNA_MICRO)
+#define PN_HAS_NEON_32 1
+extern const pn_kernels pn_kernels_neon;
+PN_AROUND(pn_neon)
+#else
+#define PN_HAS_NEON_32 0
+#endif
+
 /* Microcontrollers: chosen when compiling, for there is nobody to ask at run time. */
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
 #define PN_HAS_MVE 1

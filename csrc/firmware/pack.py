@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What firmware has in flash: python pack.py FOLDER [MODEL [SENTENCES [RECORDING]]] writes model.nna, grammar.bin and pcm.bin.
+"""Writes what firmware has in flash, model.nna, grammar.bin and pcm.bin:
+
+    python pack.py FOLDER [MODEL [SENTENCES [RECORDING]]]
 
 SENTENCES is a sentence file, or a text file of one sentence a line; RECORDING any file that pynna reads.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the core for one microphone as two files, pynna_micro.c and pynna_micro.h: python3 amalgamate.py FOLDER.
 
-Names that only one file sees are given the file's in front where another file has them, too; nothing else is changed but
-that there is one channel and one thread.
+Names that only one file sees are given the file's in front where another file has them, too; nothing else is changed
+but that there is one channel and one thread.
 """
 
 import re
@@ -34,7 +34,9 @@ def names_of(text: str) -> set[str]:
     top = file_scope(text)
     macros = set(re.findall(r"^\s*#\s*define\s+(\w+)", top, re.MULTILINE))
     top = re.sub(r"^\s*#(?:.*\\\n)*.*$", "", top, flags=re.MULTILINE)
-    found = set(re.findall(r"(\w+)\s*\([^;]*\)\s*;", " ".join(s + ";" for s in top.split(";") if "static" in s or "TILE" in s)))
+    found = set(
+        re.findall(r"(\w+)\s*\([^;]*\)\s*;", " ".join(s + ";" for s in top.split(";") if "static" in s or "TILE" in s))
+    )
     for statement in top.split(";"):
         variable = statement.split("=")[0]
         if "static" in statement and "(" not in variable:
@@ -48,7 +50,7 @@ def names_of(text: str) -> set[str]:
 
 
 def renamed(text: str, names: set[str], prefix: str, shared: set[str]) -> str:
-    """A file's text, with these names given a prefix, but in comments and strings, and where they are headers' fields."""
+    """A file's text, with these names given a prefix, but in comments, strings and headers' fields."""
     pattern = r'/\*.*?\*/|"(?:\\.|[^"\\])*"|((?:\.|->)\s*)?\b([A-Za-z_]\w*)\b'
 
     def change(match: re.Match[str]) -> str:
@@ -82,7 +84,7 @@ def main() -> None:
     shared = set(re.findall(r"\w+", re.sub(r"/\*.*?\*/", "", public + headers, flags=re.DOTALL)))
     parts = [
         LICENCE,
-        "/* The whole of pynna for one microphone on a microcontroller, made by `make -C csrc firmware`: do not edit. */\n",
+        "/* All of pynna for one microphone on a microcontroller, made by `make -C csrc firmware`: do not edit. */\n",
         '#define PYNNA_MICRO 1\n#define PYNNA_NO_THREADS 1\n#include "pynna_micro.h"\n\n',
         "#include <float.h>\n#include <math.h>\n\n",
         plain((HERE / "freestanding.h").read_text()),
@@ -92,7 +94,9 @@ def main() -> None:
         others = set().union(*(own[other] for other in SOURCES if other != name))
         prefix = Path(name).stem
         body = renamed(plain(text), own[name] & others, prefix, shared)
-        macros = {m for m in re.findall(r"^\s*#\s*define\s+(\w+)", body, re.MULTILINE) if not m.startswith(("PN_", "PYNNA"))}
+        macros = {
+            m for m in re.findall(r"^\s*#\s*define\s+(\w+)", body, re.MULTILINE) if not m.startswith(("PN_", "PYNNA"))
+        }
         parts.append(f"\n/* ==== {name} ==== */\n{body}" + "".join(f"#undef {m}\n" for m in sorted(macros)))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pynna_micro.h").write_text(public)
