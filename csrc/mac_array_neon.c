@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ARM: NEON of every 64-bit core (Cortex-A53, A72) and of 32-bit ones that have it (Cortex-A7), and what stands around the MAC array for all of ARM's instruction
+/* ARM: NEON of every 64-bit core (Cortex-A53, A72) and of the 32-bit ones that have it (Cortex-A7, A53), and what stands
+ * around the MAC array for all of ARM's instruction
  * sets. It multiplies signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on
  * top. */
 #include "mac_array.h"
