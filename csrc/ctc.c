@@ -307,10 +307,21 @@ static void push(search *s, pn_ranked extension)
         s->ranked[s->n_ranked++] = extension;
 }
 
-/* What the scorer adds at most for a label. */
+/* What the scorer adds at most for any label, and for one that is no boundary. */
 static double most_extra(const search *s)
 {
     return s->scorer == NULL ? 0.0 : s->scorer->most;
+}
+
+static double most_elsewhere(const search *s)
+{
+    return s->scorer != NULL && s->scorer->has_boundary ? s->scorer->most_elsewhere : most_extra(s);
+}
+
+/* The label that may be given more than others, or PN_NONE. */
+static int32_t boundary(const search *s)
+{
+    return s->scorer != NULL && s->scorer->has_boundary ? s->scorer->boundary : PN_NONE;
 }
 
 /* What the scorer adds for a label after the prefix of h. */
@@ -319,16 +330,16 @@ static double extra_of(const search *s, const hypothesis *h, int32_t label, pynn
     return s->scorer == NULL ? 0.0 : s->scorer->extend(s->scorer->context, &s->trie->nodes[h->node].state, label, next);
 }
 
-/* The labels that could take some hypothesis to the floor or above, best first, into s->labels; returns how many. */
-static int32_t promising_labels(search *s)
+/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels; returns
+ * how many. */
+static int32_t promising_labels(search *s, double best)
 {
-    double best = IMPOSSIBLE;
-    for (int32_t i = 0; i < s->d->n_hypotheses; i++)
-        best = s->beam[i].total > best ? s->beam[i].total : best;
+    const int32_t except = boundary(s);
+    const double least = s->floor - most_elsewhere(s);
     int32_t n = 0;
     for (int32_t label = 0; label < s->d->config.n_labels; label++) {
         const double log_prob = s->log_prob[label];
-        if (label != s->d->config.blank && log_prob > IMPOSSIBLE && best + log_prob + most_extra(s) >= s->floor)
+        if (label != s->d->config.blank && label != except && log_prob > IMPOSSIBLE && best + log_prob >= least)
             s->labels[n++] = (pn_ranked){log_prob, 0, label};
     }
     pn_rank_sort(s->labels, n);
@@ -343,27 +354,40 @@ static void mark_children(search *s, int32_t node, uint8_t value)
             s->mark[s->trie->nodes[c].token.label] = value;
 }
 
+/* A hypothesis and one more label, if that may reach the floor. */
+static void extend_by(search *s, int32_t slot, int32_t label, double most)
+{
+    const hypothesis *h = &s->beam[slot];
+    pynna_ctc_state unused;
+    double score = leaving(s, h, label);
+    if (s->mark[label] || score + most < s->floor || score == IMPOSSIBLE)
+        return;
+    score += extra_of(s, h, label, &unused);
+    if (score >= s->floor && score > IMPOSSIBLE)
+        push(s, (pn_ranked){score, slot, label});
+}
+
 static void extend(search *s)
 {
-    const int32_t n_labels = promising_labels(s);
-    if (n_labels == 0)
+    double best = IMPOSSIBLE;
+    for (int32_t i = 0; i < s->d->n_hypotheses; i++)
+        best = s->beam[i].total > best ? s->beam[i].total : best;
+    const int32_t n_labels = promising_labels(s, best), between = boundary(s);
+    const double most = most_elsewhere(s), most_between = most_extra(s);
+    const double first = n_labels > 0 ? s->labels[0].score + most : IMPOSSIBLE;
+    const double space = between != PN_NONE ? s->log_prob[between] + most_between : IMPOSSIBLE;
+    const double highest = first > space ? first : space;
+    if (highest == IMPOSSIBLE || best + highest < s->floor)
         return;
-    const double most = most_extra(s);
-    pynna_ctc_state unused;
     for (int32_t slot = 0; slot < s->d->n_hypotheses; slot++) {
         const hypothesis *h = &s->beam[slot];
-        if (h->total + s->labels[0].score + most < s->floor)
+        if (h->total + highest < s->floor)
             continue;
         mark_children(s, h->node, 1);
-        for (int32_t i = 0; i < n_labels && h->total + s->labels[i].score + most >= s->floor; i++) {
-            const int32_t label = s->labels[i].label;
-            double score = leaving(s, h, label);
-            if (s->mark[label] || score + most < s->floor || score == IMPOSSIBLE)
-                continue;
-            score += extra_of(s, h, label, &unused);
-            if (score >= s->floor && score > IMPOSSIBLE)
-                push(s, (pn_ranked){score, slot, label});
-        }
+        for (int32_t i = 0; i < n_labels && h->total + s->labels[i].score + most >= s->floor; i++)
+            extend_by(s, slot, s->labels[i].label, most);
+        if (space > IMPOSSIBLE)
+            extend_by(s, slot, between, most_between);
         mark_children(s, h->node, 0);
     }
 }

@@ -2,14 +2,16 @@
 /* Which kernels there are, and which of them this processor runs. */
 #include "mac_array.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if (defined(__aarch64__) || defined(__arm__)) && defined(__linux__) && !defined(PYNNA_MICRO)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
+#ifndef PYNNA_MICRO
 #include <stdlib.h>
+#endif
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PYNNA_MICRO)
 #include <cpuid.h>
 
 static int has_avx2(void)
@@ -32,7 +34,7 @@ static int has_avx512vnni(void)
 }
 #endif
 
-#if defined(__aarch64__) && PN_HAS_NEON_DOT
+#if defined(__aarch64__) && PN_HAS_NEON_DOT && !defined(PYNNA_MICRO)
 static int has_dot_product(void)
 {
 #if defined(__linux__)
@@ -52,6 +54,13 @@ static int has_i8mm(void)
 }
 #endif
 
+#if PN_HAS_NEON_32
+static int has_neon(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0;
+}
+#endif
+
 static int always(void)
 {
     return 1;
@@ -63,18 +72,24 @@ static const struct {
     int (*available)(void);
 } table[] = {
     {&pn_kernels_ref,        always        },
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PYNNA_MICRO)
     {&pn_kernels_avx2,       has_avx2      },
 #if PN_HAS_AVXVNNI
     {&pn_kernels_avxvnni,    has_avxvnni   },
 #endif
     {&pn_kernels_avx512vnni, has_avx512vnni},
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(PYNNA_MICRO)
     {&pn_kernels_neon, always},
 #if PN_HAS_NEON_DOT
     {&pn_kernels_neon_dot, has_dot_product},
     {&pn_kernels_neon_i8mm, has_i8mm},
 #endif
+#elif PN_HAS_NEON_32
+    {&pn_kernels_neon, has_neon},
+#elif PN_HAS_MVE
+    {&pn_kernels_mve, always},
+#elif PN_HAS_DSP
+    {&pn_kernels_dsp, always},
 #endif
 };
 
@@ -97,8 +112,10 @@ int32_t pynna_isa_available(int32_t i)
 
 const pn_kernels *pn_kernels_find(const char *name)
 {
+#ifndef PYNNA_MICRO
     if (!name)
         name = getenv("PYNNA_ISA");
+#endif
     for (int i = N_KERNELS - 1; i >= 0; i--)
         if ((!name || !*name || strcmp(name, table[i].kernels->name) == 0) && table[i].available())
             return table[i].kernels;

@@ -71,7 +71,7 @@ typedef struct {
     void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
 
 extern const pn_kernels pn_kernels_ref;
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(PYNNA_MICRO)
 /* Compilers that know AVX-VNNI: gcc 11, clang 12. */
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
 #define PN_HAS_AVXVNNI 1
@@ -80,7 +80,7 @@ extern const pn_kernels pn_kernels_ref;
 #endif
 extern const pn_kernels pn_kernels_avx2, pn_kernels_avxvnni, pn_kernels_avx512vnni;
 PN_AROUND(pn_avx2)
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(PYNNA_MICRO)
 /* Before version 16, clang had the intrinsics of the dot product and of i8mm only where the whole file was compiled for
  * them. */
 #if !defined(__clang__) || __clang_major__ >= 16
@@ -92,6 +92,30 @@ extern const pn_kernels pn_kernels_neon, pn_kernels_neon_dot, pn_kernels_neon_i8
 PN_AROUND(pn_neon)
 /* The dot product's MAC array, which i8mm uses for a single column. */
 void pn_neon_dot_mac(const pn_product *p, int32_t *acc);
+#endif
+
+/* 32-bit ARM under Linux: the kernels of NEON are compiled in, and asked for at run time. */
+#if defined(__arm__) && defined(__linux__) && defined(__ARM_FP) && !defined(PYNNA_MICRO)
+#define PN_HAS_NEON_32 1
+extern const pn_kernels pn_kernels_neon;
+PN_AROUND(pn_neon)
+#else
+#define PN_HAS_NEON_32 0
+#endif
+
+/* Microcontrollers: chosen when compiling, for there is nobody to ask at run time. */
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define PN_HAS_MVE 1
+extern const pn_kernels pn_kernels_mve;
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && defined(__ARM_FEATURE_DSP)
+#define PN_HAS_DSP 1
+extern const pn_kernels pn_kernels_dsp;
+#endif
+#ifndef PN_HAS_MVE
+#define PN_HAS_MVE 0
+#endif
+#ifndef PN_HAS_DSP
+#define PN_HAS_DSP 0
 #endif
 
 /* The kernels of that name (NULL: PYNNA_ISA, or the fastest); NULL where there are none that this processor runs. */

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ARM: NEON of every 64-bit core (Cortex-A53, A72), and what stands around the MAC array for all of ARM's instruction
+/* ARM: NEON of every 64-bit core (Cortex-A53, A72) and of the 32-bit ones that have it (Cortex-A7, A53), and what stands
+ * around the MAC array for all of ARM's instruction
  * sets. It multiplies signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on
  * top. */
-#if defined(__aarch64__)
-#include "activation.h"
 #include "mac_array.h"
-
-#include <arm_neon.h>
+#if defined(__aarch64__) || PN_HAS_NEON_32
+#include "activation.h"
+#include "neon_32.h"
 
 #define TILE __attribute__((always_inline)) static inline
+
+#if PN_HAS_NEON_32
+enum { MAX_TOGETHER = 1 }; /* columns: their sums take 8 of 16 registers each, there of 32 */
+#else
+enum { MAX_TOGETHER = 2 };
+#endif
 
 /* ---- the MAC array, ARMv8.0 ----------------------------------------------------------------------------------- */
 
@@ -87,12 +93,10 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     const int32_t *row_sum = p->row_sum;
     for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, row_sum += PN_BLOCK) {
         int32_t j = 0;
-        for (; j + 2 <= p->n_columns; j += 2, acc += 2 * PN_BLOCK)
+        for (; MAX_TOGETHER == 2 && j + 2 <= p->n_columns; j += 2, acc += 2 * PN_BLOCK)
             tile(GROUPS, 2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
-        if (j < p->n_columns) {
+        for (; j < p->n_columns; j++, acc += PN_BLOCK)
             tile(GROUPS, 1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
-            acc += PN_BLOCK;
-        }
     }
 }
 

@@ -31,6 +31,9 @@ struct pynna_model {
     size_t provenance_bytes;
 };
 
+/* A file's geometry and its layers' shapes, nothing else being read or checked: for sizes. */
+int pn_model_shape(const void *file, size_t n_bytes, pynna_model *model);
+
 static inline int32_t pn_divide_up(int32_t a, int32_t b)
 {
     return (a + b - 1) / b;

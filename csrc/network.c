@@ -27,7 +27,7 @@ struct pynna_workspace {
     size_t stride, low_stride, h_stride, c_stride;
 };
 
-enum { TILE = UNIT * 16 * PN_BLOCK }; /* int32 in a tile of up to 16 columns */
+enum { TILE = UNIT * PYNNA_MAX_CHANNELS * PN_BLOCK }; /* int32 in a tile of as many columns as there are channels */
 
 /* What the threads of one step share. */
 typedef struct {
@@ -79,7 +79,7 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(low, columns * w->low_stride);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
-    TAKE(gates, (size_t)cells * columns * UNIT * PN_BLOCK);
+    TAKE(gates, columns > 1 ? (size_t)cells * columns * UNIT * PN_BLOCK : 0); /* one column is one step */
     TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
     TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);

@@ -21,17 +21,24 @@ typedef struct {
     uint64_t size;
 } section;
 
+#ifdef PYNNA_MICRO
+enum { CRC_TABLES = 1 }; /* a stack is short there */
+#else
+enum { CRC_TABLES = 8 };
+#endif
+
 /* CRC-32 (IEEE 802.3, reflected), eight bytes a turn; the tables live on the stack, so that there is no global. */
 static uint32_t crc32(const unsigned char *p, size_t n)
 {
-    uint32_t table[8][256], crc = 0xffffffffu;
+    uint32_t table[CRC_TABLES][256], crc = 0xffffffffu;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t c = i;
         for (int bit = 0; bit < 8; bit++)
             c = c >> 1 ^ (0xedb88320u & (0u - (c & 1)));
         table[0][i] = c;
     }
-    for (int t = 1; t < 8; t++)
+#ifndef PYNNA_MICRO
+    for (int t = 1; t < CRC_TABLES; t++)
         for (uint32_t i = 0; i < 256; i++)
             table[t][i] = table[t - 1][i] >> 8 ^ table[0][table[t - 1][i] & 255];
     for (; n >= 8; n -= 8, p += 8) {
@@ -42,6 +49,7 @@ static uint32_t crc32(const unsigned char *p, size_t n)
         crc = table[7][low & 255] ^ table[6][low >> 8 & 255] ^ table[5][low >> 16 & 255] ^ table[4][low >> 24]
               ^ table[3][high & 255] ^ table[2][high >> 8 & 255] ^ table[1][high >> 16 & 255] ^ table[0][high >> 24];
     }
+#endif
     for (; n; n--, p++)
         crc = crc >> 8 ^ table[0][(crc ^ *p) & 255];
     return ~crc;
@@ -300,6 +308,18 @@ static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
         if (m->label_priors[i] > 1.0f)
             return PYNNA_ERR_FILE_VALUE;
     return PYNNA_OK;
+}
+
+int pn_model_shape(const void *file, size_t n_bytes, pynna_model *model)
+{
+    section sections[N_SECTIONS];
+    memset(model, 0, sizeof *model);
+    if (!file || n_bytes < HEADER_BYTES + (size_t)N_SECTIONS * ENTRY_BYTES || memcmp(file, magic, sizeof magic) != 0)
+        return PYNNA_ERR_FILE_FOREIGN;
+    int status = read_sections(file, n_bytes, sections);
+    if (!status)
+        status = read_geometry(&sections[0], &model->geometry);
+    return status ? status : read_layer_infos(&sections[1], model);
 }
 
 size_t pynna_model_size(void)

@@ -310,6 +310,10 @@ typedef struct {
     /* For pynna_ctc_change_scorer: makes of the state that the one before had for a sequence one of its own; `label` is
      * the sequence's last, -1 of the empty one. NULL: the state stays. */
     void (*carry)(void *context, int32_t label, pynna_ctc_state *state);
+    /* Where has_boundary is not 0, `most` is of this label alone (the space, say), and no other adds more than this: a
+     * tighter bound, and far less to look at. */
+    int32_t has_boundary, boundary;
+    double most_elsewhere;
 } pynna_ctc_scorer;
 
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */

@@ -140,6 +140,6 @@ int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
     double most = 0.0;
     for (int64_t i = 0; i < (int64_t)words->n_hot * words->n_labels; i++)
         most = words->hot_bonus[i] > most ? words->hot_bonus[i] : most;
-    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry};
+    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry, 1, words->space, most};
     return PYNNA_OK;
 }

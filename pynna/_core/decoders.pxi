@@ -89,15 +89,46 @@ cdef class GreedyDecoder(Decoder):
             self.committed.append(as_tuple(&token))
 
 
-cdef double ask_for_word(void *context, int32_t state, int32_t word, int32_t *next) noexcept with gil:
+cdef enum:
+    N_ANSWERS = 2048  # a language model's answers that a stream keeps
+    MAX_MISSES = 4096  # questions after which it asks anew: contexts are numbered, and numbers are not kept for ever
+
+ctypedef struct Answer:
+    int32_t context, word, next, is_kept
+    double score
+
+ctypedef struct Answers:
+    void *words  # the object of Words
+    int32_t n_misses
+    Answer kept[N_ANSWERS]
+
+
+cdef double ask_for_word(void *context, int32_t state, int32_t word, int32_t *next) noexcept nogil:
+    answers = <Answers *> context
+    cdef uint32_t at = (<uint32_t> state * 2654435761u ^ <uint32_t> word * 2246822519u) >> 21
+    cdef Answer *answer = &answers.kept[at]
+    if not (answer.is_kept and answer.context == state and answer.word == word):
+        if answers.n_misses == MAX_MISSES:
+            memset(answers.kept, 0, sizeof(answers.kept))
+            answers.n_misses = 0
+        answers.n_misses += 1
+        answer.context, answer.word, answer.next = state, word, next[0]
+        answer.is_kept = ask_python(answers.words, answer)
+    next[0] = answer.next
+    return answer.score
+
+
+cdef int32_t ask_python(void *context, Answer *answer) noexcept with gil:
+    """Fills in an answer; 0 where that failed."""
     words = <Words> context
-    cdef double score = 0.0
+    answer.score = 0.0
     if words.error is None:
         try:
-            score, next[0] = words.score(state, word)
+            answer.score, answer.next = words.score(answer.context, answer.word)
+            return 1
         except BaseException as error:  # goes on in the thread that fed the frames
             words.error = error
-    return score
+    return 0
 
 
 cdef class Words:
@@ -110,6 +141,7 @@ cdef class Words:
     cdef pynna_words w
     cdef pynna_ctc_scorer scorer
     cdef object score, error
+    cdef Answers *_answers
     cdef tuple _held  # the arrays that w points into
 
     def __cinit__(self, int n_labels, int space, *, vocabulary=None, double outside=float("-inf"),
@@ -130,8 +162,13 @@ cdef class Words:
                 self.w.arc_label, self.w.arc_next = &label[0], &next[0]
         if score is not None:
             self.score = score
-            self.w.score, self.w.word_most, self.w.context = ask_for_word, most, <void *> self
+            self._answers = <Answers *> allocate(sizeof(Answers))
+            self._answers.words = <void *> self
+            self.w.score, self.w.word_most, self.w.context = ask_for_word, most, self._answers
         self._make()
+
+    def __dealloc__(self):
+        free(self._answers)
 
     cdef int _make(self) except -1:
         cdef const char *wrong = pynna_words_error(&self.w)

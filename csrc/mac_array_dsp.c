@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Cortex-M4, M7 and M33: the DSP extension, two products of 16 bits in an instruction. Weights are widened as they come,
+ * bytes 0 and 2 of a word and bytes 1 and 3; activations once for eight rows. What stands around is the reference's. */
+#include "mac_array.h"
+#if PN_HAS_DSP
+
+#include <arm_acle.h>
+
+#define TILE __attribute__((always_inline)) static inline
+
+/* Bytes 0 and 2, and 1 and 3, of a word, signed. */
+TILE int32_t even_bytes(uint32_t w)
+{
+    int32_t v;
+    __asm__("sxtb16 %0, %1" : "=r"(v) : "r"(w));
+    return v;
+}
+
+TILE int32_t odd_bytes(uint32_t w)
+{
+    int32_t v;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(v) : "r"(w));
+    return v;
+}
+
+/* acc + both products; not the intrinsic, which keeps a flag of overflow that nobody asks for. */
+TILE int32_t add_products(int32_t a, int32_t b, int32_t acc)
+{
+    __asm__("smlad %0, %1, %2, %0" : "+r"(acc) : "r"(a), "r"(b));
+    return acc;
+}
+
+/* Eight rows by a group of activations; `half` -1: weights of 8 bits, 0 or 1: a line's lower or upper halves of bytes. */
+TILE void eight_rows(const uint32_t *w, const uint8_t *u, int half, int32_t acc[8])
+{
+    const uint32_t v = (uint32_t)pn_load_group(u), low = v & 0x00ff00ffu, high = v >> 8 & 0x00ff00ffu;
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; r++) {
+        const uint32_t four = half < 0 ? w[r] : half ? w[r] & 0xf0f0f0f0u : w[r] << 4 & 0xf0f0f0f0u;
+        acc[r] = add_products(even_bytes(four), (int32_t)low, acc[r]);
+        acc[r] = add_products(odd_bytes(four), (int32_t)high, acc[r]);
+    }
+}
+
+/* Half a block: eight rows by one column, over all lines or those that are used. */
+TILE void half_block(const pn_product *p, const int GROUPS, const int8_t *weights, const uint8_t *u, int32_t *out)
+{
+    const int32_t n_lines = p->used ? p->n_used : p->n_groups / GROUPS;
+    int32_t acc[8] = {0};
+    for (int32_t i = 0; i < n_lines; i++) {
+        const int32_t line = p->used ? p->used[i] : i;
+        const uint32_t *w = (const uint32_t *)(const void *)(weights + (size_t)line * PN_LINE);
+        const uint8_t *v = u + (size_t)line * PN_GROUP * GROUPS;
+        if (GROUPS == 1) {
+            eight_rows(w, v, -1, acc);
+        } else {
+            eight_rows(w, v, 0, acc);
+            eight_rows(w, v + PN_GROUP, 1, acc);
+        }
+    }
+    for (int r = 0; r < 8; r++)
+        out[r] = acc[r];
+}
+
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+{
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    for (int32_t b = 0; b < p->n_blocks; b++)
+        for (int32_t j = 0; j < p->n_columns; j++)
+            for (int half = 0; half < 2; half++, acc += 8)
+                half_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 32 * half,
+                           p->u + (size_t)j * p->u_stride, acc);
+}
+
+static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->weight_bits == 4)
+        product(2, p, acc);
+    else
+        product(1, p, acc);
+}
+
+static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                       const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+{
+    pn_kernels_ref.requantise(acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);
+}
+
+static void lstm(const pn_lstm_tile *t)
+{
+    pn_kernels_ref.lstm(t);
+}
+
+static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+{
+    pn_quantise_loop(x, gain, n, u, low);
+}
+
+const pn_kernels pn_kernels_dsp = {"dsp", mac, requantise, lstm, quantise};
+#else
+typedef int pn_no_dsp;
+#endif

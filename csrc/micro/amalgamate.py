@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the core for one microphone as two files, pynna_micro.c and pynna_micro.h: python3 amalgamate.py FOLDER.
+
+Names that only one file sees are given the file's in front where another file has them, too; nothing else is changed
+but that there is one channel and one thread.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parent
+HEADERS = "model.h threads.h mac_array.h activation.h exact_math.h ctc_input.h ctc_rank.h ctc_trie.h".split()
+SOURCES = (
+    "status.c activation.c mac_array_ref.c mac_array_dsp.c mac_array_mve.c isa.c threads.c mfcc.c frames.c nna_file.c "
+    "network.c ctc_rank.c ctc_greedy.c ctc_trie.c ctc.c words.c graph.c graph_search.c micro/micro.c"
+).split()
+LIMITS = {"PYNNA_MAX_CHANNELS = 16": "PYNNA_MAX_CHANNELS = 1", "PYNNA_MAX_THREADS = 64": "PYNNA_MAX_THREADS = 1"}
+LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+
+
+def file_scope(text: str) -> str:
+    """A file without comments, strings and what stands in braces but the enumerators of enums."""
+    text = re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"', " ", text, flags=re.DOTALL)
+    text = re.sub(r"enum(\s+\w+)?\s*\{([^{}]*)\}", lambda m: "enum " + m[2], text)
+    while (shorter := re.sub(r"\{[^{}]*\}", "{", text)) != text:
+        text = shorter
+    return text.replace("{", " ; ")
+
+
+def names_of(text: str) -> set[str]:
+    """What a file defines for itself alone: functions, tables, types, enumerators and macros."""
+    top = file_scope(text)
+    macros = set(re.findall(r"^\s*#\s*define\s+(\w+)", top, re.MULTILINE))
+    top = re.sub(r"^\s*#(?:.*\\\n)*.*$", "", top, flags=re.MULTILINE)
+    found = set(
+        re.findall(r"(\w+)\s*\([^;]*\)\s*;", " ".join(s + ";" for s in top.split(";") if "static" in s or "TILE" in s))
+    )
+    for statement in top.split(";"):
+        variable = statement.split("=")[0]
+        if "static" in statement and "(" not in variable:
+            found |= set(re.findall(r"(\w+)\s*(?:\[[^\]]*\]\s*)*$", variable))
+        if re.search(r"\benum\b", statement):
+            found |= set(re.findall(r"\b([A-Za-z_]\w*)\b", statement.split("enum", 1)[1]))
+    found |= set(re.findall(r"typedef[^;]*;\s*(\w+)\s*;", top))
+    return {name for name in found if not name.startswith(("pynna_", "PYNNA_", "pn_", "PN_", "__"))} | {
+        name for name in macros if not name.startswith(("PYNNA_", "PN_"))
+    }
+
+
+def renamed(text: str, names: set[str], prefix: str, shared: set[str]) -> str:
+    """A file's text, with these names given a prefix, but in comments, strings and headers' fields."""
+    pattern = r'/\*.*?\*/|"(?:\\.|[^"\\])*"|((?:\.|->)\s*)?\b([A-Za-z_]\w*)\b'
+
+    def change(match: re.Match[str]) -> str:
+        before, name = match[1] or "", match[2]
+        if name not in names or (before and name in shared):
+            return match[0]
+        return f"{before}{prefix}_{name}"
+
+    return re.sub(pattern, change, text, flags=re.DOTALL)
+
+
+def plain(text: str) -> str:
+    """A file's text without its licence line and the includes of what is in the amalgamation itself."""
+    text = text.replace(LICENCE, "")
+    return re.sub(r'^#include "[^"]+"\n', "", text, flags=re.MULTILINE)
+
+
+def main() -> None:
+    """Writes both files."""
+    folder = Path(sys.argv[1])
+    public = (CSRC / "pynna.h").read_text()
+    for old, new in LIMITS.items():
+        if old not in public:
+            sys.exit(f"pynna.h must have {old}")
+        public = public.replace(old, new)
+    end = public.rindex("#ifdef __cplusplus")
+    public = public[:end] + plain((HERE / "micro.h").read_text()) + "\n" + public[end:]
+    texts = {name: (CSRC / name).read_text() for name in SOURCES}
+    headers = "".join((CSRC / name).read_text() for name in HEADERS)
+    own = {name: names_of(text) for name, text in texts.items()}
+    shared = set(re.findall(r"\w+", re.sub(r"/\*.*?\*/", "", public + headers, flags=re.DOTALL)))
+    parts = [
+        LICENCE,
+        "/* All of pynna for one microphone on a microcontroller, made by `make -C csrc firmware`: do not edit. */\n",
+        '#define PYNNA_MICRO 1\n#define PYNNA_NO_THREADS 1\n#include "pynna_micro.h"\n\n',
+        "#include <float.h>\n#include <math.h>\n\n",
+        plain((HERE / "freestanding.h").read_text()),
+    ]
+    parts += [f"\n/* ==== {name} ==== */\n{plain((CSRC / name).read_text())}" for name in HEADERS]
+    for name, text in texts.items():
+        others = set().union(*(own[other] for other in SOURCES if other != name))
+        prefix = Path(name).stem
+        body = renamed(plain(text), own[name] & others, prefix, shared)
+        macros = {
+            m for m in re.findall(r"^\s*#\s*define\s+(\w+)", body, re.MULTILINE) if not m.startswith(("PN_", "PYNNA"))
+        }
+        parts.append(f"\n/* ==== {name} ==== */\n{body}" + "".join(f"#undef {m}\n" for m in sorted(macros)))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pynna_micro.h").write_text(public)
+    (folder / "pynna_micro.c").write_text("".join(parts))
+
+
+if __name__ == "__main__":
+    main()
