@@ -39,7 +39,8 @@ def configuration(port: int) -> str:
     """configuration.yaml: lights that need no device, and the parts that a voice needs."""
     switches = "".join(f"  l{i}: {{}}\n" for i in range(len(LIGHTS)))
     lights = "".join(
-        f"      - name: {name}\n        unique_id: l{i}\n        state: \"{{{{ is_state('input_boolean.l{i}', 'on') }}}}\"\n"
+        f"      - name: {name}\n        unique_id: l{i}\n"
+        f"        state: \"{{{{ is_state('input_boolean.l{i}', 'on') }}}}\"\n"
         f"        turn_on: {{action: input_boolean.turn_on, target: {{entity_id: input_boolean.l{i}}}}}\n"
         f"        turn_off: {{action: input_boolean.turn_off, target: {{entity_id: input_boolean.l{i}}}}}\n"
         for i, name in enumerate(LIGHTS)
