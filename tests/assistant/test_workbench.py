@@ -16,6 +16,7 @@ from support.served import served
 import pynna
 from pynna.assistant import run, workbench
 from pynna.audio.files import read
+from pynna.cli.main import main
 
 MINE = (
     'intents:\n  Louder: {sentences: ["increase the volume", "louder by {n}"]}\nlists: {n: {range: {from: 1, to: 9}}}'
@@ -134,6 +135,38 @@ def test_the_page_in_a_browser(tmp_path):
             await page.picture(tmp_path / "try.png")
             await page.resize(390, 844)
             assert await page.ask("document.documentElement.scrollWidth <= innerWidth")
+            assert page.complaints == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_histogram_of_a_folder_stands_alone(tmp_path):
+    folder = tmp_path / "mine" / "<b>"
+    folder.mkdir(parents=True)
+    for path in run.demo_recordings()[:3]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "mine.yaml").write_text(MINE)
+    page_file = tmp_path / "out.html"
+    options = ["why", str(tmp_path / "mine"), "--grammar", str(tmp_path / "mine.yaml"), "--histogram", str(page_file)]
+    assert main(options) == 0
+    (tmp_path / "empty").mkdir()
+    assert main(["why", str(tmp_path / "empty"), "--grammar", "car"]) == 1
+
+    async def scenario():
+        async with Browser(tmp_path / "profile", (900, 600)) as page:
+            await page.open(page_file.as_uri())
+            assert await page.ask("document.querySelectorAll('#rows tr').length") == 3
+            assert await page.ask("document.querySelectorAll('#rows .no').length") == 2
+            x, y = await page.ask(
+                "(r => [r.left + 0.02 * r.width, r.top + 60])"
+                "(document.querySelector('#bars svg').getBoundingClientRect())"
+            )
+            for kind in ("mousePressed", "mouseReleased"):
+                await page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+            assert "3 of 3 accepted" in await page.ask("document.querySelector('#bars').textContent")
+            assert await page.ask("document.querySelectorAll('#rows .no, b').length") == 0
+            await page.picture(tmp_path / "histogram.png")
             assert page.complaints == []
 
     asyncio.run(scenario())

@@ -43,7 +43,7 @@ function facts(rows) {
 
 function show({ intents, sentences, states, notes, picture, parse, why, seconds }) {
   const n = intents.length;
-  $("size").textContent = [`${n} intent${n === 1 ? "" : "s"}, ${sentences} sentences, ${states} states`, ...notes].join(" · ");
+  $("size").textContent = [`${n} intent${n === 1 ? "" : "s"}, ${sentences} sentence${sentences === "1" ? "" : "s"}, ${states} states`, ...notes].join(" · ");
   const drawn = new DOMParser().parseFromString(picture, "image/svg+xml").documentElement;
   $("picture").replaceChildren(document.importNode(drawn, true));
   if (parse !== undefined) {
@@ -53,6 +53,7 @@ function show({ intents, sentences, states, notes, picture, parse, why, seconds 
     $("time").replaceChildren();
   } else if (why) showWhy(why, seconds);
   $("why").hidden = parse === undefined && !why;
+  $("time").hidden = !why;
 }
 
 function showWhy(why, seconds) {
