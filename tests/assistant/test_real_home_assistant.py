@@ -152,5 +152,9 @@ def test_names_are_taken_up_without_a_restart(home, served, tmp_path):
     assert ask("state", entity="light.desk_lamp") == "on"
     told = ask("hear", pcm=spoken("turn off the lights in the office", tmp_path), stt=stt)
     assert ask("state", entity="light.desk_lamp") == "off", told
+    ask("automate", sentence="time for coffee", entity="light.kitchen_light")
+    server.until("1 sentences of automations")
+    told = ask("hear", pcm=spoken("time for coffee", tmp_path), stt=stt)
+    assert ask("state", entity="light.kitchen_light") == "on", told
     ask("expose", entity="light.kitchen_light", exposed=False)
     server.until("1 entities in 1 areas")

@@ -48,7 +48,7 @@ def configuration(port: int) -> str:
     return (
         f"homeassistant: {{name: Home, language: en}}\nhttp: {{server_host: 127.0.0.1, server_port: {port}}}\n"
         "conversation:\nintent:\nstt:\nassist_pipeline:\napi:\nwebsocket_api:\nconfig:\n"
-        f"input_boolean:\n{switches}template:\n  - light:\n{lights}"
+        f"automation: !include automations.yaml\ninput_boolean:\n{switches}template:\n  - light:\n{lights}"
     )
 
 
@@ -135,6 +135,14 @@ class Obeys:
         entity_registry.async_get(self.hass).async_update_entity(entity, **options)
         await self.hass.async_block_till_done()
 
+    async def automate(self, sentence: str, entity: str) -> None:
+        """An automation that a sentence starts, and that turns something on."""
+        made = {"id": "a1", "alias": sentence, "triggers": [{"trigger": "conversation", "command": [sentence]}],
+                "actions": [{"action": "homeassistant.turn_on", "target": {"entity_id": entity}}]}  # fmt: skip
+        await asyncio.to_thread(Path(self.hass.config.path("automations.yaml")).write_text, json.dumps([made]))
+        await self.hass.services.async_call("automation", "reload", blocking=True)
+        await self.hass.async_block_till_done()
+
     async def expose(self, entity: str, exposed: bool) -> None:
         """Whether an entity may be named to assistants."""
         from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
@@ -145,6 +153,7 @@ class Obeys:
 
 async def main(folder: str, port: int) -> None:
     """Until its standard input ends."""
+    Path(folder, "automations.yaml").write_text("[]", encoding="utf-8")
     Path(folder, "configuration.yaml").write_text(configuration(port), encoding="utf-8")
     hass = await bootstrap.async_setup_hass(runner.RuntimeConfig(folder, skip_pip=True))
     assert hass is not None
