@@ -48,15 +48,21 @@ class HomeAssistantError(PynnaError):
 
 @dataclass(frozen=True)
 class Entity:
-    """A thing that commands may name: its names, the domain before the dot of its id, its area."""
+    """A thing that commands may name: its names, the domain before the dot of its id, its area and device class."""
 
     entity_id: str
     names: tuple[str, ...]
     area: str = ""
+    device_class: str = ""
 
     @property
     def domain(self) -> str:
         return self.entity_id.partition(".")[0]
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What sentences may require of it: ``requires_context``."""
+        return {"domain": self.domain, **({"device_class": self.device_class} if self.device_class else {})}
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Home:
     def lists(self) -> dict[str, list[Any]]:
         """The lists that sentence files of Home Assistant name: of names with their domains, areas, floors."""
         names = [
-            (spoken, name, {"domain": entity.domain})
+            (spoken, name, entity.context)
             for entity in self.entities
             for name in entity.names
             if (spoken := _plain(name))
@@ -301,10 +307,11 @@ def _entity(entity_id: str, entry: Mapping[str, Any], state: Mapping[str, Any]) 
     """An entity; None for one that is disabled or hidden."""
     if entry.get("disabled_by") or entry.get("hidden_by"):
         return None
-    friendly = (state.get("attributes") or {}).get("friendly_name")
-    names = [friendly or entry.get("name") or entry.get("original_name"), *(entry.get("aliases") or ())]
+    attributes = state.get("attributes") or {}
+    names = [attributes.get("friendly_name") or entry.get("name") or entry.get("original_name"),
+             *(entry.get("aliases") or ())]  # fmt: skip
     known = dict.fromkeys(str(name).strip() for name in names if name)
-    return Entity(entity_id, tuple(known), str(entry.get("area_id") or ""))
+    return Entity(entity_id, tuple(known), str(entry.get("area_id") or ""), str(attributes.get("device_class") or ""))
 
 
 def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:

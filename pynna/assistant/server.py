@@ -27,6 +27,7 @@ from pynna.assistant.car import TIRES
 from pynna.assistant.examples import EXAMPLES
 from pynna.assistant.scheduler import Scheduler
 from pynna.assistant.session import MicrophoneSession
+from pynna.assistant.workbench import Workbench
 from pynna.decoding.results import GrammarResult
 from pynna.errors import ArgumentError, PynnaError
 from pynna.events import Event, Final, Partial, SpeechStart
@@ -174,6 +175,8 @@ class Server:
             [
                 web.get("/", self._file),
                 web.get("/page/{name}", self._file),
+                web.get("/{name:try}", self._file),
+                *Workbench(model).routes(),
                 web.get("/map", self._map),
                 web.get("/sentences", self._sentences),
                 web.get("/ws", self._connect),
@@ -212,7 +215,7 @@ class Server:
     # ---- pages ----
 
     async def _file(self, request: web.Request) -> web.Response:
-        name = request.match_info.get("name", "index.html")
+        name = {"try": "try.html"}.get(name := request.match_info.get("name", "index.html"), name)
         if name not in self._files:
             raise web.HTTPNotFound(text="there is no such page\n")
         return web.Response(body=self._files[name], content_type=_TYPES[Path(name).suffix], charset="utf-8")

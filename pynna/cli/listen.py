@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pynna.audio.microphone import chunks
 from pynna.audio.piped import piped
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
+from pynna.cli.live import NEARLY, Live, is_live
 from pynna.cli.terminal import OK, print_text, to_json
 from pynna.events import Final
 from pynna.model import load
@@ -27,9 +28,10 @@ examples:
   pynna listen --json | jq -r 'select(.event == "final").text'
 
 An utterance is a line, and the best sentence of a grammar is told with its intent, slots and confidence, or "(not
-accepted, ...)" where it is not believed. With --json each event is an object on a line of its own, all times in seconds
-from the start: "start" (time) when speech begins; "partial" (time, text) whenever more is understood; "final" (time,
-start, end, text, words, confidence, alternatives, and with --grammar intent, slots, reply, complete and accepted).
+accepted, ...)" where it is not believed. On a terminal the level and what is understood so far are drawn below, and
+what a sentence nearly was is told. With --json each event is an object on a line of its own, all times in seconds from
+the start: "start" (time) when speech begins; "partial" (time, text) whenever more is understood; "final" (time, start,
+end, text, words, confidence, alternatives, and with --grammar intent, slots, reply, complete and accepted).
 Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'. Without one, pipe it in:
   arecord -f S16_LE -r 16000 | pynna listen -
 
@@ -64,16 +66,26 @@ def run(args: argparse.Namespace) -> int:
     if args.max_utterance is not None:
         pre_roll = min(EndpointRules().pre_roll, args.max_utterance / 2)
         rules |= {"max_utterance": args.max_utterance, "pre_roll": pre_roll}
-    listener = model.listen(EndpointRules(**rules), **decoding_options(args, model))
+    options = decoding_options(args, model)
+    live = Live(sys.stdout, args.words, args.grammar is not None) if not args.json and is_live(sys.stdout) else None
+    if live is not None and args.grammar is not None and args.alternatives == 1:
+        options["alternatives"] = 1 + NEARLY
+    listener = model.listen(EndpointRules(**rules), **options)
     if args.source == STDIN:
         source: Iterator[bytes] = piped(sys.stdin.buffer, model.sample_rate, lambda note: print(note, file=sys.stderr))
     else:
         source = chunks(model.sample_rate, device(args.device))
         print("listening; Ctrl-C ends", file=sys.stderr)
-    for event in listener.listen(source):
-        if args.json:
-            print(to_json(event.as_dict()), flush=True)
-        elif isinstance(event, Final) and (event.result.text or args.grammar):
-            print_text("", event.result, args.words)
-            print(end="", flush=True)
+    try:
+        for event in listener.listen(source if live is None else live.watch(source)):
+            if live is not None:
+                live.tell(event)
+            elif args.json:
+                print(to_json(event.as_dict()), flush=True)
+            elif isinstance(event, Final) and (event.result.text or args.grammar):
+                print_text("", event.result, args.words)
+                print(end="", flush=True)
+    finally:
+        if live is not None:
+            live.close()
     return OK

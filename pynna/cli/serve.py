@@ -19,6 +19,9 @@ from pynna.model import load
 
 DESCRIPTION = "Serves speech to text, intents and wake words to others."
 
+UNIT_URI = "tcp://0.0.0.0:10300"
+"""Where a unit's server listens."""
+
 TOKENS = ("HOME_ASSISTANT_TOKEN", "SUPERVISOR_TOKEN")
 """Environment variables that may hold the token for Home Assistant."""
 
@@ -29,6 +32,8 @@ examples:
   pynna serve --wyoming tcp://0.0.0.0:10300 --zeroconf --grammar home.yaml
   pynna serve --wyoming tcp://0.0.0.0:10300 --home-assistant http://homeassistant.local:8123
   pynna serve --wyoming stdio:// --grammar car
+  pynna serve --print-unit --home-assistant http://homeassistant.local:8123 > /etc/systemd/system/pynna.service
+  pynna serve --write-addon /addons/pynna      an add-on ("App") for Home Assistant OS
 
 Speech to text, intents and wake words for Home Assistant, by the Wyoming protocol. It needs wyoming: pip install
 'pynna[assistant]'. With --home-assistant the names of the home are read, and read again when they change; the token
@@ -42,9 +47,10 @@ again: clients select a file by its name.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument(
-        "--wyoming", required=True, metavar="URI", help="where: tcp://HOST:PORT, unix://PATH or stdio://"
-    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--wyoming", metavar="URI", help="where: tcp://HOST:PORT, unix://PATH or stdio://")
+    where.add_argument("--print-unit", action="store_true", help="print a unit for systemd that serves with the rest")
+    where.add_argument("--write-addon", metavar="FOLDER", help="write an add-on of Home Assistant into a folder")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     parser.add_argument(
         "--grammar",
@@ -59,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
+    if args.write_addon or args.print_unit:
+        return _set_up(args)
     try:
         from pynna.assistant import wyoming
     except ModuleNotFoundError as error:
@@ -89,6 +97,25 @@ def run(args: argparse.Namespace) -> int:
                     await following
 
     asyncio.run(serve())
+    return OK
+
+
+def _set_up(args: argparse.Namespace) -> int:
+    """What starts the server elsewhere: an add-on's folder, or a unit on standard output."""
+    from pynna.assistant import supervised
+
+    if args.write_addon:
+        supervised.write_addon(args.write_addon)
+        return OK
+    options = ["--wyoming", UNIT_URI]
+    home = [args.home_assistant] if args.home_assistant else []
+    given = {"--model": [args.model] if args.model else [], "--grammar": args.grammar or [],
+             "--wake-word": args.wake_word or [], "--home-assistant": home}  # fmt: skip
+    for name, values in given.items():
+        for value in values:
+            is_file = name in ("--model", "--grammar") and Path(value).exists()
+            options += [name, str(Path(value).resolve()) if is_file else value]
+    print(supervised.unit([*options, "--zeroconf"] if args.zeroconf else options), end="")
     return OK
 
 

@@ -7,10 +7,10 @@ import argparse
 import json
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -175,8 +175,9 @@ def words_of(transcript: CandidateTranscript) -> list[dict[str, Any]]:
 def posteriors_command(arguments: Sequence[str] | None = None) -> int:
     """The command ``stt_onlyprobs``: labels' probabilities of utterances from standard input, as speech-to-phrase asks.
 
-    Standard input holds utterances: a uint32 with their length in bytes, int16 samples; a length of 0 ends. For each
-    a line of probabilities a frame is printed, the blank's last, and an empty line after them.
+    Standard input holds chunks: a uint32 in the machine's order with a chunk's length in bytes, then int16 samples. A
+    length of 0 ends an utterance: for each of its frames a line of probabilities is printed, the blank's last, and an
+    empty line after them. Another utterance may follow; the end of the input ends the command.
     """
     parser = argparse.ArgumentParser(prog="stt_onlyprobs", description=posteriors_command.__doc__)
     parser.add_argument("model", type=Path)
@@ -186,13 +187,28 @@ def posteriors_command(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         print(f"stt_onlyprobs: {error}", file=sys.stderr)
         return FAILED
-    source = sys.stdin.buffer
-    while len(head := source.read(4)) == 4 and (length := struct.unpack("<I", head)[0]):
-        data = source.read(length)
-        pcm = np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int16)
-        emissions = model.sttWithEmissions(pcm).emissions
+    model.setBeamWidth(1)  # nothing is searched
+    stream = model.createStreamWithEmissions()
+    for chunk in _chunks(sys.stdin.buffer):
+        stream.feedAudioContent(chunk)
+        if len(chunk):
+            continue
+        emissions = stream.finishStreamWithMetadata(1).emissions
         assert emissions is not None
         for row in emissions:
             print(" ".join(f"{value:.9g}" for value in row))
         print(flush=True)
+        stream = model.createStreamWithEmissions()
     return OK
+
+
+def _chunks(source: BinaryIO) -> Iterator[Pcm]:
+    """Chunks of samples, an empty one for an utterance's end; a sample may lie across two chunks."""
+    rest = b""
+    while len(head := source.read(4)) == 4:
+        length = struct.unpack("=I", head)[0]
+        data = rest + source.read(length) if length else b""
+        rest = data[len(data) & ~1 :]
+        samples = np.frombuffer(data[: len(data) & ~1], np.int16)
+        if len(samples) or not length:
+            yield samples

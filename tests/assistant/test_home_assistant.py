@@ -34,7 +34,9 @@ class FakeHome:
 
     def result(self, kind: str) -> Any:
         if kind == "get_states":
-            return [{"entity_id": key, "attributes": {"friendly_name": name}} for key, name in self.names.items()]
+            kinds = {"lock.front": {"device_class": "door"}}
+            return [{"entity_id": key, "attributes": {"friendly_name": name, **kinds.get(key, {})}}
+                    for key, name in self.names.items()]  # fmt: skip
         if kind == "homeassistant/expose_entity/list":
             told = {key: {"conversation": key != "light.off"} for key in self.names}
             return {"exposed_entities": {**told, "light.gone": {"conversation": True}}}
@@ -91,7 +93,8 @@ def test_a_home_is_read():
     assert home.language == "en" and home.sentences == ("time for [a] coffee",)
     assert home.areas == (("Office", "study"),) and home.floors == ()
     assert home.entities == (
-        Entity("light.desk", ("Desk lamp", "reading light"), "office"), Entity("lock.front", ("Front door",)),
+        Entity("light.desk", ("Desk lamp", "reading light"), "office"),
+        Entity("lock.front", ("Front door",), "", "door"),
         Entity("fan.x", ("C₂ fan 東",)), Entity("switch.plain", ("(Old) pump",)),
     )  # fmt: skip
 
@@ -117,6 +120,10 @@ def test_names_are_said_with_what_their_domains_can_do():
 
 def test_more_sentences_are_added():
     grammar = read_home(FakeHome()).grammar({"intents": {"Tea": {"data": [{"sentences": ["make tea in {area}"]}]}}})
+    knock = {"sentences": ["knock at [the] {name}"], "requires_context": {"device_class": "door"}}
+    more = read_home(FakeHome()).grammar({"intents": {"Knock": {"data": [knock]}}})
+    assert more.parse("knock at the front door").slots == {"name": "Front door"}
+    assert more.parse("knock at the desk lamp") is None
     assert grammar.parse("make tea in study").slots == {"area": "Office"}
     assert grammar.parse("turn on the desk lamp") is not None
 

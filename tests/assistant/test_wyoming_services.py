@@ -25,7 +25,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 import pynna
 from pynna.assistant import run
-from pynna.assistant.wyoming import Programs, serve
+from pynna.assistant.wyoming import NAME_BOOST, TERM_BOOST, Handler, Programs, serve
 from pynna.assistant.wyoming_intents import understood
 from pynna.audio.files import read
 
@@ -167,6 +167,38 @@ def test_an_answer_comes_before_the_audio_ends(sensitivity, with_grammar):
             assert Info.is_type((await answer(client, "info", "error")).type)
 
     asyncio.run(scenario())
+
+
+def test_a_relaxed_client_is_answered_later():
+    """Seconds of audio until the answer comes, by the client's ``vad_sensitivity``."""
+
+    async def waited(sensitivity: str) -> float:
+        async with connected(car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+            await client.write_event(Transcribe(vad_sensitivity=sensitivity).event())
+            await client.write_event(AudioStart(rate=16000, width=2, channels=1).event())
+            pcm = np.concatenate([recording("increase"), np.zeros(64000, np.int16)]).astype("<i2").tobytes()
+            told = asyncio.create_task(answer(client, "transcript"))
+            for at in range(0, len(pcm), 3200):
+                await client.write_event(AudioChunk(16000, 2, 1, pcm[at : at + 3200]).event())
+                await asyncio.sleep(0.05)
+                if told.done():
+                    break
+            await told
+            return at / 32000
+
+    times = [asyncio.run(waited(sensitivity)) for sensitivity in ("aggressive", "default", "relaxed")]
+    assert times[0] <= times[1] <= times[2] and times[2] - times[0] >= 0.3, times
+
+
+@pytest.mark.parametrize("field", ["transcript_names", "transcript_terms"])
+def test_a_clients_list_becomes_hot_words_in_the_models_letters(field):
+    handler = Handler.__new__(Handler)
+    handler._scheduler = type("Steps", (), {"model": pynna.load()})()
+    handler._programs, handler._request = Programs(pynna.load()), Transcribe(**{field: ["Tesla", "C2", ""]})
+    found = handler._expected()
+    assert set(found) == {"tesla", "c two"} and set(found.values()) == {
+        NAME_BOOST if field == "transcript_names" else TERM_BOOST
+    }
 
 
 @pytest.mark.parametrize(

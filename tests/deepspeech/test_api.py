@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import subprocess
 import sys
 import threading
@@ -282,3 +283,31 @@ def test_programs_run_unchanged_after_install(tmp_path: Path) -> None:
 def test_the_mapped_model_is_the_one_that_map_makes(own_file: Path, tmp_path: Path) -> None:
     map_model(own_file, own_file.with_name("model.tflite.nna"), report=False)  # by hand, before
     assert mapped_model(own_file) == own_file.with_name("model.tflite.nna")
+
+
+def test_the_pipe_of_speech_to_phrase():
+    """Chunks with their lengths in, lines of probabilities out, and the process lives on for the next utterance."""
+    pcm = load_audio(CLIP, sample_rate=16000).pcm
+    model = pynna.load()
+    expected = np.exp(model.log_probs(pcm, 16000))
+
+    def utterance(size):
+        data = pcm.astype("=i2").tobytes()
+        parts = [data[at : at + size] for at in range(0, len(data), size)]
+        return b"".join(struct.pack("=I", len(part)) + part for part in parts) + struct.pack("=I", 0)
+
+    command = [
+        sys.executable,
+        "-c",
+        "from pynna.deepspeech.commands import posteriors_command as p; raise SystemExit(p())",
+    ]
+    done = subprocess.run(
+        [*command, str(OWN)], input=utterance(1001) + utterance(3200) + struct.pack("=I", 0),
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    first, second, empty, rest = done.stdout.decode().split("\n\n")
+    assert first == second and empty.count("\n") < first.count("\n") and rest == ""
+    rows = np.array([[float(value) for value in line.split()] for line in first.splitlines()])
+    assert rows.shape == expected.shape and np.abs(rows - expected).max() < 1e-5
+    missing = subprocess.run([*command, "none.tflite"], input=b"", capture_output=True, timeout=60)
+    assert missing.returncode == 1 and missing.stderr.startswith(b"stt_onlyprobs: ")

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Wyoming server in an add-on of Home Assistant: its options become a command, and the supervisor is told of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pynna.errors import ArgumentError
+
+PORT = 10300
+OPTIONS = "/data/options.json"
+SUPERVISOR = "http://supervisor"
+HERE = Path(__file__).parent
+
+_log = logging.getLogger("pynna.supervised")
+
+
+def arguments(options: Mapping[str, Any], supervisor: str = SUPERVISOR) -> list[str]:
+    """An add-on's options as those of ``pynna serve``; empty ones are left out."""
+    found = ["--wyoming", f"tcp://0.0.0.0:{PORT}"]
+    if options.get("names", True):
+        found += ["--home-assistant", f"{supervisor}/core/websocket"]
+    for name, option in (("sentences", "--grammar"), ("wake_words", "--wake-word")):
+        for value in options.get(name) or ():
+            if str(value).strip():
+                found += [option, str(value)]
+    if options.get("model"):
+        found += ["--model", str(options["model"])]
+    return found
+
+
+def announce(token: str, supervisor: str = SUPERVISOR) -> None:
+    """Tells the supervisor where the server is, so that Home Assistant offers to add it; failing is no harm."""
+    told = {"service": "wyoming", "config": {"uri": f"tcp://{socket.gethostname()}:{PORT}"}}
+    request = urllib.request.Request(
+        f"{supervisor}/discovery", json.dumps(told).encode(), method="POST",
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    try:
+        with urllib.request.urlopen(request, timeout=30):
+            _log.info("Home Assistant knows of this server")
+    except (OSError, ValueError) as error:
+        _log.warning("the supervisor cannot be told of this server: %s", error)
+
+
+def main(options: str = OPTIONS, supervisor: str = SUPERVISOR) -> int:
+    """Runs ``pynna serve`` with the add-on's options until it ends, or a signal comes; its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    asked = json.loads(Path(options).read_text(encoding="utf-8")) if Path(options).exists() else {}
+    command = [sys.executable, "-m", "pynna", "serve", *arguments(asked, supervisor)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.terminate())
+    assert process.stdout is not None
+    if process.stdout.readline().startswith("tcp://") and (token := os.environ.get("SUPERVISOR_TOKEN")):
+        announce(token, supervisor)
+    return process.wait()
+
+
+def unit(options: Sequence[str]) -> str:
+    """A systemd unit that serves with these options."""
+    program = shutil.which("pynna", path=str(Path(sys.executable).parent))
+    command = [program] if program else [sys.executable, "-m", "pynna"]
+    text = (HERE / "pynna.service").read_text(encoding="utf-8")
+    quoted = " ".join(shlex.quote(word).replace("%", "%%") for word in (*command, "serve", *options))
+    return text.replace("{command}", quoted)
+
+
+def write_addon(folder: str | os.PathLike[str]) -> None:
+    """Copies the add-on's folder, as Home Assistant takes it from ``/addons``.
+
+    Raises
+    ------
+    ArgumentError
+        The folder is there already, with something in it.
+    """
+    to = Path(folder)
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ArgumentError(f"--write-addon needs a folder that is not there yet or empty, got {to}")
+    shutil.copytree(HERE / "addon", to, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
