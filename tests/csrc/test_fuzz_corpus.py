@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fuzz targets of the C core over their kept inputs and some pseudo-random ones; `make -C csrc fuzz` looks for more."""
+"""The C core's fuzz targets over their kept inputs and pseudo-random ones; `make -C csrc fuzz` looks for more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def test_inputs_are_survived(target: str, built: Path, tmp_path: Path) -> None:
     sources = [FUZZ / "replay.c", FUZZ / f"fuzz_{target}.c"]
     if target == "scorer":
         sources += [path for path in sorted((CSRC / "deepspeech").glob("*.c")) if path.stem in SCORER]
-    command = ["cc", "-std=c11", "-O1", "-g", "-ffp-contract=off", f"-I{CSRC}", *map(str, sources), str(built / "libpynna.a")]
+    options = ["-std=c11", "-O1", "-g", "-ffp-contract=off", f"-I{CSRC}"]
+    command = ["cc", *options, *map(str, sources), str(built / "libpynna.a")]
     made = subprocess.run([*command, "-lm", "-pthread", "-o", str(program)], capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     inputs = sorted((FUZZ / "corpus" / target).glob("*"))
@@ -33,4 +34,3 @@ def test_inputs_are_survived(target: str, built: Path, tmp_path: Path) -> None:
     run = subprocess.run([str(program), *map(str, inputs)], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == f"{len(inputs)} inputs\n"
-
