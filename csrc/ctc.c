@@ -562,6 +562,8 @@ int pynna_ctc_feed_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer, const fl
         weigh(&s);
         stay(&s);
         extend(&s);
+        if (s.n_ranked == 0) /* the scorer forbids all that the frame allows */
+            continue;
         select(&s);
         commit(&s);
     }

@@ -298,7 +298,8 @@ typedef struct {
 } pynna_ctc_state;
 
 /* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
- * is handed in with every call, so that the decoder stays a plain block. */
+ * is handed in with every call, so that the decoder stays a plain block. A frame in which it forbids every way on is
+ * passed over: there is always a hypothesis. */
 typedef struct {
     void *context;
     /* Nats that `label` (never the blank) after a sequence in `state` adds, -INFINITY to forbid it; *next is the state

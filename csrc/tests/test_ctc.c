@@ -65,6 +65,36 @@ static pynna_ctc *new_decoder(const pynna_ctc_config *config)
     return decoder;
 }
 
+static double forbid(void *context, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next)
+{
+    (void)context, (void)label;
+    *next = *state;
+    return -INFINITY;
+}
+
+static double end_free(void *context, const pynna_ctc_state *state)
+{
+    (void)context, (void)state;
+    return 0;
+}
+
+/* A frame in which the network knows one label alone and the scorer forbids it: found by fuzzing. */
+static void test_forbidden_frame_is_passed_over(void)
+{
+    const float rows[9] = {-1, -2, -1, 0, -INFINITY, -INFINITY, -INFINITY, -INFINITY, 0};
+    const pynna_ctc_scorer scorer = {NULL, forbid, end_free, 0, NULL};
+    pynna_ctc_config config;
+    pynna_ctc_defaults(3, &config);
+    pynna_ctc *decoder = new_decoder(&config);
+    assert(pynna_ctc_feed_scored(decoder, &scorer, rows, 3) == PYNNA_OK);
+    pynna_ctc_stats stats;
+    assert(pynna_ctc_get_stats(decoder, &stats) == PYNNA_OK && stats.n_hypotheses == 1 && stats.n_frames == 3);
+    int32_t n;
+    double score = 7;
+    assert(pynna_ctc_best(decoder, 0, NULL, &n, &score) == PYNNA_OK && n == 0 && score == -1);
+    free(decoder);
+}
+
 static void test_arithmetic(void)
 {
     for (int i = 0; i < 100000; i++) {
@@ -246,6 +276,7 @@ int main(void)
 {
     const uint64_t expected = 0x48c81f03e0ba3eb1u;
     test_arithmetic();
+    test_forbidden_frame_is_passed_over();
     test_selection_equals_sorting();
     test_a_copied_block_goes_on_alike();
     test_bad_input_changes_nothing();

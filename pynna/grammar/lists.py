@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from pynna.errors import GrammarError
+from pynna.errors import ArgumentError, GrammarError
 
 from .expression import AS_SAID, NOTHING, Expression, Sequence, Text, Value, ValueList, alternative
 from .normalise import spoken_forms
-from .numbers import number_words
+from .numbers import BEYOND, number_words
 from .wording import bare, short, where
 
 WILDCARD = object()
@@ -84,7 +84,10 @@ class ListReader:
             if forms:
                 return alternative(Text(form, where(spoken, self.file)) for form in forms)
         elif isinstance(spoken, (int, float)) and not isinstance(spoken, bool):
-            return alternative(Text(words) for words in number_words(spoken, self.language))
+            try:
+                return alternative(Text(words) for words in number_words(spoken, self.language))
+            except ArgumentError as error:
+                raise GrammarError(f"{at}list {name!r}: {error}") from None
         at = where(spoken, self.file) if hasattr(spoken, "line") else at
         raise GrammarError(
             f"{at}list {name!r}: a value is a text with letters, "
@@ -122,6 +125,8 @@ def number_list(spec: Any, at: str, language: str) -> ValueList:
     scale = spec.get("multiplier", 1)
     if type(scale) not in (int, float):
         raise GrammarError(f"{at}the range's multiplier is {scale!r}; a number is right")
+    if not abs(scale) < BEYOND:
+        raise GrammarError(f"{at}the range's multiplier must be a number of at most 100 digits")
     language = str(spec.get("words_language") or language)
     return ValueList(
         (
@@ -143,6 +148,8 @@ def _bounds(spec: Any, at: str) -> tuple[int, int, int]:
         raise GrammarError(
             f"{at}the range's from, to and step must be whole numbers, not {first!r}, {last!r}, {step!r}"
         )
+    if max(map(abs, (first, last, step))) >= BEYOND:
+        raise GrammarError(f"{at}the range's from, to and step must have at most 100 digits")
     if step < 1 or last < first or (last - first) // step > MAX_RANGE:
         raise GrammarError(
             f"{at}the range from {first} to {last} in steps of {step} is empty or of more than {MAX_RANGE:,} numbers"

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from typing import TYPE_CHECKING
+
+from pynna.errors import ArgumentError
 
 if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
 
 LARGEST = 10**15 - 1
 """Beyond it a number is told digit by digit."""
+BEYOND = 10**100
+"""From here on a number is refused: it is of no use, and Python itself stops at some thousand digits."""
 
 _SCRIPTS = {"zh-hk": "zh_Hant", "zh-mo": "zh_Hant", "zh-tw": "zh_Hant"}
 _DENOMINATORS = {2: ("half", "halves"), 4: ("quarter", "quarters")}
@@ -45,7 +50,14 @@ def number_words(value: int | float, language: str = "en") -> tuple[str, ...]:
     ('one hundred twenty one', 'one hundred and twenty one', 'a hundred twenty one', 'a hundred and twenty one')
     >>> number_words(-2.5)
     ('minus two point five', 'negative two point five', 'minus two and a half', 'negative two and a half')
+
+    Raises
+    ------
+    ArgumentError
+        It is no number, infinite, or of more than 100 digits.
     """
+    if not math.isfinite(value) if isinstance(value, float) else abs(value) >= BEYOND:
+        raise ArgumentError("a number to be spoken must be finite and of at most 100 digits")
     if abs(value) > LARGEST:
         return (digit_words(str(abs(int(value))), language),)
     if not is_english(language):

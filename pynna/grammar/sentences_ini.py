@@ -42,6 +42,7 @@ _CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "bool": lambda x: str(x).lower() not in ("", "0", "false", "no", "off"),
 }  # fmt: skip
 MAX_RANGE = 100_000
+MAX_DIGITS = 100
 
 
 @dataclass(frozen=True)
@@ -244,9 +245,12 @@ class _Parser:
         return _Part(((alternative(Text(f" {form.strip()} ", self.line.at) for form in forms), AS_SAID),))
 
     def _range(self, text: str) -> _Part:
-        first, last, step = re.fullmatch(r"(-?\d+)\.\.(-?\d+)(?:,(\d+))?", text).groups("1")  # type: ignore[union-attr]
-        numbers = range(int(first), int(last) + 1, max(1, int(step)))
-        if not 0 < len(numbers) <= MAX_RANGE:
+        given = re.fullmatch(r"(-?\d+)\.\.(-?\d+)(?:,(\d+))?", text).groups("1")  # type: ignore[union-attr]
+        if max(map(len, given)) > MAX_DIGITS:
+            raise GrammarError(f"{self.line.at}a number of a range may have at most {MAX_DIGITS} digits")
+        first, last, step = map(int, given)
+        numbers = range(first, last + 1, max(1, step))
+        if last < first or (last - first) // max(1, step) >= MAX_RANGE:
             raise GrammarError(f"{self.line.at}the range {text} is empty or of more than {MAX_RANGE:,} numbers")
         return _Part(tuple((alternative(Text(f" {w} ") for w in number_words(n)), n) for n in numbers))
 

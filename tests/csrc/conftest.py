@@ -26,12 +26,18 @@ def ffi() -> FFI:
 
 
 @pytest.fixture(scope="session")
-def lib(ffi: FFI, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """libpynna.so, freshly built."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with libpynna.a and libpynna.so, freshly built."""
     build = tmp_path_factory.mktemp("csrc")
     made = subprocess.run(["make", "-C", str(CSRC), f"BUILD={build}", "-j2"], capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
-    return ffi.dlopen(str(build / "libpynna.so"))
+    return build
+
+
+@pytest.fixture(scope="session")
+def lib(ffi: FFI, built: Path) -> Any:
+    """libpynna.so, freshly built."""
+    return ffi.dlopen(str(built / "libpynna.so"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loader. An even first byte: the rest is the file as it stands. An odd one: a valid file of that seed with patches
+ * in it, its checksum put right, so that what is behind the checksum is met. What loads must run, and every instruction
+ * set must give the bits of the reference. */
+#include "../../csrc/tests/small_model.h"
+
+#include "bytes.h"
+
+static unsigned char *patched(bytes *in, size_t *size)
+{
+    const plan p = {.n_coefficients = 3,
+                    .n_context = 1,
+                    .n_labels = take_from(in, 2, 20),
+                    .n_cell = take_from(in, 1, 20),
+                    .width_1 = take_from(in, 1, 40),
+                    .width_2 = 5,
+                    .width_3 = 17,
+                    .width_5 = 4,
+                    .cell_fraction_bits = take_from(in, 1, 15),
+                    .extreme = take_from(in, 0, 1),
+                    .seed = take8(in),
+                    .coarse = 0x7f,
+                    .four_bits = (int32_t)take8(in) & 0x7f,
+                    .feature_low_bits = 8 * take_from(in, 0, 1),
+                    .speech_rows = take_from(in, 0, 1)};
+    unsigned char *file = make_file(&p, size);
+    while (in->end - in->at >= 3) {
+        size_t at = take16(in) % (*size * 8) / 8;
+        if (take8(in) & 1) /* into the header and the small sections, where most is decided */
+            at %= 2900 < *size ? 2900 : *size;
+        const uint32_t kind = take8(in);
+        const uint32_t n = kind & 1 ? 1 : 4;
+        for (uint32_t i = 0; i < n && at + i < *size; i++)
+            file[at + i] = (unsigned char)(kind & 2 ? file[at + i] + take8(in) - 2 : take8(in));
+    }
+    fix_checksum(file, *size);
+    return file;
+}
+
+static void run(const pynna_model *model)
+{
+    const pynna_geometry *g = pynna_model_geometry(model);
+    for (int32_t i = -1; i <= g->n_labels; i++)
+        MUST((pynna_model_label(model, i) == NULL) == (i < 0 || i == g->n_labels));
+    uint64_t reference = 0;
+    for (int32_t i = 0; i < pynna_isa_count(); i++) {
+        if (!pynna_isa_available(i))
+            continue;
+        pynna_workspace *w;
+        const size_t size = pynna_workspace_size(model, 16);
+        void *memory = block(size);
+        MUST(pynna_workspace_init(memory, size, model, 16, pynna_isa_name(i), &w) == PYNNA_OK);
+        const int32_t n_channels = 1 + g->n_cell % 3, n_steps = 1 + g->n_labels % 3;
+        bundle b = make_bundle(model, n_channels, n_steps, 1);
+        MUST(pynna_step(w, NULL, n_channels, n_steps, b.slots) == PYNNA_OK);
+        uint64_t hash = 1;
+        for (int32_t j = 0; j < n_channels; j++) {
+            hash = hash_bytes(hash, b.log_probs[j], (size_t)n_steps * (size_t)g->n_labels * sizeof(float));
+            hash = hash_bytes(hash, b.c[j], (size_t)g->n_cell * sizeof(int16_t));
+            hash = hash_bytes(hash, b.h[j], (size_t)g->n_cell);
+        }
+        reference = i == 0 ? hash : reference;
+        MUST(hash == reference);
+        free_bundle(b);
+        free(memory);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    bytes in = {data, data + size};
+    size_t n_bytes = size > 0 ? size - 1 : 0;
+    unsigned char *file;
+    if (take8(&in) & 1) {
+        file = patched(&in, &n_bytes);
+    } else {
+        file = block(n_bytes);
+        memcpy(file, in.at, n_bytes);
+        if (n_bytes > 16)
+            fix_checksum(file, n_bytes);
+    }
+    void *memory = block(pynna_model_size());
+    const pynna_model *model = NULL;
+    const int status = pynna_model_init(memory, pynna_model_size(), file, n_bytes, &model);
+    MUST((status == PYNNA_OK) == (model != NULL));
+    if (model != NULL && pynna_model_geometry(model)->n_cell <= 64)
+        run(model);
+    free(memory);
+    free(file);
+    return 0;
+}

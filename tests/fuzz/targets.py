@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fuzzed: each target takes bytes and must answer, or refuse with a PynnaError."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import random
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pynna
+from pynna import _core
+from pynna.errors import PynnaError
+from tests.fuzz import seeds
+
+CORPUS = Path(__file__).parent / "corpus"
+MOST_STATES = 20_000
+
+
+class Finding(Exception):
+    """Something that must not happen."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is fuzzed: how it is run, what it starts from, the words of its format."""
+
+    name: str
+    run: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    words: tuple[bytes, ...] = ()
+
+
+TARGETS: dict[str, Target] = {}
+
+
+def target(own_seeds: Callable[[], list[bytes]], *words: bytes) -> Callable[[Callable[[bytes], Any]], None]:
+    """Registers a function: what it raises beside PynnaError is a finding."""
+
+    def register(function: Callable[[bytes], Any]) -> None:
+        name = function.__name__.lstrip("_")
+
+        def run(data: bytes) -> None:
+            with warnings.catch_warnings(), contextlib.suppress(PynnaError):
+                warnings.simplefilter("ignore")
+                function(data)
+
+        def kept() -> list[bytes]:
+            folder = CORPUS / name
+            return own_seeds() + [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()]
+
+        TARGETS[name] = Target(name, run, kept, words)
+
+    return register
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="pynna-fuzz-"))
+
+
+@contextlib.contextmanager
+def _file(data: bytes, name: str) -> Iterator[Path]:
+    path = _folder() / name
+    path.write_bytes(data)
+    yield path
+
+
+def _text(data: bytes) -> io.StringIO:
+    return io.StringIO(data.decode("utf-8", "replace"))
+
+
+LABELS = [" ", *"abcdefghijklmnopqrstuvwxyz", "'", ""]
+
+
+def _use(grammar: pynna.Grammar) -> None:
+    """What a grammar is for."""
+    rng = random.Random(1)
+    for _ in range(3):
+        sentence = grammar.sample(rng)
+        grammar.parse(sentence.text)
+    grammar.parse("turn on the kitchen lights to twenty one")
+    if grammar.size(LABELS) < MOST_STATES:
+        grammar.graph(LABELS)
+
+
+@target(
+    seeds.yaml,
+    b"{",
+    b"}",
+    b"lists:",
+    b"range:",
+    b"from:",
+    b"to:",
+    b"- ",
+    b"&a ",
+    b"*a",
+    b"<<: ",
+    b"!!python/object:",
+    b"|",
+)
+def _yaml(data: bytes) -> None:
+    _use(pynna.Grammar.from_yaml(_text(data)))
+
+
+@target(seeds.jsgf, b"#JSGF V1.0;", b"public <a> = ", b"<NULL>", b"<VOID>", b"/0.5/", b"{tag}", b"*", b"+", b"import <")
+def _jsgf(data: bytes) -> None:
+    _use(pynna.Grammar.from_jsgf(_text(data)))
+
+
+@target(seeds.ini, b"(0..100)", b"{name}", b":", b"$list", b"<rule>", b"[Intent]", b"!int")
+def _ini(data: bytes) -> None:
+    _use(pynna.Grammar.from_ini(_text(data)))
+
+
+@target(seeds.rhino, b"$pv.TwoDigitInteger:n", b"@macro", b"(opt)", b"[a, b]", b"context:", b"slots:")
+def _rhino(data: bytes) -> None:
+    _use(pynna.Grammar.from_rhino(_text(data)))
+
+
+@target(seeds.arpa, b"\\data\\", b"ngram 2=3", b"\\1-grams:", b"\\end\\", b"<s>", b"\t-0.5", b"\x1f\x8b\x08")
+def _arpa(data: bytes) -> None:
+    from pynna.decoding.ngram import Ngrams
+
+    with _file(data, "a.arpa") as path:
+        model = Ngrams(path)
+        model.score(model.start, "one")
+
+
+@target(seeds.nna)
+def _nna(data: bytes) -> None:
+    if len(data) > 24 and data[-1] % 4:  # behind the checksum
+        data = data[:16] + len(data).to_bytes(8, "little") + data[24:]
+        data = data[:12] + zlib.crc32(data[16:]).to_bytes(4, "little") + data[16:]
+    with _file(data, "a.nna") as path:
+        model = pynna.load(path, threads=1)
+        model.transcribe(np.zeros(3000, np.int16))
+        str(model.metadata)
+
+
+def _import(data: bytes, name: str) -> None:
+    from pynna.mapping.importers import load_weights
+
+    with _file(data, name) as path:
+        load_weights(path)
+
+
+@target(seeds.graph, b"\x0a", b"Const", b"MatMul", b"\xff\xff\xff\xff\x0f")
+def _pb(data: bytes) -> None:
+    _import(data, "output_graph.pb")
+
+
+@target(seeds.memmapped, b"memmapped_package://")
+def _pbmm(data: bytes) -> None:
+    _import(data, "output_graph.pbmm")
+
+
+@target(seeds.tflite, b"TFL3")
+def _tflite(data: bytes) -> None:
+    _import(data, "output_graph.tflite")
+
+
+@target(seeds.npz, b"\x93NUMPY", b"PK\x03\x04", b"'descr': '<f4'", b"'descr': '|O'")
+def _npz(data: bytes) -> None:
+    _import(data, "weights.npz")
+
+
+@target(seeds.torch, b"PK\x03\x04", b"\x80\x02", b"cos\nsystem\n", b"ctorch._utils\n_rebuild_tensor_v2\n")
+def _torch(data: bytes) -> None:
+    _import(data, "model.pt")
+
+
+@target(seeds.safetensors, b"data_offsets", b"F32", b"__metadata__")
+def _safetensors(data: bytes) -> None:
+    _import(data, "model.safetensors")
+
+
+@target(seeds.checkpoint)
+def _checkpoint(data: bytes) -> None:
+    _import(data, "best.index")
+
+
+@target(seeds.onnx)
+def _onnx(data: bytes) -> None:
+    _import(data, "model.onnx")
+
+
+@target(seeds.archive, b"../../etc/passwd", b"ustar")
+def _archive(data: bytes) -> None:
+    _import(data, "release.tar.gz")
+
+
+@target(seeds.scorer, b"EIRT")
+def _scorer(data: bytes) -> None:
+    with _file(data, "a.scorer") as path, contextlib.suppress(RuntimeError):  # what the clients raise
+        _client().enableExternalScorer(str(path))
+        _client().stt(np.zeros(2000, np.int16))
+        _client().disableExternalScorer()
+
+
+@cache
+def _client() -> Any:
+    from pynna.deepspeech.api import Model
+
+    return Model(str(seeds.shipped_model()))
+
+
+@target(seeds.audio, b"RIFF", b"data\xff\xff\xff\xff", b"fmt ", b"fLaC", b"OggS", b"ID3", b"\xff\xfb\x90\x00", b"LIST")
+def _audio(data: bytes) -> None:
+    from pynna.audio.files import read
+
+    read(io.BytesIO(data))
+    read(io.BytesIO(data), strict=True)
+
+
+@target(lambda: [_core.Graph(np.array([0, 1, 1], np.int32), np.zeros(1, np.int32), np.ones(1, np.int32),
+                             np.array([0, 1], np.uint8), 0, 3).to_bytes()], b"PNGRAPH1")  # fmt: skip
+def _graph(data: bytes) -> None:
+    graph = _core.Graph.from_bytes(data)
+    if graph.n_labels <= 64:
+        decoder = _core.GraphDecoder(graph, graph.n_labels - 1)
+        decoder.feed(np.full((20, graph.n_labels), -1.0, np.float32))
+        decoder.finish()
+        decoder.tails(1)
+
+
+@cache
+def _assistant() -> tuple[asyncio.Runner, Any, Any]:
+    from pynna.assistant.server import Server
+
+    runner = asyncio.Runner()
+    return runner, Server(pynna.load()), None
+
+
+@target(lambda: [json.dumps(m).encode() for m in (
+    {"type": "microphone", "on": True}, {"type": "command", "text": "turn on the lights"},
+    {"type": "act", "intent": "Volume", "slots": {"level": 50, "change": "up"}})],
+    b'"slots":', b'"level":', b"1e999", b"NaN", b'"\\ud800"')  # fmt: skip
+def _websocket(data: bytes) -> None:
+    """A page's text message."""
+    from pynna.assistant.server import _Session
+
+    runner, server, _ = _assistant()
+
+    async def told() -> None:
+        session = _Session(None, "fuzz", None)  # type: ignore[arg-type]
+        with contextlib.suppress(ValueError, RecursionError):  # answered with an error by Server._read
+            server._command(session, data.decode("utf-8", "replace"))
+        if session.microphone is not None:
+            server.scheduler.leave(session.microphone)
+        for text in iter(session.queue.get_nowait, None) if not session.queue.empty() else ():
+            json.loads(text)
+            if session.queue.empty():
+                break
+
+    runner.run(told())
+
+
+class _Writer:
+    """What a handler writes to."""
+
+    def write(self, data: bytes) -> None: ...
+    def writelines(self, data: Any) -> None: ...
+    def close(self) -> None: ...
+    async def drain(self) -> None: ...
+
+
+@target(lambda: [
+    b'{"type": "describe"}\n', b'{"type": "ping", "data": {"text": "a"}}\n',
+    b'{"type": "transcribe", "data": {"language": "en"}}\n{"type": "audio-start", "data": {"rate": 16000, "width": 2, '
+    b'"channels": 1}}\n'
+    b'{"type": "audio-chunk", "data": {"rate": 16000, "width": 2, "channels": 1}, "payload_length": 8}\n'
+    b'12345678{"type": "audio-stop"}\n',
+    b'{"type": "recognize", "data": {"text": "turn on the lights", "context": {"a": 1}}}\n'],
+    b'"data_length": ', b'"payload_length": ', b'"rate": ', b'"context": ', b"\n")  # fmt: skip
+def _wyoming(data: bytes) -> None:
+    from pynna.assistant.wyoming import Handler, Programs
+
+    runner, server, _ = _assistant()
+    programs = Programs(server.model, {"car": server.assistant.grammar}, ("jarvis",))
+
+    async def serve() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(data)
+        reader.feed_eof()
+        handler = Handler(reader, _Writer(), scheduler=server.scheduler, programs=programs)  # type: ignore[arg-type]
+        with contextlib.suppress(ValueError):  # "ends a connection"
+            await asyncio.wait_for(handler.run(), 2)
+
+    with contextlib.suppress(TimeoutError):
+        runner.run(serve())

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What fuzzing found in grammars: every one of these is refused with a GrammarError, none with another exception."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from pynna.errors import ArgumentError, GrammarError
+from pynna.grammar import Grammar
+from pynna.grammar.numbers import number_words
+
+FILE = """language: {}
+intents: {{A: {{data: [{{sentences: ["set {{n}}"]}}]}}}}
+lists: {{n: {}}}
+"""
+HUGE = "9" * 200
+
+
+@pytest.mark.parametrize("language", ["en", "de", "xx"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "{values: [.inf]}",
+        "{values: [-.inf]}",
+        "{values: [.nan]}",
+        f"{{values: [{HUGE}]}}",
+        f"{{range: {{from: 0, to: {HUGE}}}}}",
+        f"{{range: {{from: {HUGE}0, to: {HUGE}1}}}}",
+        "{range: {from: 1, to: 2, multiplier: .inf}}",
+        "{range: {from: 1, to: 2, multiplier: .nan}}",
+        f"{{range: {{from: 1, to: 2, multiplier: {HUGE}}}}}",
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused(language: str, values: str) -> None:
+    with pytest.raises(GrammarError, match="100 digits"):
+        Grammar.from_yaml(io.StringIO(FILE.format(language, values)))
+
+
+def test_large_numbers_are_told_digit_by_digit() -> None:
+    assert number_words(10**21)[0] == "one" + " zero" * 21
+    for wrong in (float("inf"), float("nan"), 10**5000, -(10**100)):
+        with pytest.raises(ArgumentError, match="finite"):
+            number_words(wrong)
+
+
+@pytest.mark.parametrize(
+    "numbers", ["1..9" + "0" * 30, "1.." + "9" * 5000, "-" + "9" * 25 + "..5", "5..4", "0..100000"]
+)
+def test_ranges_of_an_ini_file_are_bounded(numbers: str) -> None:
+    with pytest.raises(GrammarError):
+        Grammar.from_ini(io.StringIO(f"[A]\na ({numbers}){{n}}\n"))
