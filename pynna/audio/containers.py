@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import os
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from pynna.errors import AudioError
 
@@ -128,13 +128,49 @@ def _is_chunk(head: bytes, n_left: int) -> bool:
 
 
 def _rewritten(file: BinaryIO, fmt: bytes, size: int, block: int, note: str) -> Mended:
-    """A file in memory of the samples and a header that is true."""
-    data = file.read(size)
+    """The samples behind a header that is true."""
+    at, n_left = file.tell(), size % block
     notes = [note]
-    if len(data) % block:
-        notes.append(f"{len(data) % block} bytes of an unfinished sample at its end are left out")
-        data = data[: len(data) // block * block]
+    if n_left:
+        notes.append(f"{n_left} bytes of an unfinished sample at its end are left out")
+    size -= n_left
     fmt += b"\0" * (len(fmt) & 1)
-    head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", len(data))
-    content = b"RIFF" + struct.pack("<I", len(head) + len(data)) + head + data
-    return Mended(io.BytesIO(content), tuple(notes))
+    head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", min(size, 0xFFFFFFFF))
+    riff = b"RIFF" + struct.pack("<I", min(len(head) + size, 0xFFFFFFFF))
+    return Mended(io.BufferedReader(_Headed(riff + head, file, at, size)), tuple(notes))
+
+
+class _Headed(io.RawIOBase):
+    """A header, and behind it a stretch of a file, read from there when it is asked for."""
+
+    def __init__(self, head: bytes, file: BinaryIO, start: int, size: int) -> None:
+        super().__init__()
+        self._head, self._file, self._start, self._size = head, file, start, len(head) + size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = min(len(buffer), self._size - self._at)
+        if wanted <= 0:
+            return 0
+        if self._at < len(self._head):
+            data = self._head[self._at : self._at + wanted]
+        else:
+            self._file.seek(self._start + self._at - len(self._head))
+            data = self._file.read(wanted)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)

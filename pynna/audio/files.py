@@ -7,6 +7,7 @@ only. Whatever is done to the audio is told in ``Audio.notes``.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -106,20 +107,72 @@ def read(
     AudioError
         The file is missing, no audio, damaged, or holds a NaN or an infinity; the message names it.
     """
-    import soundfile  # loads libsndfile, which streams of samples do not need
-
     sample_rate = check_rate(sample_rate)
-    name = source_name(source)
-    try:
-        openable = _openable(source, name)
+    name, notes = source_name(source), list[str]()
+    with _opened(source, name) as openable:
         if raw_rate is not None:
             return _read_raw(openable, raw_rate, sample_rate)
-        mended = mend_wav(openable, name, strict)
-        with soundfile.SoundFile(openable if mended is None else mended.file) as file:
-            reader = _Reader(file, name, strict, list(mended.notes if mended else ()))
-            if file.format == "OGG":
-                reader.check_ogg_end(openable)
+        with _sound(openable, name, strict, notes) as reader:
             return reader.read(sample_rate, channel)
+
+
+def read_in_pieces(
+    source: AudioPath | BinaryIO,
+    notes: list[str],
+    *,
+    sample_rate: int = DEFAULT_RATE,
+    channel: Channel = None,
+    strict: bool = False,
+    raw_rate: int | None = None,
+) -> Iterator[Pcm]:
+    """The samples that ``read`` gives, in pieces, in memory that does not depend on the file's length.
+
+    Parameters
+    ----------
+    notes : list of str
+        Is added what ``read`` tells in its result's notes; complete when the last piece is read.
+    source, sample_rate, channel, strict, raw_rate
+        As for ``read``. Several channels are read twice: first to see whether they cancel each other out.
+
+    Raises
+    ------
+    AudioError
+        As ``read``, when the piece that is wrong is asked for.
+    """
+    sample_rate = check_rate(sample_rate)
+    name, n_samples = source_name(source), 0
+    with _opened(source, name) as openable:
+        if raw_rate is not None:
+            yield from _raw_pieces(openable, check_rate(raw_rate), sample_rate, notes)
+            return
+        with _sound(openable, name, strict, notes) as reader:
+            for piece in reader.pieces(sample_rate, channel):
+                n_samples += len(piece)
+                yield piece
+            reader.check_not_empty(n_samples)
+
+
+def seconds_of(path: AudioPath) -> float | None:
+    """A recording's length as its header tells it; None where that cannot be told."""
+    import soundfile
+
+    try:
+        with open(path, "rb") as opened:
+            found = soundfile.info(opened)
+    except (soundfile.SoundFileError, OSError, EOFError, TypeError):
+        return None
+    return found.frames / found.samplerate if 0 < found.frames < _UNKNOWN_SIZE else None
+
+
+@contextlib.contextmanager
+def _opened(source: AudioPath | BinaryIO, name: str) -> Iterator[Any]:
+    """What soundfile can open; what goes wrong with it meanwhile is told as an AudioError."""
+    import soundfile  # loads libsndfile, which streams of samples do not need
+
+    openable: Any = None
+    try:
+        openable = _openable(source, name)
+        yield openable
     except (soundfile.SoundFileError, OSError, EOFError) as error:
         reason = _reason(error)
         if reason.startswith("Format not recognised") or "unknown format" in reason:
@@ -128,8 +181,22 @@ def read(
     except TypeError as error:  # soundfile asks for the layout of a file whose name says that it has no header
         raise AudioError(f"{name}: {how_to_read(name, _start(source))}") from error
     finally:
-        if isinstance(source, (str, os.PathLike)) and "openable" in locals():
+        if isinstance(source, (str, os.PathLike)) and openable is not None:
             openable.close()
+
+
+@contextlib.contextmanager
+def _sound(openable: Any, name: str, strict: bool, notes: list[str]) -> Iterator[_Reader]:
+    """A reader of an open file."""
+    import soundfile
+
+    mended = mend_wav(openable, name, strict)
+    notes += mended.notes if mended else ()
+    with soundfile.SoundFile(openable if mended is None else mended.file) as file:
+        reader = _Reader(file, name, strict, notes)
+        if file.format == "OGG":
+            reader.check_ogg_end(openable)
+        yield reader
 
 
 def source_name(source: object) -> str:
@@ -185,6 +252,22 @@ def _read_raw(file: BinaryIO, raw_rate: int, sample_rate: int) -> Audio:
     return replace(made, notes=(*notes, *made.notes))
 
 
+def _raw_pieces(file: BinaryIO, raw_rate: int, sample_rate: int, notes: list[str]) -> Iterator[Pcm]:
+    """The same in pieces."""
+
+    def samples() -> Iterator[Pcm]:
+        while data := file.read(2 * BLOCK_SAMPLES):
+            if len(data) % 2:
+                notes.append("half a sample at its end is left out")
+            yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
+
+    if raw_rate == sample_rate:
+        yield from samples()
+        return
+    yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_rate, sample_rate))
+    notes.append(resampling_note(raw_rate, sample_rate))
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -203,6 +286,39 @@ class _Reader:
 
     def read(self, sample_rate: int, channel: Channel) -> Audio:
         """The file as one channel at a rate."""
+        rate, index = self._check(channel)
+        if self._is_plain(sample_rate) or index is not None or self._file.channels == 1:
+            pcm = join(self._one_channel(index, rate, sample_rate))
+        else:
+            pcm = self._mixed(rate, sample_rate)
+        self.check_not_empty(len(pcm))
+        self._notes += [resampling_note(rate, sample_rate)] if rate != sample_rate else []
+        return Audio(pcm, sample_rate, rate, self._file.channels, tuple(self._notes))
+
+    def pieces(self, sample_rate: int, channel: Channel) -> Iterator[Pcm]:
+        """The same in pieces."""
+        rate, index = self._check(channel)
+        file, n_channels = self._file, self._file.channels
+        if index is None and n_channels > 1 and file.seekable():
+            mixer = Mixer(n_channels)
+            for _ in mixer.mix(self._blocks("float64")):
+                pass
+            file.seek(0)
+            if mixer.is_cancelled:
+                index = mixer.louder
+                self._note_cancelled(index)
+            else:
+                self._notes.append(f"{n_channels} channels mixed down to one")
+                yield from self._resampled(Mixer(n_channels).mix(self._blocks("float64")), rate, sample_rate)
+                self._notes += [resampling_note(rate, sample_rate)] if rate != sample_rate else []
+                return
+            yield from self._resampled((block[:, index] for block in self._blocks("float64")), rate, sample_rate)
+        else:
+            yield from self._one_channel(index, rate, sample_rate)
+        self._notes += [resampling_note(rate, sample_rate)] if rate != sample_rate else []
+
+    def _check(self, channel: Channel) -> tuple[int, int | None]:
+        """The file's rate, and the index of the channel that is asked for."""
         file, name = self._file, self._name
         if file.format == "RAW":
             raise AudioError(f"{name}: {how_to_read(name, b'')}")
@@ -210,37 +326,46 @@ class _Reader:
         if not MIN_RATE <= rate <= MAX_RATE:
             raise AudioError(f"{name}: its sample rate of {rate} Hz is not one from {MIN_RATE} to {MAX_RATE} Hz")
         self._check_header_size()
-        index = channel_index(channel, file.channels, name)
-        if file.channels == 1 and rate == sample_rate and file.subtype == "PCM_16":
-            pcm = join(self._blocks("int16"))
-        elif index is not None or file.channels == 1:
-            pcm = self._resampled((block[:, index or 0] for block in self._blocks("float64")), rate, sample_rate)
-            self._notes += [f"channel {index + 1} of {file.channels}"] if index is not None else []
-        else:
-            pcm = self._mixed(rate, sample_rate)
-        if not len(pcm) and any(note.startswith("cut short") for note in self._notes):
-            raise AudioError(f"{name}: {self._notes[-1]}; nothing of it can be read")
-        self._notes += [resampling_note(rate, sample_rate)] if rate != sample_rate else []
-        return Audio(pcm, sample_rate, rate, file.channels, tuple(self._notes))
+        return rate, channel_index(channel, file.channels, name)
+
+    def check_not_empty(self, n_samples: int) -> None:
+        """Raises AudioError for a file that is cut short before its first sample."""
+        if not n_samples and any(note.startswith("cut short") for note in self._notes):
+            raise AudioError(f"{self._name}: {self._notes[-1]}; nothing of it can be read")
+
+    def _is_plain(self, sample_rate: int) -> bool:
+        file = self._file
+        return bool(file.channels == 1 and file.samplerate == sample_rate and file.subtype == "PCM_16")
+
+    def _one_channel(self, index: int | None, rate: int, sample_rate: int) -> Iterator[Pcm]:
+        if self._is_plain(sample_rate):
+            yield from self._blocks("int16")
+            return
+        yield from self._resampled((block[:, index or 0] for block in self._blocks("float64")), rate, sample_rate)
+        if index is not None:
+            self._notes.append(f"channel {index + 1} of {self._file.channels}")
 
     def _mixed(self, rate: int, sample_rate: int) -> Pcm:
         """All channels as one: their mean, or the loudest where they cancel each other out."""
         n_channels, mixer = self._file.channels, Mixer(self._file.channels)
-        pcm = self._resampled(mixer.mix(self._blocks("float64")), rate, sample_rate)
+        pcm = join(self._resampled(mixer.mix(self._blocks("float64")), rate, sample_rate))
         if not mixer.is_cancelled or not self._file.seekable():
             self._notes.append(f"{n_channels} channels mixed down to one")
             return pcm
         self._file.seek(0)
         louder = mixer.louder
-        self._notes.append(
-            f"{n_channels} channels cancel each other out, one is inverted: channel {louder + 1} is taken"
-        )
-        return self._resampled((block[:, louder] for block in self._blocks("float64")), rate, sample_rate)
+        self._note_cancelled(louder)
+        return join(self._resampled((block[:, louder] for block in self._blocks("float64")), rate, sample_rate))
 
-    def _resampled(self, mono: Iterator[Floats], rate: int, sample_rate: int) -> Pcm:
+    def _note_cancelled(self, louder: int) -> None:
+        self._notes.append(
+            f"{self._file.channels} channels cancel each other out, one is inverted: channel {louder + 1} is taken"
+        )
+
+    def _resampled(self, mono: Iterator[Floats], rate: int, sample_rate: int) -> Iterator[Pcm]:
         scaled = (block * FULL_SCALE for block in mono)
         blocks = scaled if rate == sample_rate else resample(scaled, rate, sample_rate)
-        return join(to_int16(block) for block in blocks)
+        return (to_int16(block) for block in blocks)
 
     def _cut_short(self, how: str) -> None:
         """Notes that an end is missing; strictly it is an error."""
