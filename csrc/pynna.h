@@ -403,6 +403,7 @@ typedef struct {
     const int32_t *arc_next;  /* [n_arcs] */
     const int32_t *word;      /* [n_nodes]: the number of the word that ends there, -1 for none */
     double outside;           /* nats that a word outside the vocabulary adds: -INFINITY forbids it, else 0 or less */
+    double outside_letter;    /* and each letter of it behind the first that no word has: finite, 0 or less */
     double unfinished;        /* and at the end of the text, where it may be the beginning of one: finite, 0 or less */
     int32_t n_hot;            /* states of the hot words' automaton: 0 at a word's start, 1 in one that no hot word
                                 * begins with; 0 states for no hot words, else 2 or more */

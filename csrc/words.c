@@ -55,6 +55,8 @@ const char *pynna_words_error(const pynna_words *w)
         return "the hot words' tables must have 2 states or more, each next one among them, and finite bonuses";
     if (!(w->outside <= 0.0) || !(w->unfinished <= 0.0) || !(w->unfinished > -INFINITY))
         return "outside must be 0 or less, unfinished too and finite";
+    if (!(w->outside_letter <= 0.0) || !(w->outside_letter > -INFINITY))
+        return "outside_letter must be 0 or less and finite";
     if (!(w->word_most >= 0.0) || !(w->word_most < INFINITY))
         return "word_most must be 0 or more and finite";
     return NULL;
@@ -86,14 +88,16 @@ static double extend_vocabulary(const pynna_words *w, const pynna_ctc_state *sta
     const int32_t node = state->number[NODE];
     if (label != w->space) {
         next->number[NODE] = node == OUTSIDE ? OUTSIDE : child(w, node, label);
-        return next->number[NODE] == OUTSIDE && w->outside == -INFINITY ? -INFINITY : 0.0;
+        if (next->number[NODE] != OUTSIDE)
+            return 0.0;
+        return node == OUTSIDE ? w->outside_letter : w->outside;
     }
     next->number[NODE] = 0;
     const int32_t word = word_at(w, node);
     if (node == 0 || (word == OUTSIDE && w->outside == -INFINITY))
         return -INFINITY; /* no word before the space, or half a one */
     const double asked = ask(w, state->number[CONTEXT], word, &next->number[CONTEXT]);
-    return word == OUTSIDE ? asked + w->outside : asked;
+    return word == OUTSIDE && node != OUTSIDE ? asked + w->outside : asked; /* else it was when the tree was left */
 }
 
 static double extend(void *context, const pynna_ctc_state *state, int32_t label, pynna_ctc_state *next)
@@ -121,7 +125,7 @@ static double finish(void *context, const pynna_ctc_state *state)
         int32_t next;
         bonus += ask(w, state->number[CONTEXT], word, &next);
         if (word == OUTSIDE)
-            bonus += w->outside > w->unfinished ? w->outside : w->unfinished;
+            bonus += (w->outside > w->unfinished ? w->outside : w->unfinished) - (node == OUTSIDE ? w->outside : 0.0);
     }
     return bonus;
 }

@@ -76,6 +76,7 @@ class Words:
         *,
         vocabulary: tuple[npt.NDArray[np.int32], ...] | None = None,
         outside: float = ...,
+        outside_letter: float = 0.0,
         unfinished: float = -1000.0,
         score: Callable[[int, int], tuple[float, int]] | None = None,
         most: float = 0.0,

@@ -17,6 +17,7 @@ from pynna.audio.pcm import Audio, Pcm
 from pynna.decoding.language_model import LanguageModel
 from pynna.decoding.ngram import Ngrams
 from pynna.decoding.options import (
+    DICTATION,
     MAX_PASSES,
     AnyOptions,
     BeamSearchOptions,
@@ -120,14 +121,27 @@ class Model(Network):
         LanguageModelError
             The file is there, but is no ARPA file.
         """
+        return None if self._ngrams is None else LanguageModel(self._ngrams)
+
+    @functools.cached_property
+    def dictation_model(self) -> LanguageModel | None:
+        """The same file for what is said without a grammar: words that it lacks are spelled where the network is sure.
+        None where the labels cannot spell its words. Raises LanguageModelError as `language_model`."""
+        ngrams = self._ngrams
+        if ngrams is None or not {" ", *"".join(ngrams.words)} <= set(self.labels):
+            return None
+        return LanguageModel(ngrams, **DICTATION)
+
+    @functools.cached_property
+    def _ngrams(self) -> Ngrams | None:
         path = self.path.with_suffix(".arpa.gz")
-        return LanguageModel(Ngrams(path)) if path.exists() else None
+        return Ngrams(path) if path.exists() else None
 
     def decoder_options(self, **options: Unpack[AnyOptions]) -> DecoderOptions:
         """`DecoderOptions` with what the model has to say: without a grammar its `passes`; its own `language_model`,
-        where a grammar has free slots and nothing is said of one (``language_model=None`` does without, and so does
-        ``beam_width=0``). Raises ArgumentError as ``stream``."""
-        return resolve(options, self.passes, lambda: self.language_model)
+        where a grammar has free slots, or `dictation_model` where there is no grammar, and nothing is said of one
+        (``language_model=None`` does without, and so does ``beam_width=0``). Raises ArgumentError as ``stream``."""
+        return resolve(options, self.passes, lambda: self.language_model, lambda: self.dictation_model)
 
     @overload
     def stream(self, *, grammar: Grammar, **options: Unpack[GrammarSearchOptions]) -> Stream[GrammarResult]: ...

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,20 @@ class Network:
         self._free: dict[int, list[_core.Runner]] = {}
         with self._runner() as runner:  # so that a wrong number of threads or instruction set is told here
             self.isa = runner.isa
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its path: who unpickles it, in another process too, needs the same file there."""
+        return _restore, (type(self), self.path.absolute(), self.threads, self._isa, self._checksum)
+
+    def __copy__(self) -> Network:
+        return self  # immutable
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        return self
+
+    @functools.cached_property
+    def _checksum(self) -> int:
+        return zlib.crc32(self.path.read_bytes())
 
     def _read_metadata(self) -> dict[str, Any]:
         try:
@@ -234,6 +250,14 @@ class Network:
     def _run(self, channel: _core.Channel) -> None:
         while ready := channel.ready:
             self.advance([channel], min(ready, _core.QUEUE))
+
+
+def _restore(kind: type[Network], path: Path, threads: int, isa: str | None, checksum: int) -> Network:
+    """An unpickled network; ModelFileError where its file is another one by now."""
+    network = kind(path, threads=threads, isa=isa)
+    if network._checksum != checksum:
+        raise ModelFileError(f"{path}: the pickled model's file must be the same, and it is another one by now")
+    return network
 
 
 def _state(name: str, value: npt.ArrayLike | None, dtype: type[np.integer[Any]], shape: tuple[int, int]) -> Any:

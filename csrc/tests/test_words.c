@@ -28,7 +28,7 @@ static double score(void *context, int32_t state, int32_t number, int32_t *next)
 
 static pynna_words make_words(int *asked)
 {
-    return (pynna_words){N_LABELS, SPACE, 4,        first_arc, arc_label, arc_next, word,  -INFINITY,
+    return (pynna_words){N_LABELS, SPACE, 4,        first_arc, arc_label, arc_next, word,  -INFINITY, 0.0,
                          -100.0,   3,     hot_next, hot_bonus, hot_end,   0.0,      asked, score};
 }
 
@@ -61,6 +61,9 @@ static void test_scores(void)
     words.outside = -3.0;
     assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
     assert(added(&scorer, "ba") == -4.0 && added(&scorer, "ba a") == -4.0);
+    words.outside_letter = -0.5; /* "ba" leaves the tree, -3; "b" behind it -0.5; the word itself -1 */
+    assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
+    assert(added(&scorer, "ba") == -4.0 && added(&scorer, "bab") == -4.5 && added(&scorer, "bab a") == -4.5);
     words.n_nodes = 0;
     words.score = NULL;
     assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
@@ -80,7 +83,8 @@ static void test_wrong_tables(void)
     assert(WRONG(n_labels, 1) && WRONG(space, N_LABELS) && WRONG(space, -1) && WRONG(n_nodes, -1));
     assert(WRONG(arc_next, bad_next) && WRONG(arc_next, to_root) && WRONG(first_arc, arc_label) && WRONG(word, NULL));
     assert(WRONG(hot_next, bad_hot) && WRONG(n_hot, 1) && WRONG(hot_bonus, NULL));
-    assert(WRONG(outside, 1.0) && WRONG(outside, NAN) && WRONG(unfinished, -INFINITY) && WRONG(word_most, -1.0));
+    assert(WRONG(outside, 1.0) && WRONG(outside, NAN) && WRONG(unfinished, -INFINITY) && WRONG(outside_letter, 0.5)
+           && WRONG(word_most, -1.0));
     assert(pynna_words_error(NULL) != NULL);
 }
 

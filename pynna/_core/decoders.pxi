@@ -145,12 +145,12 @@ cdef class Words:
     cdef tuple _held  # the arrays that w points into
 
     def __cinit__(self, int n_labels, int space, *, vocabulary=None, double outside=float("-inf"),
-                  double unfinished=-1000.0, score=None, double most=0.0):
+                  double outside_letter=0.0, double unfinished=-1000.0, score=None, double most=0.0):
         cdef const int32_t[::1] first_arc, label, next, word
         memset(&self.w, 0, sizeof(self.w))
         self._held = (vocabulary, None)
         self.w.n_labels, self.w.space = n_labels, space
-        self.w.outside, self.w.unfinished = outside, unfinished
+        self.w.outside, self.w.outside_letter, self.w.unfinished = outside, outside_letter, unfinished
         if vocabulary is not None:
             first_arc, label, next, word = vocabulary
             if first_arc.shape[0] != word.shape[0] + 1 or label.shape[0] != next.shape[0] or (

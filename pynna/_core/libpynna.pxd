@@ -124,7 +124,7 @@ cdef extern from "pynna.h" nogil:
         const int32_t *arc_label
         const int32_t *arc_next
         const int32_t *word
-        double outside, unfinished, word_most
+        double outside, outside_letter, unfinished, word_most
         const int32_t *hot_next
         const double *hot_bonus
         const double *hot_end

@@ -25,6 +25,9 @@ FULL_SCALE = 32768.0
 Pcm: TypeAlias = npt.NDArray[np.int16]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
+MAX_FLOAT = 256.0
+"""Float samples beyond this are in another range than [-1, 1]."""
+
 BLOCK_SAMPLES = 1 << 20  # read at a time, all channels together
 _HALF_TAPS = 10  # of the anti-aliasing filter, in periods of the lower of the two rates
 _KAISER_BETA = 5.0
@@ -152,6 +155,10 @@ def _as_samples(x: npt.ArrayLike) -> npt.NDArray[Any]:
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     if samples.dtype.kind == "f":
         check_finite(samples, "samples", 0)
+        if samples.size and (peak := float(np.abs(samples).max())) > MAX_FLOAT:
+            raise AudioError(
+                f"float samples must be in [-1, 1], got {peak:g}: for samples in int16's range (x / 32768) is right"
+            )
     return samples
 
 

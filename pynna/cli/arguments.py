@@ -111,6 +111,9 @@ def add_decoding(parser: Any) -> None:
     )
     group.add_argument("--vocabulary", metavar="FILE", help="the words that may be said, between spaces or line ends")
     group.add_argument("--lm", metavar="FILE", help="a word n-gram model, ARPA or KenLM's binary")
+    group.add_argument(
+        "--no-language-model", action="store_true", help="without the words that the model brings along, by ear alone"
+    )
     group.add_argument("--alpha", type=float, help="its weight (default: 0.75)")
     group.add_argument("--beta", type=float, help="what each word adds, in nats (default: 1.85)")
     group.add_argument(
@@ -147,6 +150,8 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         )
     elif words is not None:
         options["vocabulary"] = Vocabulary(words)
+    elif args.no_language_model:
+        options["language_model"] = None
     Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
     return options
 
@@ -159,6 +164,8 @@ def _check_that_all_act(args: argparse.Namespace) -> None:
     for name, given in (("--alpha", args.alpha), ("--beta", args.beta)):
         if given is not None and args.lm is None:
             raise ArgumentError(f"{name} needs --lm: it is a weight of the language model")
+    if args.no_language_model and args.lm is not None:
+        raise ArgumentError("--no-language-model and --lm exclude each other")
     if args.beam == 0 and args.alternatives > 1 and args.grammar is None:
         raise ArgumentError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy has one text")
 

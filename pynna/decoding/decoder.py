@@ -192,8 +192,16 @@ class Decoder:
                 self.options.grammar,
                 self.options.threshold,
             )
-        tails = self.core.tails(self.options.alternatives)
-        return Result(self._spelling, committed, self._committed_text, tails)
+        return Result(self._spelling, committed, self._committed_text, self._tails(self.options.alternatives))
+
+    def _tails(self, n: int) -> list[tuple[float, list[Token]]]:
+        """The n best that are other texts: a space at the end makes none."""
+        if n == 1:
+            return self.core.tails(1)
+        texts: dict[str, tuple[float, list[Token]]] = {}
+        for score, tokens in self.core.tails(2 * n):
+            texts.setdefault(self._spelling.text(tokens).rstrip(), (score, tokens))
+        return list(texts.values())[:n]
 
     def _with_free_speech(self, tokens: list[GrammarToken]) -> list[GrammarToken]:
         assert isinstance(self.core, _core.GraphDecoder)

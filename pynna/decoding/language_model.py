@@ -103,6 +103,9 @@ class LanguageModel:
     unknown_score : float, optional
         Lets words outside the vocabulary through: what each of them adds besides ``<unk>``'s probability, in nats, 0 or
         less. None forbids them.
+    unknown_letter_score : float
+        And what each letter of such a word adds behind the first that no known word has, in nats, 0 or less: they are
+        spelled where the network is sure, and words do not run into each other.
     vocabulary : iterable of str, optional
         The words that may be said, all of the file's unless given.
 
@@ -122,13 +125,17 @@ class LanguageModel:
         alpha: float = 0.75,
         beta: float = 1.85,
         unknown_score: float | None = None,
+        unknown_letter_score: float = 0.0,
         vocabulary: Iterable[str] | None = None,
     ) -> None:
         if not (0.0 <= alpha < math.inf and math.isfinite(beta)):
             raise ArgumentError(f"alpha is {alpha}, beta is {beta}; alpha 0 or more and a finite beta are right")
         if unknown_score is not None and not -math.inf < unknown_score <= 0.0:
             raise ArgumentError(f"unknown_score is {unknown_score}; None, or 0 or less is right")
+        if not -math.inf < unknown_letter_score <= 0.0:
+            raise ArgumentError(f"unknown_letter_score must be 0 or less, got {unknown_letter_score}")
         self.alpha, self.beta, self.unknown_score = alpha, beta, unknown_score
+        self.unknown_letter_score = unknown_letter_score
         self._model: Any
         scorer: _KenLM | Ngrams
         if isinstance(path, Ngrams):
@@ -138,6 +145,18 @@ class LanguageModel:
             scorer, known = _KenLM(self._model), _words(self.path, self._model)
         self.vocabulary = Vocabulary(known if vocabulary is None else vocabulary)
         self._asker = _Asker(scorer, self.vocabulary.words, alpha, beta, unknown_score is not None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An `Ngrams` by what it holds, a file of KenLM's by its path."""
+        source = self._model if isinstance(self._model, Ngrams) else self.path
+        weights = self.alpha, self.beta, self.unknown_score, self.unknown_letter_score
+        return _restore, (source, weights, self.vocabulary.words)
+
+    def __copy__(self) -> LanguageModel:
+        return self  # immutable, but for what it remembers
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModel:
+        return self
 
     @property
     def order(self) -> int:
@@ -159,8 +178,18 @@ class LanguageModel:
             score=self._asker.after(before),
             most=max(0.0, self.beta),
             outside=-math.inf if self.unknown_score is None else self.unknown_score,
+            outside_letter=self.unknown_letter_score,
             unfinished=self.alpha * OUTSIDE_LOG10,
         )
+
+
+def _restore(
+    source: Path | Ngrams, weights: tuple[float, float, float | None, float], words: Sequence[str]
+) -> LanguageModel:
+    alpha, beta, unknown, letter = weights
+    return LanguageModel(
+        source, alpha=alpha, beta=beta, unknown_score=unknown, unknown_letter_score=letter, vocabulary=words
+    )
 
 
 class _KenLM:

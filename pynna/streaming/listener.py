@@ -18,7 +18,7 @@ from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result, ResultT
-from pynna.errors import FinishedError
+from pynna.errors import FinishedError, StateError
 from pynna.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
@@ -82,6 +82,9 @@ class Listener(Generic[ResultT]):
         self._carried = 0  # frames of utterances cut off, one after the other
         self._powers: deque[float] = deque()
         self._left = np.zeros(0, np.int16)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise StateError("a listener cannot be pickled or copied: pickle its model and options, and begin a new one")
 
     def reset(self) -> None:
         """Begins anew, as if nothing had been fed: times count from 0 again, and what was not told yet is dropped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result, ResultT
-from pynna.errors import FinishedError
+from pynna.errors import FinishedError, StateError
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
 from pynna.streaming.history import AudioHistory
@@ -43,6 +43,9 @@ class Stream(Generic[ResultT]):
         self.channel = Channel(network, self.decoder.core, self._batch)
         self._history = AudioHistory(history_samples(options, network.sample_rate))
         self._result: ResultT | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise StateError("a stream cannot be pickled or copied: pickle its model and options, and begin a new one")
 
     def reset(self) -> None:
         """Begins anew, as if nothing had been fed: another utterance with the same options, in the same group.

@@ -74,7 +74,7 @@ def test_who_gets_it(model: pynna.Model) -> None:
     assert model.decoder_options(grammar=CAR, language_model=None).language_model is None
     assert model.decoder_options(grammar=CAR, beam_width=0).language_model is None
     assert model.decoder_options(grammar=NO_FREE_SLOT).language_model is None
-    assert model.decoder_options().language_model is None
+    assert model.decoder_options().language_model is model.dictation_model  # of other weights
     streams = model.stream(grammar=CAR), model.group().stream(grammar=CAR)
     assert all(stream.decoder.options.language_model is own for stream in streams)
     assert model.listen(grammar=CAR).options.language_model is own
