@@ -68,8 +68,8 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     for (int32_t b = 0; b < p->n_blocks; b++)
         for (int32_t j = 0; j < p->n_columns; j++)
             for (int half = 0; half < 2; half++, acc += 8)
-                half_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 32 * half,
-                           p->u + (size_t)j * p->u_stride, acc);
+                half_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 32 * half, p->u + (size_t)j * p->u_stride,
+                           acc);
 }
 
 static void mac(const pn_product *p, int32_t *acc)
