@@ -3,7 +3,8 @@
 
 Besides the file that ships, some are made up: `--templates` sentence templates over lists of `--values` entries each,
 which stand at the templates' ends, or in their midst, or at their beginnings, or two to a sentence. Compiling is all
-between the YAML text and the graph that a search takes.
+between the YAML text and the graph that a search takes. Home Assistant's own English sentences are there, too, with the
+names of a home of 200 entities in 20 areas (they need pynna[assistant]).
 
 The search hears what the network says of the recordings that ship, a frame at a time. It is timed utterance by
 utterance, as a listener runs it: a search made for each, asked for its partial result five times a second and for the
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 import pynna
 from bench.report import Table, emit, machine_line
 from pynna import Decoder, DecoderOptions, Grammar
+from pynna.assistant.home_assistant import Entity, Home
 
 Array = NDArray[Any]
 
@@ -61,10 +63,23 @@ def sentence_file(n_templates: int, n_values: int, place: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-def compiled(text: str, labels: Sequence[str]) -> tuple[Grammar, float, float]:
+def home(n_areas: int = 20) -> Home:
+    """A home with ten entities in each area."""
+    things = {"light.ceiling": "ceiling light", "light.desk": "desk lamp", "light.wall": "wall lamp",
+              "switch.heater": "heater", "fan.fan": "fan", "cover.blinds": "blinds", "lock.door": "door",
+              "climate.thermostat": "thermostat", "media_player.tv": "speaker",
+              "sensor.warmth": "thermometer"}  # fmt: skip
+    areas = names(n_areas, 4)
+    entities = [Entity(f"{key}_{i}", (f"{area} {thing}",), area) for i, area in enumerate(areas)
+                for key, thing in things.items()]  # fmt: skip
+    floors = (("ground floor",), ("first floor",))
+    return Home("en", tuple(entities), tuple((area,) for area in areas), floors)
+
+
+def compiled(text: str | Home, labels: Sequence[str]) -> tuple[Grammar, float, float]:
     """The grammar, and seconds that reading and compiling it took."""
     start = time.perf_counter()
-    grammar = Grammar.from_yaml(io.StringIO(text))
+    grammar = text.grammar() if isinstance(text, Home) else Grammar.from_yaml(io.StringIO(text))
     read = time.perf_counter() - start
     grammar.graph(labels)
     return grammar, read, time.perf_counter() - start - read
@@ -121,7 +136,10 @@ def run(arguments: argparse.Namespace) -> int:
     model = pynna.load(arguments.model)
     recordings = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
     rows = [model.log_probs(path) for path in recordings]
-    texts = {path.name: path.read_text("utf-8") for path in (Path(pynna.CAR_GRAMMAR), *arguments.files)}
+    texts: dict[str, str | Home] = {
+        path.name: path.read_text("utf-8") for path in (Path(pynna.CAR_GRAMMAR), *arguments.files)
+    }
+    texts["Home Assistant, 200 entities, 20 areas"] = home()
     for place in PLACES:
         name = f"{arguments.templates} templates, {place}"
         texts[name] = sentence_file(arguments.templates, arguments.values, place)

@@ -113,7 +113,7 @@ def test_searches_are_timed_and_their_texts_compared(cache: Path, tmp_path: Path
 
 def test_made_up_sentence_files_are_compiled_and_searched(cache: Path) -> None:
     found = bench(cache, "grammars", "--templates", 4, "--values", 20, "--minutes", 0.01, "--rounds", 1)["searches"]
-    assert len(found) == 6
+    assert len(found) == 7
     for search in found:
         assert len(search["tenths_seconds_a_frame"]) == 10 and search["seconds_a_frame"] > 0
         assert "no grammar" in search["search"] or 0 < search["bytes"] < 1e6

@@ -242,7 +242,7 @@ const VIEWS = {
       h("small", {}, "Timer"), buttons([5, 10, 30].map((minutes) => button(`${minutes} min`, "TimerSet", { minutes })), car.timer && button([svg("end"), car.timer.slice(11, 16)], "TimerCancel", {}, { title: "Cancel the timer" })))],
   trip: () => [div("cards halves", fact("Trip", () => far(drive.trip)), fact("Consumption", consumption), fact("Odometer", () => far(drive.odometer)), fact("Limit here", () => `${speed(drive.limit)} ${imperial() ? "mph" : "km/h"}`)),
     buttons(button([svg("repeat"), "Reset the trip"], "TripReset"), button([svg("navigation"), "Where am I"], "PositionTell"))],
-  help: () => [div("scroll", div("said", Object.entries(told.examples).map(([family, texts]) => div("family", h("h2", {}, family), buttons(texts.map((text) => h("button", { onclick: () => send({ type: "command", text }) }, text)))))))],
+  help: () => [div("scroll", h("a", { href: `/try${location.search}` }, "Try a sentence file of your own"), div("said", Object.entries(told.examples).map(([family, texts]) => div("family", h("h2", {}, family), buttons(texts.map((text) => h("button", { onclick: () => send({ type: "command", text }) }, text)))))))],
 };
 export const TABS = { home: "Home", navigation: "Map", media: "Media", climate: "Climate", battery: "Battery", phone: "Phone", body: "Car", settings: "Settings",
   trip: "Trip", help: "Help" };
