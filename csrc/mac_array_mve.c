@@ -86,8 +86,8 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     for (int32_t b = 0; b < p->n_blocks; b++)
         for (int32_t j = 0; j < p->n_columns; j++)
             for (int row = 0; row < PN_BLOCK; row += ROWS, acc += ROWS)
-                quarter_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 4 * row,
-                              p->u + (size_t)j * p->u_stride, p->row_sum + b * PN_BLOCK + row, acc);
+                quarter_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 4 * row, p->u + (size_t)j * p->u_stride,
+                              p->row_sum + b * PN_BLOCK + row, acc);
 }
 
 static void mac(const pn_product *p, int32_t *acc)

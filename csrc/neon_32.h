@@ -30,7 +30,9 @@ PN_NEON_32 int32x4_t vpaddq_s32(int32x4_t a, int32x4_t b)
 
 PN_NEON_32 uint8x16_t vqtbl1q_u8(uint8x16_t table, uint8x16_t at)
 {
-    const uint8x8x2_t halves = {{vget_low_u8(table), vget_high_u8(table)}};
+    const uint8x8x2_t halves = {
+        {vget_low_u8(table), vget_high_u8(table)}
+    };
     return vcombine_u8(vtbl2_u8(halves, vget_low_u8(at)), vtbl2_u8(halves, vget_high_u8(at)));
 }
 

@@ -74,8 +74,7 @@ __attribute__((noreturn)) void reset(void)
     SYSTICK_CURRENT = 0;
     SYSTICK_CONTROL = 7;
     leave(main());
-    for (;;) {
-    }
+    for (;;) {}
 }
 
 typedef void (*vector)(void);
@@ -83,6 +82,8 @@ typedef void (*vector)(void);
 __attribute__((section(".vectors"), used)) static const struct {
     uint32_t *stack;
     vector handlers[15];
-} vectors = {stack_end,
-             {reset, on_fault, on_fault, on_fault, on_fault, on_fault, on_fault, 0, 0, 0, on_fault, on_fault, 0,
-              on_fault, on_tick}};
+} vectors = {
+    stack_end,
+    {reset, on_fault, on_fault, on_fault, on_fault, on_fault, on_fault, 0, 0, 0, on_fault, on_fault, 0, on_fault,
+      on_tick}
+};

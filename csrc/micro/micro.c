@@ -131,8 +131,8 @@ static int open_grammar(const pynna_micro_config *c, pynna_graph *graph)
 
 static int good(const pynna_micro_config *c)
 {
-    return c && c->model && c->max_active >= 0 && c->max_labels >= 0 && c->max_labels <= 65536
-           && c->prior_scale >= 0.0f && c->prior_scale <= 10.0f && c->noise_cost >= 0.0f;
+    return c && c->model && c->max_active >= 0 && c->max_labels >= 0 && c->max_labels <= 65536 && c->prior_scale >= 0.0f
+           && c->prior_scale <= 10.0f && c->noise_cost >= 0.0f;
 }
 
 size_t pynna_micro_size(const pynna_micro_config *config)
@@ -153,12 +153,12 @@ static int build(unsigned char *base, const places *p, pynna_micro *m)
     int status = pynna_workspace_init(base + p->workspace, p->workspace_bytes, m->model, PYNNA_MAX_CHANNELS, c->isa,
                                       &m->workspace);
     if (!status)
-        status = pynna_frames_init(base + p->frames, p->frames_bytes, m->mfcc, m->model->geometry.n_context, 1,
-                                   &m->frames);
+        status =
+            pynna_frames_init(base + p->frames, p->frames_bytes, m->mfcc, m->model->geometry.n_context, 1, &m->frames);
     if (!status && c->grammar) {
         priors_bias(m->model, c->prior_scale, m->log_probs); /* for the time being; the search copies it */
-        const pynna_search_config s = search_config(m->model, c, label_numbered(m->model, ' '),
-                                                    c->prior_scale > 0.0f ? m->log_probs : NULL);
+        const pynna_search_config s =
+            search_config(m->model, c, label_numbered(m->model, ' '), c->prior_scale > 0.0f ? m->log_probs : NULL);
         status = pynna_search_init(base + p->search, p->search_bytes, &m->graph, &s, &m->search);
     }
     return status ? status : pynna_micro_reset(m);
@@ -295,7 +295,7 @@ static int append(const pynna_model *model, int32_t label, char *text, size_t si
     if (*at + n + 1 > size)
         return 0;
     memcpy(text + *at, letter, n);
-    text[*at += n] = 0;
+    text[ *at += n] = 0;
     return 1;
 }
 
@@ -305,8 +305,7 @@ static int sentence(pynna_micro *m, char *text, size_t size, pynna_micro_result 
     pynna_search_stats stats;
     int32_t n_best = 0, n = 0;
     size_t at = 0;
-    const int status =
-        pynna_search_nbest(m->search, &m->graph, 1, &best, &n_best, m->config.max_labels, m->tokens, &n);
+    const int status = pynna_search_nbest(m->search, &m->graph, 1, &best, &n_best, m->config.max_labels, m->tokens, &n);
     if (status)
         return status;
     pynna_search_get_stats(m->search, &stats);
