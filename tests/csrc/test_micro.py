@@ -137,7 +137,9 @@ def test_memory_is_what_the_function_tells_and_the_macro_bounds(
 @pytest.mark.parametrize("board", BOARDS)
 def test_boards_give_the_bits_of_this_machine(micro: Path, tmp_path: Path, board: str) -> None:
     pcm = (noise(0.4, seed=5) * 8000).astype(np.int16)
-    model = load_random(tmp_path, 52, cell=37, bits4=("layer_2", "lstm_x", "lstm_h"), seed=3)  # widths that fill no block
+    model = load_random(
+        tmp_path, 52, cell=37, bits4=("layer_2", "lstm_x", "lstm_h"), seed=3
+    )  # widths that fill no block
     data = flash(model, pcm, tmp_path / "data")
     want = hash_of(model.log_probs(pcm))
     told = run(micro, board, data)
