@@ -57,7 +57,7 @@ static inline char *pn_strcat(char *to, const char *from)
     return to;
 }
 
-#if defined(__arm__) && (!defined(__ARM_FP) || (__ARM_FP & 8) == 0) || defined(__xtensa__) \
+#if defined(__arm__) && (!defined(__ARM_FP) || (__ARM_FP & 8) == 0) || defined(__xtensa__)                             \
     || defined(__riscv) && (!defined(__riscv_flen) || __riscv_flen < 64)
 /* The square root of 0, or of a positive normal number, rounded to the nearest as IEEE 754 has it: 54 bits of it, digit
  * by digit in integers. A remainder tells what lies beyond; no root lies halfway between two numbers. */
