@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "ctc_input.h"
+#include "ctc_log_add.h"
 #include "ctc_rank.h"
 #include "ctc_trie.h"
 #include "exact_math.h"
@@ -41,6 +42,7 @@ typedef struct {
     size_t bias;     /* float [n_labels] */
     size_t beam;     /* hypothesis [beam] */
     size_t stay;     /* hypothesis [beam] */
+    size_t ways;     /* double [3][beam] */
     size_t ranked;   /* pn_ranked [n_ranked] */
     size_t labels;   /* pn_ranked [n_labels] */
     size_t log_prob; /* double [n_labels] */
@@ -65,6 +67,7 @@ typedef struct {
     pynna_ctc *d;
     const float *bias; /* NULL for none */
     hypothesis *beam, *stay;
+    double *ways; /* [3][beam]: what is added up, and the sums */
     pn_ranked *ranked, *labels;
     double *log_prob;
     uint8_t *mark; /* all 0 between uses */
@@ -143,6 +146,7 @@ static layout plan(const pynna_ctc_config *c)
     at.bias = reserve(&at.end, n_labels, sizeof(float));
     at.beam = reserve(&at.end, n_beam, sizeof(hypothesis));
     at.stay = reserve(&at.end, n_beam, sizeof(hypothesis));
+    at.ways = reserve(&at.end, 3 * n_beam, sizeof(double));
     at.ranked = reserve(&at.end, (size_t)ranked_capacity(c), sizeof(pn_ranked));
     at.labels = reserve(&at.end, n_labels, sizeof(pn_ranked));
     at.log_prob = reserve(&at.end, n_labels, sizeof(double));
@@ -165,6 +169,7 @@ static search view(pynna_ctc *d)
         .bias = d->has_bias ? (const float *)(base + d->at.bias) : NULL,
         .beam = (hypothesis *)(base + d->at.beam),
         .stay = (hypothesis *)(base + d->at.stay),
+        .ways = (double *)(base + d->at.ways),
         .ranked = (pn_ranked *)(base + d->at.ranked),
         .labels = (pn_ranked *)(base + d->at.labels),
         .log_prob = (double *)(base + d->at.log_prob),
@@ -250,38 +255,48 @@ static double leaving(const search *s, const hypothesis *h, int32_t label)
     return (h->run.label == label ? h->blank : h->total) + s->log_prob[label];
 }
 
-/* All ways of this frame into the prefix of h. */
-static void stay_one(const search *s, const hypothesis *h, hypothesis *out)
+/* Two ways of this frame into the prefix of h: its last label once more, and from its parent. */
+static void stay_one(const search *s, const hypothesis *h, hypothesis *out, double *repeat, double *arrival)
 {
     *out = *h;
     out->blank = h->total + s->log_prob[s->d->config.blank];
-    out->label = IMPOSSIBLE;
+    *repeat = *arrival = IMPOSSIBLE;
     const int32_t label = h->run.label;
-    if (label != PN_NONE) {
-        const int32_t parent = s->trie->nodes[h->node].parent;
-        const int32_t from = parent != PN_NONE ? s->trie->nodes[parent].slot : PN_NONE;
-        const double repeated = h->label + s->log_prob[label];
-        const double extra = s->trie->nodes[h->node].extra;
-        const double arrived = from != PN_NONE ? leaving(s, &s->beam[from], label) + extra : IMPOSSIBLE;
-        out->label = pn_log_add(repeated, arrived);
-        if (arrived > repeated) { /* more likely than not, the run starts here */
-            out->run = (pynna_ctc_token){label, s->d->n_frames, s->d->n_frames, s->row[label]};
-        } else if (s->row[label] > out->run.log_prob && repeated > IMPOSSIBLE) {
-            out->run.frame = s->d->n_frames;
-            out->run.log_prob = s->row[label];
-        }
+    if (label == PN_NONE)
+        return;
+    const int32_t parent = s->trie->nodes[h->node].parent;
+    const int32_t from = parent != PN_NONE ? s->trie->nodes[parent].slot : PN_NONE;
+    const double repeated = h->label + s->log_prob[label];
+    const double extra = s->trie->nodes[h->node].extra;
+    const double arrived = from != PN_NONE ? leaving(s, &s->beam[from], label) + extra : IMPOSSIBLE;
+    *repeat = repeated;
+    *arrival = arrived;
+    if (arrived > repeated) { /* more likely than not, the run starts here */
+        out->run = (pynna_ctc_token){label, s->d->n_frames, s->d->n_frames, s->row[label]};
+    } else if (s->row[label] > out->run.log_prob && repeated > IMPOSSIBLE) {
+        out->run.frame = s->d->n_frames;
+        out->run.log_prob = s->row[label];
     }
-    out->total = pn_log_add(out->blank, out->label);
 }
 
+/* All ways of this frame into the prefixes of the beam, added up. */
 static void stay(search *s)
 {
     const pynna_ctc *d = s->d;
+    const int32_t n = d->n_hypotheses;
+    double *one = s->ways, *two = one + d->config.beam, *sum = two + d->config.beam;
+    for (int32_t i = 0; i < n; i++)
+        stay_one(s, &s->beam[i], &s->stay[i], &one[i], &two[i]);
+    pn_log_add_all(one, two, sum, n);
+    for (int32_t i = 0; i < n; i++) {
+        s->stay[i].label = two[i] = sum[i];
+        one[i] = s->stay[i].blank;
+    }
+    pn_log_add_all(one, two, sum, n);
     double best = IMPOSSIBLE, worst = (double)INFINITY;
     s->n_ranked = 0;
-    for (int32_t i = 0; i < d->n_hypotheses; i++) {
-        stay_one(s, &s->beam[i], &s->stay[i]);
-        const double total = s->stay[i].total;
+    for (int32_t i = 0; i < n; i++) {
+        const double total = s->stay[i].total = sum[i];
         best = total > best ? total : best;
         worst = total < worst ? total : worst;
         if (total > IMPOSSIBLE)

@@ -1,22 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the core for one microphone as two files, pynna_micro.c and pynna_micro.h: python3 amalgamate.py FOLDER.
 
+Beside them go what CMake, ESP-IDF, Zephyr and Arduino ask of a library.
+
 Names that only one file sees are given the file's in front where another file has them, too; nothing else is changed
 but that there is one channel and one thread.
 """
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
-HEADERS = "model.h threads.h mac_array.h activation.h exact_math.h ctc_input.h ctc_rank.h ctc_trie.h".split()
+HEADERS = (
+    "model.h threads.h mac_array.h activation.h exact_math.h ctc_input.h ctc_log_add.h ctc_rank.h ctc_trie.h".split()
+)
 SOURCES = (
     "status.c activation.c mac_array_ref.c mac_array_dsp.c mac_array_mve.c isa.c threads.c mfcc.c frames.c nna_file.c "
-    "network.c ctc_rank.c ctc_greedy.c ctc_trie.c ctc.c words.c graph.c graph_search.c micro/micro.c"
+    "network.c ctc_rank.c ctc_log_add.c ctc_greedy.c ctc_trie.c ctc.c words.c graph.c graph_search.c micro/micro.c"
 ).split()
 LIMITS = {"PYNNA_MAX_CHANNELS = 16": "PYNNA_MAX_CHANNELS = 1", "PYNNA_MAX_THREADS = 64": "PYNNA_MAX_THREADS = 1"}
+CONTRACT = """/* Where nobody can set flags (Arduino): bits need that nothing is contracted. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off", "no-math-errno", "no-tree-loop-distribute-patterns")
+#endif
+
+"""
 LICENCE = "/* SPDX-License-Identifier: Apache-2.0 */\n"
 
 
@@ -86,6 +99,7 @@ def main() -> None:
         LICENCE,
         "/* All of pynna for one microphone on a microcontroller, made by `make -C csrc firmware`: do not edit. */\n",
         '#define PYNNA_MICRO 1\n#define PYNNA_NO_THREADS 1\n#include "pynna_micro.h"\n\n',
+        CONTRACT,
         "#include <float.h>\n#include <math.h>\n\n",
         plain((HERE / "freestanding.h").read_text()),
     ]
@@ -98,7 +112,7 @@ def main() -> None:
             m for m in re.findall(r"^\s*#\s*define\s+(\w+)", body, re.MULTILINE) if not m.startswith(("PN_", "PYNNA"))
         }
         parts.append(f"\n/* ==== {name} ==== */\n{body}" + "".join(f"#undef {m}\n" for m in sorted(macros)))
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(HERE / "package", folder, dirs_exist_ok=True)
     (folder / "pynna_micro.h").write_text(public)
     (folder / "pynna_micro.c").write_text("".join(parts))
 

@@ -57,7 +57,8 @@ static inline char *pn_strcat(char *to, const char *from)
     return to;
 }
 
-#if defined(__ARM_FP) && (__ARM_FP & 8) == 0 || !defined(__ARM_FP)
+#if defined(__arm__) && (!defined(__ARM_FP) || (__ARM_FP & 8) == 0) || defined(__xtensa__)                             \
+    || defined(__riscv) && (!defined(__riscv_flen) || __riscv_flen < 64)
 /* The square root of 0, or of a positive normal number, rounded to the nearest as IEEE 754 has it: 54 bits of it, digit
  * by digit in integers. A remainder tells what lies beyond; no root lies halfway between two numbers. */
 static inline double pn_sqrt(double x)
@@ -84,6 +85,13 @@ static inline double pn_sqrt(double x)
     root = (root >> 1) + (root & 1); /* 53 bits; the last one rounds */
     bits = ((uint64_t)(e / 2 + 1023) << 52) + (root - 0x0010000000000000u);
     memcpy(&x, &bits, sizeof x);
+    return x;
+}
+#define sqrt pn_sqrt
+#elif defined(__arm__)
+static inline double pn_sqrt(double x) /* a builtin would call libm, for errno */
+{
+    __asm__("vsqrt.f64 %P0, %P1" : "=w"(x) : "w"(x));
     return x;
 }
 #define sqrt pn_sqrt

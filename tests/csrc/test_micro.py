@@ -94,6 +94,18 @@ def test_an_example_that_hears_something_else_tells_another_hash(micro: Path, tm
     assert told["log-probabilities"] != hash_of(model.log_probs(pcm))
 
 
+def test_beside_it_lies_what_build_systems_ask_for(micro: Path) -> None:
+    properties = dict(line.split("=", 1) for line in (micro / "library.properties").read_text().splitlines())
+    assert {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url"} <= set(properties)
+    assert properties["version"] == re.search(r'return "([\d.]+)";', (micro / "pynna_micro.c").read_text())[1]
+    assert f'version: "{properties["version"]}"' in (micro / "idf_component.yml").read_text()
+    assert "idf_component_register(SRCS" in (micro / "CMakeLists.txt").read_text()
+    module = (micro / "zephyr/module.yml").read_text()
+    named = re.findall(r"^  (?:cmake|kconfig): (\S+)$", module, re.MULTILINE)
+    assert len(named) == 2 and all((micro / name).exists() for name in named)
+    assert (micro / "examples/Hear/Hear.ino").exists()
+
+
 @pytest.fixture(scope="module")
 def library(micro: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FFI, Any]:
     """The one file as a shared library."""
