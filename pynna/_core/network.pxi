@@ -79,6 +79,11 @@ cdef class MappedModel:
         return self._size
 
     @property
+    def sha256(self):
+        """The file's checksum, in hexadecimal."""
+        return hashlib.sha256(<uint8_t[:self._size]> <uint8_t *> self._file).hexdigest()
+
+    @property
     def labels(self):
         """The labels' texts in order, "" for the blank."""
         return [text(pynna_model_label(self.model, i)) for i in range(self.g.n_labels)]
