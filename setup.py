@@ -44,6 +44,10 @@ class ParallelBuildExt(build_ext):
 # libpynna.so in the same process does not meet the ones in here.
 COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread"]
 MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+if os.environ.get("PYNNA_VERIFY"):  # a build that checks itself, see csrc/verify.c
+    MACROS.append(("PYNNA_VERIFY", "1"))
+# the same bytes wherever it is built: no path of this machine in them
+COMPILE.append(f"-ffile-prefix-map={ROOT}=.")
 
 core = Extension(
     "pynna._core",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kernels there are, and which of them this processor runs. */
-#include "mac_array.h"
+#include "verify.h"
 
 #if (defined(__aarch64__) || defined(__arm__)) && defined(__linux__) && !defined(PYNNA_MICRO)
 #include <asm/hwcap.h>
@@ -94,6 +94,7 @@ static const struct {
 };
 
 enum { N_KERNELS = (int)(sizeof table / sizeof *table) };
+_Static_assert(sizeof table / sizeof *table <= PN_MOST_KERNELS, "verify.c has a place for each");
 
 int32_t pynna_isa_count(void)
 {
@@ -118,7 +119,7 @@ const pn_kernels *pn_kernels_find(const char *name)
 #endif
     for (int i = N_KERNELS - 1; i >= 0; i--)
         if ((!name || !*name || strcmp(name, table[i].kernels->name) == 0) && table[i].available())
-            return table[i].kernels;
+            return pn_verified(table[i].kernels, i);
     return NULL;
 }
 

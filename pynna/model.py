@@ -92,8 +92,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
 
     Notes
     -----
-    The file is mapped into memory and used in place. Put a newer one there by renaming, as `map_model` does: who cuts a
-    file short while it is mapped ends the processes that use it.
+    The file is read into memory: what becomes of it later does not matter. Put a newer one there by renaming, as
+    `map_model` does, so that nobody reads half of it.
     """
     return Model(DEFAULT_MODEL if path is None else path, threads=threads, isa=isa)
 

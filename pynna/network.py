@@ -146,11 +146,12 @@ class Network:
         return str(self.metadata.get("name") or self.path.stem)
 
     def describe(self) -> dict[str, Any]:
-        """The model's metadata: name, path, size in bytes, n_weights, isa, threads, geometry, layers, metadata."""
+        """The model's metadata: name, path, size in bytes, sha256, n_weights, isa, threads, geometry, layers, metadata."""
         return {
             "name": self.name,
             "path": str(self.path),
             "size": self.core.n_bytes,
+            "sha256": self.core.sha256,
             "n_weights": self.n_weights,
             "isa": self.isa,
             "threads": self.threads,

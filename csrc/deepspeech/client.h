@@ -34,9 +34,9 @@ struct ModelState {
     int32_t n_boosts;
     unsigned int beam_width;
     int32_t times, delayed_start, is_cost; /* how results are told, by generation */
-    void *file;                            /* mapped, or a copy */
+    void *file;                            /* a copy */
     size_t file_size;
-    int32_t is_mapped, n_threads;
+    int32_t n_threads;
     void *model_memory, *mfcc_memory;
     const pynna_model *model;
     const pynna_mfcc *mfcc;

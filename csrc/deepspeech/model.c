@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models: the mapped file, its labels, what runs its steps; and the table of handles. See client.h. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,32 +86,42 @@ static int has_magic(const void *data, size_t size)
     return size > 8 && memcmp(data, "\x89NNA\r\n\x1a\n", 8) == 0;
 }
 
-/* Maps a .nna file: 1 if it is one, 0 if it is another file, -1 if it cannot be read. */
-static int map_nna(const char *path, ModelState *m)
+/* The bytes that there are of a file, at most size. */
+static size_t read_all(int file, uint8_t *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        const ssize_t n = read(file, data + at, size - at);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            break;
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return at;
+}
+
+/* Reads a .nna file: 1 if it is one, 0 if it is another file, -1 if it cannot be read. It is not mapped, so that it may be
+ * replaced or cut short while it is used. */
+static int read_nna(const char *path, ModelState *m)
 {
     struct stat about;
+    uint8_t head[16];
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return -1;
-    void *map = MAP_FAILED;
-    if (fstat(file, &about) == 0 && S_ISREG(about.st_mode) && about.st_size > 8)
-        map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_SHARED, file, 0);
-    close(file);
-    if (map == MAP_FAILED)
-        return 0;
-    if (!has_magic(map, (size_t)about.st_size)) {
-        munmap(map, (size_t)about.st_size);
-        return 0;
+    int found = 0;
+    if (fstat(file, &about) == 0 && S_ISREG(about.st_mode) && read_all(file, head, sizeof head) == sizeof head
+        && has_magic(head, sizeof head) && lseek(file, 0, SEEK_SET) == 0) {
+        m->file = aligned((size_t)about.st_size);
+        m->file_size = m->file != NULL ? read_all(file, m->file, (size_t)about.st_size) : 0;
+        found = m->file != NULL ? 1 : -1;
     }
-    m->file = map;
-    m->file_size = (size_t)about.st_size;
-    m->is_mapped = 1;
-    return 1;
+    close(file);
+    return found;
 }
 
 static int find_file(const char *path, ModelState *m, int missing, int wrong)
 {
-    const int found = path == NULL || path[0] == 0 ? -1 : map_nna(path, m);
+    const int found = path == NULL || path[0] == 0 ? -1 : read_nna(path, m);
     if (found != 0)
         return found > 0 ? DS_ERR_OK : missing;
     char *beside = malloc(strlen(path) + 5);
@@ -119,7 +129,7 @@ static int find_file(const char *path, ModelState *m, int missing, int wrong)
         return DS_ERR_FAIL_CREATE_MODEL;
     strcpy(beside, path);
     strcat(beside, ".nna");
-    const int second = map_nna(beside, m);
+    const int second = read_nna(beside, m);
     free(beside);
     return second > 0 ? DS_ERR_OK : wrong;
 }
@@ -301,10 +311,7 @@ void ds_model_release(ModelState *m)
         free(m->boosts[i].word);
     for (int32_t i = 0; m->label != NULL && m->geometry != NULL && i < m->geometry->n_labels - 1; i++)
         free(m->label[i]);
-    if (m->is_mapped)
-        munmap(m->file, m->file_size);
-    else
-        free(m->file);
+    free(m->file);
     free(m->boosts);
     free(m->label);
     free(m->label_bytes);

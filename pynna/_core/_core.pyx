@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only door to the C core. Objects here own their memory and check what the core can't; the rest is Python's."""
 
-import mmap
+import hashlib
 import os
 
 import numpy as np

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Mapped models, what runs their steps, and channels of audio.
 
-cdef class MappedModel:
-    """A .nna file, mapped into memory read-only and checked, and the tables of its front end. Immutable."""
+cdef enum:
+    HEAD = 64  # bytes that tell whether it is a model's file
 
-    cdef object _map
-    cdef const uint8_t[::1] _bytes
+
+cdef class MappedModel:
+    """A .nna file, read into memory and checked, and the tables of its front end. Immutable: what becomes of the file
+    later does not matter."""
+
+    cdef void *_file
+    cdef size_t _size
     cdef void *_memory
     cdef void *_mfcc_memory
     cdef const pynna_model *model
@@ -14,23 +19,43 @@ cdef class MappedModel:
     cdef readonly dict geometry
 
     def __cinit__(self, path):
-        cdef size_t size
-        with open(path, "rb") as file:
-            n_bytes = os.fstat(file.fileno()).st_size
-            if n_bytes == 0:
-                raise error_for_status(16, os.fspath(path))
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._bytes = self._map
-        self._memory = allocate(pynna_model_size())
-        cdef const void *start = &self._bytes[0]
-        size = self._bytes.shape[0]
         cdef int status
+        self._memory = allocate(pynna_model_size())
+        with open(path, "rb", buffering=0) as file:
+            self._read(file, os.fspath(path))
         with nogil:
-            status = pynna_model_init(self._memory, pynna_model_size(), start, size, &self.model)
+            status = pynna_model_init(self._memory, pynna_model_size(), self._file, self._size, &self.model)
         check(status, os.fspath(path))
         self.g = pynna_model_geometry(self.model)
         self.geometry = dict(self.g[0])
         self._init_mfcc(os.fspath(path))
+
+    cdef int _read(self, file, str path) except -1:
+        """All of the file; of one that is cut short meanwhile, what there is."""
+        cdef size_t size = os.fstat(file.fileno()).st_size, done = 0
+        cdef int status
+        cdef uint8_t[::1] room
+        if size == 0:
+            raise error_for_status(16, path)
+        self._file = allocate(size if size < HEAD else HEAD)
+        room = <uint8_t[:(size if size < HEAD else HEAD)]> <uint8_t *> self._file
+        done = file.readinto(room)
+        status = pynna_model_init(self._memory, pynna_model_size(), self._file, done, &self.model)
+        if status in (16, 17, 18):  # no file for us, however large
+            raise error_for_status(status, path)
+        free(self._file)
+        self._file = NULL
+        self._file = allocate(size)
+        room = <uint8_t[:size]> <uint8_t *> self._file
+        file.seek(0)
+        done = 0
+        while done < size:
+            n = file.readinto(room[done:])
+            if not n:
+                break
+            done += n
+        self._size = done
+        return 0
 
     cdef _init_mfcc(self, path):
         cdef pynna_mfcc_config config
@@ -44,13 +69,19 @@ cdef class MappedModel:
         check(pynna_mfcc_init(self._mfcc_memory, pynna_mfcc_size(&config), &config, &self.mfcc), path)
 
     def __dealloc__(self):
+        free(self._file)
         free(self._memory)
         free(self._mfcc_memory)
 
     @property
     def n_bytes(self):
         """Size of the file."""
-        return self._bytes.shape[0]
+        return self._size
+
+    @property
+    def sha256(self):
+        """The file's checksum, in hexadecimal."""
+        return hashlib.sha256(<uint8_t[:self._size]> <uint8_t *> self._file).hexdigest()
 
     @property
     def labels(self):

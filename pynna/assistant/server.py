@@ -41,6 +41,7 @@ MAX_SESSIONS = 64
 MAX_CONNECTIONS = 128  # without a session, at once: then the oldest is dropped
 LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is dropped
 MESSAGES_A_SECOND = 20  # of text, by a client
+GUESS_SECONDS = 0.5  # that the answer to a wrong token waits for
 QUEUE = 256  # messages that a slow reader may leave waiting
 
 RULES = EndpointRules(trailing_silence_complete=0.12, trailing_silence=0.6)
@@ -51,7 +52,10 @@ _REPLIES = 3  # that may wait to be said; more are only shown
 _PAGE = resources.files("pynna.assistant") / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -197,8 +201,13 @@ class Server:
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
             return self._refuse(403, "origin", f"pages of {origin} may not use this server")
         if self._token is not None and not request.path.startswith("/page/") and not self._knows_token(request):
+            await asyncio.sleep(GUESS_SECONDS)
             return self._refuse(401, "token", "the token is missing or wrong: open /?token=...")
-        response: web.StreamResponse = await handler(request)
+        try:
+            response: web.StreamResponse = await handler(request)
+        except web.HTTPException as refused:
+            refused.headers.update(_HEADERS)
+            raise
         if not response.prepared:
             response.headers.update(_HEADERS)
         return response
@@ -210,7 +219,7 @@ class Server:
 
     def _refuse(self, status: int, reason: str, text: str) -> web.Response:
         self.metrics.refused.labels(reason).inc()
-        return web.Response(status=status, text=text + "\n")
+        return web.Response(status=status, text=text + "\n", headers=_HEADERS)
 
     # ---- pages ----
 

@@ -81,7 +81,7 @@ def decode(graph, rows, n=1, **options):
     return decoder
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(sentences, seeds, st.integers(1, 14))
 def test_scores_and_n_best_equal_brute_force(spoken, seed, n_frames):
     rows = log_probs(seed, n_frames)

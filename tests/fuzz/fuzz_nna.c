@@ -6,13 +6,29 @@
 
 #include "bytes.h"
 
+/* The checksum, four bits at a time: small_model.h's own takes most of the time otherwise. */
+static void seal(unsigned char *file, size_t n_bytes)
+{
+    uint32_t table[16], crc = 0xffffffffu;
+    for (uint32_t i = 0; i < 16; i++) {
+        table[i] = i;
+        for (int bit = 0; bit < 4; bit++)
+            table[i] = table[i] >> 1 ^ (0xedb88320u & (0u - (table[i] & 1)));
+    }
+    for (size_t i = 16; i < n_bytes; i++) {
+        crc = crc >> 4 ^ table[(crc ^ file[i]) & 15];
+        crc = crc >> 4 ^ table[(crc ^ file[i] >> 4) & 15];
+    }
+    put32(file + 12, ~crc);
+}
+
 static unsigned char *patched(bytes *in, size_t *size)
 {
     const plan p = {.n_coefficients = 3,
                     .n_context = 1,
                     .n_labels = take_from(in, 2, 20),
                     .n_cell = take_from(in, 1, 20),
-                    .width_1 = take_from(in, 1, 40),
+                    .width_1 = take_from(in, 1, 20),
                     .width_2 = 5,
                     .width_3 = 17,
                     .width_5 = 4,
@@ -33,7 +49,7 @@ static unsigned char *patched(bytes *in, size_t *size)
         for (uint32_t i = 0; i < n && at + i < *size; i++)
             file[at + i] = (unsigned char)(kind & 2 ? file[at + i] + take8(in) - 2 : take8(in));
     }
-    fix_checksum(file, *size);
+    seal(file, *size);
     return file;
 }
 
@@ -77,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         file = block(n_bytes);
         memcpy(file, in.at, n_bytes);
         if (n_bytes > 16)
-            fix_checksum(file, n_bytes);
+            seal(file, n_bytes);
     }
     void *memory = block(pynna_model_size());
     const pynna_model *model = NULL;

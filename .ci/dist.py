@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is released: `python .ci/dist.py [sdist] [wheel] [--to dist]`, the same bytes whenever and wherever it is made.
+
+The time in it is SOURCE_DATE_EPOCH, or the last commit's. Beside the files stand their checksums (SHA256SUMS)
+and what is in them (sbom.cdx.json, CycloneDX 1.5): the package, its models with checksum and licence, what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def epoch() -> int:
+    """Seconds: the time that is written into files."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    told = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True)
+    return int(told.stdout) if told.returncode == 0 and told.stdout.strip() else 315532800
+
+
+def normalised(sdist: bytes, time: int) -> bytes:
+    """A .tar.gz with the same files in the order of their names, of one time and of nobody."""
+    packed = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(sdist)) as source,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as out,
+    ):
+        for member in sorted(source.getmembers(), key=lambda each: each.name):
+            if not member.isfile():
+                continue
+            clean = tarfile.TarInfo(member.name)
+            clean.size, clean.mtime = member.size, time
+            clean.mode = 0o755 if member.mode & 0o100 else 0o644
+            out.addfile(clean, source.extractfile(member))
+    return gzip.compress(packed.getvalue(), 9, mtime=0)
+
+
+def build(kinds: list[str], to: Path, time: int) -> list[Path]:
+    """Builds the files and puts them there."""
+    env = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [sys.executable, "-m", "build", "--no-isolation", *map("--{}".format, kinds), "--outdir", folder, "."],
+            cwd=ROOT, env=env, check=True,
+        )  # fmt: skip
+        to.mkdir(parents=True, exist_ok=True)
+        for path in sorted(Path(folder).iterdir()):
+            data = path.read_bytes()
+            target = to / path.name
+            target.write_bytes(normalised(data, time) if path.name.endswith(".tar.gz") else data)
+            made.append(target)
+    return made
+
+
+def _component(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "name": name, **{key.replace("_", "-"): value for key, value in more.items() if value}}
+
+
+def models() -> list[dict[str, Any]]:
+    """The models that ship."""
+    found = []
+    for path in sorted((ROOT / "pynna" / "models").glob("*")):
+        if path.suffix not in (".nna", ".gz"):
+            continue
+        found.append(
+            _component(
+                "machine-learning-model" if path.suffix == ".nna" else "data",
+                path.name,
+                hashes=[{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}],
+                licenses=[{"license": {"id": "Apache-2.0"}}],
+            )
+        )
+    return found
+
+
+def sbom(time: int) -> dict[str, Any]:
+    """What is in a release and what it needs, as CycloneDX."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    name, version = project["name"], project["version"]
+    needs = [(line, "required") for line in project["dependencies"]]
+    needs += [(line, "optional") for extra, lines in project["optional-dependencies"].items()
+              if extra not in ("test", "dev", "bench") for line in lines]  # fmt: skip
+    parts: dict[str, dict[str, Any]] = {}
+    for line, scope in needs:
+        match = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", line)
+        assert match
+        package, wanted = match[1].lower(), match[2]
+        wished = [{"name": "pynna:requirement", "value": wanted}] if wanted else []
+        parts.setdefault(
+            package, _component("library", package, purl=f"pkg:pypi/{package}", scope=scope, properties=wished)
+        )
+    from datetime import datetime, timezone
+
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "component": {
+                **_component("library", name, version=version, purl=f"pkg:pypi/{name}@{version}"),
+                "bom-ref": name,
+                "licenses": [{"license": {"id": project["license"]}}],
+            },
+        },
+        "components": [*models(), *(parts[each] for each in sorted(parts))],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=["sdist", "wheel"], metavar="sdist|wheel")
+    parser.add_argument("--to", type=Path, default=ROOT / "dist")
+    told = parser.parse_args()
+    time = epoch()
+    made = build(told.kinds, told.to, time) if told.kinds else []
+    told.to.mkdir(parents=True, exist_ok=True)
+    bom = told.to / "sbom.cdx.json"
+    bom.write_text(json.dumps(sbom(time), indent=1, sort_keys=True) + "\n", "utf-8")
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in [*made, bom])
+    (told.to / "SHA256SUMS").write_text(sums)
+    print(sums, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

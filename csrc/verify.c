@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A build that checks itself: with PYNNA_VERIFY defined, whatever a fast kernel computes inside the running network is
+ * computed again by the reference, and the first difference stops the program. Without it there is nothing here. */
+#include "verify.h"
+
+#ifdef PYNNA_VERIFY
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST_COLUMNS = 16, PIECE = 256 };
+
+static void compare(const char *isa, const char *what, const void *fast, const void *reference, size_t n_bytes)
+{
+    if (memcmp(fast, reference, n_bytes) == 0)
+        return;
+    fprintf(stderr, "pynna: %s of %s differs from the reference\n", what, isa);
+    abort();
+}
+
+static void check_mac(const pn_kernels *fast, const pn_product *p, int32_t *acc)
+{
+    int32_t again[MOST_COLUMNS * PN_BLOCK];
+    const size_t n = (size_t)p->n_columns * PN_BLOCK;
+    fast->mac(p, acc);
+    for (int32_t b = 0; b < p->n_blocks; b++) {
+        pn_product one = *p;
+        one.weights += (size_t)b * pn_block_bytes(p->n_groups, p->weight_bits);
+        one.row_sum += b * PN_BLOCK;
+        one.n_blocks = 1;
+        one.used = NULL; /* all lines: what was left out must have been zero */
+        pn_kernels_ref.mac(&one, again);
+#ifdef PYNNA_VERIFY_FAULT /* shows that a difference is seen */
+        again[n - 1] ^= 1;
+#endif
+        compare(fast->name, "the product", acc + (size_t)b * n, again, n * sizeof *again);
+    }
+}
+
+static void check_requantise(const pn_kernels *fast, const int32_t *acc, int32_t n_blocks, int32_t n_columns,
+                             const int32_t *bias, const int32_t *multiplier, int32_t shift, uint8_t *out,
+                             size_t out_stride)
+{
+    uint8_t again[MOST_COLUMNS * PN_BLOCK];
+    fast->requantise(acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);
+    for (int32_t b = 0; b < n_blocks; b++) {
+        const int32_t row = b * PN_BLOCK;
+        pn_kernels_ref.requantise(acc + (size_t)row * (size_t)n_columns, 1, n_columns, bias + row, multiplier + row, shift,
+                                  again, PN_BLOCK);
+        for (int32_t j = 0; j < n_columns; j++)
+            compare(fast->name, "the requantisation", out + (size_t)j * out_stride + row, again + j * PN_BLOCK, PN_BLOCK);
+    }
+}
+
+static void check_lstm(const pn_kernels *fast, const pn_lstm_tile *t)
+{
+    int16_t c[MOST_COLUMNS * PN_BLOCK];
+    uint8_t h[MOST_COLUMNS * PN_BLOCK];
+    pn_lstm_tile again = *t;
+    again.c = c;
+    again.h = h;
+    again.c_stride = again.h_stride = PN_BLOCK;
+    for (int32_t j = 0; j < t->n_columns; j++)
+        memcpy(c + j * PN_BLOCK, t->c + (size_t)j * t->c_stride, PN_BLOCK * sizeof *c);
+    fast->lstm(t);
+    pn_kernels_ref.lstm(&again);
+    for (int32_t j = 0; j < t->n_columns; j++) {
+        compare(fast->name, "the cell state", t->c + (size_t)j * t->c_stride, c + j * PN_BLOCK, PN_BLOCK * sizeof *c);
+        compare(fast->name, "the hidden state", t->h + (size_t)j * t->h_stride, h + j * PN_BLOCK, PN_BLOCK);
+    }
+}
+
+static void check_quantise(const pn_kernels *fast, const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+{
+    uint8_t again[PIECE], again_low[PIECE];
+    fast->quantise(x, gain, n, u, low);
+    for (int32_t i = 0; i < n; i += PIECE) {
+        const int32_t m = n - i < PIECE ? n - i : PIECE;
+        pn_kernels_ref.quantise(x + i, gain + i, m, again, low ? again_low : NULL);
+        compare(fast->name, "the features' quantisation", u + i, again, (size_t)m);
+        if (low)
+            compare(fast->name, "what the features leave over", low + i, again_low, (size_t)m);
+    }
+}
+
+/* Kernels have no context, so each place of the table has functions of its own. */
+static const pn_kernels *checked[PN_MOST_KERNELS];
+
+#define PLACE(i)                                                                                                       \
+    static void mac_##i(const pn_product *p, int32_t *acc)                                                             \
+    {                                                                                                                  \
+        check_mac(checked[i], p, acc);                                                                                 \
+    }                                                                                                                  \
+    static void requantise_##i(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,           \
+                               const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)              \
+    {                                                                                                                  \
+        check_requantise(checked[i], acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);              \
+    }                                                                                                                  \
+    static void lstm_##i(const pn_lstm_tile *t)                                                                        \
+    {                                                                                                                  \
+        check_lstm(checked[i], t);                                                                                     \
+    }                                                                                                                  \
+    static void quantise_##i(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)                   \
+    {                                                                                                                  \
+        check_quantise(checked[i], x, gain, n, u, low);                                                                \
+    }
+
+PLACE(0)
+PLACE(1)
+PLACE(2)
+PLACE(3)
+
+static pn_kernels places[PN_MOST_KERNELS] = {
+    {NULL, mac_0, requantise_0, lstm_0, quantise_0},
+    {NULL, mac_1, requantise_1, lstm_1, quantise_1},
+    {NULL, mac_2, requantise_2, lstm_2, quantise_2},
+    {NULL, mac_3, requantise_3, lstm_3, quantise_3},
+};
+
+const pn_kernels *pn_verified(const pn_kernels *fast, int place)
+{
+    checked[place] = fast; /* always the same one: threads may meet here */
+    places[place].name = fast->name;
+    return &places[place];
+}
+
+#else
+typedef int pn_nothing_to_verify;
+#endif

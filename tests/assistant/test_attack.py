@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Microphones that are heard while hostile clients do what they can, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import zlib
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+from support.served import served, until
+
+from pynna.assistant import run
+from pynna.assistant import server as server_module
+from pynna.audio.files import read
+
+UPGRADE = (
+    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+)
+
+
+def frame(
+    opcode: int, data: bytes, *, mask: bytes | None = b"\1\2\3\4", length: int | None = None, first: int = 0x80
+) -> bytes:
+    """A client's frame, right or wrong."""
+    told = len(data) if length is None else length
+    head = bytes([first | opcode, (0x80 if mask else 0) | (told if told < 126 else 126 if told < 65536 else 127)])
+    head += told.to_bytes(2, "big") if 126 <= told < 65536 else told.to_bytes(8, "big") if told >= 65536 else b""
+    masked = bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data
+    return head + (mask or b"") + masked
+
+
+def bomb() -> bytes:
+    """A hundred megabytes of zeros, deflated."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100))
+    return (packed + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+async def _opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    name, _, port = host.rpartition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(UPGRADE.format(host=host, more=more).encode())
+    assert b"101" in await reader.readline()
+    return reader, writer
+
+
+async def _frames(host: str, *frames: bytes, more: str = "") -> bytes:
+    """Sends frames; what comes until the server closes, which it must within seconds."""
+    reader, writer = await _opened(host, more)
+    with contextlib.suppress(ConnectionError):
+        for each in frames:
+            writer.write(each)
+        await writer.drain()
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while piece := await reader.read(65536):
+                got = (got + piece)[-65536:]
+    writer.close()
+    return got
+
+
+HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
+    "not masked": lambda host: _frames(host, frame(1, b"{}", mask=None), frame(8, b"")),
+    "bad UTF-8": lambda host: _frames(host, frame(1, b"\xff\xfe\xc0")),
+    "reserved opcode": lambda host: _frames(host, frame(5, b"x")),
+    "reserved bits": lambda host: _frames(host, frame(1, b"x", first=0xF0)),
+    "a length of 2^63": lambda host: _frames(host, frame(2, b"x", length=(1 << 63) - 1)),
+    "a long ping": lambda host: _frames(host, frame(9, b"x" * 300)),
+    "continued from nothing": lambda host: _frames(host, frame(0, b"x")),
+    "a compressed bomb": lambda host: _frames(
+        host, frame(2, bomb(), first=0xC0), more="Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    ),
+    "huge JSON": lambda host: _frames(host, frame(1, b"[" * 100_000)),
+    "pings": lambda host: _frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_client_is_dropped_and_the_others_are_heard(what: str) -> None:
+    async def scenario() -> None:
+        async with served() as (server, url), aiohttp.ClientSession(url) as client:
+            async with client.ws_connect("/ws") as page:
+                await until(page, "hello")
+                await HOSTILE[what](url.removeprefix("http://").rstrip("/"))
+                await page.send_json({"type": "command", "text": "increase the volume"})
+                assert (await until(page, "done"))["intent"] == "VolumeUp"
+            await asyncio.sleep(0.1)
+            assert not server._sessions
+
+    asyncio.run(scenario())
+
+
+def test_microphones_are_heard_under_attack() -> None:
+    """Four microphones speak while slow, half-open and flooding clients come and go: each is understood."""
+    name = "increase_the_volume"
+    pcm = read(next(path for path in run.demo_recordings() if path.stem == name)).pcm.tobytes() + bytes(32000)
+
+    async def speak(client: aiohttp.ClientSession) -> str:
+        async with client.ws_connect("/ws") as socket:
+            me = (await until(socket, "hello"))["name"]
+            await socket.send_json({"type": "microphone", "on": True})
+            for at in range(0, len(pcm), 640):
+                await socket.send_bytes(pcm[at : at + 640])
+                await asyncio.sleep(0)
+            while (done := await until(socket, "done", 60.0))["from"] != me:
+                pass
+            return str(done["intent"])
+
+    async def attack(host: str) -> None:
+        address, _, port = host.rpartition(":")
+        open_ones = []
+        try:
+            while True:
+                for start in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 4000):
+                    _, writer = await asyncio.open_connection(address, int(port))
+                    writer.write(start)
+                    open_ones.append(writer)
+                with contextlib.suppress(OSError, AssertionError, TimeoutError):
+                    await _frames(host, *[frame(9, b"x")] * 50, frame(8, b""))
+                for writer in open_ones[:-100]:
+                    writer.close()
+                del open_ones[:-100]
+                await asyncio.sleep(0.02)
+        finally:
+            for writer in open_ones:
+                writer.close()
+
+    async def scenario() -> None:
+        async with served() as (server, url), aiohttp.ClientSession(url) as client:
+            attacker = asyncio.create_task(attack(url.removeprefix("http://").rstrip("/")))
+            heard = await asyncio.gather(*(speak(client) for _ in range(4)))
+            assert not attacker.done()
+            attacker.cancel()
+            assert heard == ["VolumeUp"] * 4
+            assert len(server.doors) <= server_module.MAX_CONNECTIONS
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", {"Host": "evil.example"}, 403),
+        ("/ws", {"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+        ("/ws", {"Origin": "http://evil.example"}, 403),
+        ("/ws", {"Origin": "null"}, 403),
+        ("/page/../server.py", {}, 404),
+        ("/page/%2e%2e%2fserver.py", {}, 404),
+        ("/page/..%5cserver.py", {}, 404),
+        ("/page/%00index.html", {}, 404),
+        ("//etc/passwd", {}, 404),
+        ("/", {}, 200),
+    ],
+)
+def test_every_answer_has_the_headers(path: str, headers: dict[str, str], status: int) -> None:
+    async def scenario() -> None:
+        async with served() as (_, url):
+            host = url.removeprefix("http://").rstrip("/")
+            name, _, port = host.rpartition(":")
+            reader, writer = await asyncio.open_connection(name, int(port))
+            told = "".join(f"{key}: {value}\r\n" for key, value in {"Host": host, **headers}.items())
+            writer.write(f"GET {path} HTTP/1.1\r\n{told}Connection: close\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            writer.close()
+            assert f" {status} " in head.splitlines()[0]
+            for each in ("frame-ancestors 'none'", "x-frame-options: deny", "x-content-type-options: nosniff"):
+                assert each in head
+            assert "referrer-policy: no-referrer" in head
+
+    asyncio.run(scenario())
+
+
+def test_guesses_of_the_token_are_slow_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "GUESS_SECONDS", 0.1)
+
+    async def scenario() -> None:
+        async with served(token="sixteen characters") as (server, url), aiohttp.ClientSession(url) as client:
+            loop = asyncio.get_running_loop()
+            start = loop.time()
+            for guess in ("", "a", "sixteen character", "sixteen characters ", "\ud7ff"):
+                async with client.get("/health", params={"token": guess}) as answer:
+                    assert answer.status == 401
+            assert loop.time() - start >= 0.5
+            assert server.metrics.refused.labels("token")._value.get() == 5
+
+    asyncio.run(scenario())
+
+
+def test_nothing_that_is_said_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario() -> None:
+        async with served() as (_, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:
+            await until(page, "hello")
+            for message in (
+                {"type": "command", "text": "increase the volume"},
+                {"type": "command", "text": "my secret"},
+            ):
+                await page.send_str(json.dumps(message))
+                await until(page, "done")
+            await page.send_str("{my secret")
+            await until(page, "error")
+
+    asyncio.run(scenario())
+    assert "volume" not in caplog.text.lower() and "secret" not in caplog.text

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is released: the same bytes each time, a list of what is in it, the checksums of models."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import os
+import re
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pynna
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="needs the repository")
+
+
+@pytest.fixture(scope="module")
+def dist() -> Any:
+    if sys.version_info < (3, 11):
+        pytest.skip("it reads TOML with the standard library")
+    spec = importlib.util.spec_from_file_location("dist", ROOT / ".ci" / "dist.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _archive(order: list[str], mtime: int, user: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as file:
+        for name in order:
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime, info.uname, info.mode = len(name), mtime, user, 0o600 if mtime % 2 else 0o664
+            file.addfile(info, io.BytesIO(name.encode()))
+    return packed.getvalue()
+
+
+def test_an_sdist_has_the_same_bytes_whoever_makes_it(dist: Any) -> None:
+    one = dist.normalised(_archive(["a/x", "a/b/y", "a/c"], 1, "me"), 1000)
+    other = dist.normalised(_archive(["a/c", "a/x", "a/b/y"], 2, "you"), 1000)
+    assert one == other != dist.normalised(_archive(["a/c", "a/x", "a/b/y"], 2, "you"), 1001)
+    with tarfile.open(fileobj=io.BytesIO(one)) as file:
+        assert {member.name: file.extractfile(member).read() for member in file} == {
+            name: name.encode() for name in ("a/x", "a/b/y", "a/c")
+        }
+
+
+def test_the_list_names_models_and_requirements(dist: Any) -> None:
+    told = dist.sbom(1_700_000_000)
+    assert told == dist.sbom(1_700_000_000)
+    parts = {part["name"]: part for part in told["components"]}
+    path = ROOT / "pynna" / "models" / "pynna-en-car.nna"
+    assert parts[path.name]["hashes"][0]["content"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert all(parts[path.name]["licenses"])
+    assert parts["numpy"]["scope"] == "required" and parts["aiohttp"]["scope"] == "optional"
+    assert told["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+
+
+def test_a_model_tells_its_checksum_and_licence(model: pynna.Model) -> None:
+    told = model.describe()
+    assert told["sha256"] == hashlib.sha256(model.path.read_bytes()).hexdigest()
+    assert told["metadata"]["licence"]
+
+
+def test_what_is_released_is_pinned_and_signed() -> None:
+    flow = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    assert "id-token: write" in flow and "attestations: true" in flow and "SOURCE_DATE_EPOCH" in flow
+    assert not re.findall(r"uses: \S+@(?:main|master)\b", flow)
+
+
+def test_every_source_file_has_a_licence() -> None:
+    missing = []
+    for folder in ("pynna", "csrc", "tests", "bench", ".ci"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".pyx", ".pxi", ".pxd", ".c", ".h") and "build" not in path.parts:
+                if path.name in ("_core.c", "_client.c"):
+                    continue
+                if "SPDX-License-Identifier: " not in path.read_text("utf-8", "replace")[:300]:
+                    missing.append(os.fspath(path))
+    assert not missing
