@@ -129,6 +129,7 @@ class LanguageModel:
         if unknown_score is not None and not -math.inf < unknown_score <= 0.0:
             raise ArgumentError(f"unknown_score is {unknown_score}; None, or 0 or less is right")
         self.alpha, self.beta, self.unknown_score = alpha, beta, unknown_score
+        self._given = path if isinstance(path, Ngrams) else Path(path)
         self._model: Any
         scorer: _KenLM | Ngrams
         if isinstance(path, Ngrams):
@@ -138,6 +139,10 @@ class LanguageModel:
             scorer, known = _KenLM(self._model), _words(self.path, self._model)
         self.vocabulary = Vocabulary(known if vocabulary is None else vocabulary)
         self._asker = _Asker(scorer, self.vocabulary.words, alpha, beta, unknown_score is not None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process, which reads the file itself."""
+        return _again, (self._given, self.alpha, self.beta, self.unknown_score, self.vocabulary.words)
 
     @property
     def order(self) -> int:
@@ -161,6 +166,12 @@ class LanguageModel:
             outside=-math.inf if self.unknown_score is None else self.unknown_score,
             unfinished=self.alpha * OUTSIDE_LOG10,
         )
+
+
+def _again(
+    path: Path | Ngrams, alpha: float, beta: float, unknown_score: float | None, words: tuple[str, ...]
+) -> LanguageModel:
+    return LanguageModel(path, alpha=alpha, beta=beta, unknown_score=unknown_score, vocabulary=words)
 
 
 class _KenLM:
