@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from pynna import _core
 from pynna.archive.cutting import Cutter, Part
 from pynna.archive.endpoints import Utterance, decode, utterances
+from pynna.archive.pool import Pool, Run
 from pynna.audio.files import read_in_pieces
 from pynna.audio.pcm import Pcm
 from pynna.decoding.decoder import Decoder
@@ -28,7 +29,6 @@ from pynna.streaming.rescoring import (
     needs_rescoring,
     perturbed,
 )
-from pynna.archive.pool import Pool, Run
 
 Fields: TypeAlias = dict[str, Any]
 """A segment as JSON can hold it: start, end, text, words, confidence, alternatives, and with a grammar its meaning."""
@@ -210,14 +210,11 @@ class Recogniser:
         rows = np.concatenate([np.zeros((0, len(self._model.labels)), np.float32), *collector.take()])
         found = utterances(self._model, part, rows, run.speech, rules, self._options)
         first = part.first_frame
-        results = [
-            decode(self._decoder(first + each.first), rows[each.first : each.stop]) for each in found
-        ]
+        results = [decode(self._decoder(first + each.first), rows[each.first : each.stop]) for each in found]
 
         def through(results: list[Result]) -> None:
             segments = [
-                _segment(self._model, rules, part, each, result)
-                for each, result in zip(found, results, strict=True)
+                _segment(self._model, rules, part, each, result) for each, result in zip(found, results, strict=True)
             ]
             self._tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
 
