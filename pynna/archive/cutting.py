@@ -34,7 +34,7 @@ class Part:
 class Cutter:
     """Cuts PCM into parts of at most `rules.max_utterance`, in the middle of pauses of `rules.trailing_silence`.
 
-    Beyond half of that length a shorter pause is enough; at the end of it the quietest place of its later part is taken.
+    Beyond half of that length a shorter pause is enough; at its end the quietest place of its later part is taken.
 
     Parameters
     ----------

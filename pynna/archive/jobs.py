@@ -9,6 +9,7 @@ in memory once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -88,7 +89,7 @@ class _Worker:
             return
         missing = self._missing.setdefault(key, [set(unit.done), None])
         if isinstance(message, PartDone):
-            missing[0].add(message.index)
+            missing[0].add(message.number)
         else:
             missing[1] = set(range(unit.share, message.n_parts, unit.n_shares))
         if missing[1] is not None and missing[1] <= missing[0]:
@@ -108,10 +109,8 @@ class _Worker:
         if kill:
             self._process.kill()
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):
             self._process.stdin.close()
-        except OSError:
-            pass
         return self._process.wait()
 
 

@@ -3,7 +3,7 @@
 
 A recording under way has a file of its own in the output's folder `.pynna`: a line of JSON for each part that is done,
 appended when it is. When all parts are there the output is written beside its place, synced, and put there by a rename;
-then a line in `done.jsonl` says so, and the file of parts goes. A line that the end has cut short counts as not written.
+then a line in `done.jsonl` says so, and the file of parts goes. A line that is cut short counts as not written.
 """
 
 from __future__ import annotations

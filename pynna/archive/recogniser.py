@@ -68,7 +68,7 @@ class PartDone(NamedTuple):
     """A part of a recording is recognised."""
 
     unit: Unit
-    index: int
+    number: int
     seconds: float
     segments: list[Fields]
 

@@ -132,7 +132,8 @@ def transcribe_files(
     """
     if format not in WRITERS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
         raise ArgumentError(
-            f"format must be one of {', '.join(WRITERS)} and jobs an integer from 1 to 1024, got {format!r} and {jobs!r}"
+            f"format must be one of {', '.join(WRITERS)} and jobs an integer from 1 to 1024, "
+            f"got {format!r} and {jobs!r}"
         )
     if resume and output is None:
         raise ArgumentError("resume needs an output: the folder of the run before")
@@ -253,7 +254,7 @@ class _Run:
                 item.read.append(message)
         else:
             assert isinstance(message, PartDone)
-            item.parts.add(message.index, message.seconds, message.segments)
+            item.parts.add(message.number, message.seconds, message.segments)
             self._here += message.seconds
             if self._progress is not None:
                 done = self._done + self._here

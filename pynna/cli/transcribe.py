@@ -23,6 +23,8 @@ from pynna.model import Model, load
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
+FORMATS = ("text", "json", "srt", "vtt", "jsonl", "textgrid", "ctm")
+
 DESCRIPTION = "Prints what is said in each recording."
 
 EPILOG = (
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--format",
-        choices=("text", "json", "srt", "vtt", "jsonl", "textgrid", "ctm"),
+        choices=FORMATS,
         default="text",
         help="of the output",
     )
