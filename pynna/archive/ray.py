@@ -19,7 +19,7 @@ BATCH = 16
 
 
 class Transcriber:
-    """Recordings to segments, for ``ray.data.read_binary_files(..., include_paths=True).map_batches(Transcriber, ...)``.
+    """Recordings to segments: ``ray.data.read_binary_files(..., include_paths=True).map_batches(Transcriber, ...)``.
 
     The model is loaded once an actor; a batch's recordings fill the sixteen channels of its core. A recording that
     cannot be read gives one row with an `error`.
@@ -97,7 +97,8 @@ def transcribe_folder(
     n = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
     files = ray.data.read_binary_files(folder, include_paths=True)
     made = files.map_batches(
-        Transcriber, fn_constructor_kwargs={"model": model, **options}, batch_size=BATCH, concurrency=(1, n), num_cpus=1,
+        Transcriber, fn_constructor_kwargs={"model": model, **options}, batch_size=BATCH, concurrency=(1, n),
+        num_cpus=1,
     )  # fmt: skip
     made.write_parquet(output)
     failed = ray.data.read_parquet(output).filter(lambda row: row["error"] != "")
