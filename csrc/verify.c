@@ -45,10 +45,11 @@ static void check_requantise(const pn_kernels *fast, const int32_t *acc, int32_t
     fast->requantise(acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);
     for (int32_t b = 0; b < n_blocks; b++) {
         const int32_t row = b * PN_BLOCK;
-        pn_kernels_ref.requantise(acc + (size_t)row * (size_t)n_columns, 1, n_columns, bias + row, multiplier + row, shift,
-                                  again, PN_BLOCK);
+        pn_kernels_ref.requantise(acc + (size_t)row * (size_t)n_columns, 1, n_columns, bias + row, multiplier + row,
+                                  shift, again, PN_BLOCK);
         for (int32_t j = 0; j < n_columns; j++)
-            compare(fast->name, "the requantisation", out + (size_t)j * out_stride + row, again + j * PN_BLOCK, PN_BLOCK);
+            compare(fast->name, "the requantisation", out + (size_t)j * out_stride + row, again + j * PN_BLOCK,
+                    PN_BLOCK);
     }
 }
 
@@ -70,7 +71,8 @@ static void check_lstm(const pn_kernels *fast, const pn_lstm_tile *t)
     }
 }
 
-static void check_quantise(const pn_kernels *fast, const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+static void check_quantise(const pn_kernels *fast, const float *x, const float *gain, int32_t n, uint8_t *u,
+                           uint8_t *low)
 {
     uint8_t again[PIECE], again_low[PIECE];
     fast->quantise(x, gain, n, u, low);

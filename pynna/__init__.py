@@ -40,6 +40,7 @@ from pynna.streaming.stream import Stream
 from pynna.streaming.worker import RescoringWorker
 
 if TYPE_CHECKING:
+    from pynna.archive import transcribe_files as transcribe_files
     from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR
     from pynna.grammar import Grammar as Grammar
     from pynna.mapping import map_model as map_model
@@ -81,10 +82,16 @@ __all__ = [
     "events",
     "load",
     "map_model",
+    "transcribe_files",
 ]
 
 
-_LATER = {"map_model": "pynna.mapping", "Grammar": "pynna.grammar", "CAR_GRAMMAR": "pynna.grammar"}
+_LATER = {
+    "map_model": "pynna.mapping",
+    "Grammar": "pynna.grammar",
+    "CAR_GRAMMAR": "pynna.grammar",
+    "transcribe_files": "pynna.archive",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,8 @@ FLOORS = (
     ("pynna.assistant",),
     ("pynna.deepspeech",),
     ("pynna",),
+    ("pynna.ray",),
+    ("pynna.archive",),
     ("pynna.diagnosis",),
     ("pynna.model",),
     ("pynna.streaming",),

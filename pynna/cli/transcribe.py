@@ -23,6 +23,8 @@ from pynna.model import Model, load
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
+FORMATS = ("text", "json", "srt", "vtt", "jsonl", "textgrid", "ctm")
+
 DESCRIPTION = "Prints what is said in each recording."
 
 EPILOG = (
@@ -55,9 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help='recordings; "-" reads one from standard input')
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     formats = parser.add_mutually_exclusive_group()
-    formats.add_argument("--format", choices=("text", "json", "srt", "vtt"), default="text", help="of the output")
+    formats.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="of the output",
+    )
     formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="a file a recording there, named after it")
+    parser.add_argument("--jobs", type=at_least(1, 1024), metavar="N", help="processes that share many or long files")
+    parser.add_argument("--resume", action="store_true", help="go on with what an earlier run left in -o FOLDER")
     parser.add_argument("--channel", metavar="C", help="left, right, or a number from 1: one side of a call")
     parser.add_argument("--raw", type=at_least(1000, 384000), metavar="RATE", help="files of raw int16 at this rate")
     parser.add_argument("--strict", action="store_true", help="refuse files that are cut short or damaged")
@@ -71,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
         raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
+    if args.jobs is not None or args.resume or args.format in ("jsonl", "textgrid", "ctm"):
+        return _run_archive(args)
     model = load(args.model, threads=args.threads)
     options = decoding_options(args, model)
     code = OK
@@ -89,6 +100,37 @@ def run(args: argparse.Namespace) -> int:
                 progress.hide()
                 with _output(path, args):
                     _print_results(path, audio, results, args)
+    return code
+
+
+def _run_archive(args: argparse.Namespace) -> int:
+    """Many recordings, or long ones: sixteen channels of each of the jobs' cores."""
+    from pynna.archive import transcribe_files
+    from pynna.archive.writers import SEGMENTED, WRITERS
+
+    if STDIN in args.files:
+        raise ArgumentError('--jobs, --resume and this format need files, got "-"')
+    model = load(args.model, threads=args.threads or 1)
+    whole = not args.utterances and args.format not in SEGMENTED
+    code, several = OK, len(args.files) > 1
+    with Progress(100) as progress:
+        for found in transcribe_files(
+            args.files, model, jobs=args.jobs or 1, output=args.output, format=args.format, resume=args.resume,
+            whole=whole, ordered=True, reading={"channel": args.channel, "strict": args.strict, "raw_rate": args.raw},
+            progress=lambda at: progress.show(None, 100 * at.done / max(at.total, 1e-9)),
+            **decoding_options(args, model),
+        ):  # fmt: skip
+            progress.hide()
+            for note in found.notes:
+                print(f"{found.path}: {note}", file=sys.stderr)
+            if found.error:
+                complain(AudioError(found.error), found.path)
+                code = FAILED
+            elif found.output is None:
+                segments = found.segments
+                for piece in WRITERS[args.format][1](found.path, found.seconds, lambda s=segments: s):  # type: ignore[misc]
+                    print(f"{found.path}: " if several and args.format == "text" else "", piece, sep="", end="")
+                print(end="", flush=True)
     return code
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pynna.decoding.results import Word
@@ -23,20 +23,22 @@ class Cue:
     text: str
 
 
-def cues(words: Iterable[Word]) -> list[Cue]:
+def cues(words: Iterable[Word]) -> Iterator[Cue]:
     """Words put together into cues: a new one after a pause, when the lines are full, or when time is over."""
-    groups: list[list[Word]] = []
+    group: list[Word] = []
     for word in words:
-        if groups and _belongs(groups[-1], word):
-            groups[-1].append(word)
-        else:
-            groups.append([word])
-    made = []
-    for i, group in enumerate(groups):
-        follows = groups[i + 1][0].start if i + 1 < len(groups) else float("inf")
-        end = min(max(group[-1].end, group[0].start + MIN_SECONDS), max(follows, group[-1].end))
-        made.append(Cue(group[0].start, end, "\n".join(_lines([word.text for word in group]))))
-    return made
+        if group and not _belongs(group, word):
+            yield _cue(group, word.start)
+            group = []
+        group.append(word)
+    if group:
+        yield _cue(group, float("inf"))
+
+
+def _cue(group: Sequence[Word], follows: float) -> Cue:
+    """A cue that is over before the next one begins."""
+    end = min(max(group[-1].end, group[0].start + MIN_SECONDS), max(follows, group[-1].end))
+    return Cue(group[0].start, end, "\n".join(_lines([word.text for word in group])))
 
 
 def _belongs(group: Sequence[Word], word: Word) -> bool:
@@ -65,15 +67,23 @@ def _stamp(seconds: float, point: str) -> str:
 
 def srt(words: Iterable[Word]) -> str:
     """A SubRip file."""
-    return "".join(
-        f"{i}\n{_stamp(cue.start, ',')} --> {_stamp(cue.end, ',')}\n{cue.text}\n\n"
-        for i, cue in enumerate(cues(words), 1)
-    )
+    return "".join(srt_pieces(words))
 
 
 def vtt(words: Iterable[Word]) -> str:
     """A WebVTT file (W3C, WebVTT: The Web Video Text Tracks Format)."""
+    return "".join(vtt_pieces(words))
+
+
+def srt_pieces(words: Iterable[Word]) -> Iterator[str]:
+    """A SubRip file, cue by cue."""
+    for i, cue in enumerate(cues(words), 1):
+        yield f"{i}\n{_stamp(cue.start, ',')} --> {_stamp(cue.end, ',')}\n{cue.text}\n\n"
+
+
+def vtt_pieces(words: Iterable[Word]) -> Iterator[str]:
+    """A WebVTT file, cue by cue."""
     texts = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-    return "WEBVTT\n\n" + "".join(
-        f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{cue.text.translate(texts)}\n\n" for cue in cues(words)
-    )
+    yield "WEBVTT\n\n"
+    for cue in cues(words):
+        yield f"{_stamp(cue.start, '.')} --> {_stamp(cue.end, '.')}\n{cue.text.translate(texts)}\n\n"

@@ -160,13 +160,20 @@ class Batch:
 
     def step(self) -> int:
         """One step of every channel that has a window ready; returns how many had."""
-        ready = [channel for channel in self._channels if channel.fill()]
-        if ready:
-            self.network.advance([channel.core for channel in ready], 1)
+        ready = self.advance(1)
         for channel in ready:
             if channel.after_step:
                 channel.after_step()
         return len(ready)
+
+    def advance(self, max_steps: int) -> list[Channel]:
+        """As many steps, up to `max_steps`, as all channels with a window ready have; returns these channels. What is
+        to be done after a step is left to the caller."""
+        ready = [channel for channel in self._channels if channel.fill()]
+        if ready:
+            cores = [channel.core for channel in ready]
+            self.network.advance(cores, min(max_steps, *(core.ready for core in cores)))
+        return ready
 
     def run(self) -> int:
         """Steps until no channel has a window ready; returns the number of steps."""

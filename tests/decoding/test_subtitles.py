@@ -59,7 +59,7 @@ def seconds(stamp):
 
 def test_a_pause_ends_a_cue_and_a_short_one_stays_to_be_read():
     words = [Word("one", 0.0, 0.2, 1), Word("two", 0.3, 0.4, 1), Word("three", 2.0, 2.1, 1), Word("four", 2.2, 10.0, 1)]
-    assert subtitles.cues(words) == [
+    assert list(subtitles.cues(words)) == [
         subtitles.Cue(0.0, 1.0, "one two"),
         subtitles.Cue(2.0, 2.2, "three"),
         subtitles.Cue(2.2, 10.0, "four"),

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Utterances of a part of a recording, by the endpointer, once the network has said all it has to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pynna import _core
+from pynna.archive.cutting import Part
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
+from pynna.decoding.results import Result
+from pynna.network import Network
+from pynna.streaming.endpointer import Endpointer, EndpointRules
+
+F32 = npt.NDArray[np.float32]
+
+
+class Utterance(NamedTuple):
+    """Frames `first` to before `stop` of a part are decoded; it is told to last from `start` to before `end`."""
+
+    first: int
+    stop: int
+    start: int
+    end: int
+
+
+def utterances(
+    network: Network, part: Part, rows: F32, speech: F32 | None, rules: EndpointRules, options: DecoderOptions
+) -> list[Utterance]:
+    """Where utterances begin and end in a part, as a `Listener` finds them; none is cut while speech goes on.
+
+    Parameters
+    ----------
+    part : Part
+    rows : float32 [n_frames, n_labels]
+        The network's log-probabilities of it.
+    speech : float32 [n_frames], optional
+        How probable speech is, of a network that tells it.
+    """
+    step = int(network.geometry["step"])
+    n_whole = len(part.pcm) // step
+    powers = (part.pcm[: n_whole * step].reshape(n_whole, step).astype(np.float64) ** 2).mean(axis=1)
+    powers = np.pad(powers, (0, max(0, len(rows) - n_whole)))
+    silent = [len(network.labels) - 1, *(i for i, text in enumerate(network.labels) if text == " ")]
+    letters = 1.0 - np.exp(rows[:, silent]).sum(axis=1, dtype=np.float64)
+    point = Endpointer(replace(rules, max_utterance=3599.0), network.seconds_per_step)
+    n_before = point.frames(rules.pre_roll) + 1
+    found: list[Utterance] = []
+    first = recent = 0  # frame of the utterance under way; first that may belong to the next one
+    decoder: Decoder | None = None  # knows, with a grammar, whether a sentence is whole
+
+    for frame, (letter, power) in enumerate(zip(letters.tolist(), powers.tolist(), strict=False)):
+        if decoder is not None:
+            decoder.feed(rows[frame : frame + 1])
+        complete = isinstance(decoder and decoder.core, _core.GraphDecoder) and _is_complete(decoder)
+        happened = point.process(letter, power, complete, None if speech is None else float(speech[frame]))
+        if happened == "start":
+            first = max(recent, frame + 1 - n_before)
+            if options.grammar is not None:
+                decoder = Decoder(network.labels, label_priors=network.label_priors, options=options)
+                decoder.feed(rows[first : frame + 1])
+        elif happened == "end":
+            found.append(Utterance(first, frame + 1, point.start, min(frame + 1, point.last + 1)))
+            recent, decoder = frame + 1, None
+    if point.speaking:
+        found.append(Utterance(first, len(rows), point.start, min(len(rows), point.last + 1)))
+    return found
+
+
+def _is_complete(decoder: Decoder | None) -> bool:
+    return decoder is not None and isinstance(decoder.core, _core.GraphDecoder) and decoder.core.complete
+
+
+def decode(decoder: Decoder, rows: F32) -> Result:
+    """The result of an utterance's frames."""
+    decoder.feed(np.ascontiguousarray(rows))
+    return decoder.finish()

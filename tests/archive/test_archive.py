@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives: long recordings, many of them, several processes, and what is left after a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import pynna
+from pynna.archive.cutting import Cutter
+from pynna.archive.journal import Parts
+from pynna.archive.writers import WRITERS
+
+RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All recordings twice, with pauses and a little noise between them."""
+    rng = np.random.default_rng(5)
+    parts = []
+    for path in RECORDINGS * 2:
+        parts += [np.zeros(RATE, np.int16), pynna.audio.read(path).pcm]
+    pcm = np.concatenate([*parts, np.zeros(RATE, np.int16)]) + rng.normal(0, 3, sum(map(len, parts)) + RATE)
+    path = tmp_path_factory.mktemp("long") / "long.wav"
+    soundfile.write(path, pcm.clip(-32768, 32767).astype(np.int16), RATE)
+    return path
+
+
+def test_whole_recordings_give_what_each_gives_alone(model: pynna.Model) -> None:
+    found = list(pynna.transcribe_files(RECORDINGS, model, whole=True, ordered=True))
+    assert [transcript.path for transcript in found] == [str(path) for path in RECORDINGS]
+    for transcript in found:
+        (segment,) = transcript.segments
+        assert model.transcribe(transcript.path).as_dict().items() <= segment.items()
+
+
+def test_a_long_recording_is_cut_at_its_pauses(model: pynna.Model, long: Path) -> None:
+    (found,) = pynna.transcribe_files([long], model)
+    told = [segment["text"] for segment in found.segments]
+    want = [segment.text for segment in model.segments(long)]
+    assert len(told) == len(want) and sum(a == b for a, b in zip(told, want, strict=True)) >= len(want) - 3
+    assert all(a["end"] <= b["start"] for a, b in zip(found.segments, found.segments[1:], strict=False))
+
+
+def test_texts_do_not_depend_on_what_else_is_done(model: pynna.Model, long: Path) -> None:
+    alone = [next(pynna.transcribe_files([path], model)) for path in (*RECORDINGS, long)]
+    shares: list[float] = []
+    together = list(
+        pynna.transcribe_files(
+            [*RECORDINGS, long], model, jobs=2, ordered=True, progress=lambda at: shares.append(at.done / at.total)
+        )
+    )
+    assert together == alone
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
+
+
+def test_a_file_that_fails_is_told_and_the_rest_goes_on(model: pynna.Model, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"bad")
+    found = list(pynna.transcribe_files([RECORDINGS[0], tmp_path / "bad.wav", RECORDINGS[1]], model, ordered=True))
+    assert [bool(each.error) for each in found] == [False, True, False] and found[2].text
+
+
+def test_no_part_is_cut_in_a_sound() -> None:
+    rng = np.random.default_rng(1)
+    sound, pause = rng.normal(0, 3000, 5 * RATE), rng.normal(0, 3, RATE)
+    pcm = np.concatenate([part for _ in range(9) for part in (sound, pause)]).astype(np.int16)
+    for size in (777, 320, len(pcm)):
+        cutter = Cutter(pynna.EndpointRules(), 320, RATE)
+        parts = list(cutter.cut(pcm[at : at + size] for at in range(0, len(pcm), size)))
+        assert np.array_equal(np.concatenate([part.pcm for part in parts]), pcm)
+        assert len(parts) >= 9  # the first sound may be taken for the floor
+        for part in parts[1:]:
+            second = part.first_frame * 0.02 % 6
+            assert 5.0 < second < 6.0
+
+
+@pytest.mark.parametrize("format", list(WRITERS))
+def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Path, format: str) -> None:
+    files = [long, *RECORDINGS[:3]] if format == "jsonl" else [RECORDINGS[0]]
+
+    def command(folder: str) -> list[str]:
+        return [
+            sys.executable, "-m", "pynna", "transcribe", *map(str, files), "--jobs", "2", "--format", format,
+            "--utterances", "--resume", "-o", str(tmp_path / folder),
+        ]  # fmt: skip
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
+    subprocess.run(command("calm"), check=True, env=environment)
+    rng = random.Random(7)
+    for _ in range(4 if format == "jsonl" else 0):
+        running = subprocess.Popen(command("killed"), env=environment)
+        time.sleep(rng.uniform(0.5, 2.5))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    subprocess.run(command("killed"), check=True, env=environment)
+    calm = {path.name: path.read_bytes() for path in (tmp_path / "calm").iterdir() if path.is_file()}
+    assert len(calm) == len(files) and all(calm.values())
+    assert {path.name: path.read_bytes() for path in (tmp_path / "killed").iterdir() if path.is_file()} == calm
+    assert sorted(path.name for path in (tmp_path / "killed/.pynna").iterdir()) == ["done.jsonl", "run.json"]
+
+
+def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None:
+    about = {"path": "a"}
+    parts = Parts(tmp_path / "a.parts", about)
+    for index in (2, 0):
+        parts.add(index, 1.0, [{"text": str(index)}])
+    parts.close()
+    with (tmp_path / "a.parts").open("ab") as file:
+        file.write(json.dumps({"part": 1, "seconds": 1.0, "segments": []}).encode()[:-4])
+    again = Parts(tmp_path / "a.parts", about)
+    assert again.indices == {0, 2} and again.seconds == 2.0
+    again.add(1, 1.0, [{"text": "1"}])
+    assert [segment["text"] for segment in again.segments()] == ["0", "1", "2"]
+    again.close()
+    assert not Parts(tmp_path / "a.parts", {"path": "b"}).indices
+
+
+def test_what_is_done_is_not_done_again(model: pynna.Model, tmp_path: Path) -> None:
+    (first,) = pynna.transcribe_files(RECORDINGS[:1], model, output=tmp_path)
+    assert first.output is not None and first.seconds > 0
+    (again,) = pynna.transcribe_files(RECORDINGS[:1], model, output=tmp_path, resume=True)
+    assert again.output == first.output and again.seconds == 0
+    with pytest.raises(pynna.ArgumentError, match="same model and options as before; other: format"):
+        pynna.transcribe_files(RECORDINGS[:1], model, output=tmp_path, resume=True, format="srt")
