@@ -18,8 +18,8 @@ static const char *arcs_error(const pynna_graph *g)
     for (int32_t a = 0; a < g->n_arcs; a++) {
         if (g->arc_next[a] < 0 || g->arc_next[a] >= g->n_states)
             return "arc_next must hold states from 0 to n_states - 1";
-        if (g->arc_label[a] < PYNNA_ANY || g->arc_label[a] >= g->n_labels)
-            return "arc_label must hold labels from 0 to n_labels - 1, or PYNNA_ANY";
+        if (g->arc_label[a] < PYNNA_FILLER || g->arc_label[a] >= g->n_labels)
+            return "arc_label must hold labels from 0 to n_labels - 1, or PYNNA_FILLER";
     }
     return NULL;
 }

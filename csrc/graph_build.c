@@ -454,7 +454,7 @@ int pynna_builder_before(pynna_builder *b, const int32_t *labels, int32_t n, int
     if (b->failed)
         return PYNNA_ERR_FULL;
     for (int32_t i = 0; i < n; i++)
-        if (labels[i] < PYNNA_ANY)
+        if (labels[i] < PYNNA_FILLER)
             return PYNNA_ERR_ARGUMENT;
     for (int32_t i = n - 1; i >= 0 && then != NONE; i--)
         then = before(b, labels[i], then);

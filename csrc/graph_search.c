@@ -60,10 +60,10 @@ struct pynna_search {
     int32_t current, n_cells; /* which of the two halves holds the cells */
     int32_t n_records;
     int32_t n_frames, n_frames_untaken, first_waiting, n_waiting;
-    int32_t free_label; /* the last frame's best label */
+    int32_t unconstrained_label; /* the last frame's best label */
     int32_t most_active;
     int64_t n_dropped;
-    double free_score;
+    double unconstrained_score;
     double gap; /* of the last committed label: its path's score less the free one */
 };
 
@@ -72,7 +72,7 @@ typedef struct {
     const pynna_graph *g;
     const float *bias, *row;
     double *log_prob; /* of the frame, biased */
-    double any;       /* of free speech in this frame */
+    double filler;    /* log-probability of the filler in this frame */
     int32_t *slot;    /* [places]: the new cell of a place, or NONE */
     int32_t *head;    /* [states]: the first of the cells that reached it, or NONE */
     int32_t *touched; /* states that were reached */
@@ -84,7 +84,7 @@ typedef struct {
     pynna_search_token *waiting; /* [2 n_records], a ring */
     int32_t n_next, best_label;
     double best, floor; /* of the new paths: the best so far, and what is not worth keeping */
-    double free_before;
+    double unconstrained_before;
 } search;
 
 /* ---- configuration and memory ------------------------------------------------------------------------------------ */
@@ -97,8 +97,8 @@ void pynna_search_defaults(int32_t n_labels, pynna_search_config *config)
                                     .max_active = 4096,
                                     .n_records = 32768,
                                     .margin = 30.0,
-                                    .any_cost = 0.5,
-                                    .any_entry = 2.0,
+                                    .filler_cost = 0.5,
+                                    .filler_entry_cost = 2.0,
                                     .noise_cost = (double)INFINITY,
                                     .space = NONE};
 }
@@ -115,8 +115,9 @@ static const char *config_error(const pynna_search_config *c)
         return "n_records must be from 8 * n_best * max_active to 268435456";
     if (!(c->margin > 0.0))
         return "margin must be above 0";
-    if (!(c->any_cost >= 0.0 && c->any_cost < INFINITY) || !(c->any_entry >= 0.0 && c->any_entry < INFINITY))
-        return "any_cost and any_entry must be 0 or more";
+    if (!(c->filler_cost >= 0.0 && c->filler_cost < INFINITY)
+        || !(c->filler_entry_cost >= 0.0 && c->filler_entry_cost < INFINITY))
+        return "filler_cost and filler_entry_cost must be 0 or more";
     if (!(c->noise_cost >= 0.0))
         return "noise_cost must be 0 or more";
     if (c->space < NONE || c->space >= c->n_labels || c->space == c->blank)
@@ -213,8 +214,8 @@ int pynna_search_reset(pynna_search *d, const pynna_graph *g)
     d->finished = d->current = d->n_records = d->n_frames = d->n_frames_untaken = 0;
     d->first_waiting = d->n_waiting = d->most_active = 0;
     d->n_dropped = 0;
-    d->free_score = d->gap = 0.0;
-    d->free_label = d->config.blank;
+    d->unconstrained_score = d->gap = 0.0;
+    d->unconstrained_label = d->config.blank;
     memset((char *)d + d->at.log_prob, 0, d->at.end - d->at.log_prob); /* equal streams are equal blocks of bytes */
     search s = view(d, g);
     for (int32_t i = 0; i < g->n_arcs + g->n_states; i++)
@@ -260,10 +261,10 @@ static int32_t add_record(search *s, pynna_search_token token, int32_t previous)
 /* The labels behind a path that leaves the label it is in, made once. */
 static int32_t leave_label(search *s, path *p)
 {
-    if (p->run_label < 0) /* in a blank or in free speech, whose labels have records already */
+    if (p->run_label < 0) /* in a blank or in the filler, whose labels have records already */
         return p->history;
     if (p->left == NONE) {
-        const float gap = (float)(p->score + p->noise_loss - s->free_before);
+        const float gap = (float)(p->score + p->noise_loss - s->unconstrained_before);
         p->left = add_record(s, (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob, gap}, p->history);
     }
     return p->left;
@@ -365,7 +366,7 @@ static int32_t keep_best(search *s, cell *cells, path *paths, int32_t n, int32_t
     return kept;
 }
 
-/* Room for all records that a frame can add: one for each path that leaves, one for each that hears free speech. */
+/* Room for all records that a frame can add: one for each path that leaves, one for each that hears the filler. */
 static void make_room(search *s)
 {
     pynna_search *d = s->d;
@@ -396,14 +397,14 @@ static void weigh(search *s)
         best = s->log_prob[i] > s->log_prob[best] ? i : best;
     }
     s->best_label = best;
-    s->any = s->log_prob[best] - c->any_cost;
-    s->free_before = s->d->free_score;
-    s->d->free_score += s->log_prob[best];
+    s->filler = s->log_prob[best] - c->filler_cost;
+    s->unconstrained_before = s->d->unconstrained_score;
+    s->d->unconstrained_score += s->log_prob[best];
 }
 
 static double log_prob_of(const search *s, int32_t label)
 {
-    return label == PYNNA_ANY ? s->any : s->log_prob[label];
+    return label == PYNNA_FILLER ? s->filler : s->log_prob[label];
 }
 
 /* The label that a place is in: of an arc, or the blank. */
@@ -528,7 +529,7 @@ static uint64_t extend_hash(uint64_t hash, int32_t label)
 static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
 {
     const int32_t label = s->g->arc_label[arc];
-    const double cost = log_prob_of(s, label) - (label == PYNNA_ANY ? s->d->config.any_entry : 0.0);
+    const double cost = log_prob_of(s, label) - (label == PYNNA_FILLER ? s->d->config.filler_entry_cost : 0.0);
     for (int32_t k = 0; k < n_from; k++) {
         if (from[k].score + cost < s->floor)
             break;
@@ -537,10 +538,10 @@ static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
                   .left = NONE,
                   .noise_label = NONE,
                   .noise_loss = from[k].noise_loss,
-                  .run_label = label == PYNNA_ANY ? NONE : label,
+                  .run_label = label == PYNNA_FILLER ? NONE : label,
                   .start = s->d->n_frames,
                   .frame = s->d->n_frames,
-                  .log_prob = s->row[label == PYNNA_ANY ? s->best_label : label]};
+                  .log_prob = s->row[label == PYNNA_FILLER ? s->best_label : label]};
         p.history = leave_label(s, &s->paths[from[k].left]);
         offer(s, arc, &p);
     }
@@ -598,7 +599,7 @@ static void leave(search *s, int32_t state)
         const int32_t label = g->arc_label[a];
         if (best[0].score + log_prob_of(s, label) < s->floor)
             continue;
-        if (label != PYNNA_ANY && is_inside(s, state, label))
+        if (label != PYNNA_FILLER && is_inside(s, state, label))
             enter_arc(s, a, others, arrivals(s, state, label, others));
         else
             enter_arc(s, a, best, n);
@@ -614,7 +615,7 @@ static void stay(search *s, const cell *from, const path *paths)
         path p = paths[k];
         p.score += log_prob_of(s, label);
         p.left = NONE;
-        if (label != PYNNA_ANY && s->row[label] > p.log_prob) {
+        if (label != PYNNA_FILLER && s->row[label] > p.log_prob) {
             p.log_prob = s->row[label];
             p.frame = s->d->n_frames;
         }
@@ -642,7 +643,7 @@ static void prune(search *s)
     s->n_next = kept;
 }
 
-/* Free speech: the paths in it hear the frame's best label, if it is a new one. */
+/* The filler: the paths in it hear the frame's best label, if it is a new one. */
 static void hear(search *s)
 {
     const pynna_search *d = s->d;
@@ -650,14 +651,14 @@ static void hear(search *s)
     if (label == d->config.blank)
         return;
     for (int32_t c = 0; c < s->n_next; c++) {
-        if (label_at(s, s->next[c].place) != PYNNA_ANY)
+        if (label_at(s, s->next[c].place) != PYNNA_FILLER)
             continue;
         for (int32_t k = 0; k < s->next[c].n_paths; k++) {
             path *p = &s->next_paths[c * n_best + k];
-            if (label == d->free_label && p->start != d->n_frames)
+            if (label == d->unconstrained_label && p->start != d->n_frames)
                 continue;
             const pynna_search_token token = {d->config.n_labels + label, d->n_frames, d->n_frames, s->row[label],
-                                              (float)(p->score + p->noise_loss - d->free_score)};
+                                              (float)(p->score + p->noise_loss - d->unconstrained_score)};
             p->history = add_record(s, token, p->history);
         }
     }
@@ -678,7 +679,7 @@ static void advance(search *s)
         stay(s, &s->cells[c], &s->paths[c * d->config.n_best]);
     prune(s);
     hear(s);
-    d->free_label = s->best_label;
+    d->unconstrained_label = s->best_label;
     d->n_frames++;
     d->n_frames_untaken++;
     if (s->n_next == 0)
@@ -779,7 +780,7 @@ static void write_labels(const search *s, const path *p, int32_t n, pynna_search
     int32_t i = n;
     if (p->run_label >= 0)
         tokens[--i] = (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob,
-                                           (float)(p->score + p->noise_loss - s->d->free_score)};
+                                           (float)(p->score + p->noise_loss - s->d->unconstrained_score)};
     for (int32_t r = p->history; r != NONE; r = s->records[r].previous)
         tokens[--i] = s->records[r].token;
     double before = s->d->gap;
@@ -824,7 +825,7 @@ int pynna_search_get_stats(const pynna_search *d, pynna_search_stats *stats)
 {
     if (d == NULL || stats == NULL)
         return PYNNA_ERR_ARGUMENT;
-    *stats = (pynna_search_stats){.free_score = d->free_score,
+    *stats = (pynna_search_stats){.unconstrained_score = d->unconstrained_score,
                                   .n_dropped = d->n_dropped,
                                   .n_frames = d->n_frames,
                                   .n_active = d->n_cells,

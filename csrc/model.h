@@ -27,8 +27,8 @@ struct pynna_model {
     const char *alphabet;      /* n_labels - 1 zero-terminated strings */
     const float *label_priors; /* [n_labels] */
     const float *feature_gain; /* [n_coefficients] */
-    const char *provenance;
-    size_t provenance_bytes;
+    const char *metadata;
+    size_t metadata_bytes;
 };
 
 /* A file's geometry and its layers' shapes, nothing else being read or checked: for sizes. */

@@ -7,7 +7,7 @@
 
 enum { HEADER_BYTES = 32, ENTRY_BYTES = 48, NAME_BYTES = 32, GEOMETRY_BYTES = 128, LAYER_BYTES = 64 };
 enum { N_PLAIN_SECTIONS = 6, SECTIONS_A_LAYER = 4, N_SECTIONS = N_PLAIN_SECTIONS + SECTIONS_A_LAYER * PYNNA_N_LAYERS };
-enum { FORMAT_VERSION = 1, MAX_WIDTH = 32768, MAX_PROVENANCE = 1 << 20 };
+enum { FORMAT_VERSION = 1, MAX_WIDTH = 32768, MAX_METADATA = 1 << 20 };
 
 static const unsigned char magic[8] = {0x89, 'N', 'N', 'A', '\r', '\n', 0x1a, '\n'};
 
@@ -281,10 +281,10 @@ static int is_utf8(const unsigned char *p, uint64_t n)
 
 static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
 {
-    const section *alphabet = &sections[2], *priors = &sections[3], *gain = &sections[4], *provenance = &sections[5];
+    const section *alphabet = &sections[2], *priors = &sections[3], *gain = &sections[4], *metadata = &sections[5];
     uint64_t n_labels = (uint64_t)m->geometry.n_labels;
     if (priors->size != n_labels * 4 || gain->size != (uint64_t)m->geometry.n_coefficients * 4
-        || provenance->size > MAX_PROVENANCE)
+        || metadata->size > MAX_METADATA)
         return PYNNA_ERR_FILE_LAYOUT;
     uint64_t n_ends = 0;
     for (uint64_t i = 0; i < alphabet->size; i++) {
@@ -299,8 +299,8 @@ static int read_texts(const section sections[N_SECTIONS], pynna_model *m)
     m->alphabet = (const char *)alphabet->data;
     m->label_priors = (const float *)(const void *)priors->data;
     m->feature_gain = (const float *)(const void *)gain->data;
-    m->provenance = (const char *)provenance->data;
-    m->provenance_bytes = (size_t)provenance->size;
+    m->metadata = (const char *)metadata->data;
+    m->metadata_bytes = (size_t)metadata->size;
     if (!finite_positive(m->label_priors, m->geometry.n_labels)
         || !finite_positive(m->feature_gain, m->geometry.n_coefficients))
         return PYNNA_ERR_FILE_VALUE;
@@ -391,8 +391,8 @@ const float *pynna_model_feature_gain(const pynna_model *model)
     return model->feature_gain;
 }
 
-const char *pynna_model_provenance(const pynna_model *model, size_t *n_bytes)
+const char *pynna_model_metadata(const pynna_model *model, size_t *n_bytes)
 {
-    *n_bytes = model->provenance_bytes;
-    return model->provenance;
+    *n_bytes = model->metadata_bytes;
+    return model->metadata;
 }

@@ -169,9 +169,9 @@ const pynna_layer_info *pynna_model_layer(const pynna_model *model, int32_t laye
 const char *pynna_layer_name(int32_t layer);
 /* A label's text in UTF-8, zero-terminated; "" for the blank, NULL out of range. */
 const char *pynna_model_label(const pynna_model *model, int32_t label);
-const float *pynna_model_label_priors(const pynna_model *model);               /* [n_labels] */
-const float *pynna_model_feature_gain(const pynna_model *model);               /* [n_coefficients] */
-const char *pynna_model_provenance(const pynna_model *model, size_t *n_bytes); /* JSON, not zero-terminated */
+const float *pynna_model_label_priors(const pynna_model *model);             /* [n_labels] */
+const float *pynna_model_feature_gain(const pynna_model *model);             /* [n_coefficients] */
+const char *pynna_model_metadata(const pynna_model *model, size_t *n_bytes); /* JSON, not zero-terminated */
 
 /* ---- isa.c: instruction sets -------------------------------------------------------------------------------------- */
 
@@ -427,8 +427,8 @@ int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer);
 
 /* ---- graph.c: a grammar as an automaton over labels --------------------------------------------------------------- */
 
-/* An arc's label that stands for free speech: one frame or more of any labels. */
-enum { PYNNA_ANY = -1 };
+/* An arc's label that stands for the filler (garbage model): one frame or more of any labels. */
+enum { PYNNA_FILLER = -1 };
 
 /* The sentences of a grammar: all label sequences along arcs from `start` to a final state. A plain view of the caller's
  * arrays, which must outlive it. The arcs of state s are first_arc[s] .. first_arc[s + 1] - 1. A minimal deterministic
@@ -439,7 +439,7 @@ typedef struct {
     int32_t n_arcs;   /* 0 to 2^28 */
     int32_t start;
     const int32_t *first_arc; /* [n_states + 1] */
-    const int32_t *arc_label; /* [n_arcs]: 0 .. n_labels - 1 but not the blank, or PYNNA_ANY */
+    const int32_t *arc_label; /* [n_arcs]: 0 .. n_labels - 1 but not the blank, or PYNNA_FILLER */
     const int32_t *arc_next;  /* [n_arcs]: the state it leads to */
     const uint8_t *is_final;  /* [n_states]: not 0 where a sentence may end */
 } pynna_graph;
@@ -479,7 +479,7 @@ int pynna_builder_init(void *memory, size_t size, int32_t max_states, int32_t sp
 /* Where a text has ended. */
 int pynna_builder_end(pynna_builder *builder, int32_t *out);
 
-/* These labels one after the other (PYNNA_ANY: free speech), then what follows `then`. */
+/* These labels one after the other (PYNNA_FILLER: the filler), then what follows `then`. */
 int pynna_builder_before(pynna_builder *builder, const int32_t *labels, int32_t n, int32_t then, int32_t *out);
 
 /* One of n_texts texts, then what follows `then`. Text t is labels[ends[t - 1]] .. labels[ends[t] - 1]; they are sorted,
@@ -501,22 +501,22 @@ int pynna_builder_graph(pynna_builder *builder, int32_t start, int32_t *n_states
 /* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------- */
 
 /* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and
- * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what free speech costs. */
+ * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what the filler costs. */
 typedef struct {
-    int32_t n_labels, blank; /* as in the graph */
-    int32_t n_best;          /* sentences kept for an n-best list, exact if there is room: 1 to 16 */
-    int32_t max_active;      /* places of the graph that are followed at a time: 16 to 2^24 */
-    int32_t n_records;       /* room for the paths behind them: 8 * n_best * max_active or more, to 2^28 */
-    double margin;           /* paths whose score is further below the best are dropped; INFINITY for none */
-    double any_cost;         /* nats that a frame of free speech costs; 0 or more */
-    double any_entry;        /* and beginning it, once */
-    double noise_cost;       /* nats that a letter of noise costs around a sentence and between its words; 0 or more,
+    int32_t n_labels, blank;  /* as in the graph */
+    int32_t n_best;           /* sentences kept for an n-best list, exact if there is room: 1 to 16 */
+    int32_t max_active;       /* places of the graph that are followed at a time: 16 to 2^24 */
+    int32_t n_records;        /* room for the paths behind them: 8 * n_best * max_active or more, to 2^28 */
+    double margin;            /* paths whose score is further below the best are dropped; INFINITY for none */
+    double filler_cost;       /* nats that a frame of the filler costs; 0 or more */
+    double filler_entry_cost; /* and beginning it, once */
+    double noise_cost;        /* nats that a letter of noise costs around a sentence and between its words; 0 or more,
                                * infinity: what is heard there must be blank */
-    int32_t space;           /* the label between words, or -1 */
-    const float *label_bias; /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
+    int32_t space;            /* the label between words, or -1 */
+    const float *label_bias;  /* [n_labels], added to each frame's log_probs; NULL for none. Init copies it */
 } pynna_search_config;
 
-/* A label of a sentence. Of free speech: the frame's most probable labels, repeats and blanks collapsed, each as
+/* A label of a sentence. Of the filler: the frame's most probable labels, repeats and blanks collapsed, each as
  * n_labels + label. */
 typedef struct {
     int32_t label;
@@ -535,10 +535,10 @@ typedef struct {
 } pynna_search_hypothesis;
 
 typedef struct {
-    double free_score; /* of the unconstrained best path */
-    int64_t n_dropped; /* places dropped for want of room: 0 as long as the search is exact */
-    int32_t n_frames;  /* fed so far */
-    int32_t n_active;  /* places followed now */
+    double unconstrained_score; /* of the unconstrained best path */
+    int64_t n_dropped;          /* places dropped for want of room: 0 as long as the search is exact */
+    int32_t n_frames;           /* fed so far */
+    int32_t n_active;           /* places followed now */
     int32_t most_active;
     int32_t n_waiting; /* committed labels that wait to be taken */
     int32_t n_room;    /* frames that may be fed now before everything must be taken */
@@ -548,7 +548,7 @@ typedef struct {
 /* The search's state: a plain block without pointers. Every call hands in the graph that it was built for. */
 typedef struct pynna_search pynna_search;
 
-/* n_best 1, max_active 4096, n_records 32768, margin 30, any_cost 0.5, any_entry 2, noise_cost infinity, space
+/* n_best 1, max_active 4096, n_records 32768, margin 30, filler_cost 0.5, filler_entry_cost 2, noise_cost infinity, space
  * -1, no bias, the blank last. */
 void pynna_search_defaults(int32_t n_labels, pynna_search_config *config);
 
@@ -572,7 +572,7 @@ int pynna_search_feed(pynna_search *search, const pynna_graph *graph, const floa
 /* Ends the sentence. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
 int pynna_search_finish(pynna_search *search);
 
-/* Labels that all paths have in common are committed when room gets short (a sentence of a graph without free speech
+/* Labels that all paths have in common are committed when room gets short (a sentence of a graph without filler
  * never is that long): moves the oldest of them, at most max_tokens. PYNNA_ERR_ARGUMENT: null, max_tokens < 0. */
 int pynna_search_take(pynna_search *search, int32_t max_tokens, pynna_search_token *tokens, int32_t *n_tokens);
 

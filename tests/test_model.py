@@ -442,7 +442,7 @@ def test_a_file_that_cannot_be_used_is_told_by_its_own_error_and_its_path(
     [b"", b"not JSON", b"\xff\xfe", b"[1]", b"7", b'{"name":', b"[" * 200000, b'{"a": ' * 100000],
     ids=lambda text: text[:9].decode("latin-1"),
 )
-def test_a_provenance_that_is_no_json_object_is_told(text: bytes, tmp_path: Path) -> None:
+def test_metadata_that_is_no_json_object_is_told(text: bytes, tmp_path: Path) -> None:
     data = bytearray(encode_nna(random_model(8)))
     at, entry = section(data, 5), 32 + 48 * 5 + 40
     room = -(-struct.unpack_from("<Q", data, entry)[0] // 64) * 64

@@ -182,7 +182,7 @@ static unsigned int card_beam(const pynna_model *model)
 {
     static const char key[] = "\"beam_width\":";
     size_t size;
-    const char *card = pynna_model_provenance(model, &size);
+    const char *card = pynna_model_metadata(model, &size);
     for (size_t i = 0; i + sizeof key + 8 < size; i++)
         if (memcmp(card + i, key, sizeof key - 1) == 0) {
             unsigned int value = 0;

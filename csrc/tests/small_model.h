@@ -22,7 +22,7 @@ static int n_failed;
     } while (0)
 
 enum { N_SECTIONS = 34, TABLE = 32, ENTRY = 48 };
-enum { GEOMETRY, LAYERS, ALPHABET, PRIORS, GAIN, PROVENANCE, LAYER_DATA }; /* sections; then four for each layer */
+enum { GEOMETRY, LAYERS, ALPHABET, PRIORS, GAIN, METADATA, LAYER_DATA }; /* sections; then four for each layer */
 enum { WEIGHTS, BIAS, ROW_SUM, MULTIPLIER };
 
 /* A block that ends with its last byte, so that a sanitizer sees who reads on; aligned to 64 as the API wants it. */
@@ -221,7 +221,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
         const float gain = 1.0f + 0.125f * (float)(i % 24);
         memcpy(section_data(file, GAIN) + 4 * i, &gain, 4);
     }
-    memcpy(section_data(file, PROVENANCE), "{}", 2);
+    memcpy(section_data(file, METADATA), "{}", 2);
 }
 
 static inline size_t planned_size(const plan *p, int section)

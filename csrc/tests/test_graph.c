@@ -11,8 +11,8 @@
 
 enum { SPACE, O, N, F, BLANK, N_LABELS };
 
-/* "on" and "off", and "on" after free speech: 0 -o-> 1; 1 -n-> 3, -f-> 2 -f-> 3; 0 -any-> 4 -o-> 5 -n-> 3. */
-static const int32_t first_arc[] = {0, 2, 4, 5, 5, 6, 7}, arc_label[] = {O, PYNNA_ANY, N, F, F, O, N};
+/* "on" and "off", and "on" after the filler: 0 -o-> 1; 1 -n-> 3, -f-> 2 -f-> 3; 0 -filler-> 4 -o-> 5 -n-> 3. */
+static const int32_t first_arc[] = {0, 2, 4, 5, 5, 6, 7}, arc_label[] = {O, PYNNA_FILLER, N, F, F, O, N};
 static const int32_t arc_next[] = {1, 4, 3, 2, 3, 5, 3};
 static const uint8_t is_final[] = {0, 0, 0, 1, 0, 0};
 static const pynna_graph graph = {N_LABELS, 6, 7, 0, first_arc, arc_label, arc_next, is_final};
@@ -35,7 +35,7 @@ static int32_t make_rows(const char *path, float (*rows)[N_LABELS])
     return n;
 }
 
-/* What is heard, as letters; dots for free speech and "?" behind what is no whole sentence. */
+/* What is heard, as letters; dots for the filler and "?" behind what is no whole sentence. */
 static const char *hear(const pynna_graph *g, const char *path)
 {
     static char text[64];

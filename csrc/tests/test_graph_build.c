@@ -211,7 +211,7 @@ static void test_too_little_room_is_told(void)
 
 static void test_wrong_arguments_are_told(void)
 {
-    static const int32_t labels[] = {A, PYNNA_ANY - 1}, falling[] = {2, 1};
+    static const int32_t labels[] = {A, PYNNA_FILLER - 1}, falling[] = {2, 1};
     void *memory;
     pynna_builder *b = new_builder(16, &memory);
     int32_t state, other = 1;

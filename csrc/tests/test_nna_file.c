@@ -75,7 +75,7 @@ static void test_a_good_file_is_what_its_sections_say(void)
     CHECK(pynna_model_label(m.model, -1) == NULL);
     CHECK(pynna_model_label_priors(m.model)[6] == 1.0f / 7 && pynna_model_feature_gain(m.model)[4] == 1.5f);
     size_t n = 0;
-    CHECK(memcmp(pynna_model_provenance(m.model, &n), "{}", 2) == 0 && n == 2);
+    CHECK(memcmp(pynna_model_metadata(m.model, &n), "{}", 2) == 0 && n == 2);
     close_machine(m);
     free(b.bytes);
 }
@@ -207,7 +207,7 @@ static void test_a_table_that_lies_is_refused(void)
             if (places[k] != offset)
                 expect(b, PYNNA_ERR_FILE_LAYOUT, "offset");
             put64(entry + 32, offset);
-            for (int sign = 0; sign < 2 && i != ALPHABET && i != PROVENANCE; sign++) { /* those may have any size */
+            for (int sign = 0; sign < 2 && i != ALPHABET && i != METADATA; sign++) { /* those may have any size */
                 put64(entry + 40, sign ? size - places[k] : size + places[k]);
                 expect(b, PYNNA_ERR_FILE_LAYOUT, "size");
             }

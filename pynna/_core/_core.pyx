@@ -38,7 +38,6 @@ MAX_THREADS = PYNNA_MAX_THREADS
 QUEUE = 32  # windows that a channel keeps unread, and the most steps that one call gives it
 cdef enum:
     C_QUEUE = 32
-ANY = -1  # an arc's label that stands for free speech
 
 
 cdef int check(int status, str what) except -1:

@@ -4,7 +4,7 @@
 cdef class Graph:
     """A grammar as an automaton over labels, immutable: the sentences are the paths from `start` to a final state.
 
-    Arcs of state s are first_arc[s] to first_arc[s + 1] - 1; a label of -1 (`ANY`) is free speech."""
+    Arcs of state s are first_arc[s] to first_arc[s + 1] - 1; a label of -1 is the filler."""
 
     cdef pynna_graph g
     cdef const uint8_t[::1] _block
@@ -138,7 +138,7 @@ cdef class GraphBuilder:
 
 cdef class GraphDecoder(Decoder):
     """The sentence of a graph that fits best. A label comes as (label, first frame, frame of its highest probability,
-    log-probability there, loss): the loss in nats is against the unconstrained best path; a label of free speech is told
+    log-probability there, loss): the loss in nats is against the unconstrained best path; a label of the filler is told
     as n_labels + label."""
 
     cdef readonly Graph graph
@@ -150,7 +150,7 @@ cdef class GraphDecoder(Decoder):
     cdef float[:, ::1] _kept_rows  # [keep_frames, n_labels], a ring
 
     def __cinit__(self, Graph graph, int blank, *, int n_best=1, int max_active=4096, double margin=30.0,
-                  double any_cost=0.5, double any_entry=2.0, double noise_cost=float("inf"), int space=-1,
+                  double filler_cost=0.5, double filler_entry_cost=2.0, double noise_cost=float("inf"), int space=-1,
                   label_bias=None, int keep_frames=0):
         cdef pynna_search_config config
         cdef const float[::1] bias
@@ -158,7 +158,7 @@ cdef class GraphDecoder(Decoder):
         config.blank, config.n_best, config.margin = blank, n_best, margin
         config.max_active = max(16, min(max_active, graph.g.n_arcs + graph.g.n_states))
         config.n_records = max(32768, 8 * max(1, n_best) * config.max_active)
-        config.any_cost, config.any_entry = any_cost, any_entry
+        config.filler_cost, config.filler_entry_cost = filler_cost, filler_entry_cost
         config.noise_cost, config.space = noise_cost, space
         if label_bias is not None:
             bias = label_bias
@@ -249,7 +249,7 @@ cdef class GraphDecoder(Decoder):
 
     @property
     def stats(self):
-        """The search's counters: a dict; `free_score` is the unconstrained best path's."""
+        """The search's counters: a dict; `unconstrained_score` is the unconstrained best path's."""
         cdef pynna_search_stats stats
         check(pynna_search_get_stats(self._state, &stats), "grammar search")
         return dict(stats)

@@ -47,7 +47,7 @@ cdef extern from "pynna.h" nogil:
     const char *pynna_model_label(const pynna_model *, int32_t)
     const float *pynna_model_label_priors(const pynna_model *)
     const float *pynna_model_feature_gain(const pynna_model *)
-    const char *pynna_model_provenance(const pynna_model *, size_t *)
+    const char *pynna_model_metadata(const pynna_model *, size_t *)
 
     int32_t pynna_isa_count()
     const char *pynna_isa_name(int32_t)
@@ -157,7 +157,7 @@ cdef extern from "pynna.h" nogil:
 
     ctypedef struct pynna_search_config:
         int32_t n_labels, blank, n_best, max_active, n_records
-        double margin, any_cost, any_entry, noise_cost
+        double margin, filler_cost, filler_entry_cost, noise_cost
         int32_t space
         const float *label_bias
     ctypedef struct pynna_search_token:
@@ -168,7 +168,7 @@ cdef extern from "pynna.h" nogil:
         int32_t first, n_tokens, complete
         double noise_loss
     ctypedef struct pynna_search_stats:
-        double free_score
+        double unconstrained_score
         int64_t n_dropped
         int32_t n_frames, n_active, most_active, n_waiting, n_room, finished
     ctypedef struct pynna_search:

@@ -102,7 +102,7 @@ cdef class MappedModel:
     def metadata(self):
         """The file's JSON text, bytes."""
         cdef size_t n = 0
-        cdef const char *start = pynna_model_provenance(self.model, &n)
+        cdef const char *start = pynna_model_metadata(self.model, &n)
         return start[:n]
 
     @property

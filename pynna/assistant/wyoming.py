@@ -56,7 +56,7 @@ MAX_BIAS, NAME_BOOST, TERM_BOOST = 500, 6.0, 3.0
 
 SILENCES = {"default": (0.7, 0.4), "relaxed": (1.25, 0.8), "aggressive": (0.4, 0.25)}
 """Seconds without a new letter after which a request is answered before its audio ends, by the client's
-``vad_sensitivity``: of free speech, and after a whole sentence of the grammar."""
+``vad_sensitivity``: without a grammar, and after a whole sentence of the grammar."""
 
 _log = logging.getLogger("pynna.wyoming")
 

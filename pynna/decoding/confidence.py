@@ -58,7 +58,7 @@ def features(
     Parameters
     ----------
     tokens : sequence of GrammarToken
-        Those of free speech, `n_labels` and above, count for nothing: they fit always.
+        Those of the filler, `n_labels` and above, count for nothing: they fit always.
     trailing_loss : float
         Nats lost after the last label.
     space : int

@@ -131,8 +131,8 @@ class Decoder:
             grammar.graph(self._texts),
             blank,
             n_best=n_best,
-            any_cost=self.options.filler_cost,
-            any_entry=self.options.filler_entry_cost,
+            filler_cost=self.options.filler_cost,
+            filler_entry_cost=self.options.filler_entry_cost,
             noise_cost=self.options.noise_cost,
             space=self._texts.index(" ") if " " in self._texts else -1,
             label_bias=self._label_bias(label_priors, len(labels)),
@@ -181,14 +181,14 @@ class Decoder:
             hypotheses = self.core.hypotheses(self.options.alternatives)
             if self._finished and self._kept_frames:
                 hypotheses = [
-                    (score, self._with_free_speech(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
+                    (score, self._with_filler(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
                 ]
             return GrammarResult(
                 self._spelling,
                 committed,
                 self._committed_text,
                 hypotheses,
-                self.core.stats["free_score"],
+                self.core.stats["unconstrained_score"],
                 self.options.grammar,
                 self.options.threshold,
             )
@@ -203,7 +203,7 @@ class Decoder:
             texts.setdefault(self._spelling.text(tokens).rstrip(), (score, tokens))
         return list(texts.values())[:n]
 
-    def _with_free_speech(self, tokens: list[GrammarToken]) -> list[GrammarToken]:
+    def _with_filler(self, tokens: list[GrammarToken]) -> list[GrammarToken]:
         assert isinstance(self.core, _core.GraphDecoder)
 
         def search(rows: npt.NDArray[np.float32], before: list[int]) -> list[Token]:

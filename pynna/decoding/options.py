@@ -99,7 +99,7 @@ class DecoderOptions:
         Nats that a letter costs which a noise around a grammar's sentence, or between its words, lets through; infinity
         for none to be let through.
     filler_cost, filler_entry_cost : float
-        Nats that free speech in a grammar (filler, free slots) costs a frame, and at its beginning.
+        Nats that a frame of the filler costs in a grammar (filler, slots of free text), and its beginning.
     language_model : LanguageModel, optional
         Words and their probabilities for a beam search; with a grammar, for what is said in its free slots. A model's
         own unless told otherwise: None does without.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.decoding.confidence import features, probability
-from pynna.grammar.marks import FREE, LAST_FREE, free_text
+from pynna.grammar.marks import FIRST_FILLER, LAST_FILLER, filler_text
 
 if TYPE_CHECKING:
     from pynna.grammar import Grammar
@@ -76,7 +76,7 @@ class Spelling:
         return "".join(map(self.letter, tokens))
 
     def letter(self, token: Token) -> str:
-        """A label's text, be it a grammar's or heard in free speech."""
+        """A label's text, be it a grammar's or heard in the filler."""
         return self.labels[token[0] % len(self.labels)]
 
     def words(self, tokens: Sequence[Token]) -> tuple[Word, ...]:
@@ -238,14 +238,14 @@ class GrammarResult(Result):
         committed: Sequence[Any],
         committed_text: str,
         tails: Sequence[tuple[float, list[Any], bool, float]],
-        free_score: float,
+        unconstrained_score: float,
         grammar: Grammar,
         threshold: float,
     ) -> None:
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, *_ in tails])
         self._complete = [complete for _, _, complete, _ in tails]
         self._noise_losses = [noise_loss for *_, noise_loss in tails]
-        self._free_score, self._grammar, self._threshold = free_score, grammar, threshold
+        self._unconstrained_score, self._grammar, self._threshold = unconstrained_score, grammar, threshold
         self._ballot: tuple[Interpretation, ...] = ()
 
     def _text(self, tail: list[Any]) -> str:
@@ -255,7 +255,7 @@ class GrammarResult(Result):
         score, tail = self._tails[i]
         tokens: list[Any] = self._tokens(tail)
         noise = self._noise_losses[i]
-        trailing = self._free_score - score - sum(token[4] for token in tokens) - noise
+        trailing = self._unconstrained_score - score - sum(token[4] for token in tokens) - noise
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
         return features(
@@ -271,18 +271,18 @@ class GrammarResult(Result):
         return result
 
     def _letters(self, i: int) -> str:
-        """The text of an alternative, what was heard in free speech marked."""
+        """The text of an alternative, what was heard in the filler marked."""
         n_labels, tokens = len(self._spelling.labels), self._tokens(self._tails[i][1])
         return "".join(
-            self._spelling.letter(t) if t[0] < n_labels else free_text(self._spelling.letter(t)) for t in tokens
+            self._spelling.letter(t) if t[0] < n_labels else filler_text(self._spelling.letter(t)) for t in tokens
         )
 
     @cached_property
     def meaning(self) -> str:
-        """Intent and slots as they can be compared, the text where it is no sentence; words of free speech count as the
+        """Intent and slots as they can be compared, the text where it is no sentence; words of the filler count as the
         same, whatever they are."""
-        any_word = re.sub(f"[{chr(FREE)}-{chr(LAST_FREE)}]+", free_text("x"), self._letters(0))
-        match = self._grammar.parse(any_word) if self.complete else None
+        filler_word = re.sub(f"[{chr(FIRST_FILLER)}-{chr(LAST_FILLER)}]+", filler_text("x"), self._letters(0))
+        match = self._grammar.parse(filler_word) if self.complete else None
         return self.text if match is None else json.dumps([match.intent, match.slots], sort_keys=True)
 
     def _interpret(self, i: int) -> Interpretation:

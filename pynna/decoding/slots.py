@@ -12,7 +12,7 @@ from pynna.decoding.confidence import GrammarToken
 from pynna.decoding.results import Token
 
 KEPT_SECONDS = 60.0
-"""Free speech that began earlier before the end of a stream stays as the grammar's search heard it."""
+"""The filler that began earlier before the end of a stream stays as the grammar's search heard it."""
 
 
 def respell(
@@ -22,7 +22,7 @@ def respell(
     rows: npt.NDArray[np.float32],
     search: Callable[[npt.NDArray[np.float32], list[int]], list[Token]],
 ) -> list[GrammarToken]:
-    """A sentence's labels with those of free speech, `n_labels` and above, replaced.
+    """A sentence's labels with those of the filler, `n_labels` and above, replaced.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def respell(
     rows : float32 [n_frames, n_labels]
         Natural-log probabilities up to the end of the stream.
     search : callable
-        Of the rows between the labels around a piece of free speech, and of the labels before it; frames count from the
+        Of the rows between the labels around a piece of filler, and of the labels before it; frames count from the
         first of the rows.
     """
     found: list[GrammarToken] = []

@@ -21,7 +21,7 @@ from pynna.errors import GrammarError
 from .expression import Alternative, Expression, Sequence, Slot, Text, ValueList, Wildcard
 from .normalise import fold
 
-ANY = -1
+FILLER = -1
 I32 = npt.NDArray[np.int32]
 
 
@@ -34,7 +34,7 @@ class Automaton:
     first_arc : int32 [n_states + 1]
         Arcs of state s are first_arc[s] to first_arc[s + 1] - 1.
     arc_label, arc_next : int32 [n_arcs]
-        -1 is free speech.
+        -1 is the filler.
     is_final : uint8 [n_states]
     start : int
     """
@@ -67,7 +67,7 @@ class Automaton:
         return bool((self.arc_next < states).all())
 
     def n_sentences(self) -> int | float:
-        """How many label sequences it accepts, exactly, infinity with a loop; free speech counts as one."""
+        """How many label sequences it accepts, exactly, infinity with a loop; the filler counts as one."""
         if not self.is_acyclic:
             return math.inf
         counts = [0] * self.n_states
@@ -96,9 +96,9 @@ class Builder:
         """What any of them accepts."""
         return self._core.union(np.fromiter(states, np.int32))
 
-    def free_speech(self, then: int) -> int:
-        """Free speech, then what the state accepts."""
-        return self._core.before(np.array([ANY], np.int32), then)
+    def filler(self, then: int) -> int:
+        """The filler, then what the state accepts."""
+        return self._core.before(np.array([FILLER], np.int32), then)
 
     def text(self, text: str, then: int, where: str = "") -> int:
         """A literal, then what the state accepts; spaces in a row are one, and none ends a sentence."""
@@ -138,7 +138,7 @@ class Builder:
                 then = self.build(item, then)
             return then
         if isinstance(expression, Wildcard):
-            return self.free_speech(then)
+            return self.filler(then)
         if isinstance(expression, Alternative):
             items: Iterable[Expression] = expression.items
         else:

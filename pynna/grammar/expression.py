@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pynna.errors import GrammarError
-from pynna.grammar.marks import FREE, LAST_FREE
+from pynna.grammar.marks import FIRST_FILLER, LAST_FILLER
 
 from .normalise import ENGLISH, fold
 
@@ -39,14 +39,14 @@ def _wildcards_cost(cost: int) -> int:
     return (-(-cost >> 40) << 40) + cost % LITERAL_GAIN
 
 
-def is_free(character: str) -> bool:
-    """Whether a character was heard in free speech."""
-    return FREE <= ord(character) <= LAST_FREE
+def is_filler(character: str) -> bool:
+    """Whether a character was heard in the filler."""
+    return FIRST_FILLER <= ord(character) <= LAST_FILLER
 
 
 def plain(text: str) -> str:
-    """Free speech as ordinary text."""
-    return "".join(chr(ord(c) - FREE) if is_free(c) else c for c in text)
+    """What the filler heard as ordinary text."""
+    return "".join(chr(ord(c) - FIRST_FILLER) if is_filler(c) else c for c in text)
 
 
 class Reading:
@@ -269,7 +269,7 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Wildcard:
-    """Free speech, which fills a slot with its text."""
+    """The filler, whose text fills a slot."""
 
     name: str
     reply_only: bool = False
@@ -280,7 +280,7 @@ class Wildcard:
 
     def match(self, reading: Reading, at: int) -> list[Found]:
         text, end = reading.text, at
-        while end < len(text) and is_free(text[end]):
+        while end < len(text) and is_filler(text[end]):
             end += 1
         if end > at:
             return [self._found(end, " ".join(plain(text[at:end]).split()))]
@@ -370,7 +370,7 @@ def _extent(expression: Expression | ValueList, known: dict[int, Extent]) -> Ext
 
 
 def has_wildcard(expression: Expression, seen: set[int] | None = None) -> bool:
-    """Whether free speech is part of it."""
+    """Whether the filler is part of it."""
     seen = set() if seen is None else seen
     if isinstance(expression, Wildcard):
         return True

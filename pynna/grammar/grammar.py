@@ -17,7 +17,7 @@ from pynna.errors import GrammarError, StateError
 
 from . import jsgf, rhino, sentence_file, sentences_ini
 from .automaton import Automaton, Builder
-from .expression import NOTHING, Capture, Expression, Text, has_loop, has_wildcard, is_free, plain
+from .expression import NOTHING, Capture, Expression, Text, has_loop, has_wildcard, is_filler, plain
 from .loops import LoopBuilder
 from .normalise import normalise
 from .parsing import Parser
@@ -298,7 +298,7 @@ class Grammar:
         return Grammar(self._of, replace(self._around, wake_words=words, wake_word_required=required))
 
     def with_filler(self, before: bool = True, after: bool = True) -> Grammar:
-        """The grammar with free speech allowed before and after a sentence."""
+        """The grammar with the filler allowed before and after a sentence."""
         return Grammar(self._of, replace(self._around, filler=(before, after)))
 
     # ---- what it is ------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class Grammar:
         return self._graphs[key]
 
     def size(self, labels: Sequence[str]) -> float:
-        """Natural logarithm of the number of its sentences, free speech as one; counted once."""
+        """Natural logarithm of the number of its sentences, the filler as one; counted once."""
         key = tuple(labels)
         if key not in self._sizes:
             n_sentences = self.automaton(key).n_sentences()
@@ -399,7 +399,7 @@ class Grammar:
         around, skip_words = self._around, self._of.skip_words
         end = builder.end
         if around.filler[1]:
-            end = builder.union((end, builder.free_speech(end)))
+            end = builder.union((end, builder.filler(end)))
         for _ in range(MAX_SKIPPED if skip_words else 0):
             end = builder.union([end, *(builder.text(f" {word}", end) for word in skip_words)])
         start = builder.union(builder.build(expression, end) for expression in expressions)
@@ -408,7 +408,7 @@ class Grammar:
         if around.wake_words:
             with_wake = [builder.text(word + " ", start) for word in around.wake_words]
             start = builder.union(with_wake if around.wake_word_required else [*with_wake, start])
-        return builder.automaton(builder.union((start, builder.free_speech(start))) if around.filler[0] else start)
+        return builder.automaton(builder.union((start, builder.filler(start))) if around.filler[0] else start)
 
     # ---- what it does ----------------------------------------------------------------------------------------------
 
@@ -421,7 +421,7 @@ class Grammar:
         Parameters
         ----------
         text : str
-            As a network spells it, or as people write it. Free speech as a `Result` marks it.
+            As a network spells it, or as people write it. The filler as a `Result` marks it.
         context : dict, optional
             What is known from outside, beside what the grammar was made with.
         """
@@ -439,10 +439,10 @@ class Grammar:
     def _strip(self, sentence: str) -> str:
         """Without filler and wake word."""
         before, after = self._around.filler
-        if before and sentence and is_free(sentence[0]):
-            sentence = sentence.lstrip("".join({c for c in sentence if is_free(c)}) + " ")
-        if after and sentence and is_free(sentence[-1]):
-            sentence = sentence.rstrip("".join({c for c in sentence if is_free(c)}) + " ")
+        if before and sentence and is_filler(sentence[0]):
+            sentence = sentence.lstrip("".join({c for c in sentence if is_filler(c)}) + " ")
+        if after and sentence and is_filler(sentence[-1]):
+            sentence = sentence.rstrip("".join({c for c in sentence if is_filler(c)}) + " ")
         for word in sorted(self._around.wake_words, key=len, reverse=True):
             for form in (word, normalise(word)):
                 if sentence.startswith(form + " "):
@@ -468,7 +468,7 @@ class Grammar:
         return {intent: min(filter(None, texts), key=len, default="") for intent, texts in found.items()}
 
     def sentences(self, limit: int = 1000) -> Iterator[str]:
-        """The first sentences in the order of the alphabet, at most `limit`, free speech as "..."; with loops the
+        """The first sentences in the order of the alphabet, at most `limit`, the filler as "..."; with loops the
         shortest ones."""
         letters = " abcdefghijklmnopqrstuvwxyz'"
         a = self.automaton((*letters, ""))

@@ -15,7 +15,7 @@ from .numbers import BEYOND, number_words
 from .wording import bare, short, where
 
 WILDCARD = object()
-"""In place of a list's values: free speech."""
+"""In place of a list's values: the filler."""
 
 EMPTY_LIST = object()
 """In place of what a file says of a list: it has no values now, and sentences that need one cannot be said."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from pynna.errors import GrammarError
 
-from .automaton import ANY, Automaton
+from .automaton import FILLER, Automaton
 from .expression import Alternative, Expression, Loop, Reference, Sequence, Slot, Text, Wildcard
 from .normalise import fold
 
@@ -51,10 +51,10 @@ class LoopBuilder:
         self.free[made] += states
         return made
 
-    def free_speech(self, then: int) -> int:
-        """Free speech, then what the state accepts."""
+    def filler(self, then: int) -> int:
+        """The filler, then what the state accepts."""
         made = self._state()
-        self.arcs[made].append((ANY, then))
+        self.arcs[made].append((FILLER, then))
         return made
 
     def text(self, text: str, then: int, where: str = "") -> int:
@@ -88,7 +88,7 @@ class LoopBuilder:
                 then = self.build(item, then)
             return then
         if isinstance(expression, Wildcard):
-            return self.free_speech(then)
+            return self.filler(then)
         if isinstance(expression, Loop):
             again = self._state()
             first = self.build(expression.body, again)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .contexts import Context, allows, context_slots, is_given
-from .expression import NOTHING, Capture, Reading, is_free
+from .expression import NOTHING, Capture, Reading, is_filler
 from .normalise import ENGLISH, fold, spoken_forms
 from .sentence_file import Template
 
@@ -48,8 +48,8 @@ class Parser:
         return None
 
     def _sentences(self, text: str) -> Iterator[str]:
-        """A text as it may be said; as it stands where free speech is marked in it."""
-        if any(is_free(c) for c in text):
+        """A text as it may be said; as it stands where the filler is marked in it."""
+        if any(is_filler(c) for c in text):
             yield " ".join(text.split())
             return
         for form in spoken_forms(text, self.language)[:MAX_FORMS]:

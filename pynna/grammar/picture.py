@@ -34,7 +34,7 @@ class Box:
 
 
 def svg(grammar: Grammar) -> str:
-    """A grammar's sentences as a picture: words in blue, lists in yellow, free speech in violet."""
+    """A grammar's sentences as a picture: words in blue, lists in yellow, the filler in violet."""
     rows, y, width = [], 30.0, 300.0
     for intent, expressions in grammar.expressions().items():
         rows.append(f'<text class="h" x="10" y="{y:.0f}">{escape(intent)}</text>')

@@ -55,14 +55,14 @@ class Template:
     excludes: Context = field(default_factory=dict)
 
     def starts_free(self) -> bool:
-        """Whether it begins with free speech."""
-        return self._is_free(0)
+        """Whether it begins with the filler."""
+        return self._is_filler(0)
 
     def ends_free(self) -> bool:
-        """Whether it ends in free speech."""
-        return self._is_free(-1)
+        """Whether it ends in the filler."""
+        return self._is_filler(-1)
 
-    def _is_free(self, i: int) -> bool:
+    def _is_filler(self, i: int) -> bool:
         expression = self.whole or self.expression
         items = expression.items if isinstance(expression, InOrder) else (expression,)
         return isinstance(items[i], Wildcard)

@@ -83,7 +83,7 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
     np.testing.assert_array_equal(ffi.unpack(lib.pynna_model_label_priors(loaded), 7), model.label_priors)
     np.testing.assert_array_equal(ffi.unpack(lib.pynna_model_feature_gain(loaded), 13), model.feature_gain)
     n = ffi.new("size_t *")
-    text = ffi.buffer(lib.pynna_model_provenance(loaded, n), n[0])[:].decode()
+    text = ffi.buffer(lib.pynna_model_metadata(loaded, n), n[0])[:].decode()
     assert '"Größe"' in text
     for i, layer in enumerate(model.layers):
         info = lib.pynna_model_layer(loaded, i)

@@ -128,15 +128,15 @@ def test_chunks_change_nothing_and_losses_add_up(spoken, seed, chunks):
     pieces.finish()
     assert pieces.tails(3) == whole.tails(3)
     free = rows.max(axis=1).sum(dtype=float)
-    assert whole.stats["free_score"] == pytest.approx(free, abs=1e-4)
+    assert whole.stats["unconstrained_score"] == pytest.approx(free, abs=1e-4)
     score, tokens = whole.tails(1)[0]
     if tokens and whole.complete:
         assert sum(t[4] for t in tokens) <= free - score + 1e-3
 
 
-def viterbi_with_free_speech(rows, sentence, any_cost, any_entry):
-    """The same where -1 in the sentence is free speech: each frame costs its best label and any_cost, beginning it
-    any_entry. What is free may follow on what is free at once: it has no label to be told apart by."""
+def viterbi_with_filler(rows, sentence, filler_cost, filler_entry_cost):
+    """The same where -1 in the sentence is the filler: each frame costs its best label and filler_cost, beginning it
+    filler_entry_cost. Filler may follow on filler at once: it has no label to be told apart by."""
     places = [BLANK]
     for label in sentence:
         places += [label, BLANK]
@@ -149,8 +149,10 @@ def viterbi_with_free_speech(rows, sentence, any_cost, any_entry):
                 entering = [score[j - 1]] if j > 0 else [-np.inf]
                 if j > 1 and j % 2 and (label != places[j - 2] or label == -1):
                     entering.append(score[j - 2])
-            emit = row.max() - any_cost if label == -1 else row[label]
-            new[j] = emit + max(-np.inf if start else score[j], max(entering) - (any_entry if label == -1 else 0.0))
+            emit = row.max() - filler_cost if label == -1 else row[label]
+            new[j] = emit + max(
+                -np.inf if start else score[j], max(entering) - (filler_entry_cost if label == -1 else 0.0)
+            )
         score, start = new, False
     return max(score[-2:])
 
@@ -166,22 +168,22 @@ with_free = st.lists(st.integers(-1, 2), min_size=1, max_size=4).map(tuple)
     st.floats(0, 2),
     st.floats(0, 4),
 )
-def test_free_speech_scores_equal_brute_force(spoken, seed, n_frames, any_cost, any_entry):
+def test_filler_scores_equal_brute_force(spoken, seed, n_frames, filler_cost, filler_entry_cost):
     rows = log_probs(seed, n_frames)
-    truth = max(viterbi_with_free_speech(rows.astype(float), s, any_cost, any_entry) for s in spoken)
-    decoder = decode(trie(spoken), rows, any_cost=any_cost, any_entry=any_entry)
+    truth = max(viterbi_with_filler(rows.astype(float), s, filler_cost, filler_entry_cost) for s in spoken)
+    decoder = decode(trie(spoken), rows, filler_cost=filler_cost, filler_entry_cost=filler_entry_cost)
     if truth > -math.inf:
         assert decoder.complete
         assert decoder.tails(1)[0][0] == pytest.approx(truth, abs=1e-4)
 
 
-def test_free_speech_is_heard_as_spelled_and_costs_what_it_should():
-    # ANY 0 ANY: the word 0 with fillers around it
+def test_the_filler_is_heard_as_spelled_and_costs_what_it_should():
+    # FILLER 0 FILLER: the word 0 with fillers around it
     graph = graph_of([{-1: 1}, {0: 2}, {-1: 3}, {}], [0, 0, 0, 1])
     spoken = [1, BLANK, 2, 2, BLANK, 0, 0, BLANK, 1, 1]
     rows = np.full((len(spoken), N_LABELS), np.log(0.01), np.float32)
     rows[np.arange(len(spoken)), spoken] = np.log(0.97)
-    decoder = decode(graph, rows, any_cost=0.25, any_entry=1.0)
+    decoder = decode(graph, rows, filler_cost=0.25, filler_entry_cost=1.0)
     score, tokens = decoder.tails(1)[0]
     assert [t[0] for t in tokens] == [N_LABELS + 1, N_LABELS + 2, 0, N_LABELS + 1]
     # two frames are the word's, and the blanks beside it cost nothing
@@ -239,7 +241,7 @@ def test_noise_is_no_labels_loss():
     assert complete and [t[0] for t in tokens] == [0, 1]
     assert noise_loss == pytest.approx(3 * 2.5, abs=1e-3)
     assert all(abs(t[4]) < 1e-3 for t in tokens)
-    assert decoder.stats["free_score"] - score == pytest.approx(3 * 2.5, abs=1e-3)
+    assert decoder.stats["unconstrained_score"] - score == pytest.approx(3 * 2.5, abs=1e-3)
 
 
 def test_noise_between_words_is_let_through_within_a_word_it_is_not():
@@ -259,7 +261,7 @@ def test_wrong_noise_options_are_told(wrong):
         _core.GraphDecoder(trie([(0,)]), BLANK, **wrong)
 
 
-def test_an_endless_stream_of_free_speech_takes_constant_room():
+def test_an_endless_stream_of_filler_takes_constant_room():
     graph = graph_of([{-1: 1}, {0: 2}, {}], [0, 0, 1])
     decoder = _core.GraphDecoder(graph, BLANK)
     rows = log_probs(5, 4000, 4.0)

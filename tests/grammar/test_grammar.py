@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import pynna
 from pynna.errors import GrammarError
 from pynna.grammar import CAR_GRAMMAR, Grammar
-from pynna.grammar.marks import free_text
+from pynna.grammar.marks import filler_text
 from pynna.grammar.normalise import normalise
 from pynna.grammar.numbers import number_words
 
@@ -175,7 +175,7 @@ def test_the_first_template_counts_and_literal_before_free():
     )
     assert g.parse("play radio").intent == "First"
     assert g.parse("play let it be").slots == {"song": "let it be"}
-    heard = "play " + free_text("hey  jude ")
+    heard = "play " + filler_text("hey  jude ")
     assert g.parse(heard).slots == {"song": "hey jude"}
     assert g.parse(heard).text == "play hey jude"
 
@@ -204,7 +204,7 @@ def test_wake_words_and_filler():
     assert accepted(filled) == {
         f"{a}{w} go left{b}" for a in ("", "...") for b in ("", "...") for w in ("computer", "hey car")
     }
-    assert filled.parse(free_text("so ") + "computer go left" + free_text(" now")).intent == "Test"
+    assert filled.parse(filler_text("so ") + "computer go left" + filler_text(" now")).intent == "Test"
     with pytest.raises(GrammarError, match="wake word"):
         g.with_wake_words(["!"])
 

@@ -258,7 +258,7 @@ def test_a_geometry_of_another_network_is_not_written() -> None:
         encode_nna(model)
 
 
-def test_provenance_beyond_its_limit_is_not_written() -> None:
+def test_metadata_beyond_its_limit_is_not_written() -> None:
     model = random_model(8)
     model.metadata = {"name": "x" * (1 << 20)}
     with pytest.raises(MappingError, match="metadata"):

@@ -117,7 +117,7 @@ def test_filler_around_a_command(model, car):
 
 def test_features_of_a_hypothesis():
     tokens = [(0, 0, 0, -0.1, 0.5), (5, 1, 1, -9.0, 3.0), (3, 2, 2, 0.0, 0.25), (1, 3, 3, -0.3, 1.0)]
-    # letters 0 and 1, a space, and one of free speech that counts for nothing
+    # letters 0 and 1, a space, and one of the filler that counts for nothing
     x = features(tokens, 0.25, 3, 4, np.log(40), 0.02)
     assert x == pytest.approx([(0.5 + 0.25 + 1.0 + 0.25) / 2, 1.25 / 3, -0.2, np.log(2), np.log(40), 0.0])
     assert probability(features([], 0.0, 3, 4, 2.0, 0.02)) < 0.01
@@ -135,7 +135,7 @@ def test_the_longest_gap_is_within_a_word():
 
     assert gap([(0, 0), (1, 4), (0, 7)]) == pytest.approx(0.08)
     assert gap([(0, 0), (1, 4), (3, 9), (0, 50), (1, 53)]) == pytest.approx(0.08)  # people pause between words
-    assert gap([(0, 0), (1, 4), (5, 60), (0, 90)]) == pytest.approx(0.08)  # and free speech is no part of one
+    assert gap([(0, 0), (1, 4), (5, 60), (0, 90)]) == pytest.approx(0.08)  # and the filler is no part of one
     assert gap([(0, 0), (1, 4), (0, 50)], space=-1) == 0.0  # no telling where words are
     assert gap([(0, 5)]) == gap([]) == 0.0
 
