@@ -146,7 +146,7 @@ class Network:
         return str(self.metadata.get("name") or self.path.stem)
 
     def describe(self) -> dict[str, Any]:
-        """The model's metadata: name, path, size in bytes, sha256, n_weights, isa, threads, geometry, layers, metadata."""
+        """Name, path, size in bytes, sha256, n_weights, isa, threads, geometry, layers and metadata of the model."""
         return {
             "name": self.name,
             "path": str(self.path),

@@ -310,7 +310,7 @@ static int sentence(pynna_micro *m, char *text, size_t size, pynna_micro_result 
         return status;
     pynna_search_get_stats(m->search, &stats);
     result->score = n_best ? best.score : 0.0;
-    result->free_score = stats.free_score;
+    result->unconstrained_score = stats.unconstrained_score;
     result->complete = n_best && best.complete;
     const int32_t n_labels = m->model->geometry.n_labels; /* labels of free speech stand behind the others */
     for (int32_t i = 0; i < n; i++)
@@ -324,7 +324,7 @@ static int letters(pynna_micro *m, char *text, size_t size, pynna_micro_result *
     pynna_ctc_token token;
     int32_t n = 0;
     size_t at = 0;
-    result->score = result->free_score = m->greedy.score;
+    result->score = result->unconstrained_score = m->greedy.score;
     result->complete = 1;
     for (int32_t i = 0; i < m->n_labels; i++)
         if (!append(m->model, m->labels[i], text, size, &at))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ---- micro.c: audio to text in one block of memory ------------------------------------------------------------------ */
 
 /* All that hears one microphone, in one block that the caller owns: a static array, say. The model and the grammar are
@@ -20,7 +21,7 @@ typedef struct {
 } pynna_micro_config;
 
 typedef struct {
-    double score, free_score; /* of the sentence, and of the best path without a grammar: the difference tells doubt */
+    double score, unconstrained_score; /* of the sentence, and of the best path without a grammar: the difference tells doubt */
     int32_t complete;         /* 1: a whole sentence of the grammar, or any letters without one; 0: its beginning */
     int32_t n_steps;          /* taken since the start */
 } pynna_micro_result;

@@ -32,7 +32,7 @@ static int has_free_speech(const pynna_graph *g)
 {
     int any = 0;
     for (int32_t i = 0; i < g->n_arcs; i++)
-        any |= g->arc_label[i] == PYNNA_ANY;
+        any |= g->arc_label[i] == PYNNA_FILLER;
     return any;
 }
 
@@ -60,8 +60,8 @@ static void search(const pynna_graph *g, bytes *in)
     config.max_active = take_from(in, 16, 80);
     config.n_records = 8 * config.n_best * config.max_active + take_from(in, 0, 300);
     config.margin = take_option(in);
-    config.any_cost = take_option(in);
-    config.any_entry = take_option(in);
+    config.filler_cost = take_option(in);
+    config.filler_entry_cost = take_option(in);
     config.noise_cost = take_from(in, 0, 2) ? INFINITY : take_option(in);
     config.space = take_from(in, -1, g->n_labels - 1);
     for (int32_t i = 0; i < 8; i++)
@@ -108,7 +108,7 @@ static void of_arrays(bytes *in)
     g.n_arcs = first[g.n_states];
     g.start = take_from(in, 0, g.n_states - 1 + (take8(in) == 0));
     for (int32_t a = 0; a < g.n_arcs; a++) {
-        label[a] = take_from(in, take8(in) % 8 == 0 ? PYNNA_ANY - 1 : 0, g.n_labels - 1 + (take8(in) == 0));
+        label[a] = take_from(in, take8(in) % 8 == 0 ? PYNNA_FILLER - 1 : 0, g.n_labels - 1 + (take8(in) == 0));
         next[a] = take_from(in, 0, g.n_states - 1 + (take8(in) == 0));
     }
     const size_t size = pynna_graph_bytes(&g);

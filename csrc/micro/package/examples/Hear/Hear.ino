@@ -33,7 +33,7 @@ void loop()
     if (!micro || pynna_micro_feed(micro, pcm, read_microphone(pcm, 320)))
         return;
     if (pynna_micro_text(micro, text, sizeof text, &result) == PYNNA_OK && result.n_steps == 150) { /* three seconds */
-        if (result.complete && result.free_score - result.score < 40.0)
+        if (result.complete && result.unconstrained_score - result.score < 40.0)
             Serial.println(text);
         pynna_micro_reset(micro);
     }
