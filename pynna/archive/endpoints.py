@@ -49,7 +49,6 @@ def utterances(
     silent = [len(network.labels) - 1, *(i for i, text in enumerate(network.labels) if text == " ")]
     letters = 1.0 - np.exp(rows[:, silent]).sum(axis=1, dtype=np.float64)
     point = Endpointer(replace(rules, max_utterance=3599.0), network.seconds_per_step)
-    n_before = point.frames(rules.pre_roll) + 1
     found: list[Utterance] = []
     first = recent = 0  # frame of the utterance under way; first that may belong to the next one
     decoder: Decoder | None = None  # knows, with a grammar, whether a sentence is whole
@@ -60,7 +59,7 @@ def utterances(
         complete = isinstance(decoder and decoder.core, _core.GraphDecoder) and _is_complete(decoder)
         happened = point.process(letter, power, complete, None if speech is None else float(speech[frame]))
         if happened == "start":
-            first = max(recent, frame + 1 - n_before)
+            first = max(recent, point.start)
             if options.grammar is not None:
                 decoder = Decoder(network.labels, label_priors=network.label_priors, options=options)
                 decoder.feed(rows[first : frame + 1])

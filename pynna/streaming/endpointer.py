@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -56,8 +57,8 @@ class Endpointer:
 
     Speech is where the network hears letters; that holds in noise too. The energy above a floor that follows the
     quietest sound around only delays an end: a word's last sound goes on after its last letter. Where the network tells
-    how probable speech is, no letter begins an utterance without it, and it delays the end in the energy's place: a
-    clatter is loud, too. And where the sound has
+    how probable speech is, no letter begins an utterance without it, nor before it is sure within half a second; and it
+    delays the end in the energy's place: a clatter is loud, too. And where the sound has
     been far below the utterance's loudest for a while, as behind a noise gate, what looks like a letter does not go on
     with it: a network hears one at times where a recording is cut off.
 
@@ -74,6 +75,8 @@ class Endpointer:
     RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
     SPEECH, GOES_ON = 0.5, 0.2  # mean probability of speech in the last tenth of a second, for a letter to begin an
     # utterance, and to go on with it
+    SURE, SURE_WITHIN = 0.9, 0.5  # the mean that an utterance needs to begin, within seconds from its first letter: of
+    # utterances in held-out noise it is less in two thirds of those that are none, and in 1 % of the others
     FAINT = 10**-4.5  # of the utterance's greatest power, -45 dB: letters are not that much quieter than each other
     FAINT_AFTER = 0.2  # seconds from a sound to its letter, at most
 
@@ -85,7 +88,13 @@ class Endpointer:
         self._loud_last = self._sound_last = -1
         self._peak = 0.0
         self._speech = 0.0  # its probability, smoothed; 1 where the network does not tell
+        self._letters: deque[int] = deque()  # frames with letters, before an utterance
         self._smoothing = 1 - np.exp(-seconds_per_frame / 0.1)
+
+    @property
+    def n_before(self) -> int:
+        """Frames from the start of an utterance to the one that tells it, at most."""
+        return self.frames(self.rules.pre_roll) + self.frames(self.SURE_WITHIN) + 1
 
     def frames(self, seconds: float) -> int:
         """Seconds as whole frames."""
@@ -119,15 +128,24 @@ class Endpointer:
         if letter >= self.rules.speech_threshold and not faint and heard:
             self.last = frame
             if not self.speaking:
-                self.speaking, self._peak, self._sound_last = True, power, frame
-                self.start = max(self._ended, frame - self.frames(self.rules.pre_roll))
-                return "start"
+                self._letters.append(frame)
         if self.speaking:
             return self._end(frame, complete)
+        if self._begins(frame):
+            self.speaking, self._peak, self._sound_last = True, power, frame
+            self.start = max(self._ended, self._letters[0] - self.frames(self.rules.pre_roll))
+            self._letters.clear()
+            return "start"
         if frame - self._quiet_since >= self.frames(self.rules.start_timeout):
             self._quiet_since = frame
             return "timeout"
         return ""
+
+    def _begins(self, frame: int) -> bool:
+        """Whether there was a letter just now, and speech is sure."""
+        while self._letters and frame - self._letters[0] > self.frames(self.SURE_WITHIN):
+            self._letters.popleft()
+        return bool(self._letters) and self._speech >= self.SURE
 
     def _end(self, frame: int, complete: bool) -> str:
         rules = self.rules

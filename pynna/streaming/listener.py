@@ -75,7 +75,7 @@ class Listener(Generic[ResultT]):
         self.channel = Channel(network, self._collector, self._batch, self._after_step)
         self._events: deque[Event[ResultT] | _Pending] = deque()
         self._endpointer = Endpointer(rules, self._seconds)
-        self._recent: deque[F32] = deque(maxlen=self._endpointer.frames(rules.pre_roll) + 1)
+        self._recent: deque[F32] = deque(maxlen=self._endpointer.n_before)
         self._decoder: Decoder | None = None
         self._first = 0  # frame of the utterance under way
         self._said = ""
@@ -224,9 +224,9 @@ class Listener(Generic[ResultT]):
 
     def _begin(self, frame: int) -> None:
         """A decoder for the utterance, fed with what was just before."""
-        self._first = frame + 1 - len(self._recent)
+        self._first = max(self._endpointer.start, frame + 1 - len(self._recent))
         self._decoder = self._new_decoder(self._options, self._first)
-        self._decoder.feed(np.stack(self._recent))
+        self._decoder.feed(np.stack(list(self._recent)[self._first - frame - 1 :]))
         self._recent.clear()
         self._said = ""
 
