@@ -188,7 +188,7 @@ class MappedModel:
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""
-        entry = 32 + 48 * (6 + 4 * LAYERS.index(layer))  # of the file's table, see csrc/README.md
+        entry = 32 + 48 * (6 + 4 * LAYERS.index(layer))  # of the file's table, see csrc/doc/formats.md
         offset = int.from_bytes(self.bytes[entry + 32 : entry + 40], "little")
         return self.core.ffi.cast("int8_t *", self.data + offset)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sigmoid and tanh: eight cubics and a symmetry (README.md, "Sigmoid and tanh"). This is the definition. */
+/* Sigmoid and tanh: eight cubics and a symmetry (doc/network.md, "Sigmoid and tanh"). This is the definition. */
 #include "activation.h"
 
 /* Fitted by tests/golden/make_activation.py; maximal errors 2.3 * 2^-15 for sigmoid, 3.2 * 2^-15 for tanh up to 4. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sigmoid and tanh of the gates in integers: Q3.12 in, Q0.15 out (README.md, "Sigmoid and tanh"). Internal. */
+/* Sigmoid and tanh of the gates in integers: Q3.12 in, Q0.15 out (doc/network.md, "Sigmoid and tanh"). Internal. */
 #ifndef PYNNA_ACTIVATION_H
 #define PYNNA_ACTIVATION_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CTC prefix beam search; README.md tells the algorithm in prose, with an example worked by hand.
+/* CTC prefix beam search; doc/ctc.md tells the algorithm in prose, with an example worked by hand.
  *
  * The state between two frames is a beam of hypotheses, each a node of the trie (its labels) with two
  * log-probabilities: of all alignments that end in the blank, and of all that end in its last label. A frame's steps:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Minimal deterministic automata without cycles, put together from the ends of their sentences to the beginnings;
- * README.md, "Building a graph".
+ * doc/grammar.md.
  *
  * A state is whether a sentence may end in it and where each label leads, and is made once (`intern`): two that accept
  * the same are the same, so that what sentences have in common at their ends is shared at once. The union of states, made

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best path through a grammar's graph and CTC's topology at once; README.md tells it in prose.
+/* The best path through a grammar's graph and CTC's topology at once; doc/grammar.md tells it in prose.
  *
  * A place is where a path can be between two frames: inside the label of an arc (places 0 .. n_arcs - 1), or in the
  * blank after having reached a state (places n_arcs + state). A cell is a place with its best paths, at most n_best of

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instruction set has to offer: the MAC array itself and what stands around it. README.md defines the bits;
+/* What an instruction set has to offer: the MAC array itself and what stands around it. doc/network.md defines the bits;
  * mac_array_ref.c is the definition in C, mac_array_<isa>.c the same faster. */
 #ifndef PN_MAC_ARRAY_H
 #define PN_MAC_ARRAY_H
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* A product of weights and activations: W[16 b + r][k] and u[j][k], packed as in README.md. */
+/* A product of weights and activations: W[16 b + r][k] and u[j][k], packed as in doc/network.md. */
 typedef struct {
     const int8_t *weights;  /* [n_blocks][lines][16][4], see pn_n_lines */
     const int32_t *row_sum; /* [n_blocks * 16], for those that multiply signed by signed */

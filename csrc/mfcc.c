@@ -7,7 +7,7 @@
  * Everything is in double but two roundings that TensorFlow has too: a bin's power and the output are float. Every sum
  * has one order, and sine, cosine and logarithm are this file's own, so all machines give the same bits; the build must
  * not contract or reassociate (-ffp-contract=off, no -ffast-math). Loops run over contiguous arrays, real and imaginary
- * parts apart, so that a compiler can vectorise them as they stand. README.md tells the arithmetic. */
+ * parts apart, so that a compiler can vectorise them as they stand. doc/front-end.md tells the arithmetic. */
 #include "pynna.h"
 
 #include <float.h>

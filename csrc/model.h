@@ -7,7 +7,7 @@
 
 enum { PN_LAYER_1, PN_LAYER_2, PN_LAYER_3, PN_LSTM_X, PN_LSTM_H, PN_LAYER_5, PN_LAYER_6 };
 
-enum { PN_BLOCK = 16, PN_GROUP = 4 };   /* rows and columns that a kernel takes at once, see README.md, packing */
+enum { PN_BLOCK = 16, PN_GROUP = 4 };   /* rows and columns that a kernel takes at once, see doc/formats.md, packing */
 enum { PN_LINE = PN_BLOCK * PN_GROUP }; /* bytes that it reads at once: a group of a block, or of 4 bits two */
 
 typedef struct {

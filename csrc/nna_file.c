@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loader of .nna files (README.md, "The model file"). The file is hostile until every check has passed. */
+/* The loader of .nna files (doc/formats.md, "The model file"). The file is hostile until every check has passed. */
 #include "model.h"
 
 #include <math.h>
@@ -103,7 +103,7 @@ static void section_name(int i, char name[NAME_BYTES])
     strcat(name, layer == PN_LAYER_6 && part == 3 ? ".logit_scale" : parts[part]);
 }
 
-/* The table's sections, which must follow one another in the order of README.md. */
+/* The table's sections, which must follow one another in the order of doc/formats.md. */
 static int read_sections(const unsigned char *file, size_t n_bytes, section sections[N_SECTIONS])
 {
     uint64_t end = HEADER_BYTES + (uint64_t)N_SECTIONS * ENTRY_BYTES;

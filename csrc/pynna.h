@@ -136,7 +136,7 @@ int pynna_frames_restore(pynna_frames *frames, const void *saved, size_t size);
 
 /* ---- nna_file.c: the mapped model's file -------------------------------------------------------------------------- */
 
-/* What the network is, as the file's section `geometry` holds it (README.md). */
+/* What the network is, as the file's section `geometry` holds it (doc/formats.md). */
 typedef struct {
     int32_t sample_rate, window, step;        /* hertz, samples, samples */
     int32_t n_coefficients, n_mel, n_context; /* MFCCs a frame, mel channels, frames of context on each side */
@@ -224,7 +224,7 @@ int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
                const pynna_channel *channels);
 
 /* One kernel by itself, for benchmarks and tests: acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k], b < n_blocks,
- * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in README.md (of 4: n_groups is even),
+ * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in doc/network.md (of 4: n_groups is even),
  * row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride. PYNNA_ERR_ISA if the instruction set is not to be had. */
 int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
@@ -447,7 +447,7 @@ typedef struct {
 /* What is wrong with a graph, as one English sentence; NULL if nothing. Reads every arc. */
 const char *pynna_graph_error(const pynna_graph *graph);
 
-/* Bytes of a graph as one block, little-endian on a little-endian machine (README.md, "The graph's block"); 0 if it is
+/* Bytes of a graph as one block, little-endian on a little-endian machine (doc/grammar.md, "The graph's block"); 0 if it is
  * wrong. */
 size_t pynna_graph_bytes(const pynna_graph *graph);
 

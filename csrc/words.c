@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words of a beam search: a vocabulary, hot words, and a language model that the caller asks; README.md, "Words".
+/* The words of a beam search: a vocabulary, hot words, and a language model that the caller asks; doc/ctc.md, "Words".
  *
  * A prefix' state is three numbers: the vocabulary's node that its unfinished word has come to, the language model's
  * context before that word, and the hot words' state. A label's bonus is looked up; only the end of a word asks the

@@ -35,8 +35,9 @@ def test_a_release_is_told_in_few_lines() -> None:
     assert releases and all(len(release.splitlines()) <= 40 for release in releases)
 
 
-def test_the_cores_page_names_files_that_are_there() -> None:
-    text = (ROOT / "csrc/README.md").read_text("utf-8")
+def test_the_cores_pages_name_files_that_are_there() -> None:
+    pages = [ROOT / "csrc/README.md", *sorted((ROOT / "csrc/doc").glob("*.md"))]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
     named = set(re.findall(r"`((?:[\w-]+/)*[\w.-]+\.(?:c|h|py))`", text))
     assert len(named) > 10
     assert not [name for name in named if not any((folder / name).exists() for folder in (ROOT / "csrc", ROOT))]

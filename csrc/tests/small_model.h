@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small valid .nna file in memory, made of a seed by integers alone, as README.md ("The model file") describes it;
+/* A small valid .nna file in memory, made of a seed by integers alone, as doc/formats.md ("The model file") describes it;
  * and what tests of it need: exact heap blocks, checksums, random numbers. Include it once, before anything else. */
 #ifndef SMALL_MODEL_H
 #define SMALL_MODEL_H

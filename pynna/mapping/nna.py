@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mapped model's file, .nna: writer and reader (the format is defined in csrc/README.md).
+"""The mapped model's file, .nna: writer and reader (the format is defined in csrc/doc/formats.md).
 
-The reader unpacks everything into plain arrays and checks what csrc/README.md demands; it serves the integer
+The reader unpacks everything into plain arrays and checks what csrc/doc/formats.md demands; it serves the integer
 reference and the tests. Running a model is the C loader's work, which uses the file in place.
 """
 
@@ -469,7 +469,7 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
 
 
 def check_model(model: NnaModel) -> None:
-    """Everything that csrc/README.md demands of the values, before writing and after reading.
+    """Everything that csrc/doc/formats.md demands of the values, before writing and after reading.
 
     Raises
     ------

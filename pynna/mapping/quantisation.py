@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A float network and its calibration to the integers of csrc/README.md."""
+"""A float network and its calibration to the integers of csrc/doc/network.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
-MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/README.md
+MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/doc/network.md
 # By the bits of a weight:
 CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
 DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
@@ -253,7 +253,7 @@ def _taken_over(
 
 
 def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
-    unit = 1 << 8 - bits  # a step of 4 bits is 16 of 8, see csrc/README.md
+    unit = 1 << 8 - bits  # a step of 4 bits is 16 of 8, see csrc/doc/network.md
     scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
     if len(x.rounded) >= ENOUGH_FRAMES[bits] * real.shape[1]:
         q = compensated_rows(real, scale, x.rounded, bits)

@@ -6,7 +6,7 @@ Slow, short and independent of the C: the oracle of the tests, the float side of
 * `mfcc`, `windows`: audio to features, after TensorFlow's audio_spectrogram and mfcc ops and the framing of the
   DeepSpeech 0.5.1 client.
 * `FloatNetwork`: the network as it was trained.
-* `IntegerNetwork`: the arithmetic of csrc/README.md, to the bit (but for the last bit of the log-softmax).
+* `IntegerNetwork`: the arithmetic of csrc/doc/network.md, to the bit (but for the last bit of the log-softmax).
 * `greedy`, `log_softmax`, `edit_distance`, `character_errors`: what the comparisons need.
 """
 
@@ -496,7 +496,7 @@ class ExactProduct:
 
 
 class IntegerNetwork(_Network):
-    """The mapped network, computed as csrc/README.md defines it.
+    """The mapped network, computed as csrc/doc/network.md defines it.
 
     Parameters
     ----------

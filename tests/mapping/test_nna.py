@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The .nna writer and reader: the format of csrc/README.md, and every way in which a file can be wrong."""
+"""The .nna writer and reader: the format of csrc/doc/formats.md, and every way in which a file can be wrong."""
 
 from __future__ import annotations
 

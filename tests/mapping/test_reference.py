@@ -139,7 +139,7 @@ def test_requantise_worked_example_of_the_readme() -> None:
 
 
 def _plain_step(model: NnaModel, x: np.ndarray, c: list[int], h: list[int]) -> tuple[list[float], list[int], list[int]]:
-    """csrc/README.md once more, in Python's own unbounded integers, a number at a time."""
+    """csrc/doc/network.md once more, in Python's own unbounded integers, a number at a time."""
     layers = {layer.name: layer for layer in model.layers}
     g = model.geometry
 

@@ -38,7 +38,7 @@ def pcm() -> Array:
 
 
 def n_windows(n_samples: int) -> int:
-    """README.md of csrc: as many as full frames, and one more."""
+    """csrc/doc/front-end.md: as many as full frames, and one more."""
     return max(0, (n_samples - WINDOW) // STEP + 1) + 1
 
 
