@@ -27,6 +27,7 @@ def run(program: str, *arguments: str, **options: object) -> subprocess.Complete
     """A program in a Python of its own."""
     command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(program), *arguments]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(pynna.__file__).parents[1]), *sys.path])}
+    options.setdefault("cwd", SUPPORT)  # not the source tree, which holds no built extension
     env |= options.pop("env", {})  # type: ignore[arg-type]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=env, **options)  # type: ignore
 

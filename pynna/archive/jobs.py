@@ -49,6 +49,10 @@ def run_here(model: Model, settings: Settings, units: Iterable[Unit]) -> Iterato
             yield told.popleft()
 
 
+_START = "import sys; sys.path[:] = filter(None, sys.path); from pynna.archive.worker import main; main()"
+# the current folder, which is looked into first otherwise, may hold a folder of the package's name
+
+
 class _Worker:
     """A process and what it has under way."""
 
@@ -58,7 +62,7 @@ class _Worker:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
         self.number, self.under_way, self.starved = number, dict[tuple[int, int], Unit](), False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pynna.archive.worker"],
+            [sys.executable, "-c", _START],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
         )  # fmt: skip
         self._told = told

@@ -97,14 +97,14 @@ def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Pat
         ]  # fmt: skip
 
     environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
-    subprocess.run(command("calm"), check=True, env=environment)
+    subprocess.run(command("calm"), check=True, env=environment, cwd=tmp_path)
     rng = random.Random(7)
     for _ in range(4 if format == "jsonl" else 0):
-        running = subprocess.Popen(command("killed"), env=environment)
+        running = subprocess.Popen(command("killed"), env=environment, cwd=tmp_path)
         time.sleep(rng.uniform(0.5, 2.5))
         running.send_signal(signal.SIGKILL)
         running.wait()
-    subprocess.run(command("killed"), check=True, env=environment)
+    subprocess.run(command("killed"), check=True, env=environment, cwd=tmp_path)
     calm = {path.name: path.read_bytes() for path in (tmp_path / "calm").iterdir() if path.is_file()}
     assert len(calm) == len(files) and all(calm.values())
     assert {path.name: path.read_bytes() for path in (tmp_path / "killed").iterdir() if path.is_file()} == calm

@@ -96,7 +96,9 @@ def test_the_supervisor_is_told_and_the_server_answers(tmp_path, monkeypatch):
         "s.PORT = p.getsockname()[1]; p.close();"
         f"raise SystemExit(s.main({str(options)!r}, 'http://127.0.0.1:{server.server_port}'))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "SUPERVISOR_TOKEN": "secret"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "SUPERVISOR_TOKEN": "secret"}, cwd=tmp_path
+    )
     try:
         assert ready.wait(60)
         ((authorization, message),) = told

@@ -75,7 +75,12 @@ class Served:
     def __init__(self, port: int, *options: str, **variables: str) -> None:
         command = [sys.executable, "-m", "pynna", "serve", "--wyoming", f"tcp://127.0.0.1:{port}", *options]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **variables}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **variables},
+            cwd=Path(__file__).parent,
         )
         self.lines: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()

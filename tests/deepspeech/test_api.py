@@ -303,7 +303,7 @@ def test_the_pipe_of_speech_to_phrase():
     ]
     done = subprocess.run(
         [*command, str(OWN)], input=utterance(1001) + utterance(3200) + struct.pack("=I", 0),
-        capture_output=True, timeout=120, check=True,
+        capture_output=True, timeout=120, check=True, cwd=Path(__file__).parent,
     )  # fmt: skip
     first, second, empty, rest = done.stdout.decode().split("\n\n")
     assert first == second and empty.count("\n") < first.count("\n") and rest == ""
