@@ -3,7 +3,7 @@
 
     python tests/golden/make_activation.py
 
-The arithmetic is csrc/doc/network.md's "Sigmoid and tanh": a segment's offset t in Q0.15, four int16 coefficients, three
+The arithmetic is csrc/doc/network.md's "Sigmoid and tanh": a segment's offset t in Q0.15, four int16 coefficients, 3
 rounded products. Each segment starts from the minimax cubic (a linear programme over all of its inputs); its rounded
 coefficients are then searched in the integers, on the arithmetic itself, for the smallest maximal error among those
 that do not fall at the joints. sigmoid(0) is 1/2 and tanh(0) is 0 exactly.
