@@ -22,6 +22,9 @@ from pynna.errors import ArgumentError, FinishedError, NotFiniteError
 if TYPE_CHECKING:
     from pynna.grammar import Grammar
 
+N_RIVALS = 4
+"""Sentences that a grammar's search keeps at least, so that a result knows one with another meaning."""
+
 
 class Decoder:
     """A streaming CTC decoder over any network's log-probabilities.
@@ -123,14 +126,19 @@ class Decoder:
             self._hot_words = dict(boosts)
             self.options = replace(self.options, hot_words=self._hot_words)
 
+    @property
+    def _n_best(self) -> int:
+        """Sentences that the search keeps; with free speech, of which each is searched for words, no more than asked
+        for."""
+        return self.options.alternatives if self._kept_frames else max(self.options.alternatives, N_RIVALS)
+
     def _graph_decoder(
         self, grammar: Grammar, labels: Sequence[str], blank: int, label_priors: npt.ArrayLike | None
     ) -> _core.GraphDecoder:
-        n_best = max(self.options.alternatives, 1)
         return _core.GraphDecoder(
             grammar.graph(self._texts),
             blank,
-            n_best=n_best,
+            n_best=self._n_best,
             any_cost=self.options.filler_cost,
             any_entry=self.options.filler_entry_cost,
             noise_cost=self.options.noise_cost,
@@ -178,7 +186,7 @@ class Decoder:
         self._committed_text += self._spelling.text(committed[self._n_spelled :])
         self._n_spelled = len(committed)
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
-            hypotheses = self.core.hypotheses(self.options.alternatives)
+            hypotheses = self.core.hypotheses(self._n_best)
             if self._finished and self._kept_frames:
                 hypotheses = [
                     (score, self._with_free_speech(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
@@ -191,6 +199,7 @@ class Decoder:
                 self.core.stats["free_score"],
                 self.options.grammar,
                 self.options.threshold,
+                self.options.alternatives,
             )
         return Result(self._spelling, committed, self._committed_text, self._tails(self.options.alternatives))
 

@@ -22,7 +22,7 @@ MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
 MAX_PASSES = 7
 DICTATION: dict[str, Any] = {"alpha": 0.35, "beta": 0.7, "unknown_score": -3.0, "unknown_letter_score": -2.0}
 """Weights of a model's own `LanguageModel` without a grammar; of 120 short sentences in eight synthetic voices 96 come
-out to the letter with these, 92 with DeepSpeech's and no unknown words at most, 55 without a language model."""
+out to the letter with these, 89 with DeepSpeech's and no unknown words at most, 55 without a language model."""
 
 
 class GreedyOptions(TypedDict, total=False):
