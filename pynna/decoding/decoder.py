@@ -68,7 +68,7 @@ class Decoder:
         if self.options.grammar is not None and self.options.language_model is not None:
             self._kept_frames = round(KEPT_SECONDS / seconds_per_frame)
         self._texts = tuple("" if i == blank else text for i, text in enumerate(labels))
-        self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame)
+        self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame, self.options.spelling)
         if self.options.grammar is not None:
             self.core: _core.Decoder = self._graph_decoder(self.options.grammar, labels, blank, label_priors)
         elif self.options.beam_width == 0:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.decoding.confidence import features, probability
+from pynna.decoding.regional import respell
 from pynna.grammar.marks import FREE, LAST_FREE, free_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Spelling:
     labels: tuple[str, ...]
     seconds_per_frame: float
     first_frame: float = 0
+    regional: str | None = None
+    """British or American, see `pynna.decoding.regional`."""
 
     def text(self, tokens: Sequence[Token]) -> str:
         """The labels' texts, put together."""
@@ -96,7 +99,7 @@ class Spelling:
     def _word(self, run: Sequence[Token]) -> Word:
         start, end = self.first_frame + run[0][1], self.first_frame + run[-1][2] + 1
         return Word(
-            self.text(run),
+            respell(self.text(run), self.regional),
             round(start * self.seconds_per_frame, 6),
             round(end * self.seconds_per_frame, 6),
             confidence(run),
@@ -143,7 +146,7 @@ class Result:
         return [*self._committed[: self._n_committed], *tail]
 
     def _text(self, tail: list[Token]) -> str:
-        return (self._committed_text + self._spelling.text(tail)).strip()
+        return respell((self._committed_text + self._spelling.text(tail)).strip(), self._spelling.regional)
 
     @cached_property
     def text(self) -> str:
