@@ -128,9 +128,8 @@ class Decoder:
 
     @property
     def _n_best(self) -> int:
-        """Sentences that the search keeps; with free speech, of which each is searched for words, no more than asked
-        for."""
-        return self.options.alternatives if self._kept_frames else max(self.options.alternatives, N_RIVALS)
+        """Sentences that the search keeps."""
+        return max(self.options.alternatives, N_RIVALS)
 
     def _graph_decoder(
         self, grammar: Grammar, labels: Sequence[str], blank: int, label_priors: npt.ArrayLike | None
@@ -188,8 +187,10 @@ class Decoder:
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
             hypotheses = self.core.hypotheses(self._n_best)
             if self._finished and self._kept_frames:
-                hypotheses = [
-                    (score, self._with_free_speech(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
+                shown = self.options.alternatives  # a rival beyond them keeps its letters as they were heard
+                hypotheses[:shown] = [
+                    (score, self._with_free_speech(tokens), whole, lost)
+                    for score, tokens, whole, lost in hypotheses[:shown]
                 ]
             return GrammarResult(
                 self._spelling,

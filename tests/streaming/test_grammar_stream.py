@@ -212,3 +212,11 @@ def test_the_rival_of_several_passes_is_what_another_took():
     voted = vote_by_meaning([first, sure, second])
     assert (voted.text, voted.rival) == ("lift", "gift") and voted.margin > 0
     assert vote_by_meaning([first]).rival == "gift"
+
+
+def test_the_rival_costs_no_alternatives(model, car):
+    result = model.transcribe(RECORDINGS / "lock_the_doors.flac", grammar=car)
+    assert car.has_free_slots and len(result.alternatives) == 1
+    assert car.parse(result.rival).intent != result.intent and result.margin > 1  # not "lock the door"
+    more = model.transcribe(RECORDINGS / "lock_the_doors.flac", grammar=car, alternatives=4)
+    assert (more.rival, more.margin, more.confidence) == (result.rival, result.margin, result.confidence)
