@@ -41,6 +41,10 @@ class Diagnosis:
     slots : dict
     confidence, threshold : float
     accepted, complete : bool
+    rival : str or None
+        The best sentence that means something else (`GrammarResult.rival`).
+    margin : float or None
+        Nats by which it scores lower.
     others : tuple of (text, confidence)
         What it nearly took.
     differences : tuple of Difference
@@ -60,6 +64,8 @@ class Diagnosis:
     threshold: float
     accepted: bool
     complete: bool
+    rival: str | None
+    margin: float | None
     others: tuple[tuple[str, float], ...]
     differences: tuple[Difference, ...]
     speech: tuple[tuple[float, float], ...]
@@ -112,7 +118,8 @@ def diagnose(model: Model, audio: Audio, grammar: Grammar, threshold: float | No
     level, noise = levels(audio.pcm, audio.sample_rate)
     return Diagnosis(
         free.text, best.text, best.intent, best.slots, best.confidence, decoder_options.threshold, best.accepted,
-        best.complete, tuple((other.text, other.confidence) for other in best.alternatives[1:]),
+        best.complete, best.rival, best.margin,
+        tuple((other.text, other.confidence) for other in best.alternatives[1:]),
         differences(free.words, best.words), speech(model, audio.pcm), level, noise,
         remarks(audio.pcm, audio.source_rate, audio.sample_rate),
     )  # fmt: skip
@@ -120,7 +127,7 @@ def diagnose(model: Model, audio: Audio, grammar: Grammar, threshold: float | No
 
 def speech(model: Model, pcm: Pcm) -> tuple[tuple[float, float], ...]:
     """Where someone speaks, in seconds."""
-    listener = model.listen(passes=1)
+    listener = model.listen(passes=1, beam_width=0)
     events = [*listener.feed(pcm), *listener.finish()]
     return tuple((event.start, event.end) for event in events if isinstance(event, Final))
 

@@ -159,7 +159,8 @@ class Model(Network):
         ----------
         **options
             The fields of `DecoderOptions`. For greedy decoding: beam_width=0. For a beam search: beam_width (64),
-            alternatives (1), cutoff_prob (1.0), cutoff_top_n (40), prior_scale, language_model, vocabulary, hot_words.
+            alternatives (1), cutoff_prob (1.0), cutoff_top_n (40), prior_scale, language_model, vocabulary, hot_words,
+            spelling.
             With a grammar: grammar, threshold, alternatives, filler_cost, filler_entry_cost, prior_scale, and
             language_model and beam_width for its free slots. For all of them: passes.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import DecoderOptions
+from pynna.decoding.regional import SPELLINGS
 from pynna.errors import ArgumentError, reading
 from pynna.model import Model
 
@@ -119,6 +120,7 @@ def add_decoding(parser: Any) -> None:
     group.add_argument(
         "--beam", type=at_least(0, 4096), metavar="N", help="width of the beam search (default: 64); 0: greedy"
     )
+    group.add_argument("--spelling", choices=SPELLINGS, help="how the text is spelled (default: as it is heard)")
     group.add_argument("--alternatives", type=at_least(1, 100), default=1, metavar="N", help="the N best texts")
 
 
@@ -138,6 +140,8 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
             grammar = grammar.with_wake_words(args.wake_word)
         options["grammar"] = grammar.with_filler() if args.filler else grammar
         options["grammar"].graph(model.labels)
+    if args.spelling is not None:
+        options["spelling"] = args.spelling
     if args.hot_word is not None:
         options["hot_words"] = {spelled(word, model): nats for word, nats in args.hot_word}
     words = spelled(read_text(args.vocabulary), model).split() if args.vocabulary is not None else None

@@ -22,6 +22,9 @@ from pynna.errors import ArgumentError, FinishedError, NotFiniteError
 if TYPE_CHECKING:
     from pynna.grammar import Grammar
 
+N_RIVALS = 4
+"""Sentences that a grammar's search keeps at least, so that a result knows one with another meaning."""
+
 
 class Decoder:
     """A streaming CTC decoder over any network's log-probabilities.
@@ -65,7 +68,7 @@ class Decoder:
         if self.options.grammar is not None and self.options.language_model is not None:
             self._kept_frames = round(KEPT_SECONDS / seconds_per_frame)
         self._texts = tuple("" if i == blank else text for i, text in enumerate(labels))
-        self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame)
+        self._spelling = Spelling(tuple(labels), seconds_per_frame, first_frame, self.options.spelling)
         if self.options.grammar is not None:
             self.core: _core.Decoder = self._graph_decoder(self.options.grammar, labels, blank, label_priors)
         elif self.options.beam_width == 0:
@@ -123,14 +126,18 @@ class Decoder:
             self._hot_words = dict(boosts)
             self.options = replace(self.options, hot_words=self._hot_words)
 
+    @property
+    def _n_best(self) -> int:
+        """Sentences that the search keeps."""
+        return max(self.options.alternatives, N_RIVALS)
+
     def _graph_decoder(
         self, grammar: Grammar, labels: Sequence[str], blank: int, label_priors: npt.ArrayLike | None
     ) -> _core.GraphDecoder:
-        n_best = max(self.options.alternatives, 1)
         return _core.GraphDecoder(
             grammar.graph(self._texts),
             blank,
-            n_best=n_best,
+            n_best=self._n_best,
             filler_cost=self.options.filler_cost,
             filler_entry_cost=self.options.filler_entry_cost,
             noise_cost=self.options.noise_cost,
@@ -178,10 +185,11 @@ class Decoder:
         self._committed_text += self._spelling.text(committed[self._n_spelled :])
         self._n_spelled = len(committed)
         if isinstance(self.core, _core.GraphDecoder) and self.options.grammar is not None:
-            hypotheses = self.core.hypotheses(self.options.alternatives)
+            hypotheses = self.core.hypotheses(self._n_best)
             if self._finished and self._kept_frames:
-                hypotheses = [
-                    (score, self._with_filler(tokens), whole, lost) for score, tokens, whole, lost in hypotheses
+                shown = self.options.alternatives  # a rival beyond them keeps its letters as they were heard
+                hypotheses[:shown] = [
+                    (score, self._with_filler(tokens), whole, lost) for score, tokens, whole, lost in hypotheses[:shown]
                 ]
             return GrammarResult(
                 self._spelling,
@@ -191,6 +199,7 @@ class Decoder:
                 self.core.stats["unconstrained_score"],
                 self.options.grammar,
                 self.options.threshold,
+                self.options.alternatives,
             )
         return Result(self._spelling, committed, self._committed_text, self._tails(self.options.alternatives))
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pynna.decoding.confidence import DEFAULT_NOISE_COST, DEFAULT_THRESHOLD, GRAMMAR_PRIOR_SCALE
 from pynna.decoding.language_model import LanguageModel, Vocabulary
+from pynna.decoding.regional import words_of
 from pynna.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MAX_ALTERNATIVES, MAX_GRAMMAR_ALTERNATIVES = 100, 16
 MAX_PASSES = 7
 DICTATION: dict[str, Any] = {"alpha": 0.35, "beta": 0.7, "unknown_score": -3.0, "unknown_letter_score": -2.0}
 """Weights of a model's own `LanguageModel` without a grammar; of 120 short sentences in eight synthetic voices 96 come
-out to the letter with these, 92 with DeepSpeech's and no unknown words at most, 55 without a language model."""
+out to the letter with these, 89 with DeepSpeech's and no unknown words at most, 55 without a language model."""
 
 
 class GreedyOptions(TypedDict, total=False):
@@ -30,6 +31,7 @@ class GreedyOptions(TypedDict, total=False):
 
     beam_width: Literal[0]
     passes: int
+    spelling: Literal["british", "american"] | None
 
 
 class BeamSearchOptions(TypedDict, total=False):
@@ -44,6 +46,7 @@ class BeamSearchOptions(TypedDict, total=False):
     language_model: LanguageModel | None
     vocabulary: Vocabulary | None
     hot_words: Mapping[str, float] | None
+    spelling: Literal["british", "american"] | None
 
 
 class GrammarSearchOptions(TypedDict, total=False):
@@ -108,6 +111,9 @@ class DecoderOptions:
     hot_words : mapping of str to float, optional
         Words or phrases that are expected and what each adds in nats (3 to 10 do much); a beam search takes them.
         `Stream.hot_words` changes them while the stream runs.
+    spelling : "british" or "american", optional
+        How a transcript spells what the two spell differently; the extra ``spelling`` is needed, and no grammar.
+        Unless given as it was heard. Words that mean several things stay (`pynna.decoding.regional.AMBIGUOUS`).
 
     Raises
     ------
@@ -129,6 +135,7 @@ class DecoderOptions:
     language_model: LanguageModel | None = None
     vocabulary: Vocabulary | None = None
     hot_words: Mapping[str, float] | None = None
+    spelling: Literal["british", "american"] | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -153,6 +160,10 @@ class DecoderOptions:
         if not self.noise_cost >= 0.0:
             raise ArgumentError(f"noise_cost must be 0 or more, got {self.noise_cost}")
         self._check_words()
+        if self.spelling is not None:
+            words_of(self.spelling)  # raises where it is none, or the package is not there
+            if self.grammar is not None:
+                raise ArgumentError("spelling and grammar exclude each other; a grammar's sentences are as its file")
         if self.grammar is not None and self.alternatives > MAX_GRAMMAR_ALTERNATIVES:
             raise ArgumentError(f"alternatives is {self.alternatives}; with a grammar 1 to {MAX_GRAMMAR_ALTERNATIVES}")
 

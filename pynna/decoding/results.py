@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.decoding.confidence import features, probability
+from pynna.decoding.regional import respell
 from pynna.grammar.marks import FIRST_FILLER, LAST_FILLER, filler_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Spelling:
     labels: tuple[str, ...]
     seconds_per_frame: float
     first_frame: float = 0
+    regional: str | None = None
+    """British or American, see `pynna.decoding.regional`."""
 
     def text(self, tokens: Sequence[Token]) -> str:
         """The labels' texts, put together."""
@@ -96,7 +99,7 @@ class Spelling:
     def _word(self, run: Sequence[Token]) -> Word:
         start, end = self.first_frame + run[0][1], self.first_frame + run[-1][2] + 1
         return Word(
-            self.text(run),
+            respell(self.text(run), self.regional),
             round(start * self.seconds_per_frame, 6),
             round(end * self.seconds_per_frame, 6),
             confidence(run),
@@ -143,7 +146,7 @@ class Result:
         return [*self._committed[: self._n_committed], *tail]
 
     def _text(self, tail: list[Token]) -> str:
-        return (self._committed_text + self._spelling.text(tail)).strip()
+        return respell((self._committed_text + self._spelling.text(tail)).strip(), self._spelling.regional)
 
     @cached_property
     def text(self) -> str:
@@ -230,6 +233,12 @@ class GrammarResult(Result):
         Whether it is complete and its confidence reaches the threshold. What is not accepted is not to be acted on.
     alternatives : tuple of Interpretation
         The best sentences, best first; the first one is this one.
+    rival : str or None
+        The best sentence that means something else, of those that the search kept or another pass took; None where
+        there is none, or this one is not complete.
+    margin : float or None
+        Nats in all by which the rival scores lower; None where there is no rival, or the pass whose sentence this is
+        did not keep it.
     """
 
     def __init__(
@@ -241,12 +250,15 @@ class GrammarResult(Result):
         unconstrained_score: float,
         grammar: Grammar,
         threshold: float,
+        n_alternatives: int,
     ) -> None:
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, *_ in tails])
+        self._n_alternatives = n_alternatives
         self._complete = [complete for _, _, complete, _ in tails]
         self._noise_losses = [noise_loss for *_, noise_loss in tails]
         self._unconstrained_score, self._grammar, self._threshold = unconstrained_score, grammar, threshold
         self._ballot: tuple[Interpretation, ...] = ()
+        self._outvoted: tuple[str, str] | None = None
 
     def _text(self, tail: list[Any]) -> str:
         return " ".join(super()._text(tail).split())
@@ -262,11 +274,13 @@ class GrammarResult(Result):
             tokens, trailing, space, len(labels), self._grammar.size(labels), self._spelling.seconds_per_frame, noise
         )
 
-    def voted(self, ballot: tuple[Interpretation, ...]) -> GrammarResult:
-        """The same sentence with the confidence, and the alternatives, that several passes agreed on."""
+    def voted(self, ballot: tuple[Interpretation, ...], outvoted: GrammarResult | None = None) -> GrammarResult:
+        """The same sentence with the confidence, and the alternatives, that several passes agreed on; `outvoted` is
+        the best of those that mean something else."""
         result = copy.copy(self)
         result._ballot = ballot
-        for name in ("alternatives", "confidence", "_best"):
+        result._outvoted = None if outvoted is None else (outvoted.text, outvoted.meaning)
+        for name in ("alternatives", "confidence", "_best", "_rival"):
             result.__dict__.pop(name, None)
         return result
 
@@ -281,9 +295,36 @@ class GrammarResult(Result):
     def meaning(self) -> str:
         """Intent and slots as they can be compared, the text where it is no sentence; words of the filler count as the
         same, whatever they are."""
-        filler_word = re.sub(f"[{chr(FIRST_FILLER)}-{chr(LAST_FILLER)}]+", filler_text("x"), self._letters(0))
-        match = self._grammar.parse(filler_word) if self.complete else None
-        return self.text if match is None else json.dumps([match.intent, match.slots], sort_keys=True)
+        return self._meaning(0)
+
+    def _meaning(self, i: int) -> str:
+        filler_word = re.sub(f"[{chr(FIRST_FILLER)}-{chr(LAST_FILLER)}]+", filler_text("x"), self._letters(i))
+        match = self._grammar.parse(filler_word) if self._complete[i] else None
+        if match is None:
+            return self._text(self._tails[i][1])
+        return json.dumps([match.intent, match.slots], sort_keys=True)
+
+    @cached_property
+    def _rival(self) -> tuple[str | None, float | None]:
+        """The rival and its margin."""
+        if not self.complete:
+            return None, None
+        wanted = None if self._outvoted is None else self._outvoted[1]
+        for i in range(1, len(self._tails)):
+            if not self._complete[i]:
+                continue
+            meaning = self._meaning(i)
+            if meaning == wanted or (wanted is None and meaning != self.meaning):
+                return self._text(self._tails[i][1]), self._tails[0][0] - self._tails[i][0]
+        return (None if self._outvoted is None else self._outvoted[0]), None
+
+    @property
+    def rival(self) -> str | None:
+        return self._rival[0]
+
+    @property
+    def margin(self) -> float | None:
+        return self._rival[1]
 
     def _interpret(self, i: int) -> Interpretation:
         score, tail = self._tails[i]
@@ -295,7 +336,7 @@ class GrammarResult(Result):
 
     @cached_property
     def alternatives(self) -> tuple[Interpretation, ...]:  # type: ignore[override]
-        return self._ballot or tuple(self._interpret(i) for i in range(len(self._tails)))
+        return self._ballot or tuple(self._interpret(i) for i in range(min(self._n_alternatives, len(self._tails))))
 
     @property
     def complete(self) -> bool:
@@ -335,7 +376,8 @@ class GrammarResult(Result):
         return self._best.intent is not None and self.confidence >= self._threshold
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it: those of `Result`, intent, slots, reply, complete, accepted."""
+        """The result as JSON can hold it: those of `Result`, intent, slots, reply, complete, accepted, rival,
+        margin."""
         return {
             **super().as_dict(),
             "intent": self.intent,
@@ -343,6 +385,8 @@ class GrammarResult(Result):
             "reply": self.reply,
             "complete": self.complete,
             "accepted": self.accepted,
+            "rival": self.rival,
+            "margin": self.margin,
         }
 
     def __repr__(self) -> str:

@@ -192,9 +192,12 @@ def _decade(match: re.Match[str], text: str, language: str) -> Forms:
 
 def _fraction(match: re.Match[str], text: str, language: str) -> Forms:
     top, bottom = int(match["top"]), int(match["bottom"])
+    both = f"{number_words(top, language)[0]} {number_words(bottom, language)[0]}"
     if bottom < 2 or not is_english(language):
-        return _gapped((f"{number_words(top, language)[0]} {number_words(bottom, language)[0]}",))
+        return _gapped((both,))
     forms = fraction_words(top, bottom)
+    if not match["whole"] and (top >= bottom or bottom > 20):  # as 24/7 and 50/50: no part of a whole
+        forms = (both, *forms)
     if match["whole"]:
         forms = tuple(f"{number_words(int(match['whole'][:15]))[0]} and {form}" for form in forms[1:2] or forms)
     return _gapped(tuple(f"minus {form}" for form in forms) if match["sign"] else forms)

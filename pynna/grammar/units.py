@@ -115,12 +115,18 @@ def time_of_day(hour: int, minute: int, half: str) -> tuple[str, ...]:
     if minute == 0:
         if half:
             return h + half, f"{h} o'clock"
-        return f"{h} o'clock", h if hour <= 12 else f"{h} hundred"
+        return (
+            (f"{h} o'clock", h)
+            if hour <= 12
+            else (f"{h} o'clock", f"{h} hundred", f"{number_words(hour - 12)[0]} o'clock")
+        )
     m = number_words(minute)[0]
-    forms = (f"{h} {'oh ' if minute < 10 else ''}{m}{half}",)
+    forms: tuple[str, ...] = (f"{h} {'oh ' if minute < 10 else ''}{m}{half}",)
     base, following = (hour - 1) % 12 + 1, hour % 12 + 1
     near, far = number_words(base)[0], number_words(following)[0]
     told = {15: f"quarter past {near}", 30: f"half past {near}", 45: f"quarter to {far}"}.get(minute)
     if told is None and minute % 5 == 0:
         told = f"{m} past {near}" if minute < 30 else f"{number_words(60 - minute)[0]} to {far}"
+    if hour > 12:
+        forms += (f"{near} {'oh ' if minute < 10 else ''}{m}",)
     return (*forms, told) if told else forms

@@ -171,4 +171,4 @@ def vote_by_meaning(results: Sequence[Result]) -> Result:
         if sentence.text not in texts
     ]
     sentences.sort(key=lambda sentence: -sentence.confidence)
-    return chosen.voted((best, *sentences)[: len(chosen.alternatives)])
+    return chosen.voted((best, *sentences)[: len(chosen.alternatives)], others[0][0] if others else None)

@@ -88,6 +88,7 @@ def test_why_tells_what_was_heard_and_where_it_parts(tmp_path, capsys):
     assert found["speech"] and -60 < found["level"] < 0 and found["noise"] < found["level"]
     assert main(["why", CLIP, "--grammar", "car"]) == 0
     text = capsys.readouterr().out
+    assert "rival          " in text and " nats lower" in text
     assert "accepted: its confidence" in text and "heard freely   increase the volume" in text
     assert main(["why", str(tmp_path / "none.wav"), "--grammar", "car"]) == 1
 

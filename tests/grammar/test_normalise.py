@@ -67,6 +67,9 @@ def test_names_are_said(written):
         ("1 kg", {"one kilogram", "one kilo"}), ("20%", {"twenty percent"}), ("-3°C", {"minus three degrees celsius"}),
         ("1984", {"nineteen eighty four"}), ("2700", {"twenty seven hundred", "two thousand seven hundred"}),
         ("007", {"zero zero seven", "oh oh seven"}), ("5-10", {"five to ten"}), ("105", {"one hundred and five"}),
+        ("24/7", {"twenty four seven"}), ("50/50", {"fifty fifty"}), ("3/2", {"three two", "three halves"}),
+        ("18:30", {"eighteen thirty", "six thirty", "half past six"}), ("22:05", {"twenty two oh five", "ten oh five"}),
+        ("18:00", {"eighteen hundred", "six o'clock"}),
         ("the 90s", {"the nineties"}), ("1905", {"nineteen oh five"}), ("2024", {"twenty twenty four"}),
     ],
 )  # fmt: skip
@@ -182,3 +185,32 @@ def test_a_value_may_be_said_otherwise_than_it_is_written():
     assert set(g.sentences()) == {"go to tokyo", "go to to kyo", "go to ray union", "go to rome"}
     assert g.parse("go to tokyo").slots == {"place": "東京"} == g.parse("go to 東京").slots
     assert g.parse("go to réunion").slots == {"place": 3} == g.parse("go to reunion").slots
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("Wi\u2011Fi 6E router", "wi fi six e router"),
+        ("\u2116 7 lamp", "number seven lamp"),
+        ("Mom\u2019s \u201cden\u201d", "mom's den"),
+        ("Dr. M\u00fcller\u2019s lamp", "doctor muller's lamp"),
+        ("R2-D2", "r two d two"),
+        ("50/50 mix", "fifty fifty mix"),
+        ("\u22125 \u00b0C freezer", "minus five degrees celsius freezer"),
+    ],
+)
+def test_names_that_people_give_their_things(written, said):
+    g = Grammar.from_dict(
+        {"intents": {"On": {"sentences": ["turn on {name}"]}}, "lists": {"name": {"values": [written]}}}
+    )
+    for typed in (said, written):
+        assert g.parse(f"turn on {typed}").slots == {"name": written}
+
+
+@pytest.mark.parametrize("said", ["set it to -61", "set it to 61", "set it to 1e1"])
+def test_numbers_out_of_a_range_are_no_sentence(said):
+    g = Grammar.from_dict(
+        {"intents": {"Set": {"sentences": ["set it to {t}"]}}, "lists": {"t": {"range": {"from": -60, "to": 60}}}}
+    )
+    assert g.parse("set it to \u22127").slots == g.parse("set it to negative seven").slots == {"t": -7}
+    assert g.parse(said) is None

@@ -11,7 +11,10 @@ import pytest
 
 import pynna
 from pynna.decoding.confidence import features, probability
+from pynna.decoding.decoder import Decoder
+from pynna.decoding.options import DecoderOptions
 from pynna.errors import ArgumentError
+from pynna.streaming.rescoring import vote_by_meaning
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 
@@ -152,3 +155,68 @@ def test_the_longest_gap_is_within_a_word():
 def test_wrong_options_are_told(model, car, options, message):
     with pytest.raises(ArgumentError, match=message):
         model.stream(grammar=car, **options)
+
+
+def log_probs_of(*choices):
+    """Frames that hold these letters, each a mapping of letter to probability; the rest is blank's."""
+    labels = (*" abcdefghijklmnopqrstuvwxyz", "")
+    rows = []
+    for choice in choices:
+        for chances in (choice, {"": 1.0}):
+            row = np.full(len(labels), 1e-6)
+            for letter, chance in chances.items():
+                row[labels.index(letter)] = chance
+            rows.append(np.log(row / row.sum()))
+    return labels, np.array(rows, np.float32)
+
+
+def heard(grammar, *choices, **options):
+    labels, rows = log_probs_of(*choices)
+    decoder = Decoder(labels, options=DecoderOptions(grammar=grammar, prior_scale=0, **options))
+    decoder.feed(rows)
+    return decoder.finish()
+
+
+LIFT = {"intents": {"Up": {"data": [{"sentences": ["(lift|lint)"]}]}, "Down": {"data": [{"sentences": ["gift"]}]}}}
+
+
+def test_a_result_knows_its_rival():
+    grammar = pynna.Grammar.from_dict(LIFT)
+    even = heard(grammar, {"l": 0.5, "g": 0.5}, {"i": 1.0}, {"f": 1.0}, {"t": 1.0})
+    assert {even.text, even.rival} == {"lift", "gift"} and even.margin == pytest.approx(0.0, abs=1e-4)
+    doubtful = heard(grammar, {"l": 0.6, "g": 0.3}, {"i": 1.0}, {"f": 0.55, "n": 0.45}, {"t": 1.0})
+    # "lint" is nearer, but means the same
+    assert (doubtful.text, doubtful.rival) == ("lift", "gift")
+    assert doubtful.margin == pytest.approx(np.log(2), abs=1e-3)
+    assert [a.text for a in doubtful.alternatives] == ["lift"]  # as many as asked for
+    more = heard(grammar, {"l": 0.6, "g": 0.3}, {"i": 1.0}, {"f": 0.55, "n": 0.45}, {"t": 1.0}, alternatives=3)
+    assert more.confidence == doubtful.confidence and more.rival == "gift"
+    told = json.loads(json.dumps(doubtful.as_dict()))
+    assert told["rival"] == "gift" and told["margin"] == doubtful.margin
+
+
+def test_a_result_without_a_rival():
+    alone = heard(
+        pynna.Grammar.from_sentences(["(lift|lint)"]), {"l": 1.0}, {"i": 1.0}, {"f": 0.6, "n": 0.4}, {"t": 1.0}
+    )
+    assert (alone.text, alone.rival, alone.margin) == ("lift", None, None)
+    begun = heard(pynna.Grammar.from_dict(LIFT), {"l": 0.6, "g": 0.4}, {"i": 1.0})
+    assert (begun.complete, begun.rival, begun.margin) == (False, None, None)
+
+
+def test_the_rival_of_several_passes_is_what_another_took():
+    grammar = pynna.Grammar.from_dict(LIFT)
+    first = heard(grammar, {"l": 0.7, "g": 0.3}, {"i": 1.0}, {"f": 1.0}, {"t": 1.0})
+    second = heard(grammar, {"l": 0.45, "g": 0.55}, {"i": 1.0}, {"f": 1.0}, {"t": 1.0})
+    sure = heard(grammar, {"l": 1.0}, {"i": 1.0}, {"f": 1.0}, {"t": 1.0})
+    voted = vote_by_meaning([first, sure, second])
+    assert (voted.text, voted.rival) == ("lift", "gift") and voted.margin > 0
+    assert vote_by_meaning([first]).rival == "gift"
+
+
+def test_the_rival_costs_no_alternatives(model, car):
+    result = model.transcribe(RECORDINGS / "lock_the_doors.flac", grammar=car)
+    assert car.has_free_slots and len(result.alternatives) == 1
+    assert car.parse(result.rival).intent != result.intent and result.margin > 1  # not "lock the door"
+    more = model.transcribe(RECORDINGS / "lock_the_doors.flac", grammar=car, alternatives=4)
+    assert (more.rival, more.margin, more.confidence) == (result.rival, result.margin, result.confidence)

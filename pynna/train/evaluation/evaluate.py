@@ -149,9 +149,10 @@ class Judge:
 def hear_int8(
     model: Model, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0, **options: Any
 ) -> list[Result]:
-    """Results of the mapped model, as a user gets them; options as of `Model.stream`, `beam_width` for none."""
+    """Results of the mapped model, as a user gets them with a grammar; without one those of the network alone, with no
+    language model unless given, and of this `beam_width`. Options as of `Model.stream`."""
     if grammar is None:
-        options["beam_width"] = beam_width
+        options = {"beam_width": beam_width, "language_model": None, **options}
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda clip: model.transcribe(clip.pcm, grammar=grammar, **options), clips))
 
