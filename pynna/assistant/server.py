@@ -44,7 +44,7 @@ MESSAGES_A_SECOND = 20  # of text, by a client
 GUESS_SECONDS = 0.5  # that the answer to a wrong token waits for
 QUEUE = 256  # messages that a slow reader may leave waiting
 
-RULES = EndpointRules(trailing_silence_complete=0.12, trailing_silence=0.6)
+RULES = EndpointRules(trailing_silence_complete=0.2, trailing_silence=0.6)
 """A whole command is acted on half a second after its end: this pause, and the network's 0.2 s of context."""
 
 _NEARLY = 0.4  # of a result's threshold; below it "I didn't get that" is shown, and not said: others may be talking

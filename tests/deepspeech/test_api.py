@@ -309,5 +309,7 @@ def test_the_pipe_of_speech_to_phrase():
     assert first == second and empty.count("\n") < first.count("\n") and rest == ""
     rows = np.array([[float(value) for value in line.split()] for line in first.splitlines()])
     assert rows.shape == expected.shape and np.abs(rows - expected).max() < 1e-5
-    missing = subprocess.run([*command, "none.tflite"], input=b"", capture_output=True, timeout=60)
+    missing = subprocess.run(
+        [*command, "none.tflite"], input=b"", capture_output=True, timeout=60, cwd=Path(__file__).parent
+    )
     assert missing.returncode == 1 and missing.stderr.startswith(b"stt_onlyprobs: ")
