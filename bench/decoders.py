@@ -33,7 +33,7 @@ from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import windows
+from pynna.mapping.front_end import windows
 
 Array = NDArray[Any]
 Search = Callable[[Array], str]

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from pynna.mapping.npz import import_npz
 from pynna.train.config import Config
-from pynna.train.evaluation.evaluate import Evaluation, Score, hear_float, table, title
+from pynna.train.evaluation.evaluation import Evaluation, title
+from pynna.train.evaluation.recognise import hear_float
+from pynna.train.evaluation.scores import Score
+from pynna.train.evaluation.tables import table
 from pynna.train.network.augment import CHANCES
 from pynna.train.network.fit import Options, fit
 

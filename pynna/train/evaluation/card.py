@@ -12,7 +12,7 @@ from typing import Any
 from pynna.mapping.npz import import_npz
 from pynna.model import Model, load
 from pynna.train.config import DATA, Config
-from pynna.train.evaluation.evaluate import table
+from pynna.train.evaluation.tables import table
 
 LIMITS = """\
 * Trained mostly on synthetic voices: real people, accents, and loud surroundings are heard less well than the best

@@ -26,7 +26,7 @@ from pynna.streaming.rescoring import PERTURBATIONS, Perturbation, change_speed,
 from pynna.train.config import Config
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.calibrate import SEED, development, people
-from pynna.train.evaluation.evaluate import Judge
+from pynna.train.evaluation.scores import Judge
 from pynna.train.voices.base import RATE, read
 
 CANDIDATES: tuple[Perturbation, ...] = tuple(

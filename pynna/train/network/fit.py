@@ -32,7 +32,7 @@ from tqdm import tqdm
 from pynna.mapping import load_clips, load_weights
 from pynna.mapping.calibration import feature_ranges
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import MfccConfig, windows
+from pynna.mapping.front_end import MfccConfig, windows
 from pynna.train.config import DATA, Config
 from pynna.train.network import lstm_cpu
 from pynna.train.network.augment import Augmenter, Heard, Sounds, Source

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
+from pynna.mapping.front_end import windows
 from pynna.mapping.npz import export_npz
-from pynna.mapping.reference import windows
 from pynna.mapping.weights import Weights
 from pynna.train.config import Config
 from pynna.train.corpora.corpora import load_clips

@@ -12,8 +12,8 @@ import pytest
 import pynna
 from pynna.streaming.rescoring import PERTURBATIONS
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.evaluate import Judge
 from pynna.train.evaluation.manners import FALSE, Heard, Part, best_sets, hear, ordered, worth
+from pynna.train.evaluation.scores import Judge
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.float_networks import random_arrays, random_weights, speechlike
 
-from pynna.mapping.reference import windows
+from pynna.mapping.front_end import windows
 from pynna.mapping.weights import Weights
 from pynna.train.network.merge import merge, narrow
 

@@ -22,8 +22,8 @@ import pynna  # noqa: E402
 from pynna.decoding.options import MAX_PASSES  # noqa: E402
 from pynna.mapping import map_model  # noqa: E402
 from pynna.mapping.dequantise import dequantise  # noqa: E402
+from pynna.mapping.front_end import context_windows  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402
-from pynna.mapping.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.network import lstm_cpu  # noqa: E402
