@@ -49,7 +49,8 @@ def _unpack(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.network.fit import Options, fit
+    from pynna.train.network.fit import fit
+    from pynna.train.network.trainer import Options
 
     fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise))
 
