@@ -12,7 +12,7 @@ from pynna.train.evaluation.evaluation import Evaluation, title
 from pynna.train.evaluation.recognise import hear_float
 from pynna.train.evaluation.scores import Score
 from pynna.train.evaluation.tables import table
-from pynna.train.network.augment import CHANCES
+from pynna.train.network.clips import CHANCES
 from pynna.train.network.fit import fit
 from pynna.train.network.trainer import Options
 

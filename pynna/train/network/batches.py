@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from pynna.train.config import DATA, Config
-from pynna.train.network.augment import Augmenter, Heard, Source
+from pynna.train.network.augment import Augmenter, Heard
+from pynna.train.network.clips import Source
 from pynna.train.text.sampler import Grammar
 
 

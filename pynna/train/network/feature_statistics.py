@@ -14,8 +14,10 @@ from pynna.mapping import load_clips
 from pynna.mapping.calibration import feature_ranges
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.train.config import Config
-from pynna.train.network.augment import Augmenter, Sounds, Source
+from pynna.train.network.augment import Augmenter
 from pynna.train.network.batches import Data
+from pynna.train.network.clips import Source
+from pynna.train.network.surroundings import Sounds
 
 
 def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,9 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from pynna.train.config import Config
-from pynna.train.network.augment import Sounds
 from pynna.train.network.batches import Data
 from pynna.train.network.feature_statistics import statistics
+from pynna.train.network.surroundings import Sounds
 from pynna.train.network.trainer import Options, Trainer, device_of
 
 ENVIRONMENT = {

@@ -27,12 +27,13 @@ from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
 from pynna.train.config import Config
 from pynna.train.network import lstm_cpu
-from pynna.train.network.augment import Augmenter, Sounds
+from pynna.train.network.augment import Augmenter
 from pynna.train.network.batches import Batches, Data
 from pynna.train.network.export import write_weights
 from pynna.train.network.feature_statistics import feature_range, statistics
 from pynna.train.network.losses import detection, divergence
 from pynna.train.network.model import Network
+from pynna.train.network.surroundings import Sounds
 
 BLANK = 28
 SCALE = 1024.0  # of the loss on CUDA, whose LSTM computes in half precision under autocast: else gradients would vanish

@@ -27,12 +27,13 @@ from pynna.mapping.npz import import_npz  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.network import lstm_cpu  # noqa: E402
-from pynna.train.network.augment import Augmenter, Sounds  # noqa: E402
+from pynna.train.network.augment import Augmenter  # noqa: E402
 from pynna.train.network.batches import Batches, Data  # noqa: E402
 from pynna.train.network.export import blend, write_weights  # noqa: E402
 from pynna.train.network.fit import fit  # noqa: E402
 from pynna.train.network.losses import divergence  # noqa: E402
 from pynna.train.network.model import Network, rounded  # noqa: E402
+from pynna.train.network.surroundings import Sounds  # noqa: E402
 from pynna.train.network.trainer import Options, Trainer, learning_rate  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
