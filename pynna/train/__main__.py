@@ -139,12 +139,8 @@ def _words(args: argparse.Namespace, config: configuration.Config) -> None:
     print(f"{make(config, args.output)} n-grams")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
-    parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
-    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
-    commands = parser.add_subparsers(dest="command", required=True)
-
+def _add_corpora(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What is trained on: texts, voices, recordings and sounds."""
     p = commands.add_parser("text", help="print sampled sentences")
     p.add_argument("-n", type=int, default=100)
     p.set_defaults(run=_text)
@@ -169,6 +165,31 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument("--jobs", type=int, default=2)
         p.set_defaults(run=do)
 
+    p = commands.add_parser("recordings", help="make the recordings that ship with the package")
+    p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
+    p.add_argument("-o", "--output", type=Path, required=True)
+    p.set_defaults(run=_recordings)
+
+    p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
+    p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
+    p.set_defaults(run=_dialogue)
+
+    p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
+    p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
+    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
+    p.set_defaults(run=_sounds)
+
+    p = commands.add_parser("words", help="the language model of free slots, an ARPA file")
+    p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")
+    p.set_defaults(run=_words)
+
+
+def _add_network(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The network, and its files."""
     p = commands.add_parser("fit", help="train, or go on training from the last checkpoint")
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
     p.add_argument("--threads", type=int, default=2, help="processes, each with a core; on CUDA there is one a device")
@@ -191,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
     p.set_defaults(run=_merge)
 
+
+def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """How good a network is, and what follows from that."""
     p = commands.add_parser("evaluate", help="accuracy on voices and people never trained on, beside other engines")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--weights", type=Path, help="the weights.npz that it was mapped from (default: the .nna's own)")
@@ -231,27 +255,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
     p.set_defaults(run=_ablate)
 
-    p = commands.add_parser("recordings", help="make the recordings that ship with the package")
-    p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
-    p.add_argument("-o", "--output", type=Path, required=True)
-    p.set_defaults(run=_recordings)
 
-    p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
-    p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
-    p.add_argument("--jobs", type=int, default=2)
-    p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
-    p.set_defaults(run=_dialogue)
-
-    p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
-    p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
-    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
-    p.add_argument("--jobs", type=int, default=2)
-    p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
-    p.set_defaults(run=_sounds)
-
-    p = commands.add_parser("words", help="the language model of free slots, an ARPA file")
-    p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")
-    p.set_defaults(run=_words)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
+    parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
+    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_corpora(commands)
+    _add_network(commands)
+    _add_evaluation(commands)
     return parser
 
 
