@@ -73,8 +73,8 @@ def hear_float(
     found = hear([clip.pcm for clip in clips])
     doubted = [i for i, result in enumerate(found) if rescoring.needs_rescoring(result)]
     rate = weights.features.sample_rate
-    manners = rescoring.PERTURBATIONS[: made.n_passes - 1]
-    others = [rescoring.perturbed(clips[i].pcm, rate, manners) for i in doubted]
+    perturbations = rescoring.PERTURBATIONS[: made.n_passes - 1]
+    others = [rescoring.perturbed(clips[i].pcm, rate, perturbations) for i in doubted]
     again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = rescoring.combine([found[i], *more])
