@@ -32,8 +32,9 @@ from bench.report import Table, emit
 from pynna.audio import load_audio
 from pynna.deepspeech import Model
 from pynna.deepspeech._client import Search
+from pynna.mapping.front_end import windows
 from pynna.mapping.importers import load_weights
-from pynna.mapping.reference import character_errors, windows
+from pynna.mapping.reference import character_errors
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]

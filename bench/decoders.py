@@ -33,7 +33,7 @@ from pynna import Decoder, DecoderOptions, LanguageModel
 from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import windows
+from pynna.mapping.front_end import windows
 
 Array = NDArray[Any]
 Search = Callable[[Array], str]
@@ -71,65 +71,42 @@ def pyctcdecode(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> S
     return lambda log_probs: str(decoder.decode(log_probs, beam_width=beam)).strip()
 
 
-def flashlight(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Search:
-    """flashlight-text: without a lexicon, or with the language model's words as its lexicon."""
-    from flashlight.lib.text.decoder import (
-        CriterionType,
-        LexiconDecoder,
-        LexiconDecoderOptions,
-        LexiconFreeDecoder,
-        LexiconFreeDecoderOptions,
-        SmearingMode,
-        Trie,
-        ZeroLM,
-    )
+def _flashlight_decoder(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Any:
+    """flashlight-text's own decoder."""
+    from flashlight.lib.text import decoder as fl
 
     blank, space = len(labels) - 1, list(labels).index(" ")
+    same = {
+        "beam_size": beam,
+        "beam_size_token": len(labels),
+        "beam_threshold": 1e9,
+        "sil_score": 0,
+        "log_add": True,
+        "criterion_type": fl.CriterionType.CTC,
+    }
     if lm is None:
-        options = LexiconFreeDecoderOptions(
-            beam_size=beam,
-            beam_size_token=len(labels),
-            beam_threshold=1e9,
-            lm_weight=0,
-            sil_score=0,
-            log_add=True,
-            criterion_type=CriterionType.CTC,
-        )
-        decoder = LexiconFreeDecoder(options, ZeroLM(), space, blank, [])
-    else:
-        from flashlight.lib.text.decoder.kenlm import KenLM
-        from flashlight.lib.text.dictionary import Dictionary
+        return fl.LexiconFreeDecoder(fl.LexiconFreeDecoderOptions(lm_weight=0, **same), fl.ZeroLM(), space, blank, [])
+    from flashlight.lib.text.decoder.kenlm import KenLM
+    from flashlight.lib.text.dictionary import Dictionary
 
-        words = Dictionary()
-        for word in lm.vocabulary.words:
-            words.add_entry(word)
-        model, trie = KenLM(str(lm.path), words), Trie(len(labels), space)
-        for number, word in enumerate(lm.vocabulary.words):
-            _, score = model.score(model.start(False), number)
-            if set(word) <= set(labels):
-                trie.insert([*map(list(labels).index, word), space], number, score)
-        trie.smear(SmearingMode.MAX)
-        weight = lm.alpha * float(np.log(10.0))
-        decoder = LexiconDecoder(
-            LexiconDecoderOptions(
-                beam_size=beam,
-                beam_size_token=len(labels),
-                beam_threshold=1e9,
-                lm_weight=weight,
-                word_score=lm.beta,
-                unk_score=-np.inf,
-                sil_score=0,
-                log_add=True,
-                criterion_type=CriterionType.CTC,
-            ),
-            trie,
-            model,
-            space,
-            blank,
-            -1,
-            [],
-            False,
-        )
+    words = Dictionary()
+    for word in lm.vocabulary.words:
+        words.add_entry(word)
+    model, trie = KenLM(str(lm.path), words), fl.Trie(len(labels), space)
+    for number, word in enumerate(lm.vocabulary.words):
+        _, score = model.score(model.start(False), number)
+        if set(word) <= set(labels):
+            trie.insert([*map(list(labels).index, word), space], number, score)
+    trie.smear(fl.SmearingMode.MAX)
+    options = fl.LexiconDecoderOptions(
+        lm_weight=lm.alpha * float(np.log(10.0)), word_score=lm.beta, unk_score=-np.inf, **same
+    )
+    return fl.LexiconDecoder(options, trie, model, space, blank, -1, [], False)
+
+
+def flashlight(labels: Sequence[str], beam: int, lm: LanguageModel | None) -> Search:
+    """flashlight-text: without a lexicon, or with the language model's words as its lexicon."""
+    decoder, blank = _flashlight_decoder(labels, beam, lm), len(labels) - 1
 
     def search(log_probs: Array) -> str:
         rows = np.ascontiguousarray(log_probs, np.float32)

@@ -38,7 +38,7 @@ from pynna.audio.files import load_audio
 from pynna.distance import edit_distance
 from pynna.mapping import Weights, export_graph, load_weights, map_model, read_alphabet
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import context_windows, windows
+from pynna.mapping.front_end import context_windows, windows
 
 Array = NDArray[Any]
 

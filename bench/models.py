@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.core import Core, CoreError, MappedModel, default_cache
 from pynna.mapping import Weights, load_clips, map_model
-from pynna.mapping.reference import MfccConfig, mfcc
+from pynna.mapping.front_end import MfccConfig, mfcc
 
 Array = NDArray[Any]
 

@@ -20,7 +20,7 @@ from bench.measure import Case, LimitCases, Limits, interleave
 from bench.models import mapped_random, random_arrays, speech_features
 from bench.peers import Peer
 from bench.report import Table, emit, machine_line
-from pynna.mapping.reference import MfccConfig
+from pynna.mapping.front_end import MfccConfig
 
 Array = NDArray[Any]
 

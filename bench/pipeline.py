@@ -16,7 +16,7 @@ from bench.models import speech_features
 from bench.network import StepCall, add_model_arguments, model_of
 from bench.report import Table, emit, machine_line
 from pynna.mapping import load_clips
-from pynna.mapping.reference import MfccConfig
+from pynna.mapping.front_end import MfccConfig
 
 Array = NDArray[Any]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The floors of the house: a file imports only what stands below it, no two files import each other, and nothing is
-imported in secret but what is optional."""
+imported in secret but what is optional. No file and no function is too long to be read at once."""
 
 from __future__ import annotations
 
@@ -53,6 +53,9 @@ ROOMS = (
 
 FACE = {"pynna.assistant", "pynna.cli", "pynna.train", "bench"}
 """Floors that may import the package's face."""
+
+FILE_LINES, FUNCTION_LINES = 500, 60
+"""The most that a file has, and a function with its head and its docstring."""
 
 
 class Import(NamedTuple):
@@ -142,6 +145,34 @@ def test_no_two_files_import_each_other() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail("a circle of imports: " + " -> ".join(reversed(error.args[1])))
+
+
+def long_functions(name: str, text: str) -> list[str]:
+    """The functions of a file that are too long."""
+    return [
+        f"{name}:{node.lineno} {node.name} has {length} lines"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
+    ]
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()}
+    wrong = [f"{path.relative_to(ROOT)} has {length} lines" for path, length in lengths.items() if length > FILE_LINES]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_function_is_too_long() -> None:
+    texts = {name: path.read_text(encoding="utf-8") for name, path in modules().items()}
+    wrong = [line for name, text in texts.items() for line in long_functions(name, text)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_function_that_is_too_long_is_seen() -> None:
+    body = "    pass\n" * FUNCTION_LINES
+    assert long_functions("file", f"class A:\n  async def f():\n{body}") == ["file:2 f has 61 lines"]
+    assert not long_functions("file", f"def f():\n{body}".removesuffix("    pass\n"))
 
 
 def test_the_walk_sees_what_is_wrong() -> None:

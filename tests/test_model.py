@@ -23,8 +23,8 @@ from support.nna_models import load_random, noise, random_file, random_model
 import pynna
 from pynna import errors
 from pynna.audio.pcm import from_array
+from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.reference import IntegerNetwork
 
 Array = npt.NDArray[Any]
 WIDTH = 48

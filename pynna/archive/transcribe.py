@@ -130,13 +130,7 @@ def transcribe_files(
     ArgumentError
         No such format, fewer than one job, to be resumed without a folder or with other settings, a wrong option.
     """
-    if format not in WRITERS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
-        raise ArgumentError(
-            f"format must be one of {', '.join(WRITERS)} and jobs an integer from 1 to 1024, "
-            f"got {format!r} and {jobs!r}"
-        )
-    if resume and output is None:
-        raise ArgumentError("resume needs an output: the folder of the run before")
+    _check(format, jobs, resume, output is not None)
     model = load(threads=1) if model is None else model
     model.decoder_options(**options)
     cut = not whole or format in SEGMENTED and output is not None
@@ -145,6 +139,17 @@ def transcribe_files(
     journal = None if folder is None else Journal(folder, _about(model, settings, format), resume=resume)
     run = _Run(model, settings, jobs, format, journal, progress)
     return run.transcripts([os.fspath(path) for path in paths], folder, ordered)
+
+
+def _check(format: str, jobs: int, resume: bool, has_output: bool) -> None:
+    """Raises ArgumentError for what cannot be asked for."""
+    if format not in WRITERS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
+        raise ArgumentError(
+            f"format must be one of {', '.join(WRITERS)} and jobs an integer from 1 to 1024, "
+            f"got {format!r} and {jobs!r}"
+        )
+    if resume and not has_output:
+        raise ArgumentError("resume needs an output: the folder of the run before")
 
 
 def _about(model: Model, settings: Settings, format: str) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pynna.mapping.calibration import Calibration, Clip, calibrate, load_clips
 from pynna.mapping.deepspeech import export_graph, import_graph
 from pynna.mapping.importers import Importer, load_weights, register, suffixes
 from pynna.mapping.mapper import map_model
-from pynna.mapping.nna import NnaModel, read_nna, write_nna
+from pynna.mapping.nna import read_nna, write_nna
+from pynna.mapping.nna_model import NnaModel
 from pynna.mapping.npz import export_npz, import_npz
 from pynna.mapping.quantisation import Ranges, choose_ranges, quantise
 from pynna.mapping.report import LayerReport, Report, measure

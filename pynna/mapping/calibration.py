@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pynna.audio.files import load_audio
 from pynna.errors import AudioError, MappingError
-from pynna.mapping.reference import Packed, Trace, sigmoid, windows
+from pynna.mapping.front_end import windows
+from pynna.mapping.reference import Packed, Trace, sigmoid
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]

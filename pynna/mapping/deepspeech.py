@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
+from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.graph_schema import (
     DT_BOOL,
     DT_DOUBLE,
@@ -31,7 +32,6 @@ from pynna.mapping.graph_schema import (
 from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
 from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
 from pynna.mapping.npz import CUDNN
-from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
 
 Array = NDArray[Any]

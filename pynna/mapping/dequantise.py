@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynna.mapping.nna import Geometry, Layer, NnaModel, read_nna
-from pynna.mapping.reference import MfccConfig
+from pynna.mapping.front_end import MfccConfig
+from pynna.mapping.nna import read_nna
+from pynna.mapping.nna_model import Geometry, Layer, NnaModel
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]

@@ -72,10 +72,6 @@ def map_model(
     progress : callable (stage, share), optional
         Called with "read", "calibrate", "quantise", "write" or "report", and the share of the stage that is done.
 
-    Returns
-    -------
-    Report
-
     Raises
     ------
     MappingError
@@ -86,31 +82,63 @@ def map_model(
     OSError
         The file cannot be written.
     """
-    tell = progress or _silent
-    seconds: dict[str, float] = {}
-    with _timed("read", seconds, tell), reading(source):
-        weights = _load(source, alphabet, name, licence)
-        rate = weights.features.sample_rate
-        clips = load_clips(calibration, rate)
-        judged = None if evaluation is None else load_clips(evaluation, rate, "evaluation")
-    cut = float(np.clip(WIDE / weights.n_parameters, 1 / 3, 1))
-    with _timed("calibrate", seconds, tell):
-        sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
-    weights = _with_priors(weights, priors, sample)
-    with _timed("quantise", seconds, tell):
-        model = quantise(weights, sample, progress=tell, bits4=bits4)
-    result = None
-    if report:
-        with _timed("report", seconds, tell):
-            heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
-            result = measure(weights, model, heard, progress=tell)
-            if bits4:
-                result = replace(result, eight_bits=measure(weights, quantise(weights, sample), heard))
-    model.metadata = _metadata(weights, sample, result)
-    with _timed("write", seconds, tell):
-        data = encode_nna(model)
-        write_bytes(data, out)
-    return replace(result or Report(), seconds=seconds, file_bytes=len(data))
+    steps = _Steps(progress or _silent, bits4, report)
+    weights, clips, judged = steps.read(source, alphabet, name, licence, calibration, evaluation)
+    return steps.map(weights, clips, judged, priors, out)
+
+
+class _Steps:
+    """The mapping's stages, and how long each takes."""
+
+    def __init__(self, tell: Progress, bits4: Collection[str], report: bool) -> None:
+        self.tell, self.bits4, self.report = tell, bits4, report
+        self.seconds: dict[str, float] = {}
+
+    def read(
+        self,
+        source: str | os.PathLike[str] | Weights,
+        alphabet: Sequence[str] | str | os.PathLike[str] | None,
+        name: str | None,
+        licence: str | None,
+        calibration: Iterable[Any] | None,
+        evaluation: Iterable[Any] | None,
+    ) -> tuple[Weights, list[Clip], list[Clip] | None]:
+        """The network, and what to calibrate and to report on."""
+        with _timed("read", self.seconds, self.tell), reading(source):
+            weights = _load(source, alphabet, name, licence)
+            rate = weights.features.sample_rate
+            clips = load_clips(calibration, rate)
+            judged = None if evaluation is None else load_clips(evaluation, rate, "evaluation")
+        return weights, clips, judged
+
+    def map(
+        self,
+        weights: Weights,
+        clips: list[Clip],
+        judged: list[Clip] | None,
+        priors: Array | Sequence[float] | Literal["measure"] | None,
+        out: str | os.PathLike[str],
+    ) -> Report:
+        """Calibrate, quantise, measure and write."""
+        tell, seconds, rate = self.tell, self.seconds, weights.features.sample_rate
+        cut = float(np.clip(WIDE / weights.n_parameters, 1 / 3, 1))
+        with _timed("calibrate", seconds, tell):
+            sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
+        weights = _with_priors(weights, priors, sample)
+        with _timed("quantise", seconds, tell):
+            model = quantise(weights, sample, progress=tell, bits4=self.bits4)
+        result = None
+        if self.report:
+            with _timed("report", seconds, tell):
+                heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
+                result = measure(weights, model, heard, progress=tell)
+                if self.bits4:
+                    result = replace(result, eight_bits=measure(weights, quantise(weights, sample), heard))
+        model.metadata = _metadata(weights, sample, result)
+        with _timed("write", seconds, tell):
+            data = encode_nna(model)
+            write_bytes(data, out)
+        return replace(result or Report(), seconds=seconds, file_bytes=len(data))
 
 
 def _silent(stage: str, share: float) -> None:

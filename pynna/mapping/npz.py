@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.reference import MfccConfig
+from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
 
 Array = NDArray[Any]

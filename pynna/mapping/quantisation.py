@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
-from pynna.mapping.nna import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
+from pynna.mapping.nna_model import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.mapping.calibration import Clip, Progress, batches
-from pynna.mapping.nna import NnaModel
-from pynna.mapping.reference import IntegerNetwork, Trace, character_errors, greedy, windows
+from pynna.mapping.front_end import windows
+from pynna.mapping.integer_network import IntegerNetwork
+from pynna.mapping.nna_model import NnaModel
+from pynna.mapping.reference import Trace, character_errors, greedy
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]

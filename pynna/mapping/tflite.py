@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.flatbuffer import Table, flex_map
+from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
-from pynna.mapping.reference import MfccConfig
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.reference import DEEPSPEECH_051, FloatNetwork, MfccConfig
+from pynna.mapping.front_end import DEEPSPEECH_051, MfccConfig
+from pynna.mapping.reference import FloatNetwork
 
 Array = NDArray[Any]
 

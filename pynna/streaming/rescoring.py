@@ -42,7 +42,7 @@ PERTURBATIONS: tuple[Perturbation, ...] = tuple(
     for speed, denoised in ((0.96, True), (0.88, True), (1.12, True), (0.92, False), (1.04, True), (1.04, False))
 )
 """Of the second pass, the third and so on. They were chosen together, and in this order, on development data;
-``python -m pynna.train manners`` tries others."""
+``python -m pynna.train search-passes`` tries others."""
 
 RESCORE_FROM, RESCORE_BELOW = 1e-4, 0.98
 """Confidence from which, and below which, a first pass leaves doubt."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training's command line: ``python -m pynna.train text | speak | features | fit | export | calibrate |
-manners | evaluate | noise-test | card | ablate | merge | recordings | dialogue | sounds | words``.
+"""The training's command line: ``python -m pynna.train text | synthesise | features | fit | export | calibrate |
+search-passes | evaluate | noise-test | card | ablate | widen | recordings | dialogue | sounds | slot-lm``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _text(args: argparse.Namespace, config: configuration.Config) -> None:
         print(sampler.sample(rng))
 
 
-def _speak(args: argparse.Namespace, config: configuration.Config) -> None:
+def _synthesise(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.voices.synthesise import speak
 
     speak(config, args.first, args.last if args.last is not None else config["speak"]["shards"], args.jobs)
@@ -37,19 +37,20 @@ def _features(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _pack(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.corpora.carry import pack
+    from pynna.train.corpora.pack import pack
 
     pack(config.folder("features"), args.folder, args.jobs)
 
 
 def _unpack(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.corpora.carry import unpack
+    from pynna.train.corpora.pack import unpack
 
     unpack(args.folder, config.folder("features"), args.jobs)
 
 
 def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.network.fit import Options, fit
+    from pynna.train.network.fit import fit
+    from pynna.train.network.trainer import Options
 
     fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise))
 
@@ -57,7 +58,7 @@ def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.network.export import export
 
-    export(config, args.checkpoint, args.output, args.blend, args.share)
+    export(config, args.checkpoint, args.output, args.average, args.share)
 
 
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -92,10 +93,10 @@ def _calibrate(args: argparse.Namespace, config: configuration.Config) -> None:
     calibrate(config, args.model, args.noise, args.corpus)
 
 
-def _manners(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.evaluation.manners import manners
+def _search_passes(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.search_passes import search_passes
 
-    manners(config, args.model, args.noise, args.corpus)
+    search_passes(config, args.model, args.noise, args.corpus)
 
 
 def _card(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -114,10 +115,10 @@ def _ablate(args: argparse.Namespace, config: configuration.Config) -> None:
     ablate(config, args.model, args.minutes, args.threads, args.noise, args.output)
 
 
-def _merge(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.network.merge import merge_files
+def _widen(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.network.widen import widen_files
 
-    merge_files(config, args.sources, args.noise, args.output)
+    widen_files(config, args.sources, args.noise, args.output)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -132,27 +133,23 @@ def _dialogue(args: argparse.Namespace, config: configuration.Config) -> None:
     make(args.output, args.share, args.jobs)
 
 
-def _words(args: argparse.Namespace, config: configuration.Config) -> None:
+def _slot_lm(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.text.slot_lm import make
 
     print(f"{make(config, args.output)} n-grams")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
-    parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
-    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
-    commands = parser.add_subparsers(dest="command", required=True)
-
+def _add_corpora(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What is trained on: texts, voices, recordings and sounds."""
     p = commands.add_parser("text", help="print sampled sentences")
     p.add_argument("-n", type=int, default=100)
     p.set_defaults(run=_text)
 
-    p = commands.add_parser("speak", help="synthesise shards of clips")
+    p = commands.add_parser("synthesise", help="synthesise shards of clips")
     p.add_argument("--first", type=int, default=0)
     p.add_argument("--last", type=int)
     p.add_argument("--jobs", type=int, default=2)
-    p.set_defaults(run=_speak)
+    p.set_defaults(run=_synthesise)
 
     p = commands.add_parser("features", help="spectra of the clips, the real corpora, noises and rooms")
     p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
@@ -168,6 +165,31 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument("--jobs", type=int, default=2)
         p.set_defaults(run=do)
 
+    p = commands.add_parser("recordings", help="make the recordings that ship with the package")
+    p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
+    p.add_argument("-o", "--output", type=Path, required=True)
+    p.set_defaults(run=_recordings)
+
+    p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
+    p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
+    p.set_defaults(run=_dialogue)
+
+    p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
+    p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
+    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
+    p.add_argument("--jobs", type=int, default=2)
+    p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
+    p.set_defaults(run=_sounds)
+
+    p = commands.add_parser("slot-lm", help="the language model of free slots, an ARPA file")
+    p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")
+    p.set_defaults(run=_slot_lm)
+
+
+def _add_network(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The network, and its files."""
     p = commands.add_parser("fit", help="train, or go on training from the last checkpoint")
     p.add_argument("--until", help="end of the schedule as HH:MM UTC, instead of the configured minutes")
     p.add_argument("--threads", type=int, default=2, help="processes, each with a core; on CUDA there is one a device")
@@ -180,16 +202,19 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("export", help="write weights.npz of a checkpoint")
     p.add_argument("--checkpoint", type=Path, help="default: the last")
     p.add_argument("-o", "--output", type=Path, help="default: WORK/export/weights.npz")
-    p.add_argument("--blend", type=Path, metavar="MODEL", help="a .nna or .npz file to average the weights with")
+    p.add_argument("--average", type=Path, metavar="MODEL", help="a .nna or .npz file to average the weights with")
     p.add_argument("--share", type=float, default=0.25, help="of MODEL's weights in the average (default: 0.25)")
     p.set_defaults(run=_export)
 
-    p = commands.add_parser("merge", help="two networks side by side in one, to start a wider one from")
+    p = commands.add_parser("widen", help="two networks side by side in one, to start a wider one from")
     p.add_argument("sources", type=Path, nargs=2, metavar="MODEL", help=".nna or .npz files")
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
-    p.set_defaults(run=_merge)
+    p.set_defaults(run=_widen)
 
+
+def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """How good a network is, and what follows from that."""
     p = commands.add_parser("evaluate", help="accuracy on voices and people never trained on, beside other engines")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--weights", type=Path, help="the weights.npz that it was mapped from (default: the .nna's own)")
@@ -208,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
-        ("manners", "try how doubtful speech is best heard again, on no test's data", _manners),
+        ("search-passes", "try how doubtful speech is best heard again, on no test's data", _search_passes),
     ):
         p = commands.add_parser(name, help=what)
         p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
@@ -230,27 +255,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--output", type=Path, help="also write the table as Markdown")
     p.set_defaults(run=_ablate)
 
-    p = commands.add_parser("recordings", help="make the recordings that ship with the package")
-    p.add_argument("--corpus", type=Path, help="folder with a manifest.tsv of real recordings")
-    p.add_argument("-o", "--output", type=Path, required=True)
-    p.set_defaults(run=_recordings)
 
-    p = commands.add_parser("dialogue", help="corpora of actors' speech out of games, for features' --corpus")
-    p.add_argument("--share", type=Path, default=Path("/usr/share"), help="where the games are (default: /usr/share)")
-    p.add_argument("--jobs", type=int, default=2)
-    p.add_argument("-o", "--output", type=Path, required=True, help="folder that gets a folder for each corpus")
-    p.set_defaults(run=_dialogue)
-
-    p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
-    p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
-    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
-    p.add_argument("--jobs", type=int, default=2)
-    p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
-    p.set_defaults(run=_sounds)
-
-    p = commands.add_parser("words", help="the language model of free slots, an ARPA file")
-    p.add_argument("-o", "--output", type=Path, required=True, help="NAME.arpa.gz beside the model's NAME.nna")
-    p.set_defaults(run=_words)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
+    parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
+    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_corpora(commands)
+    _add_network(commands)
+    _add_evaluation(commands)
     return parser
 
 

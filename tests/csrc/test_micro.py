@@ -162,14 +162,15 @@ def test_boards_give_the_bits_of_this_machine(micro: Path, tmp_path: Path, board
 
 
 @on_boards
-@pytest.mark.parametrize("board", BOARDS)
-def test_a_board_hears_a_command(micro: Path, tmp_path: Path, board: str) -> None:
+def test_a_board_hears_a_command(micro: Path, tmp_path: Path) -> None:
+    """The fastest one with the whole model; the others' kernels are held to the same bits above, by a narrow one."""
+    board = "mps3-an547"
     model, pcm = pynna.load(), load_audio(RECORDING).pcm
     told = run(micro, board, flash(model, pcm, tmp_path / "data"))
     assert told["letters"] == told["sentence"] == "increase the volume"
     assert told["log-probabilities"] == hash_of(model.log_probs(pcm))
     assert int(told["bytes"]) < 300_000
-    assert int(told["step"]) < (3_500_000 if board == "mps3-an547" else 16_000_000)  # instructions
+    assert int(told["step"]) < 3_500_000  # instructions
 
 
 @on_boards

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.nna_models import random_model
 
-from pynna.mapping.nna import LAYER_NAMES, NnaModel, encode_nna
-from pynna.mapping.reference import IntegerNetwork
+from pynna.mapping.integer_network import IntegerNetwork
+from pynna.mapping.nna import encode_nna
+from pynna.mapping.nna_model import LAYER_NAMES, NnaModel
 
 Array = npt.NDArray[Any]
 WIDTHS = [1, 29, 31, 32, 100]

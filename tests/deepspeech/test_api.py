@@ -23,7 +23,7 @@ from pynna.deepspeech import Model, commands, stt
 from pynna.deepspeech.cache import mapped_model, read_card
 from pynna.deepspeech.scorers import words_of, write_scorer
 from pynna.mapping import export_tflite, map_model
-from pynna.mapping.reference import MfccConfig
+from pynna.mapping.front_end import MfccConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "pynna/models/pynna-en-car.nna"

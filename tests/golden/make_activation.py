@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the cubics of csrc/activation.c, and print them as C arrays and as the Python ones of pynna.mapping.reference.
+"""Fit the cubics of csrc/activation.c, and print them as C arrays and as the Python ones of `integer_network`.
 
     python tests/golden/make_activation.py
 
-The arithmetic is csrc/doc/network.md's "Sigmoid and tanh": a segment's offset t in Q0.15, four int16 coefficients, 3
-rounded products. Each segment starts from the minimax cubic (a linear programme over all of its inputs); its rounded
-coefficients are then searched in the integers, on the arithmetic itself, for the smallest maximal error among those
-that do not fall at the joints. sigmoid(0) is 1/2 and tanh(0) is 0 exactly.
+The arithmetic is csrc/doc/network.md's "Sigmoid and tanh": a segment's offset t in Q0.15, four int16 coefficients,
+three rounded products. Each segment starts from the minimax cubic (a linear programme over all of its inputs); its
+rounded coefficients are then searched in the integers, on the arithmetic itself, for the smallest maximal error among
+those that do not fall at the joints. sigmoid(0) is 1/2 and tanh(0) is 0 exactly.
 Needs NumPy and SciPy; deterministic.
 """
 

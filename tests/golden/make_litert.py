@@ -18,7 +18,7 @@ sys.path.insert(0, str(HERE.parent))
 from support.float_networks import random_weights  # noqa: E402
 
 from pynna.mapping import export_tflite  # noqa: E402
-from pynna.mapping.reference import MfccConfig, context_windows  # noqa: E402
+from pynna.mapping.front_end import MfccConfig, context_windows  # noqa: E402
 
 STEPS, WINDOW, STEP = 16, 512, 320
 

@@ -12,7 +12,7 @@ import pytest
 import pynna
 from pynna.mapping import map_model
 from pynna.mapping.dequantise import dequantise
-from pynna.mapping.reference import windows
+from pynna.mapping.front_end import windows
 from pynna.model import DEFAULT_MODEL
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"

@@ -32,9 +32,10 @@ from pynna.mapping import (
     load_weights,
     quantise,
 )
+from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.importers import importer_of
 from pynna.mapping.metadata import BYTE_LABELS, parse_alphabet, serialise_alphabet
-from pynna.mapping.reference import MfccConfig, greedy, windows
+from pynna.mapping.reference import greedy
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 LATER = MfccConfig(upper_hz=8000.0)

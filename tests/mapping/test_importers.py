@@ -28,8 +28,8 @@ from pynna.mapping import (
     suffixes,
 )
 from pynna.mapping import importers as importers_module
+from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.graph_schema import graph_class
-from pynna.mapping.reference import MfccConfig
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 TINY = GOLDEN / "tiny_graph.pb"

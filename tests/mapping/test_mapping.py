@@ -31,9 +31,11 @@ from pynna.mapping import (
 )
 from pynna.mapping import calibration as calibration_module
 from pynna.mapping.calibration import batches, best_clip, cell_errors, feature_ranges
+from pynna.mapping.front_end import MfccConfig, windows
+from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers, quantise_rows, row_scales
-from pynna.mapping.reference import FloatNetwork, IntegerNetwork, MfccConfig, windows
+from pynna.mapping.reference import FloatNetwork
 
 CLIPS = [Clip(speechlike(1.0 + 0.3 * seed, seed)) for seed in range(4)]
 

@@ -25,7 +25,8 @@ from pynna.errors import (
     OldFileError,
     ShortFileError,
 )
-from pynna.mapping.nna import LAYER_NAMES, NnaModel, decode_nna, encode_nna, pack, read_nna, unpack, write_nna
+from pynna.mapping.nna import decode_nna, encode_nna, pack, read_nna, unpack, write_nna
+from pynna.mapping.nna_model import LAYER_NAMES, NnaModel
 
 SECTIONS = 34
 

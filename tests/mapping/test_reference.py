@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pynna.mapping.reference: against TensorFlow's outputs, against brute force, and against the text of the C."""
+"""Front end and networks in NumPy: against TensorFlow's outputs, brute force and the text of the C."""
 
 from __future__ import annotations
 
@@ -15,25 +15,18 @@ from support.nna_models import random_model
 
 from pynna.distance import edit_distance
 from pynna.errors import AudioError
-from pynna.mapping.nna import NnaModel
-from pynna.mapping.reference import (
+from pynna.mapping.front_end import MfccConfig, context_windows, mfcc, mfcc_frames, windows
+from pynna.mapping.integer_network import (
     SIGMOID_COEFFICIENTS,
     TANH_COEFFICIENTS,
     ExactProduct,
-    FloatNetwork,
     IntegerNetwork,
-    MfccConfig,
-    character_errors,
-    context_windows,
-    greedy,
     integer_sigmoid,
     integer_tanh,
-    log_softmax,
-    mfcc,
-    mfcc_frames,
     requantise,
-    windows,
 )
+from pynna.mapping.nna_model import NnaModel
+from pynna.mapping.reference import FloatNetwork, character_errors, greedy, log_softmax
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 ACTIVATION_C = Path(__file__).resolve().parents[2] / "csrc" / "activation.c"

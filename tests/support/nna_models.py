@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import pynna
-from pynna.mapping.nna import Geometry, Layer, NnaModel, encode_nna
+from pynna.mapping.nna import encode_nna
+from pynna.mapping.nna_model import Geometry, Layer, NnaModel
 
 ENGLISH = [" ", *"abcdefghijklmnopqrstuvwxyz", "'"]
 

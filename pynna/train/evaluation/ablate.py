@@ -8,9 +8,13 @@ from pathlib import Path
 
 from pynna.mapping.npz import import_npz
 from pynna.train.config import Config
-from pynna.train.evaluation.evaluate import Evaluation, Score, hear_float, table, title
-from pynna.train.network.augment import CHANCES
-from pynna.train.network.fit import Options, fit
+from pynna.train.evaluation.evaluation import Evaluation, title
+from pynna.train.evaluation.recognise import hear_float
+from pynna.train.evaluation.scores import Score
+from pynna.train.evaluation.tables import table
+from pynna.train.network.clips import CHANCES
+from pynna.train.network.fit import fit
+from pynna.train.network.trainer import Options
 
 CONDITIONS: tuple[float | None, ...] = (None, 10.0)
 RATES = {"learning_rate": 6e-4, "final_rate": 3e-5, "hold_share": 0.3}

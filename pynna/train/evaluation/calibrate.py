@@ -32,7 +32,8 @@ from pynna.train.config import Config
 from pynna.train.corpora import testsets
 from pynna.train.corpora.corpora import is_test, read_manifest
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.evaluate import Judge, hear_int8
+from pynna.train.evaluation.recognise import hear_int8
+from pynna.train.evaluation.scores import Judge
 from pynna.train.text.sampler import Sampler
 from pynna.train.voices import engines
 from pynna.train.voices.base import RATE, Job, read

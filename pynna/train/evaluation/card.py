@@ -12,7 +12,7 @@ from typing import Any
 from pynna.mapping.npz import import_npz
 from pynna.model import Model, load
 from pynna.train.config import DATA, Config
-from pynna.train.evaluation.evaluate import table
+from pynna.train.evaluation.tables import table
 
 LIMITS = """\
 * Trained mostly on synthetic voices: real people, accents, and loud surroundings are heard less well than the best
@@ -127,7 +127,7 @@ def card(config: Config, path: Path, notes: str) -> str:
         f"{sum(real.values()):,} clips of recordings; {config['corpora']['test_share']:.0%} of the people in these (of "
         "the clips where speakers are not named) were kept out for testing.",
         "",
-        "Text, of the language model for free slots (`python -m pynna.train words`), too:",
+        "Text, of the language model for free slots (`python -m pynna.train slot-lm`), too:",
         "",
         *_made(sources["text"]),
         "Synthetic voices, Debian packages where nothing else is said:",

@@ -19,8 +19,9 @@ from pynna.train.config import Config
 from pynna.train.corpora import noise_sets
 from pynna.train.corpora.peers import Sphinx, fingerprint
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.evaluate import Judge, table
 from pynna.train.evaluation.noise_test import FULL, QUICK, Alone, Among, Material, conditions
+from pynna.train.evaluation.scores import Judge
+from pynna.train.evaluation.tables import table
 from pynna.train.voices.base import RATE, Pcm
 
 

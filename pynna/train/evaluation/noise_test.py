@@ -29,7 +29,9 @@ from pynna.train.config import Config
 from pynna.train.corpora import noise_sets, testsets
 from pynna.train.corpora.noise_sets import Noise
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.evaluate import CHUNK, Judge, table
+from pynna.train.evaluation.recognise import CHUNK
+from pynna.train.evaluation.scores import Judge
+from pynna.train.evaluation.tables import table
 from pynna.train.voices.base import RATE, Pcm
 
 T = TypeVar("T")

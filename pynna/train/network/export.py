@@ -47,7 +47,7 @@ def write_weights(config: Config, saved: dict[str, Any], path: Path, average: bo
     os.replace(temporary, path)
 
 
-def blend(path: Path, model: Path, share: float, quantise: bool = False) -> None:
+def average(path: Path, model: Path, share: float, quantise: bool = False) -> None:
     """Replace the weights in `path` by their average with a model's, which counts `share`; rounded with `quantise`.
 
     A network and what it was trained on from are near enough for the average to be better than either: Wortsman et al.,
@@ -85,5 +85,5 @@ def export(config: Config, checkpoint: Path | None, output: Path | None, model: 
     path = output or config.folder("export") / "weights.npz"
     write_weights(config, saved, path)
     if model is not None:
-        blend(path, model, share, saved.get("quantise", False))
+        average(path, model, share, saved.get("quantise", False))
     print(f"{path}: step {saved['step']}, {saved['audio_seconds'] / 3600:.1f} audio hours seen")

@@ -17,8 +17,8 @@ import soundfile
 from pynna.train.config import Config
 from pynna.train.corpora.corpora import is_test, read_manifest, save_features
 from pynna.train.corpora.recordings import COMMANDS
-from pynna.train.corpora.testsets import real_clips, real_phrases
-from pynna.train.evaluation.evaluate import Score, commands
+from pynna.train.corpora.testsets import commands, real_clips, real_phrases
+from pynna.train.evaluation.scores import Score
 from pynna.train.voices.base import to_rate
 from pynna.train.voices.engines import TEST_VOICES
 from pynna.train.voices.synthesise import broken, trim

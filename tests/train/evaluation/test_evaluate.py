@@ -17,7 +17,8 @@ from pynna.distance import edit_distance
 from pynna.train.corpora import corpora, peers, testsets
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation import calibrate
-from pynna.train.evaluation.evaluate import Judge, Score, Verdict, Verdicts, accepts, hear_int8, listen
+from pynna.train.evaluation.recognise import hear_int8, listen
+from pynna.train.evaluation.scores import Judge, Score, Verdict, Verdicts, accepts
 
 RATE = 16000
 

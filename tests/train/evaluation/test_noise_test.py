@@ -16,7 +16,7 @@ from pynna.train.corpora import noise_sets
 from pynna.train.corpora.noise_sets import Noise
 from pynna.train.corpora.testsets import Clip, speech_level
 from pynna.train.evaluation import noise_peers, noise_test
-from pynna.train.evaluation.evaluate import Judge
+from pynna.train.evaluation.scores import Judge
 
 RECORDINGS = Path(__file__).parents[3] / "pynna" / "recordings"
 

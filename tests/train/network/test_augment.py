@@ -9,7 +9,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from pynna.train.corpora.features import mel_matrix, mfcc, spectrum  # noqa: E402
-from pynna.train.network.augment import CHANCES, Augmenter, Sounds, Source, filters, level_of, reverberate  # noqa: E402
+from pynna.train.network.augment import Augmenter, filters  # noqa: E402
+from pynna.train.network.clips import CHANCES, Source  # noqa: E402
+from pynna.train.network.surroundings import Sounds, level_of, reverberate  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

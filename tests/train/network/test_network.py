@@ -22,15 +22,19 @@ import pynna  # noqa: E402
 from pynna.decoding.options import MAX_PASSES  # noqa: E402
 from pynna.mapping import map_model  # noqa: E402
 from pynna.mapping.dequantise import dequantise  # noqa: E402
+from pynna.mapping.front_end import context_windows  # noqa: E402
 from pynna.mapping.npz import import_npz  # noqa: E402
-from pynna.mapping.reference import context_windows  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.network import lstm_cpu  # noqa: E402
-from pynna.train.network.augment import Augmenter, Sounds  # noqa: E402
-from pynna.train.network.export import blend, write_weights  # noqa: E402
-from pynna.train.network.fit import Batches, Data, Options, Trainer, divergence, fit, learning_rate  # noqa: E402
+from pynna.train.network.augment import Augmenter  # noqa: E402
+from pynna.train.network.batches import Batches, Data  # noqa: E402
+from pynna.train.network.export import average, write_weights  # noqa: E402
+from pynna.train.network.fit import fit  # noqa: E402
+from pynna.train.network.losses import divergence  # noqa: E402
 from pynna.train.network.model import Network, rounded  # noqa: E402
+from pynna.train.network.surroundings import Sounds  # noqa: E402
+from pynna.train.network.trainer import Options, Trainer, learning_rate  # noqa: E402
 
 ALPHABET = " abcdefghijklmnopqrstuvwxyz'"
 
@@ -346,13 +350,13 @@ def test_blending_is_the_weighted_average_of_two_exports(net: Any, tmp_path: Pat
             for parameter in net.parameters():
                 parameter.mul_(-3.0)
     first, second = (dict(np.load(path)) for path in paths)
-    blend(paths[0], paths[1], 0.25)
+    average(paths[0], paths[1], 0.25)
     with np.load(paths[0]) as blended:
         assert set(blended) == set(first)
         for name in ("layer_1/weights", "lstm_fused_cell/bias", "label_priors"):
             np.testing.assert_allclose(blended[name], 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
         assert blended["forget_bias"] == first["forget_bias"]
-    blend(paths[0], paths[1], 0.25, quantise=True)
+    average(paths[0], paths[1], 0.25, quantise=True)
     rounded_path = tmp_path / "model.nna"
     map_model(paths[0], rounded_path, report=False)
     with np.load(paths[0]) as blended:
@@ -360,4 +364,4 @@ def test_blending_is_the_weighted_average_of_two_exports(net: Any, tmp_path: Pat
             np.testing.assert_allclose(dequantise(rounded_path).arrays[name], blended[name], atol=1e-5)
     write_weights(configuration.load(None, tmp_path), _saved(Network(16, net.mean, net.std)), paths[1])
     with pytest.raises(ValueError, match=r"second.npz: layer_1/weights is not \[494, 48\]"):
-        blend(paths[0], paths[1], 0.25)
+        average(paths[0], paths[1], 0.25)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How doubtful speech is best heard again: sets of manners (`rescoring.PERTURBATIONS`) tried on no test's data.
+"""How doubtful speech is best heard again: sets of passes (`rescoring.PERTURBATIONS`) tried on no test's data.
 
 The development set is that of `calibrate`, and people's recordings played a fifth to a quarter faster or slower, so
-that none is one that training knows. What leaves doubt is heard once in every manner; then each set of manners votes as
+that none is one that training knows. What leaves doubt is heard once in every pass; then each set of passes votes as
 it would in use. A set is worth the mean, over the parts of the development set, of the sentences heard rightly and of
 those accepted, less a tenth of the sentences outside of the car's file that are accepted.
 """
@@ -26,7 +26,7 @@ from pynna.streaming.rescoring import PERTURBATIONS, Perturbation, change_speed,
 from pynna.train.config import Config
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.calibrate import SEED, development, people
-from pynna.train.evaluation.evaluate import Judge
+from pynna.train.evaluation.scores import Judge
 from pynna.train.voices.base import RATE, read
 
 CANDIDATES: tuple[Perturbation, ...] = tuple(
@@ -41,15 +41,15 @@ FALSE = 0.1
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording's first hearing, and one in each manner where that leaves doubt."""
+    """A recording's first hearing, and one in each pass where that leaves doubt."""
 
     clip: Clip
     first: Result
     others: dict[Perturbation, Result]
 
-    def vote_by_meaning(self, manners: Iterable[Perturbation]) -> Result:
+    def vote_by_meaning(self, passes: Iterable[Perturbation]) -> Result:
         """The vote of the first hearing and of these."""
-        return combine([self.first, *(self.others[m] for m in manners)]) if self.others else self.first
+        return combine([self.first, *(self.others[m] for m in passes)]) if self.others else self.first
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Part:
     heard: Sequence[Heard]
     inside: bool = True
 
-    def shares(self, manners: Sequence[Perturbation]) -> tuple[float, float]:
+    def shares(self, passes: Sequence[Perturbation]) -> tuple[float, float]:
         """Percent heard rightly, whatever the confidence, and accepted: rightly, or at all where none is inside."""
         verdicts = [
             self.judge.verdict(one.clip, result, "")
             for one in self.heard
-            if isinstance(result := one.vote_by_meaning(manners), GrammarResult)
+            if isinstance(result := one.vote_by_meaning(passes), GrammarResult)
         ]
         accepted = [v.confidence >= DEFAULT_THRESHOLD and (v.right or not self.inside) for v in verdicts]
         return 100 * sum(v.right for v in verdicts) / len(self.heard), 100 * sum(accepted) / len(self.heard)
@@ -75,7 +75,7 @@ class Part:
 def hear(
     model: Model, clips: Sequence[Clip], judge: Judge, candidates: Sequence[Perturbation] = CANDIDATES
 ) -> list[Heard]:
-    """Each recording in all manners, up to 16 of them."""
+    """Each recording in all passes, up to 16 of them."""
     options, heard = model.decoder_options(grammar=judge.grammar), []
     for clip in tqdm(clips, desc="passes"):
         first = model.transcribe(clip.pcm, grammar=judge.grammar, passes=1)
@@ -84,18 +84,18 @@ def hear(
     return heard
 
 
-def worth(parts: Sequence[Part], manners: Sequence[Perturbation]) -> float:
-    """Of a set of manners, as the module's text says, in percent."""
-    good = [share for part in parts if part.inside for share in part.shares(manners)]
-    bad = [part.shares(manners)[1] for part in parts if not part.inside]
+def worth(parts: Sequence[Part], passes: Sequence[Perturbation]) -> float:
+    """Of a set of passes, as the module's text says, in percent."""
+    good = [share for part in parts if part.inside for share in part.shares(passes)]
+    bad = [part.shares(passes)[1] for part in parts if not part.inside]
     return float(np.mean(good)) - FALSE * sum(bad)
 
 
-def ordered(parts: Sequence[Part], manners: Sequence[Perturbation]) -> tuple[Perturbation, ...]:
-    """A set's manners, so that the first of them are worth most without the others."""
-    left, order = list(manners), list[Perturbation]()
+def ordered(parts: Sequence[Part], passes: Sequence[Perturbation]) -> tuple[Perturbation, ...]:
+    """A set's passes, so that the first of them are worth most without the others."""
+    left, order = list(passes), list[Perturbation]()
     while left:
-        best = max(left, key=lambda manner: worth(parts, [*order, manner]))
+        best = max(left, key=lambda each: worth(parts, [*order, each]))
         order.append(best)
         left.remove(best)
     return tuple(order)
@@ -108,7 +108,7 @@ def best_sets(
 ) -> list[tuple[float, tuple[Perturbation, ...]]]:
     """All sets of `size` of the candidates and what they are worth, the best first."""
     sets = list(itertools.combinations(candidates, size))
-    tried = [(worth(parts, manners), manners) for manners in tqdm(sets, desc="sets of manners")]
+    tried = [(worth(parts, passes), passes) for passes in tqdm(sets, desc="sets of passes")]
     return sorted(tried, key=lambda pair: -pair[0])
 
 
@@ -117,8 +117,8 @@ def _strange(clips: Sequence[Clip]) -> list[Clip]:
     return [Clip(c.source, c.text, change_speed(c.pcm, rng.choice(STRANGE), RATE)) for c in clips]
 
 
-def manners(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
-    """Print the best sets of manners beside those in use."""
+def search_passes(config: Config, path: Path, noise: list[Path], corpora: list[Path]) -> None:
+    """Print the best sets of passes beside those in use."""
     model, car = load(path), Judge(Grammar.from_yaml(CAR_GRAMMAR))
     noises = [read(file) for folder in noise for file in sorted(folder.glob("*.flac"))]
     inside, outside = development(config, car.grammar, 400, noises)

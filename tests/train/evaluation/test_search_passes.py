@@ -12,8 +12,8 @@ import pytest
 import pynna
 from pynna.streaming.rescoring import PERTURBATIONS
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.evaluate import Judge
-from pynna.train.evaluation.manners import FALSE, Heard, Part, best_sets, hear, ordered, worth
+from pynna.train.evaluation.scores import Judge
+from pynna.train.evaluation.search_passes import FALSE, Heard, Part, best_sets, hear, ordered, worth
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
@@ -65,8 +65,8 @@ def test_shares_are_of_all_recordings(heard: list[Heard], judge: Judge) -> None:
 def test_the_best_set_is_first_and_its_best_manner(heard: list[Heard], judge: Judge) -> None:
     parts = [Part("noise", judge, heard)]
     tried = best_sets(parts, 2, FEW)
-    assert len(tried) == 6 and len({manners for _, manners in tried}) == 6
+    assert len(tried) == 6 and len({passes for _, passes in tried}) == 6
     assert [value for value, _ in tried] == sorted((worth(parts, m) for _, m in tried), reverse=True)
     order = ordered(parts, FEW)
     assert sorted(order) == sorted(FEW)
-    assert worth(parts, order[:1]) == max(worth(parts, [manner]) for manner in FEW)
+    assert worth(parts, order[:1]) == max(worth(parts, [each]) for each in FEW)

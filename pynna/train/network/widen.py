@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from pynna.mapping import load_weights
 from pynna.mapping.dequantise import dequantise
+from pynna.mapping.front_end import windows
 from pynna.mapping.npz import export_npz
-from pynna.mapping.reference import windows
 from pynna.mapping.weights import Weights
 from pynna.train.config import Config
 from pynna.train.corpora.corpora import load_clips
@@ -166,7 +166,7 @@ def speech_to_fit_on(config: Config, noise: Sequence[Path], n: int = 360) -> lis
     return found
 
 
-def merge_files(config: Config, sources: Sequence[Path], noise: Sequence[Path], output: Path) -> None:
+def widen_files(config: Config, sources: Sequence[Path], noise: Sequence[Path], output: Path) -> None:
     """Write the merged network, of the configured width."""
     one, other = (dequantise(path) if path.suffix == ".nna" else load_weights(path) for path in sources)
     export_npz(merge(one, other, config["network"]["width"], speech_to_fit_on(config, noise)), output)

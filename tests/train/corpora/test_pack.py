@@ -13,9 +13,9 @@ pytest.importorskip("tqdm")
 soundfile = pytest.importorskip("soundfile")
 
 import pynna  # noqa: E402
-from pynna.train.corpora.carry import EDGES, QUALITY, ROWS, expand, pack, squeeze, unpack  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.corpora.features import log_mel, spectrum  # noqa: E402
+from pynna.train.corpora.pack import EDGES, QUALITY, ROWS, expand, pack, squeeze, unpack  # noqa: E402
 
 RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
 DECIBELS = 20 / np.log(10)

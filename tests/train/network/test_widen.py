@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support.float_networks import random_arrays, random_weights, speechlike
 
-from pynna.mapping.reference import windows
+from pynna.mapping.front_end import windows
 from pynna.mapping.weights import Weights
-from pynna.train.network.merge import merge, narrow
+from pynna.train.network.widen import merge, narrow
 
 SPEECH = [speechlike(3.0, seed) for seed in range(4)]
 SEEN, UNSEEN = windows(SPEECH[0], random_weights().features), windows(speechlike(2.0, 9), random_weights().features)
