@@ -37,7 +37,7 @@ def outside(record: Record) -> None:
                 [e.car.verdict(clip, result, "") for clip, result in heard if isinstance(result, GrammarResult)]
             )
             row.append(verdicts.wrong(t))
-            if outside[0].text:
+            if outside and outside[0].text:
                 speech[snr].items += verdicts.items
         rows.append(row + [""] * (2 + len(CONDITIONS) - len(row)))
     n = len(speech[None].items)
