@@ -21,7 +21,7 @@ RATE = 16000
     ("options", "told"),
     [
         ({"beam": 3}, r"an option must be one of beam_width, .*, got 'beam' \(beam_width is near\)"),
-        ({"colour": 3}, r"an option must be one of beam_width, .*hot_words, got 'colour'$"),
+        ({"colour": 3}, r"an option must be one of beam_width, .*hot_words, spelling, got 'colour'$"),
         ({"vocabulary": ["a"]}, r"vocabulary must be a pynna.Vocabulary, got \['a'\]"),
         ({"language_model": "mine.arpa"}, "language_model must be a pynna.LanguageModel, got 'mine.arpa'"),
         ({"grammar": "car"}, "grammar must be a pynna.Grammar, got 'car'"),
