@@ -16,8 +16,10 @@ from pynna.archive.journal import Journal, Parts, write_whole
 from pynna.archive.recogniser import AllRead, Failed, Message, PartDone, Settings, Unit
 from pynna.archive.writers import SEGMENTED, WRITERS
 from pynna.audio.files import seconds_of
+from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import AnyOptions
 from pynna.errors import ArgumentError
+from pynna.grammar import Grammar
 from pynna.model import Model, load
 from pynna.streaming.endpointer import EndpointRules
 
@@ -153,16 +155,30 @@ def _check(format: str, jobs: int, resume: bool, has_output: bool) -> None:
 
 
 def _about(model: Model, settings: Settings, format: str) -> dict[str, Any]:
-    told = {key: repr(value) for key, value in settings.options.items() if key not in ("grammar", "language_model")}
-    grammar = settings.options.get("grammar")
+    """What a run's outputs follow from: a later run has to have the same, by content, to go on with them."""
     return {
-        "model": f"{zlib.crc32(model.path.read_bytes()):08x}",
-        "options": told,
-        "grammar": None if grammar is None else grammar.size(model.labels),
+        "model": _checksum(model.path.read_bytes()),
+        "options": {name: _content(value, model) for name, value in sorted(settings.options.items())},
         "rules": repr(settings.rules),
         "reading": settings.reading,
         "format": format,
     }
+
+
+def _checksum(data: bytes) -> str:
+    return f"{zlib.crc32(data):08x}"
+
+
+def _content(value: Any, model: Model) -> Any:
+    """An option by its content."""
+    if isinstance(value, Grammar):
+        return [_checksum(value.graph(model.labels).to_bytes()), _checksum("\0".join(value.intents).encode())]
+    if isinstance(value, Vocabulary):
+        return _checksum("\0".join(value.words).encode())
+    if isinstance(value, LanguageModel):
+        weights = value.alpha, value.beta, value.unknown_score, value.unknown_letter_score
+        return [_checksum(value.path.read_bytes()), repr(weights), _content(value.vocabulary, model)]
+    return repr(value)
 
 
 def output_names(paths: Sequence[str], folder: Path, ending: str) -> list[Path]:

@@ -110,6 +110,8 @@ def _run_archive(args: argparse.Namespace) -> int:
 
     if STDIN in args.files:
         raise ArgumentError('--jobs, --resume and this format need files, got "-"')
+    if args.words and args.format == "text":
+        raise ArgumentError("--words goes with a line a file; with --jobs and --resume --format json or jsonl has them")
     model = load(args.model, threads=args.threads or 1)
     whole = not args.utterances and args.format not in SEGMENTED
     code, several = OK, len(args.files) > 1

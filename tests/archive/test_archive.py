@@ -134,3 +134,16 @@ def test_what_is_done_is_not_done_again(model: pynna.Model, tmp_path: Path) -> N
     assert again.output == first.output and again.seconds == 0
     with pytest.raises(pynna.ArgumentError, match="same model and options as before; other: format"):
         pynna.transcribe_files(RECORDINGS[:1], model, output=tmp_path, resume=True, format="srt")
+
+
+def test_a_run_is_told_from_another_by_the_content_of_its_options(model: pynna.Model, tmp_path: Path) -> None:
+    def run(sentence: str, word: str, folder: str) -> None:
+        options = {"grammar": pynna.Grammar.from_sentences([sentence])} if sentence else {}
+        words = {"vocabulary": pynna.Vocabulary(["turn", word])} if word else {}
+        list(pynna.transcribe_files(RECORDINGS[:1], model, output=tmp_path / folder, resume=True, **options, **words))
+
+    for folder, same, other in (("g", ("call home", ""), ("call mary", "")), ("v", ("", "on"), ("", "off"))):
+        run(*same, folder)
+        run(*same, folder)  # objects of their own, of the same content
+        with pytest.raises(pynna.ArgumentError, match="same model and options as before; other: options"):
+            run(*other, folder)
