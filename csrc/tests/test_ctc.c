@@ -82,7 +82,7 @@ static double end_free(void *context, const pynna_ctc_state *state)
 static void test_forbidden_frame_is_passed_over(void)
 {
     const float rows[9] = {-1, -2, -1, 0, -INFINITY, -INFINITY, -INFINITY, -INFINITY, 0};
-    const pynna_ctc_scorer scorer = {NULL, forbid, end_free, 0, NULL};
+    const pynna_ctc_scorer scorer = {.extend = forbid, .finish = end_free};
     pynna_ctc_config config;
     pynna_ctc_defaults(3, &config);
     pynna_ctc *decoder = new_decoder(&config);
