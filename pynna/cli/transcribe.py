@@ -111,7 +111,9 @@ def _run_archive(args: argparse.Namespace) -> int:
     if STDIN in args.files:
         raise ArgumentError('--jobs, --resume and this format need files, got "-"')
     if args.words and args.format == "text":
-        raise ArgumentError("--words must stand without --jobs and --resume; --format json and jsonl tell the words, too")
+        raise ArgumentError(
+            "--words must stand without --jobs and --resume; --format json and jsonl tell the words, too"
+        )
     model = load(args.model, threads=args.threads or 1)
     whole = not args.utterances and args.format not in SEGMENTED
     code, several = OK, len(args.files) > 1

@@ -29,7 +29,7 @@ def _engine(language: str) -> RbnfEngine:
 
     wanted = language.replace("_", "-")
     for name in (_SCRIPTS.get(wanted.lower()), wanted.replace("-", "_"), wanted.split("-")[0], "en"):
-        if name:
+        if name and re.fullmatch(r"\w{1,32}", name, re.ASCII):  # a file's name comes of it
             try:
                 return RbnfEngine.for_language(name)
             except ValueError:

@@ -530,3 +530,9 @@ def test_lists_may_stand_anywhere(template):
 
 def test_the_package_shows_it():
     assert pynna.Grammar is Grammar
+
+
+@pytest.mark.parametrize("language", ["x" * 300, "../../etc/passwd", "{{{{", "e\0n"])
+def test_no_language_is_a_path(language):
+    """Found by fuzzing: rules are looked up as a file of the language's name."""
+    assert number_words(21, language) == number_words(21, "en")
