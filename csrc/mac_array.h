@@ -71,6 +71,7 @@ typedef struct {
     void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
 
 extern const pn_kernels pn_kernels_ref;
+PN_AROUND(pn_ref)
 #if defined(__x86_64__) && !defined(PYNNA_MICRO)
 /* Compilers that know AVX-VNNI: gcc 11, clang 12. */
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11

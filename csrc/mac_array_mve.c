@@ -98,23 +98,7 @@ static void mac(const pn_product *p, int32_t *acc)
         product(1, p, acc);
 }
 
-static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
-                       const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
-{
-    pn_kernels_ref.requantise(acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);
-}
-
-static void lstm(const pn_lstm_tile *t)
-{
-    pn_kernels_ref.lstm(t);
-}
-
-static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
-{
-    pn_quantise_loop(x, gain, n, u, low);
-}
-
-const pn_kernels pn_kernels_mve = {"mve", mac, requantise, lstm, quantise};
+const pn_kernels pn_kernels_mve = {"mve", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};
 #else
 typedef int pn_no_mve;
 #endif

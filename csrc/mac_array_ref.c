@@ -26,7 +26,7 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+void pn_ref_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
                        const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
 {
     int64_t half = (int64_t)1 << (shift - 1);
@@ -60,7 +60,7 @@ static int16_t gate(const pn_lstm_tile *t, int32_t g, int32_t column, int32_t r)
     return (int16_t)clamp((v + ((int64_t)1 << (t->shift - 1))) >> t->shift, -32768, 32767);
 }
 
-static void lstm(const pn_lstm_tile *t)
+void pn_ref_lstm(const pn_lstm_tile *t)
 {
     for (int32_t j = 0; j < t->n_columns; j++)
         for (int32_t r = 0; r < PN_BLOCK; r++) {
@@ -75,9 +75,9 @@ static void lstm(const pn_lstm_tile *t)
         }
 }
 
-static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+void pn_ref_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
 {
     pn_quantise_loop(x, gain, n, u, low);
 }
 
-const pn_kernels pn_kernels_ref = {"ref", mac, requantise, lstm, quantise};
+const pn_kernels pn_kernels_ref = {"ref", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
@@ -21,7 +22,7 @@ BACKLOG = 1.0
 _REMEMBERED = 500  # chunks of a microphone whose times are known: 10 s of 20 ms each
 
 
-class Session:
+class Session(ABC):
     """A channel of a scheduler: audio in, no faster than the steps go on."""
 
     def __init__(self, name: str, group: Group, member: Member) -> None:
@@ -43,8 +44,9 @@ class Session:
             self._room.clear()
             await self._room.wait()
 
+    @abstractmethod
     def _take(self, pcm: bytes) -> None:
-        raise NotImplementedError
+        """Gives the samples to the channel."""
 
     def turn(self) -> None:
         """What is to be done after the steps of a turn."""

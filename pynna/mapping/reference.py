@@ -9,6 +9,7 @@ Slow, short and independent of the C: the oracle of the tests, the float side of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ class Packed:
         return out
 
 
-class ReferenceNetwork:
+class ReferenceNetwork(ABC):
     """What both networks share: `run` and `run_many` over `_forward`."""
 
     n_context: int
@@ -141,8 +142,9 @@ class ReferenceNetwork:
             raise ValueError("features hold a NaN or an infinity")
         return x
 
+    @abstractmethod
     def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
-        raise NotImplementedError
+        """A step of all channels."""
 
 
 # ---- the float network ---------------------------------------------------------------------------
