@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pynna import _core
 from pynna.archive.cutting import Part
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
@@ -56,7 +55,7 @@ def utterances(
     for frame, (letter, power) in enumerate(zip(letters.tolist(), powers.tolist(), strict=False)):
         if decoder is not None:
             decoder.feed(rows[frame : frame + 1])
-        complete = isinstance(decoder and decoder.core, _core.GraphDecoder) and _is_complete(decoder)
+        complete = decoder is not None and decoder.complete
         happened = point.process(letter, power, complete, None if speech is None else float(speech[frame]))
         if happened == "start":
             first = max(recent, point.start)
@@ -69,10 +68,6 @@ def utterances(
     if point.speaking:
         found.append(Utterance(first, len(rows), point.start, min(len(rows), point.last + 1)))
     return found
-
-
-def _is_complete(decoder: Decoder | None) -> bool:
-    return decoder is not None and isinstance(decoder.core, _core.GraphDecoder) and decoder.core.complete
 
 
 def decode(decoder: Decoder, rows: F32) -> Result:

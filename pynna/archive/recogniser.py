@@ -222,10 +222,10 @@ class Recogniser:
         step, window = self._model.geometry["step"], self._model.geometry["window"]
         for i, each in enumerate(found):
             pcm = part.pcm[each.first * step : (each.stop - 1) * step + window]
-            self._hear_again(passes, i, results[i], pcm, first + each.first)
+            self._rescore(passes, i, results[i], pcm, first + each.first)
         passes.tell_if_through()
 
-    def _hear_again(self, passes: _Passes, i: int, result: Result, pcm: Pcm, first_frame: int) -> None:
+    def _rescore(self, passes: _Passes, i: int, result: Result, pcm: Pcm, first_frame: int) -> None:
         """Puts a doubtful utterance's further passes in the queue for channels."""
         n = self._options.n_passes - 1
         if n < 1 or not needs_rescoring(result) or len(pcm) > history_samples(self._options, self._model.sample_rate):
@@ -270,7 +270,7 @@ class Recogniser:
 
             passes = _Passes([decoder.finish()], tell)
             if kept:
-                self._hear_again(passes, 0, passes.results[0], np.concatenate(kept), 0)
+                self._rescore(passes, 0, passes.results[0], np.concatenate(kept), 0)
             passes.tell_if_through()
 
         self._pool.start(pieces(), decoder.core, through)

@@ -179,6 +179,11 @@ class Decoder:
             raise NotFiniteError(f"log_probs: frame {np.argmin(good)} holds a NaN or +infinity, or no finite value")
         self.core.feed(frames)
 
+    @property
+    def complete(self) -> bool:
+        """Whether what has been heard is a whole sentence of the grammar; never without one."""
+        return isinstance(self.core, _core.GraphDecoder) and bool(self.core.complete)
+
     def result(self) -> Result:
         """The transcript so far, or after ``finish`` the whole."""
         committed: list[Token] = self.core.committed

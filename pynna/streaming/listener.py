@@ -207,7 +207,7 @@ class Listener(Generic[ResultT]):
             self._history.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
         else:
             self._decoder.feed(row[None])
-        complete = isinstance(self._decoder and self._decoder.core, _core.GraphDecoder) and self._complete()
+        complete = self._decoder is not None and self._decoder.complete
         happened = self._endpointer.process(letter, power, complete, speech)
         if happened == "start":
             self._begin(frame)
@@ -229,10 +229,6 @@ class Listener(Generic[ResultT]):
         self._decoder.feed(np.stack(list(self._recent)[self._first - frame - 1 :]))
         self._recent.clear()
         self._said = ""
-
-    def _complete(self) -> bool:
-        core = self._decoder.core if self._decoder else None
-        return bool(isinstance(core, _core.GraphDecoder) and core.complete)
 
     def _end_utterance(self, end: int) -> None:
         """Tells the utterance under way, which ends before a frame: at once, or when the worker is through with it."""

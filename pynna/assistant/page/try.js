@@ -53,6 +53,7 @@ function show({ intents, sentences, states, notes, picture, parse, why, seconds 
     $("time").replaceChildren();
   } else if (why) showWhy(why, seconds);
   $("why").hidden = parse === undefined && !why;
+  $("hint").hidden = !$("why").hidden;
   $("time").hidden = !why;
 }
 
