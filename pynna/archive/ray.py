@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pynna.archive.jobs import run_here
 from pynna.archive.recogniser import Failed, PartDone, Settings, Unit
+from pynna.decoding.options import AnyOptions
 from pynna.model import load
 from pynna.streaming.endpointer import EndpointRules
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 BATCH = 16
 """Recordings that an actor gets at once: as many as there are channels."""
@@ -32,9 +36,9 @@ class Transcriber:
         As for ``Model.stream``.
     """
 
-    def __init__(self, model: str | None = None, **options: Any) -> None:
+    def __init__(self, model: str | None = None, **options: Unpack[AnyOptions]) -> None:
         self._model = load(model, threads=1)
-        self._settings = Settings(EndpointRules(), options)
+        self._settings = Settings(EndpointRules(), dict(options))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """A batch with `path` and `bytes` to one with path, start, end, text, confidence and error."""
@@ -66,7 +70,7 @@ def transcribe_folder(
     address: str | None = None,
     model: str | None = None,
     actors: int | None = None,
-    **options: Any,
+    **options: Unpack[AnyOptions],
 ) -> list[tuple[str, str]]:
     """Transcribes all files of a folder to Parquet by Ray; gives the files that failed, and why.
 
