@@ -56,6 +56,8 @@ def regions(data: memoryview) -> dict[str, memoryview]:
             elements.append(_element(value))
         if len(elements) > MAX_REGIONS:
             raise MappingError(f"the directory has more than {MAX_REGIONS} regions")
+    if not elements:
+        raise MappingError("the directory at the file's end must name regions, got none")
     elements.sort(key=lambda element: element[0])
     ends = [*(element[0] for element in elements[1:]), len(data) - 8 - len(directory)]
     out: dict[str, memoryview] = {}

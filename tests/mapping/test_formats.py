@@ -34,6 +34,7 @@ from pynna.mapping import (
 )
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.importers import importer_of
+from pynna.mapping.memmapped import regions
 from pynna.mapping.metadata import BYTE_LABELS, parse_alphabet, serialise_alphabet
 from pynna.mapping.reference import greedy
 
@@ -260,3 +261,10 @@ def test_lengths_of_a_gigabyte_allocate_nothing(write: Write, tmp_path: Path) ->
             load_weights(path)
     assert tracemalloc.get_traced_memory()[1] < 16 << 20
     tracemalloc.stop()
+
+
+def test_a_directory_without_regions_is_told() -> None:
+    """Found by fuzzing."""
+    data = bytes(24) + b"\x10\x01" + (24).to_bytes(8, "little")  # its one field is none of a region
+    with pytest.raises(MappingError, match="must name regions, got none"):
+        regions(memoryview(data))
