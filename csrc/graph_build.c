@@ -3,10 +3,9 @@
  * doc/grammar.md.
  *
  * A state is whether a sentence may end in it and where each label leads, and is made once (`intern`): two that accept
- * the same are the same, so that what sentences have in common at their ends is shared at once. The union of states, made
- * once too, shares their beginnings; it is the subset construction, over all of the states at a time. States lead to
- * states of lower numbers alone. Nothing is given back: the room counts what was made on the way.
- */
+ * the same are the same, so that what sentences have in common at their ends is shared at once. The union of states,
+ * made once too, shares their beginnings; it is the subset construction, over all of the states at a time. States lead
+ * to states of lower numbers alone. Nothing is given back: the room counts what was made on the way. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,8 @@ typedef struct {
     int32_t merger, first, at, out, end, label;
 } frame;
 
-/* A beginning of the text that was read last: work[first ..] up to the next longer one's are the arcs of what it leads to. */
+/* A beginning of the text that was read last: work[first ..] up to the next longer one's are the arcs of what it leads
+ * to. */
 typedef struct {
     int32_t first, final, label;
 } level;
@@ -250,7 +250,8 @@ static int32_t n_arcs_of(const pynna_builder *b, const int32_t *members, int32_t
     return total > b->max_states ? b->max_states : (int32_t)total;
 }
 
-/* The union of the n states, ascending, that stand behind `members`, if it is known; else NONE, and a frame is begun. */
+/* The union of the n states, ascending, that stand behind `members`, if it is known; else NONE, and a frame is
+ * begun. */
 static int32_t begin_union(pynna_builder *b, int32_t n)
 {
     int32_t *members = b->members + b->n_members;

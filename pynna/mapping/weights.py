@@ -64,7 +64,7 @@ class Weights:
         Magnitude at which each coefficient was clipped in training, and is in the float network and the mapped one.
         None: it was not; the mapping measures where to.
     name, licence, source : str
-        For the model's card.
+        For the model's metadata.
     quantised : mapping of str to QuantisedMatrix
         Matrices that were int8 in their file: the mapping takes them over as they are.
     found : str
@@ -87,7 +87,7 @@ class Weights:
     name: str = ""
     licence: str = ""
     source: str = ""
-    card: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     quantised: Mapping[str, QuantisedMatrix] = field(default_factory=dict)
     found: str = ""
 

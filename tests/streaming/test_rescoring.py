@@ -289,9 +289,9 @@ def test_how_often_is_the_models_own(model, car, tmp_path):
     assert plain.decoder_options(passes=3).n_passes == model.decoder_options(passes=3).n_passes == 3
     assert plain.decoder_options(grammar=car).n_passes == MAX_PASSES
     for wrong in (0, 8, "7", 2.5, None):
-        card = random_model()
-        card.metadata["passes"] = wrong
-        path.write_bytes(encode_nna(card))
+        changed = random_model()
+        changed.metadata["passes"] = wrong
+        path.write_bytes(encode_nna(changed))
         with pytest.raises(pynna.ModelFileError, match="its metadata's passes are .*; 1 to 7 are right"):
             pynna.load(path)
 

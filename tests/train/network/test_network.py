@@ -102,7 +102,7 @@ def test_weights_trained_rounded_are_mapped_to_int8_without_a_loss(net: Any, tmp
         names = [n for n in before if not n.startswith("layer_1") and not n.endswith("bias")]
         losses[net.quantise] = {n: float(np.abs(after[n] - before[n]).max() / np.abs(before[n]).max()) for n in names}
     assert max(losses[True].values()) < 1e-5 < min(losses[False].values())
-    assert pynna.load(mapped).passes == dequantise(mapped).card["passes"] == MAX_PASSES
+    assert pynna.load(mapped).passes == dequantise(mapped).metadata["passes"] == MAX_PASSES
 
 
 def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through(net: Any) -> None:
