@@ -11,7 +11,7 @@
 
 #include "pynna.h"
 
-enum { NONE = -1, MIN_STATES = 16, MAX_STATES = 1 << 26, MAX_DEPTH = 1 << 16, FEW = 24, FIRST_BUCKETS = 1024 };
+enum { NONE = -1, MIN_STATES = 16, MAX_STATES = 1 << 26, MAX_DEPTH = 1 << 16, MAX_SCAN = 24, FIRST_BUCKETS = 1024 };
 
 typedef struct {
     int32_t label, next;
@@ -219,7 +219,7 @@ static int by_number(const void *a, const void *b)
 
 static void sort_arcs(arc *arcs, int32_t n)
 {
-    if (n > FEW) {
+    if (n > MAX_SCAN) {
         qsort(arcs, (size_t)n, sizeof(arc), by_label);
         return;
     }
