@@ -73,8 +73,8 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 
 async def serve_health(scheduler: Scheduler, address: str, ready: Callable[[str], None] | None = None) -> web.AppRunner:
-    """A server of `/metrics`, `/healthz` and `/readyz` alone, for servers that are no HTTP themselves; its `cleanup` ends
-    it. `ready` is told where it is.
+    """A server of `/metrics`, `/healthz` and `/readyz` alone, for servers that are no HTTP themselves; `ready` is told
+    where it is, and its `cleanup` ends it.
 
     Raises
     ------

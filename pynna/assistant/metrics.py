@@ -59,7 +59,7 @@ class Metrics:
 
     def watch(self, scheduler: Scheduler) -> None:
         """What is asked of a scheduler when it is told."""
-        model, make = scheduler.model, {"registry": self.registry}
+        model = scheduler.model
         known = {"name": model.name, "sha256": model.fingerprint, "isa": model.isa}
         Info("pynna_model", "The model", registry=self.registry).info(known)
         gauges: dict[str, tuple[str, Any]] = {
@@ -71,7 +71,7 @@ class Metrics:
             "pynna_rescoring_pending": ("Utterances that wait to be rescored", lambda: scheduler.worker.n_pending),
         }
         for name, (text, function) in gauges.items():
-            Gauge(name, text, **make).set_function(function)
+            Gauge(name, text, registry=self.registry).set_function(function)
         self.registry.register(_Rescored(scheduler))
 
     def observe_latency(self, seconds: float) -> None:

@@ -31,8 +31,9 @@ def checksum(data: bytes) -> str:
 
 
 def fingerprint(options: DecoderOptions, labels: Sequence[str]) -> dict[str, Any]:
-    """Each option but the hot words, which may change, as JSON can hold it: grammars, language models and vocabularies by
-    checksums of what they hold, numbers as they are.
+    """Each option but the hot words, which may change, as JSON can hold it.
+
+    Numbers stand as they are, grammars, language models and vocabularies as checksums of what they hold.
 
     Raises
     ------

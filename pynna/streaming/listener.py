@@ -16,9 +16,9 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
+from pynna.decoding.fingerprint import fingerprint
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result, ResultT
-from pynna.decoding.fingerprint import fingerprint
 from pynna.errors import ArgumentError, FinishedError, StateError
 from pynna.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.network import Network

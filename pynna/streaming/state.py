@@ -10,7 +10,8 @@
     ...     ...    the arrays, one behind the other in that order
 
 What a search has found is not in it: it is made again from the log-probabilities of the utterance. So no bytes from
-outside become the inside of a decoder, and the numbers that a process gives to its language model's contexts stay its own.
+outside become the inside of a decoder, and the numbers that a process gives to its language model's contexts stay its
+own.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class SavedState:
             "options": fingerprint(options, network.labels),
             "n_samples": channel.n_samples,
         }
-        arrays = {
+        arrays: dict[str, Array] = {
             "c": c,
             "h": h,
             "frames": np.frombuffer(channel.core.frames_block, np.uint8),
@@ -212,7 +213,7 @@ def _read_arrays(shapes: Mapping[str, Any], data: bytes) -> dict[str, Array]:
     return found
 
 
-# ---- parts of a stream ------------------------------------------------------------------------------------------------
+# ---- parts of a stream ----------------------------------------------------------------------------------------------
 
 
 def hot_words_as_json(changes: HotWordChanges) -> list[Any]:
@@ -235,8 +236,10 @@ def hot_words_of(state: SavedState, n_frames: int) -> HotWordChanges:
 
 
 def replay(decoder: Decoder, rows: npt.NDArray[np.float32], changes: HotWordChanges) -> None:
-    """Feeds a fresh decoder what another one was fed, and changes its hot words when the other's were. Raises StateError
-    where it cannot be."""
+    """Feeds a fresh decoder what another one was fed, and changes its hot words when the other's were.
+
+    Raises StateError where it cannot be.
+    """
     done = 0
     try:
         for frame, words in changes:
