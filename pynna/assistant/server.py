@@ -23,7 +23,7 @@ from pynna.assistant.access import host_name
 from pynna.assistant.assistant import Assistant, Outcome
 from pynna.assistant.car import TIRES
 from pynna.assistant.examples import EXAMPLES
-from pynna.assistant.health import OPEN_PATHS, Health, busy, places
+from pynna.assistant.health import OPEN_PATHS, Health, busy
 from pynna.assistant.scheduler import BusyError, Scheduler
 from pynna.assistant.session import MicrophoneSession
 from pynna.assistant.workbench import Workbench
@@ -70,6 +70,7 @@ class _Session:
         self.socket, self.name, self.transport = socket, name, transport
         self.microphone: MicrophoneSession | None = None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self.leaving = False  # it was told that the server is being stopped
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
 
     def allowed(self) -> bool:
@@ -161,6 +162,7 @@ class Server:
         for each in self.assistant.grammars.values():
             each.graph(model.labels)  # compiled now, not in the first command
         self.scheduler = Scheduler(model, channels=channels)
+        self.max_sessions = max(MAX_SESSIONS, channels)
         self.metrics = self.scheduler.metrics
         self.speak: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
         self.speaking = 0  # replies that are being said, or wait for it
@@ -282,7 +284,7 @@ class Server:
             )
             writer = asyncio.create_task(session.write())
             if wants_microphone:
-                self._command(session, '{"type": "microphone", "on": true}')
+                self._switch_microphone(session, True)
             await self._read(session)
         finally:
             self._sessions.discard(session)
@@ -307,6 +309,8 @@ class Server:
                     await self._audio(session, message.data)
                 elif message.type is WSMsgType.TEXT:
                     self._command(session, message.data)
+            except BusyError as refused:
+                self._send(session, _told(refused))
             except (PynnaError, ValueError, RecursionError) as error:
                 self.metrics.refused.labels("message").inc()
                 self._send(session, {"type": "error", "text": str(error)})
@@ -434,6 +438,33 @@ class Server:
                 await session.socket.close(code=1001, message=b"the server stops")
         await asyncio.gather(*running, return_exceptions=True)
 
+    async def drain(self, seconds: float) -> None:
+        """Takes nobody in any more; who is heard may end the sentence, in so many seconds; then all are told, and it is
+        `over`."""
+        _log.info("draining: %d microphones", len(self.scheduler.sessions))
+        await self.scheduler.drain(seconds, self._close_quiet_ones)
+        self.over.set()
+
+    def _close_quiet_ones(self) -> bool:
+        """Lets the pages go that nobody speaks into; whether there is no microphone left but quiet ones."""
+        for session in tuple(self._sessions):
+            if not session.leaving and (session.microphone is None or session.microphone.is_quiet):
+                session.leaving = True
+                self._send(session, _told(BusyError("draining", "the server is being stopped; connect again")))
+                task = asyncio.create_task(self._let_go(session))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return not self._sessions and all(session.is_quiet for session in self.scheduler.sessions)
+
+    async def _let_go(self, session: _Session) -> None:
+        """Sends what a page is still to be told, and closes its connection."""
+        with contextlib.suppress(Exception):
+            for _ in range(100):
+                if session.queue.empty():
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(session.socket.close(code=1001, message=b"the server is being stopped"), 1.0)
+
     async def _go_on(self) -> None:
         """Ten times a second the drive goes on and the pages see it."""
         period = 0.1
@@ -449,6 +480,12 @@ class Server:
 
     def _way(self) -> list[int]:
         return self.assistant.drive.way if self.assistant.car.destination else []
+
+
+def _told(refused: BusyError) -> dict[str, Any]:
+    """A refusal as a message."""
+    text, after = str(refused), refused.retry_after
+    return {"type": "error", "text": text, "reason": refused.reason, "retry_after": after}
 
 
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:

@@ -42,13 +42,13 @@ class Session(ABC):
         AudioError
             Half a sample.
         """
-        self._take(pcm)
+        self.take(pcm)
         while self.channel.lag > BACKLOG:
             self._room.clear()
             await self._room.wait()
 
     @abstractmethod
-    def _take(self, pcm: bytes) -> None:
+    def take(self, pcm: bytes) -> None:
         """Gives the samples to the channel."""
 
     @property
@@ -83,7 +83,7 @@ class MicrophoneSession(Session):
         self.listener, self._heard = listener, heard
         self._came: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)  # seconds of audio so far, and when
 
-    def _take(self, pcm: bytes) -> None:
+    def take(self, pcm: bytes) -> None:
         self.listener.take(pcm)
         self._came.append((self.channel.duration, time.monotonic()))
 
@@ -117,7 +117,7 @@ class RequestSession(Session):
     def is_quiet(self) -> bool:
         return False  # its client waits for the answer
 
-    def _take(self, pcm: bytes) -> None:
+    def take(self, pcm: bytes) -> None:
         self.stream.feed(pcm)
 
     async def finish(self) -> Result:

@@ -338,9 +338,10 @@ def test_each_flipped_byte_is_seen(model: pynna.Model, car: pynna.Grammar, small
         damaged = bytearray(data)
         damaged[at] ^= 1 << at % 8
         with pytest.raises(StateError):
-            model.restore_stream(damaged, grammar=car, passes=1) if kind == "stream" else model.restore_listener(
-                damaged, grammar=car, passes=1
-            )
+            SavedState.from_bytes(damaged, kind)
+        if at % 97 == 0:
+            with pytest.raises(StateError):
+                restore(model, car, kind, bytes(damaged))
     for n in range(0, len(data), 997):
         with pytest.raises(StateError):
             SavedState.from_bytes(data[:n], kind)
