@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many microphones a machine serves: more and more of them are listened to, until steps are not in time any more.
 
-Each server is a process with the scheduler that serves; its microphones speak the recordings that ship, in frames of 20 ms
-as they come from a browser, each at another moment, with pauses. Sockets are not measured: what they take beside this is
-in the guide (docs/fleets.md).
+Each server is a process with the scheduler that serves; its microphones speak the recordings that ship, in frames of
+20 ms as they come from a browser, each at another moment, with pauses. Sockets are not measured: what they take beside
+this is in the guide (docs/fleets.md).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Measured:
     turns : tuple of float
         Seconds of work of a turn: median, 99 %, the most; of all servers.
     processor : float
-        Of one core, the mean of the servers.
+        Processor time of a server for the time of the audio: the share of a core that it needs, the mean of them.
     """
 
     microphones: int
@@ -68,8 +68,9 @@ def n_cores() -> int:
 
 
 async def listen(model: Model, grammar: Grammar, n: int, seconds: float) -> tuple[list[float], int, float]:
-    """Listens to `n` microphones in real time: each turn's seconds of work, how many turns were late, and the share of a
-    core that it took."""
+    """Listens to `n` microphones in real time.
+
+    Returns each turn's seconds of work, how many turns were late, and the share of a core that it took."""
     scheduler = Scheduler(model, channels=n)
     scheduler.refusal = lambda: None  # type: ignore[method-assign]  # it is to be overloaded
     microphones = [scheduler.open_microphone(str(i), lambda *_: None, grammar) for i in range(n)]
@@ -77,12 +78,12 @@ async def listen(model: Model, grammar: Grammar, n: int, seconds: float) -> tupl
     size = round(model.sample_rate * model.seconds_per_step)
     work: list[float] = []
     late, frame = 0, 0
-    due, cpu, begun = time.monotonic(), 0.0, 0.0
+    due, cpu = time.monotonic(), 0.0
     n_warm = round(WARM_UP / model.seconds_per_step)
     n_turns = n_warm + round(seconds / model.seconds_per_step)
     for frame in range(n_turns):
         if frame == n_warm:
-            cpu, begun = time.process_time(), time.monotonic()
+            cpu = time.process_time()
         due += model.seconds_per_step
         started = time.monotonic()
         for i, microphone in enumerate(microphones):
@@ -94,7 +95,7 @@ async def listen(model: Model, grammar: Grammar, n: int, seconds: float) -> tupl
             late += done > due + model.seconds_per_step
         due = max(due, done - model.seconds_per_step)
         await asyncio.sleep(max(0.0, due - done))
-    share = (time.process_time() - cpu) / (time.monotonic() - begun)
+    share = (time.process_time() - cpu) / seconds
     scheduler.worker.close()
     return work, late, share
 

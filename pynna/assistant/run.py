@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import shutil
@@ -155,8 +156,9 @@ async def serve(
     ready: Callable[[str], None] | None = None,
     drain: float | None = None,
 ) -> None:
-    """Serves until cancelled; `ready` is told the page's address. With `drain` SIGTERM lets who is heard end the sentence,
-    in so many seconds, and then it ends."""
+    """Serves until cancelled; `ready` is told the page's address.
+
+    With `drain` SIGTERM lets those who are heard end the sentence, in so many seconds, and then it ends."""
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     assert runner.server is not None
@@ -178,10 +180,8 @@ async def serve(
             ready(address)
         if browser and has_screen():
             await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
-        stopping = (
-            contextlib.nullcontext() if drain is None else on_sigterm(lambda: server.drain(drain), server.over.set)
-        )
-        with stopping:
+        told = None if drain is None else on_sigterm(functools.partial(server.drain, drain), server.over.set)
+        with told or contextlib.nullcontext():
             await server.over.wait()
     finally:
         if listening is not None:

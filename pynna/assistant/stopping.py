@@ -14,7 +14,7 @@ DRAIN_SECONDS = 10.0
 
 @contextlib.contextmanager
 def on_sigterm(drain: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> Iterator[None]:
-    """Within it SIGTERM runs `drain`, and a second one calls `stop`; in another than the main thread nothing changes."""
+    """Within it SIGTERM runs `drain`, and a second one calls `stop`; outside of the main thread nothing changes."""
     loop = asyncio.get_running_loop()
     draining: list[asyncio.Future[None]] = []
 

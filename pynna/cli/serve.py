@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         return _measure(args)
     try:
         from pynna.assistant import wyoming
+        from pynna.assistant.wyoming_programs import Programs
     except ModuleNotFoundError as error:
         raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
 
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     model, files = load(args.model), args.grammar or []
     is_home = args.home_assistant is not None
     grammars = {} if is_home else {Path(file).stem: sentences_of(file) for file in files}
-    programs = wyoming.Programs(model, grammars, tuple(args.wake_word or ()))
+    programs = Programs(model, grammars, tuple(args.wake_word or ()))
     document = _document(files) if is_home and files else None
 
     async def serve() -> None:
