@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 
 from pynna.decoding.results import Result
+from pynna.model import Model
 from pynna.network import build_info
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pynna.assistant.scheduler import Scheduler
+from pynna.streaming.worker import RescoringWorker
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0)
 _STEP_BUCKETS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -57,22 +55,15 @@ class Metrics:
         )
         ProcessCollector(registry=self.registry)
 
-    def watch(self, scheduler: Scheduler) -> None:
-        """What is asked of a scheduler when it is told."""
-        model = scheduler.model
+    def watch(
+        self, model: Model, worker: RescoringWorker, gauges: Mapping[str, tuple[str, Callable[[], float]]]
+    ) -> None:
+        """What is asked for when it is told: gauges by name, what each is, and a function; and about the model."""
         known = {"name": model.name, "sha256": model.fingerprint, "isa": model.isa}
         Info("pynna_model", "The model", registry=self.registry).info(known)
-        gauges: dict[str, tuple[str, Any]] = {
-            "pynna_channels_limit": ("Microphones at once, at most", lambda: scheduler.channels),
-            "pynna_load": ("Seconds of work for a second of audio, in the last 2 s", lambda: scheduler.load),
-            "pynna_late_share": ("Share of the last 2 s' turns that were late", lambda: scheduler.late_share),
-            "pynna_ready": ("1 where another microphone is taken in", lambda: scheduler.refusal() is None),
-            "pynna_draining": ("1 where the server is being stopped", lambda: scheduler.draining),
-            "pynna_rescoring_pending": ("Utterances that wait to be rescored", lambda: scheduler.worker.n_pending),
-        }
         for name, (text, function) in gauges.items():
             Gauge(name, text, registry=self.registry).set_function(function)
-        self.registry.register(_Rescored(scheduler))
+        self.registry.register(_Rescored(worker))
 
     def observe_latency(self, seconds: float) -> None:
         """Notes how long a command took from its end to its action."""
@@ -89,10 +80,10 @@ class Metrics:
 
 
 class _Rescored:
-    """What a scheduler's worker counts."""
+    """What a worker counts."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._worker = scheduler.worker
+    def __init__(self, worker: RescoringWorker) -> None:
+        self._worker = worker
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         yield CounterMetricFamily("pynna_rescored", "Utterances handed in to be rescored", self._worker.n_rescored)

@@ -85,7 +85,18 @@ class Scheduler:
         self._catch_up = catch_up
         self._turns: deque[tuple[float, int]] = deque(maxlen=_WATCHED)  # seconds of work, steps
         self._late: deque[bool] = deque(maxlen=_WATCHED)
-        self.metrics.watch(self)
+        self.metrics.watch(
+            model,
+            self.worker,
+            {
+                "pynna_channels_limit": ("Microphones at once, at most", lambda: self.channels),
+                "pynna_load": ("Seconds of work for a second of audio, in the last 2 s", lambda: self.load),
+                "pynna_late_share": ("Share of the last 2 s' turns that were late", lambda: self.late_share),
+                "pynna_ready": ("1 where another microphone is taken in", lambda: self.refusal() is None),
+                "pynna_draining": ("1 where the server is being stopped", lambda: self.draining),
+                "pynna_rescoring_pending": ("Utterances that wait to be rescored", lambda: self.worker.n_pending),
+            },
+        )
 
     @property
     def microphones(self) -> list[MicrophoneSession]:

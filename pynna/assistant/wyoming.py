@@ -349,31 +349,23 @@ async def serve(
     ArgumentError
         Not such an address, one that is taken, or one that is to be announced and that others cannot reach.
     """
-    if zeroconf and not is_reachable(uri):
-        raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
-    if programs is None:
-        programs = Programs(model, {} if grammar is None else {"pynna": grammar})
-    try:
-        server = AsyncServer.from_uri(uri)
-    except ValueError as error:
-        raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
+    server = _server(uri, zeroconf)
+    programs = programs or Programs(model, {} if grammar is None else {"pynna": grammar})
     scheduler = Scheduler(model, channels=channels, catch_up=CATCH_UP)
     stepping = asyncio.create_task(scheduler.run())
     others: set[Handler] = set()
     make = functools.partial(Handler, scheduler=scheduler, programs=programs, others=others)
-    health = None
+    health, told = None, list[str]()
     try:
         if isinstance(server, AsyncStdioServer):
             await server.run(make)
             return
-        told: list[str] = []
         health = None if metrics is None else await serve_health(scheduler, metrics, told.append)
         await server.start(make)
         if zeroconf and isinstance(server, AsyncTcpServer):
             await _announce(server)
-        if ready is not None:
-            for address in (uri, *told):
-                ready(address)
+        for address in (uri, *told) if ready is not None else ():
+            ready(address)
         await _until_stopped(scheduler, others, drain)
     finally:
         stepping.cancel()
@@ -381,6 +373,15 @@ async def serve(
             await health.cleanup()
         with contextlib.suppress(Exception):
             await server.stop()
+
+
+def _server(uri: str, zeroconf: bool) -> AsyncServer:
+    if zeroconf and not is_reachable(uri):
+        raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
+    try:
+        return AsyncServer.from_uri(uri)
+    except ValueError as error:
+        raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
 
 
 async def _announce(server: AsyncTcpServer) -> None:
