@@ -361,9 +361,7 @@ async def serve(
             await server.run(make)
             return
         health = None if metrics is None else await serve_health(scheduler, metrics, told.append)
-        await server.start(make)
-        if zeroconf and isinstance(server, AsyncTcpServer):
-            await _announce(server)
+        await _start(server, make, zeroconf)
         for address in (uri, *told) if ready is not None else ():
             ready(address)
         await _until_stopped(scheduler, others, drain)
@@ -384,10 +382,12 @@ def _server(uri: str, zeroconf: bool) -> AsyncServer:
         raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
 
 
-async def _announce(server: AsyncTcpServer) -> None:
-    from wyoming.zeroconf import HomeAssistantZeroconf
+async def _start(server: AsyncServer, make: Callable[..., Handler], zeroconf: bool) -> None:
+    await server.start(make)
+    if zeroconf and isinstance(server, AsyncTcpServer):
+        from wyoming.zeroconf import HomeAssistantZeroconf
 
-    await HomeAssistantZeroconf(name=f"pynna-{server.port}", port=server.port, host=None).register_server()
+        await HomeAssistantZeroconf(name=f"pynna-{server.port}", port=server.port, host=None).register_server()
 
 
 async def _until_stopped(scheduler: Scheduler, handlers: set[Handler], drain: float | None) -> None:
