@@ -91,7 +91,7 @@ class Scheduler:
             {
                 "pynna_channels_limit": ("Microphones at once, at most", lambda: self.channels),
                 "pynna_load": ("Seconds of work for a second of audio, in the last 2 s", lambda: self.load),
-                "pynna_late_share": ("Share of the last 2 s' turns that were late", lambda: self.late_share),
+                "pynna_late_share": ("Share of the last turns that were late", lambda: self.late_share),
                 "pynna_ready": ("1 where another microphone is taken in", lambda: self.refusal() is None),
                 "pynna_draining": ("1 where the server is being stopped", lambda: self.draining),
                 "pynna_rescoring_pending": ("Utterances that wait to be rescored", lambda: self.worker.n_pending),
@@ -115,7 +115,7 @@ class Scheduler:
 
     @property
     def late_share(self) -> float:
-        """The share of the last 2 s' turns that were late."""
+        """The share of the last hundred turns with something to do that were late."""
         return sum(self._late) / _WATCHED
 
     def refusal(self) -> BusyError | None:
@@ -216,7 +216,8 @@ class Scheduler:
                 done = time.monotonic()
                 self.metrics.turn.observe(done - begun)
                 self._turns.append((done - begun, n_steps))
-                self._late.append(done > due + period)
+                if n_steps:  # who does nothing is not overloaded
+                    self._late.append(done > due + period)
                 if done > due + period:
                     self.metrics.late.inc()
                     due = done
