@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guide's load balancers, where they are installed: their own programs read them, and HAProxy sends microphones where
-there is room."""
+"""The guide's load balancers, where they are installed: their own programs read them, and HAProxy sends microphones to
+where there is room."""
 
 from __future__ import annotations
 
