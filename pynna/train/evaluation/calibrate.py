@@ -2,11 +2,11 @@
 """Fit what turns a grammar search's scores into a confidence, and choose the priors' exponent: on no test's data.
 
 The development set: sentences drawn from the car's file and sentences outside of it, by neural voices that training
-leaves out and by training voices, all of them at another tape speed so that none is one that training knows, clean and
+leaves out and by training voices, all of them at another speed so that none is one that training knows, clean and
 in noise; and real recordings of the training part, with their phrases as the grammar and against the car's. Sentences
 outside of the car's file are also put together to small grammars, in which the confidence learns what a grammar's size
 is worth. The default threshold is the lowest that no more than 3 % of the speech outside of the car's file reaches: the
-people's, and the voices' clean and in noise down to 10 dB; heard again where the weights leave doubt.
+people's, and the voices' clean and in noise down to 10 dB; rescored where the weights leave doubt.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SEED = 77
 
 def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm]:
     """By neural voices for development and random training voices, played faster or slower than they were made."""
-    settings = config["speak"]
+    settings = config["synthesise"]
     names = ["espeak", "flite", "pico", "festival"] + ["kokoro"] * 2 * (settings["engines"].get("kokoro", 0) > 0)
     spoken: dict[int, Pcm | None] = {}
     batch: list[tuple[int, Job]] = []  # festival starts slowly: all its sentences at once
