@@ -52,6 +52,7 @@ def test_haproxy_sends_microphones_where_there_is_room(tmp_path: Path) -> None:
     assert subprocess.run(["haproxy", "-c", "-f", str(path)], capture_output=True).returncode == 0
     front, wyoming, first, second = free_ports(4)
     text = snippet("haproxy").replace(":8080", f"127.0.0.1:{front}").replace(":10300", f"127.0.0.1:{wyoming}")
+    text = text.replace("inter 1s", "inter 20s")  # a loaded machine is no failure
     text = text.replace("127.0.0.1:8642", f"127.0.0.1:{first}").replace("127.0.0.1:8643", f"127.0.0.1:{second}")
 
     async def scenario() -> None:
