@@ -357,15 +357,15 @@ async def serve(
     stepping = asyncio.create_task(scheduler.run())
     others: set[Handler] = set()
     make = functools.partial(Handler, scheduler=scheduler, programs=programs, others=others)
-    health, told = None, list[str]()
+    health, told, tell = None, list[str](), ready or (lambda _: None)
     try:
         if isinstance(server, AsyncStdioServer):
             await server.run(make)
             return
         health = None if metrics is None else await serve_health(scheduler, metrics, told.append)
         await _start(server, make, zeroconf)
-        for address in (uri, *told) if ready is not None else ():
-            ready(address)
+        for address in (uri, *told):
+            tell(address)
         await _until_stopped(scheduler, others, drain)
     finally:
         stepping.cancel()
