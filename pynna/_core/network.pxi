@@ -264,27 +264,31 @@ cdef class Channel:
         """Keeps the last steps' log-probabilities, up to the most that are kept; then none at all."""
         if not self._is_logged:
             return 0
-        if self._n_log + n > self._max_log:
+        if self._n_log + n > self._max_log or not self._has_room(n):
             self._is_logged = False
             free(self._log)
             self._log = NULL
             return 0
-        self._add(self.log_probs, n)
+        self._append(self.log_probs, n)
         return 0
 
-    cdef int _add(self, const float *rows, Py_ssize_t n) except -1:
-        cdef Py_ssize_t n_labels = self.model.g.n_labels, room = self._log_room
+    cdef bint _has_room(self, Py_ssize_t n):
+        """Makes room for n more rows; False where there is no memory for them: then the stream goes on without a log."""
+        cdef Py_ssize_t room = self._log_room
         cdef void *larger
-        if self._n_log + n > room:
-            room = max(self._n_log + n, min(2 * room, self._max_log), 64)
-            larger = realloc(self._log, room * n_labels * sizeof(float))
-            if larger is NULL:
-                raise MemoryError(f"{room} frames could not be kept")
-            self._log = <float *> larger
-            self._log_room = room
+        if self._n_log + n <= room:
+            return True
+        room = max(self._n_log + n, min(2 * room, self._max_log), 64)
+        larger = realloc(self._log, room * self.model.g.n_labels * sizeof(float))
+        if larger is NULL:
+            return False
+        self._log, self._log_room = <float *> larger, room
+        return True
+
+    cdef void _append(self, const float *rows, Py_ssize_t n) noexcept:
+        cdef Py_ssize_t n_labels = self.model.g.n_labels
         memcpy(self._log + self._n_log * n_labels, rows, n * n_labels * sizeof(float))
         self._n_log += n
-        return 0
 
     @property
     def log(self):
@@ -303,7 +307,9 @@ cdef class Channel:
                              f"{self.model.g.n_labels} are right")
         self._n_log = 0
         if rows.shape[0]:
-            self._add(&rows[0, 0], rows.shape[0])
+            if not self._has_room(rows.shape[0]):
+                raise MemoryError(f"{rows.shape[0]} frames could not be kept")
+            self._append(&rows[0, 0], rows.shape[0])
 
     @property
     def frames_block(self):
