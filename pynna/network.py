@@ -120,6 +120,11 @@ class Network:
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file as it was read, in hexadecimal."""
+        return self.core.sha256
+
     @property
     def tells_speech(self) -> bool:
         """Whether the network tells how probable speech is."""
@@ -151,7 +156,7 @@ class Network:
             "name": self.name,
             "path": str(self.path),
             "size": self.core.n_bytes,
-            "sha256": self.core.sha256,
+            "sha256": self.fingerprint,
             "n_weights": self.n_weights,
             "isa": self.isa,
             "threads": self.threads,

@@ -27,6 +27,7 @@ cdef extern from "pynna.h" nogil:
     int32_t pynna_frames_ready(const pynna_frames *)
     const float *pynna_frames_peek(const pynna_frames *)
     int pynna_frames_advance(pynna_frames *, int32_t)
+    int pynna_frames_restore(pynna_frames *, const void *, size_t)
 
     ctypedef struct pynna_geometry:
         int32_t sample_rate, window, step, n_coefficients, n_mel, n_context, n_labels, blank, n_cell

@@ -5,10 +5,23 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 
 from pynna.errors import ArgumentError
+
+
+class SavedNumbers(Protocol):
+    """Numbers by their names, checked: a `pynna.streaming.state.SavedState`."""
+
+    def integer(self, name: str, least: int = 0, most: int = ...) -> int: ...
+
+    def integers(self, name: str, least: int = 0, most: int = ...) -> list[int]: ...
+
+    def number(self, name: str, least: float = 0.0) -> float: ...
+
+    def flag(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +173,34 @@ class Endpointer:
             self._quiet_since, self._ended = frame, frame + 1
             return "end" if over else "cut"
         return ""
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON can hold it."""
+        return {
+            "speaking": self.speaking,
+            **{name: getattr(self, name) for name in ("frame", "start", "last")},
+            "quiet_since": self._quiet_since,
+            "ended": self._ended,
+            "loud_last": self._loud_last,
+            "sound_last": self._sound_last,
+            "letters": list(self._letters),
+            **{name: float(getattr(self, f"_{name}")) for name in ("floor", "peak", "speech")},
+        }
+
+    def take_up(self, state: SavedNumbers) -> None:
+        """Goes on where another endpointer, whose `state` this is, left off.
+
+        Raises
+        ------
+        StateError
+            Numbers that no endpointer has.
+        """
+        self.speaking, self.frame = state.flag("speaking"), state.integer("frame")
+        self.start, self.last = state.integer("start", 0, self.frame), state.integer("last", 0, self.frame)
+        self._quiet_since = state.integer("quiet_since", 0, self.frame)
+        self._ended = state.integer("ended", 0, self.frame)
+        self._loud_last = state.integer("loud_last", -1, self.frame)
+        self._sound_last = state.integer("sound_last", -1, self.frame)
+        self._letters = deque(state.integers("letters", 0, self.frame))
+        self._floor, self._peak = state.number("floor"), state.number("peak")
+        self._speech = np.float64(state.number("speech"))  # its steps are NumPy's, and so is their rounding
