@@ -128,6 +128,9 @@ const pn_kernels *pn_kernels_find(const char *name);
 #define PN_INLINE static inline
 #endif
 
+/* What a file makes twice, with GROUPS 1 for weights of 8 bits and 2 for those of 4, two groups a line. */
+#define PN_BY_BITS(function, p, acc) ((p)->weight_bits == 4 ? function(2, p, acc) : function(1, p, acc))
+
 /* Four activations, at any address. */
 PN_INLINE int32_t pn_load_group(const uint8_t *u)
 {

@@ -82,18 +82,12 @@ TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, con
         _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
 }
 
-TILE void one_column(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void one_block(const int GROUPS, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
-    int32_t b = 0;
-    for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
-        if (p->used)
-            four_blocks(GROUPS, 1, p, p->weights + (size_t)b * block_bytes, acc);
-        else
-            four_blocks(GROUPS, 0, p, p->weights + (size_t)b * block_bytes, acc);
-    for (; b < p->n_blocks; b++, acc += PN_BLOCK)
-        tile(GROUPS, 1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
+    tile(GROUPS, 1, 1, 0, weights, p->n_groups, p->u, 0, p->next, acc, 0);
 }
+
+#include "mac_array_column.h"
 
 #define COLUMNS(GROUPS, NB, NC)                                                                                        \
     case NC:                                                                                                           \
@@ -128,10 +122,7 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
 {
     const int four = p->weight_bits == 4;
     if (p->n_columns == 1) {
-        if (four)
-            one_column(2, p, acc);
-        else
-            one_column(1, p, acc);
+        PN_BY_BITS(one_column, p, acc);
         return;
     }
     const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits), acc_block = (size_t)p->n_columns * PN_BLOCK;

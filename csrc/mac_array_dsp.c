@@ -96,10 +96,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_dsp = {"dsp", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};

@@ -101,10 +101,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

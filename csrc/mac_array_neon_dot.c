@@ -78,10 +78,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

@@ -106,10 +106,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

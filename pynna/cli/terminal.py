@@ -62,7 +62,9 @@ def meaning(result: Result) -> str:
     if not isinstance(result, GrammarResult):
         return ""
     if not result.accepted:
-        return f"  (not accepted, {result.confidence:.2f})"
+        return (
+            f"  (not accepted, {result.confidence:.2f})" if result.complete else "  (not accepted, no whole sentence)"
+        )
     slots = "".join(f" {name}={value}" for name, value in result.slots.items())
     return f"  [{result.intent}{slots}, {result.confidence:.2f}]"
 

@@ -23,7 +23,8 @@ from pynna.model import Model, load
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
-FORMATS = ("text", "json", "srt", "vtt", "jsonl", "textgrid", "ctm")
+PRINTED = ("text", "json", "srt", "vtt")  # here; the others are the archive's alone
+FORMATS = (*PRINTED, "jsonl", "textgrid", "ctm")
 
 DESCRIPTION = "Prints what is said in each recording."
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
         raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
-    if args.jobs is not None or args.resume or args.format in ("jsonl", "textgrid", "ctm"):
+    if args.jobs is not None or args.resume or args.format not in PRINTED:
         return _run_archive(args)
     model = load(args.model, threads=args.threads)
     options = decoding_options(args, model)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -255,10 +255,3 @@ def _check_layer(layer: Layer, has_residual: bool) -> None:
     largest, half = int((sums * m).max()), 1 << layer.shift - 1
     good = (largest + half) >> layer.shift < 1 << 30 and 2 * largest + half < 1 << 63
     require(good, f"{layer.name}: a sum could leave 32 bits after its shift, or 64 before it")
-
-
-def describe(model: NnaModel) -> dict[str, Any]:
-    """Sizes and parameters as a plain dict, for a model's metadata."""
-    g = {f.name: getattr(model.geometry, f.name) for f in fields(model.geometry)}
-    weights = sum(layer.weights.size for layer in model.layers)
-    return {"geometry": g, "alphabet": model.alphabet, "weights": weights, "metadata": model.metadata}
