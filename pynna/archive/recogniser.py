@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pynna.archive.cutting import Cutter, Part
 from pynna.archive.endpoints import Utterance, decode, utterances
 from pynna.archive.pool import Pool, Run
 from pynna.archive.seams import Stretch, Window, end_window, seam, start_window, stretch
+from pynna.audio.denoise import denoise
 from pynna.audio.files import read_in_pieces
 from pynna.audio.pcm import Pcm
 from pynna.decoding.decoder import Decoder
@@ -26,10 +28,11 @@ from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.rescoring import (
     PERTURBATIONS,
+    Perturbation,
+    change_speed,
     combine,
     history_samples,
     needs_rescoring,
-    perturbed,
 )
 
 F32: TypeAlias = npt.NDArray[np.float32]
@@ -295,15 +298,19 @@ class Recogniser:
         n = self._options.n_passes - 1
         if n < 1 or not needs_rescoring(result) or len(pcm) > history_samples(self._options, self._model.sample_rate):
             return
-        versions = perturbed(pcm, self._model.sample_rate, PERTURBATIONS[:n])
-        passes.expect(i, len(versions))
+        passes.expect(i, n)
 
-        def start(k: int, speed: float, again: Pcm) -> None:
-            decoder = self._decoder(first_frame, speed)
+        @functools.cache
+        def clean() -> Pcm:
+            return denoise(pcm, self._model.sample_rate)
+
+        def start(k: int, way: Perturbation) -> None:
+            again = change_speed(clean() if way.denoise else pcm, way.speed, self._model.sample_rate)
+            decoder = self._decoder(first_frame, way.speed)
             self._pool.start([again], decoder.core, lambda _: passes.put(i, k, decoder.finish()))
 
-        for k, (speed, again) in enumerate(versions):
-            self._waiting.append(lambda k=k, speed=speed, again=again: start(k, speed, again))  # type: ignore[misc]
+        for k, way in enumerate(PERTURBATIONS[:n]):
+            self._waiting.append(lambda k=k, way=way: start(k, way))  # type: ignore[misc]
 
     # ---- recordings that are one utterance ---------------------------------------------------------------------------
 

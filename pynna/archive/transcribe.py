@@ -19,7 +19,6 @@ from pynna.audio.files import recordings_in, seconds_of
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import AnyOptions
 from pynna.errors import ArgumentError
-from pynna.grammar import Grammar
 from pynna.model import Model, load
 from pynna.streaming.endpointer import EndpointRules
 
@@ -173,7 +172,7 @@ def _checksum(data: bytes) -> str:
 
 def _content(value: Any, model: Model) -> Any:
     """An option by its content."""
-    if isinstance(value, Grammar):
+    if hasattr(value, "intents"):  # a Grammar, whose module is loaded where there is one only
         return [_checksum(value.graph(model.labels).to_bytes()), _checksum("\0".join(value.intents).encode())]
     if isinstance(value, Vocabulary):
         return _checksum("\0".join(value.words).encode())

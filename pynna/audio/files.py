@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 AudioPath: TypeAlias = str | os.PathLike[str]
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header: the size is unknown
 _OGG_MAX_PAGE, _OGG_LAST = 65307, 4  # bytes; the flag of a stream's last page
+_PIECE = 1 << 16  # samples, so that whoever makes floats of them needs little memory
 _FRAME = 4096  # samples of a FLAC frame: what is whole before damage is read by itself
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
@@ -144,9 +145,10 @@ def read_in_pieces(
     name, remarks = source_name(source), Remarks(sample_rate)
 
     def seen(pieces: Iterator[Pcm]) -> Iterator[Pcm]:
-        for piece in pieces:
-            remarks.add(piece)
-            yield piece
+        for block in pieces:
+            for at in range(0, len(block), _PIECE):
+                remarks.add(piece := block[at : at + _PIECE])
+                yield piece
 
     with _opened(source, name) as openable:
         if raw_rate is not None:

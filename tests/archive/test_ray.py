@@ -44,6 +44,8 @@ class Slow(Transcriber):
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head and two nodes, a processor each."""
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # a loaded machine is no failure
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     before = os.environ.get("PYTHONPATH")
     roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]  # this package, and this file, for the actors
     os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, roots), *filter(None, [before])])
