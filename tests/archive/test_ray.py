@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ class Slow(Transcriber):
         return super().__call__(batch)
 
 
+def node() -> dict[str, Any]:
+    """A node's options. Its agents' ports are given: then it does not wait for them, which may take too long."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    open_ones = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: each.getsockname()[1] for name, each in zip(names, open_ones, strict=True)}
+    for each in open_ones:
+        each.close()
+    return {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, **ports}
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head and two nodes, a processor each."""
@@ -49,10 +60,8 @@ def cluster() -> Iterator[Any]:
     before = os.environ.get("PYTHONPATH")
     roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]  # this package, and this file, for the actors
     os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, roots), *filter(None, [before])])
-    made = cluster_utils.Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
-    )
-    made.more = [made.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(2)]
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args=node())
+    made.more = [made.add_node(**node()) for _ in range(2)]
     made.wait_for_nodes()
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
     yield made
