@@ -86,17 +86,20 @@ def calm(arguments: argparse.Namespace, source: Path, output: Path) -> tuple[flo
     return time.perf_counter() - start, seen
 
 
-def killed(arguments: argparse.Namespace, source: Path, output: Path, seconds: float) -> list[int]:
+def killed(arguments: argparse.Namespace, source: Path, output: Path, seconds: float, n_parts: int) -> list[int]:
     """Kills runs at random moments, then lets one end; how many parts were there each time."""
-    rng, parts = random.Random(1), []
-    for _ in range(arguments.kills):
+    rng, parts = random.Random(1), [0]
+    for left in range(arguments.kills, 0, -1):
+        share = max(0.02, 1 - parts[-1] / n_parts)  # of the work, that the kills to come are spread over
         with subprocess.Popen(command(arguments, source, output), env=environment()) as running:
-            time.sleep(rng.uniform(0.3, 2 * seconds / (arguments.kills + 1)))
+            time.sleep(rng.uniform(0.3, 2 * share * seconds / (left + 1)))
             running.send_signal(signal.SIGKILL)
         files = list((output / ".pynna").glob("*.parts"))
-        parts.append(sum(file.read_bytes().count(b"\n") - 1 for file in files) if files else -1)
+        parts.append(sum(file.read_bytes().count(b"\n") - 1 for file in files))
+        if (output / f"{source.stem}.jsonl").exists():
+            break  # it was through before
     subprocess.run(command(arguments, source, output), env=environment(), check=True)
-    return parts
+    return parts[1:]
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,11 +109,12 @@ def run(arguments: argparse.Namespace) -> int:
     work = folder / f"run-{os.getpid()}"
     base = interpreter()
     seconds, seen = calm(arguments, source, work / "calm")
-    parts = killed(arguments, source, work / "killed", seconds) if arguments.kills else []
     name = f"{source.stem}.jsonl"
     text = (work / "calm" / name).read_bytes()
+    n_segments = text.count(b"\n")
+    parts = killed(arguments, source, work / "killed", seconds, n_segments) if arguments.kills else []
     same = not parts or (work / "killed" / name).read_bytes() == text
-    n, n_segments = len(seen), text.count(b"\n")
+    n = len(seen)
     quarters = [max(seen[i * n // 4 : (i + 1) * n // 4 or 1], default=0.0) - base for i in range(4)]
     most = max(seen) - base
     table = Table("of the recording", "MB above an interpreter's, at most")
