@@ -18,14 +18,14 @@ import numpy as np
 from pynna.audio.pcm import Pcm
 from pynna.streaming.endpointer import EndpointRules
 
-LOUD, RISE, LOWEST = 8.0, 1.005, 10.0
+LOUD_TIMES_FLOOR, FLOOR_RISE, MIN_FLOOR = 8.0, 1.005, 10.0
 """A frame is loud above so many times the floor's power; the floor rises by so much a frame, and is no lower."""
 
-SHORT_PAUSE, LEAST_SOUND, NARROW = 0.3, 0.1, 0.3
+SHORT_PAUSE, MIN_SOUND, QUIET_PLACE = 0.3, 0.1, 0.3
 """Seconds of a pause that is enough where a part has become long; of sound that a part has before it is cut; and of the
 quietest place, where there is no pause."""
 
-SURE, SURE_SHORT = 10**2.0, 10**2.5
+PAUSE_QUIETER, SHORT_PAUSE_QUIETER = 10**2.0, 10**2.5
 """Times a pause's power that the sound before it must have, 20 dB, for it to be one, and for a short one, 25 dB."""
 
 SEARCH, LEAD, TAIL = 1.5, 1.0, 0.3
@@ -73,8 +73,8 @@ class Cutter:
         self._longest = max(4, int(rules.max_utterance * per_second))
         self._pause = max(2, round(rules.trailing_silence * per_second))
         self._short_pause = min(self._pause, max(2, round(SHORT_PAUSE * per_second)))
-        self._narrow = max(1, min(self._longest // 4, round(NARROW * per_second)))
-        self._least_sound = max(1, round(LEAST_SOUND * per_second))
+        self._narrow = max(1, min(self._longest // 4, round(QUIET_PLACE * per_second)))
+        self._least_sound = max(1, round(MIN_SOUND * per_second))
         self.search = max(1, min(self._longest // 4, round(SEARCH * per_second)))
         self.lead, self.tail = round(LEAD * per_second), round(TAIL * per_second)
         self._floor = np.inf
@@ -123,8 +123,8 @@ class Cutter:
         powers = (frames.astype(np.float64) ** 2).mean(axis=1).tolist()
         self._powers += powers
         for power in powers:
-            self._floor = max(LOWEST, min(power, self._floor * RISE))
-            self._loud.append(power > LOUD * self._floor)
+            self._floor = max(MIN_FLOOR, min(power, self._floor * FLOOR_RISE))
+            self._loud.append(power > LOUD_TIMES_FLOOR * self._floor)
 
     def _parts(self) -> Iterator[Part]:
         while self._at < len(self._loud):
@@ -147,8 +147,8 @@ class Cutter:
 
     def _is_sure(self) -> bool:
         """Whether the pause that has just been found is that much quieter than what is before it."""
-        quiet = self._quiet_power / self._quiet + LOWEST
-        least = SURE if self._quiet >= self._pause else SURE_SHORT
+        quiet = self._quiet_power / self._quiet + MIN_FLOOR
+        least = PAUSE_QUIETER if self._quiet >= self._pause else SHORT_PAUSE_QUIETER
         return math.exp(self._log_loud / self._n_loud) >= least * quiet
 
     def _quietest(self) -> int:

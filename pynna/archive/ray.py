@@ -46,7 +46,7 @@ class Transcriber:
     rules : EndpointRules, optional
         Where recordings are cut.
     reading : dict, optional
-        `channel`, `strict`, `raw_rate` of `pynna.audio.read`.
+        `channel`, `strict`, `raw_sample_rate` of `pynna.audio.read`.
     **options
         As for ``Model.stream``.
     """
@@ -203,7 +203,7 @@ def transcribe_archive(
     except ModuleNotFoundError as error:
         raise ImportError(f"a cluster needs {error.name}: pip install 'pynna[ray]'") from None
 
-    sizes = _listed(sources, bool(reading and reading.get("raw_rate")))
+    sizes = _listed(sources, bool(reading and reading.get("raw_sample_rate")))
     made = output if "://" in (output := os.fspath(output)) else os.path.abspath(output)
     before = _results(made)
     if before and not resume:

@@ -132,7 +132,8 @@ def _run_archive(args: argparse.Namespace) -> int:
     with Progress(100) as progress:
         for found in transcribe_files(
             args.files, model, jobs=args.jobs or 1, output=args.output, format=args.format, resume=args.resume,
-            whole=whole, ordered=True, reading={"channel": args.channel, "strict": args.strict, "raw_rate": args.raw},
+            whole=whole, ordered=True,
+            reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},
             progress=lambda at: progress.show(None, 100 * at.done / max(at.total, 1e-9), at.left),
             **decoding_options(args, model),
         ):  # fmt: skip
@@ -160,7 +161,7 @@ def _run_ray(args: argparse.Namespace) -> int:
         raise ArgumentError("--ray must stand without --format, --json, --words and --threads: it writes Parquet files")
     report = transcribe_archive(
         args.files, args.output, address=args.ray_address, model=args.model, actors=args.jobs, resume=args.resume,
-        reading={"channel": args.channel, "strict": args.strict, "raw_rate": args.raw},
+        reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},
         **decoding_options(args, load(args.model, threads=1)),
     )  # fmt: skip
     for path, note in sorted(report.notes.items()):
@@ -185,7 +186,12 @@ def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
 
 
 def _load(path: str, rate: int, args: argparse.Namespace) -> Audio:
-    how: dict[str, Any] = {"sample_rate": rate, "channel": args.channel, "strict": args.strict, "raw_rate": args.raw}
+    how: dict[str, Any] = {
+        "sample_rate": rate,
+        "channel": args.channel,
+        "strict": args.strict,
+        "raw_sample_rate": args.raw,
+    }
     if path != STDIN:
         return files.read(path, **how)
     if sys.stdin.isatty():
