@@ -297,6 +297,12 @@ typedef struct {
     int32_t number[3];
 } pynna_ctc_state;
 
+/* What a scorer knows beforehand of the labels below 64 after a sequence, a bit each. */
+typedef struct {
+    uint64_t allowed; /* 0: it would be forbidden */
+    uint64_t free;    /* 1: it is allowed, and adds 0 */
+} pynna_ctc_ways;
+
 /* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
  * is handed in with every call, so that the decoder stays a plain block. A frame in which it forbids every way on is
  * passed over: there is always a hypothesis. */
@@ -315,6 +321,8 @@ typedef struct {
      * tighter bound, and far less to look at. */
     int32_t has_boundary, boundary;
     double most_elsewhere;
+    /* What it knows of the labels after a sequence in `state`, so that the others need not be tried. NULL: nothing. */
+    pynna_ctc_ways (*ways)(void *context, const pynna_ctc_state *state);
 } pynna_ctc_scorer;
 
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */

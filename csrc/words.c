@@ -115,6 +115,31 @@ static double extend(void *context, const pynna_ctc_state *state, int32_t label,
     return bonus;
 }
 
+/* Without a way out of the vocabulary only what it spells is allowed; hot words may give any label something. */
+static pynna_ctc_ways ways(void *context, const pynna_ctc_state *state)
+{
+    const pynna_words *w = context;
+    const int32_t node = state->number[NODE];
+    pynna_ctc_ways found = {0, 0};
+    if (w->n_nodes == 0)
+        return (pynna_ctc_ways){~(uint64_t)0, w->n_hot == 0 ? ~(uint64_t)0 : 0};
+    if (node != OUTSIDE)
+        for (int32_t i = w->first_arc[node]; i < w->first_arc[node + 1]; i++)
+            if (w->arc_label[i] < 64)
+                found.allowed |= (uint64_t)1 << w->arc_label[i];
+    if (w->n_hot == 0)
+        found.free = found.allowed;
+    if (w->outside > -INFINITY)
+        found.allowed = ~(uint64_t)0;
+    if (w->space < 64) {
+        const uint64_t space = (uint64_t)1 << w->space;
+        const int may_end = node != 0 && (word_at(w, node) != OUTSIDE || w->outside > -INFINITY);
+        found.free &= ~space;
+        found.allowed = may_end ? found.allowed | space : found.allowed & ~space;
+    }
+    return found;
+}
+
 static double finish(void *context, const pynna_ctc_state *state)
 {
     const pynna_words *w = context;
@@ -144,6 +169,6 @@ int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
     double most = 0.0;
     for (int64_t i = 0; i < (int64_t)words->n_hot * words->n_labels; i++)
         most = words->hot_bonus[i] > most ? words->hot_bonus[i] : most;
-    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry, 1, words->space, most};
+    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry, 1, words->space, most, ways};
     return PYNNA_OK;
 }
