@@ -29,6 +29,7 @@
 enum { PN_CTC_MASKED = 64 }; /* labels below it have a bit in masks */
 enum { MAX_BEAM = 4096, MAX_NODES = 1 << 26, MAX_FRAMES = 1 << 26 };
 
+static const double UNASKED = (double)INFINITY;
 static const double IMPOSSIBLE = -(double)INFINITY; /* the logarithm of probability 0 */
 
 typedef struct {
@@ -45,23 +46,24 @@ typedef struct {
     /* what the trie and the scorer know, at hand */
     int32_t *from;          /* the parent's slot, PN_NONE: it is not in the beam */
     double *extra;          /* what the scorer added for the last label */
+    double *between;        /* what it adds for its boundary after it; UNASKED: not known yet */
     uint64_t *taken;        /* labels below PN_CTC_MASKED that lead to prefixes in the beam */
     pynna_ctc_ways *choice; /* what the scorer tells of labels below PN_CTC_MASKED */
 } beam;
 
 /* Where the arrays stand in the memory handed in, in bytes from its start. */
 typedef struct {
-    size_t bias;                                       /* float [n_labels] */
-    size_t now, run, node, from, extra, taken, choice; /* beam, [beam] and one before it */
-    size_t next, next_run;                             /* weights and pynna_ctc_token [beam] */
-    size_t ways;                                       /* double [3][beam] */
-    size_t ranked;                                     /* pn_ranked [n_ranked] */
-    size_t leaving;                                    /* int32_t [2][beam] */
-    size_t labels;                                     /* pn_ranked [n_labels] */
-    size_t log_prob;                                   /* double [n_labels] and one before it */
-    size_t mark;                                       /* uint8_t [n_labels] */
-    size_t waiting;                                    /* pynna_ctc_token [n_waiting], a ring */
-    size_t trie;                                       /* pn_trie with n_nodes nodes */
+    size_t bias;                                                /* float [n_labels] */
+    size_t now, run, node, from, extra, between, taken, choice; /* beam, [beam] and one before it */
+    size_t next, next_run;                                      /* weights and pynna_ctc_token [beam] */
+    size_t ways;                                                /* double [3][beam] */
+    size_t ranked;                                              /* pn_ranked [n_ranked] */
+    size_t leaving;                                             /* int32_t [2][beam] */
+    size_t labels;                                              /* pn_ranked [n_labels] */
+    size_t log_prob;                                            /* double [n_labels] and one before it */
+    size_t mark;                                                /* uint8_t [n_labels] */
+    size_t waiting;                                             /* pynna_ctc_token [n_waiting], a ring */
+    size_t trie;                                                /* pn_trie with n_nodes nodes */
     size_t end;
 } layout;
 
@@ -94,7 +96,8 @@ typedef struct {
     const float *row;               /* [n_labels], the frame */
     int32_t n_ranked;               /* survivors to be, stays (label PN_NONE) and extensions alike */
     int32_t ranked_capacity;
-    double floor; /* what scores less will not survive */
+    int32_t is_sorted; /* s->labels */
+    double floor;      /* what scores less will not survive */
 } search;
 
 /* ---- configuration and memory ---------------------------------------------------------------------------------- */
@@ -166,6 +169,7 @@ static layout plan(const pynna_ctc_config *c)
     at.node = reserve(&at.end, n_beam, sizeof(int32_t));
     at.from = reserve(&at.end, n_beam, sizeof(int32_t));
     at.extra = reserve(&at.end, n_beam, sizeof(double));
+    at.between = reserve(&at.end, n_beam, sizeof(double));
     at.taken = reserve(&at.end, n_beam, sizeof(uint64_t));
     at.choice = reserve(&at.end, n_beam, sizeof(pynna_ctc_ways));
     at.next = reserve(&at.end, n_beam, sizeof(weights));
@@ -194,7 +198,8 @@ static search view(pynna_ctc *d)
         .bias = d->has_bias ? (const float *)(base + d->at.bias) : NULL,
         .b = {(weights *)(base + d->at.now) + 1, (pynna_ctc_token *)(base + d->at.run) + 1,
               (int32_t *)(base + d->at.node), (int32_t *)(base + d->at.from), (double *)(base + d->at.extra),
-              (uint64_t *)(base + d->at.taken), (pynna_ctc_ways *)(base + d->at.choice)},
+              (double *)(base + d->at.between), (uint64_t *)(base + d->at.taken),
+              (pynna_ctc_ways *)(base + d->at.choice)},
         .next = (weights *)(base + d->at.next),
         .next_run = (pynna_ctc_token *)(base + d->at.next_run),
         .ways = (double *)(base + d->at.ways),
@@ -279,8 +284,13 @@ static void weigh(search *s)
         for (n = 0; n < most && reached < c->cutoff_prob; n++)
             reached += pn_exp(s->labels[n].score);
     }
-    for (int32_t i = n; i < c->n_labels; i++)
-        s->log_prob[s->labels[i].label] = IMPOSSIBLE;
+    for (int32_t i = 0; i < n; i++)
+        s->mark[s->labels[i].label] = 1;
+    for (int32_t i = 0; i < c->n_labels; i++) {
+        if (!s->mark[i])
+            s->log_prob[i] = IMPOSSIBLE;
+        s->mark[i] = 0;
+    }
 }
 
 /* The alignments of the hypothesis in a slot that take `label` next and so reach another prefix: if it ends in the same
@@ -291,16 +301,16 @@ static double leaving(const search *s, int32_t slot, int32_t label)
     return (s->b.run[slot].label == label ? h->blank : h->total) + s->log_prob[label];
 }
 
-/* What this frame makes of a run that arrives anew or repeats its label. */
-static void run_on(const search *s, pynna_ctc_token *run, double repeat, double arrival)
+/* What this frame makes of a run that arrives anew or repeats its label. No branch: it goes this way and that. */
+static pynna_ctc_token run_on(const search *s, pynna_ctc_token run, double repeat, double arrival)
 {
-    const int32_t label = run->label;
-    if (arrival > repeat) { /* more likely than not, the run starts here */
-        *run = (pynna_ctc_token){label, s->d->n_frames, s->d->n_frames, s->row[label]};
-    } else if (label != PN_NONE && s->row[label] > run->log_prob && repeat > IMPOSSIBLE) {
-        run->frame = s->d->n_frames;
-        run->log_prob = s->row[label];
-    }
+    const float log_prob = s->row[run.label == PN_NONE ? 0 : run.label];
+    const int anew = arrival > repeat; /* more likely than not, the run starts here */
+    const int higher = (run.label != PN_NONE) & (log_prob > run.log_prob) & (repeat > IMPOSSIBLE);
+    run.start = anew ? s->d->n_frames : run.start;
+    run.frame = anew | higher ? s->d->n_frames : run.frame;
+    run.log_prob = anew | higher ? log_prob : run.log_prob;
+    return run;
 }
 
 /* All ways of this frame into the prefixes of the beam, added up: the blank, the last label once more, and that label
@@ -315,8 +325,7 @@ static void stay(search *s)
         const int32_t label = s->b.run[i].label;
         one[i] = s->b.now[i].label + s->log_prob[label];
         two[i] = leaving(s, s->b.from[i], label) + s->b.extra[i];
-        s->next_run[i] = s->b.run[i];
-        run_on(s, &s->next_run[i], one[i], two[i]);
+        s->next_run[i] = run_on(s, s->b.run[i], one[i], two[i]);
     }
     pn_log_add_all(one, two, sum, n);
     for (int32_t i = 0; i < n; i++) {
@@ -338,17 +347,23 @@ static void stay(search *s)
         s->floor = best - d->config.score_margin;
 }
 
-/* Adds an extension. When there is no more room, the best so far stay, and the worst of these is the new floor. */
+/* Room for n more extensions: where there is none the best so far stay, and the worst of these is the new floor. */
+static void make_room_to_rank(search *s, int32_t n)
+{
+    if (s->n_ranked + n <= s->ranked_capacity)
+        return;
+    pn_rank_select(s->ranked, s->n_ranked, s->d->config.beam);
+    s->n_ranked = s->d->config.beam;
+    double worst = s->ranked[0].score;
+    for (int32_t i = 1; i < s->n_ranked; i++)
+        worst = s->ranked[i].score < worst ? s->ranked[i].score : worst;
+    s->floor = worst > s->floor ? worst : s->floor;
+}
+
+/* Adds an extension. */
 static void push(search *s, pn_ranked extension)
 {
-    if (s->n_ranked == s->ranked_capacity) {
-        s->n_ranked = s->d->config.beam;
-        pn_rank_select(s->ranked, s->ranked_capacity, s->n_ranked);
-        double worst = s->ranked[0].score;
-        for (int32_t i = 1; i < s->n_ranked; i++)
-            worst = s->ranked[i].score < worst ? s->ranked[i].score : worst;
-        s->floor = worst > s->floor ? worst : s->floor;
-    }
+    make_room_to_rank(s, 1);
     s->ranked[s->n_ranked] = extension;
     s->n_ranked += (extension.score >= s->floor) & (extension.score > IMPOSSIBLE);
 }
@@ -383,7 +398,7 @@ static uint64_t bit_of(int32_t label)
 
 static pynna_ctc_ways choice_of(const search *s, int32_t node)
 {
-    const pynna_ctc_ways all = {~(uint64_t)0, s->scorer == NULL ? ~(uint64_t)0 : 0};
+    const pynna_ctc_ways all = {~(uint64_t)0, 0, most_elsewhere(s)};
     if (s->scorer == NULL || s->scorer->ways == NULL)
         return all;
     return s->scorer->ways(s->scorer->context, &s->trie->nodes[node].state);
@@ -394,6 +409,7 @@ static void ask_scorer(search *s)
 {
     for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
         s->b.extra[i] = s->trie->nodes[s->b.node[i]].extra;
+        s->b.between[i] = UNASKED;
         s->b.choice[i] = choice_of(s, s->b.node[i]);
     }
     s->d->knows_scorer = 1;
@@ -431,44 +447,69 @@ static void extend_by(search *s, int32_t slot, int32_t label, double most)
         push(s, (pn_ranked){score + extra_of(s, s->b.node[slot], label, &unused), slot, label});
 }
 
-/* A hypothesis by the labels of a mask. */
-static void extend_masked(search *s, int32_t slot, uint64_t labels, double most)
+/* A hypothesis by the labels of a mask that are free for it. */
+static void extend_freely(search *s, int32_t slot, uint64_t labels)
 {
-    const uint64_t free = s->b.choice[slot].free;
-    labels &= s->b.choice[slot].allowed & ~s->b.taken[slot];
-    for (uint64_t rest = labels & free; rest != 0; rest &= rest - 1) {
+    make_room_to_rank(s, PN_CTC_MASKED);
+    pn_ranked *out = s->ranked + s->n_ranked;
+    const double floor = s->floor;
+    for (uint64_t rest = labels; rest != 0; rest &= rest - 1) {
         const int32_t label = __builtin_ctzll(rest);
-        push(s, (pn_ranked){leaving(s, slot, label), slot, label});
+        const double score = leaving(s, slot, label);
+        *out = (pn_ranked){score, slot, label};
+        out += (score >= floor) & (score > IMPOSSIBLE);
     }
-    for (uint64_t rest = labels & ~free; rest != 0; rest &= rest - 1)
-        extend_by(s, slot, __builtin_ctzll(rest), most);
+    s->n_ranked = (int32_t)(out - s->ranked);
 }
 
-/* A hypothesis by the first n of s->labels, which are sorted: the first that falls short is the last. */
-static void extend_sorted(search *s, int32_t slot, int32_t n, double most)
+/* A hypothesis by the first n of s->labels, sorted, but those of a mask: the first that falls short is the last. */
+static void extend_sorted(search *s, int32_t slot, int32_t n, uint64_t but, double most)
 {
     const double total = s->b.now[slot].total;
-    if (s->d->config.n_labels > PN_CTC_MASKED)
-        mark_children(s, s->b.node[slot], 1);
+    if (!s->is_sorted)
+        pn_rank_sort(s->labels, n);
+    s->is_sorted = 1;
     for (int32_t i = 0; i < n && total + s->labels[i].score + most >= s->floor; i++) {
         const int32_t label = s->labels[i].label;
-        if (!s->mark[label] && (s->b.taken[slot] & bit_of(label)) == 0)
+        if (!s->mark[label] && (but & bit_of(label)) == 0)
             extend_by(s, slot, label, most);
     }
 }
 
-static void extend_one(search *s, int32_t slot, int32_t n_labels, uint64_t mask)
+/* A hypothesis and the boundary: the scorer is asked once. */
+static void extend_between(search *s, int32_t slot, int32_t label)
 {
-    const int32_t between = boundary(s);
-    if (mask != 0)
-        extend_masked(s, slot, mask, most_elsewhere(s));
-    else
-        extend_sorted(s, slot, n_labels, most_elsewhere(s));
-    if (between != PN_NONE && !s->mark[between] && (s->b.taken[slot] & bit_of(between)) == 0
-        && (s->d->config.n_labels > PN_CTC_MASKED || (s->b.choice[slot].allowed & bit_of(between)) != 0))
-        extend_by(s, slot, between, most_extra(s));
-    if (s->d->config.n_labels > PN_CTC_MASKED)
+    pynna_ctc_state unused;
+    const double score = leaving(s, slot, label);
+    if (score + s->scorer->most < s->floor || score == IMPOSSIBLE)
+        return;
+    if (s->b.between[slot] == UNASKED)
+        s->b.between[slot] = extra_of(s, s->b.node[slot], label, &unused);
+    push(s, (pn_ranked){score + s->b.between[slot], slot, label});
+}
+
+static void extend_one(search *s, int32_t slot, int32_t n_labels, uint64_t mask, int32_t between)
+{
+    const uint64_t open = s->b.choice[slot].allowed & ~s->b.taken[slot];
+    if (s->d->config.n_labels > PN_CTC_MASKED) {
+        mark_children(s, s->b.node[slot], 1);
+        extend_sorted(s, slot, n_labels, 0, most_elsewhere(s));
+        if (between != PN_NONE && !s->mark[between])
+            extend_between(s, slot, between);
         mark_children(s, s->b.node[slot], 0);
+        return;
+    }
+    const uint64_t free = open & mask & s->b.choice[slot].free, rest = open & mask & ~free;
+    if (s->scorer == NULL) {
+        extend_sorted(s, slot, n_labels, ~open, 0.0);
+    } else {
+        if (free != 0)
+            extend_freely(s, slot, free);
+        if (rest != 0)
+            extend_sorted(s, slot, n_labels, ~rest, s->b.choice[slot].most);
+    }
+    if ((open & bit_of(between)) != 0)
+        extend_between(s, slot, between);
 }
 
 static void extend(search *s)
@@ -489,13 +530,10 @@ static void extend(search *s)
     highest = highest > space ? highest : space;
     if (highest == IMPOSSIBLE || best + highest < s->floor)
         return;
-    if (s->d->config.n_labels > PN_CTC_MASKED || s->scorer == NULL || s->scorer->ways == NULL) {
-        mask = 0;
-        pn_rank_sort(s->labels, n_labels);
-    }
+    s->is_sorted = 0;
     for (int32_t slot = 0; slot < n; slot++)
         if (s->b.now[slot].total + highest >= s->floor)
-            extend_one(s, slot, n_labels, mask);
+            extend_one(s, slot, n_labels, mask, between);
 }
 
 /* Brings those that survive the beam's width and the margin to the front of s->ranked; returns how many. */
@@ -513,11 +551,8 @@ static int32_t cut(search *s)
     for (int32_t i = 0; i < n; i++)
         best = s->ranked[i].score > best ? s->ranked[i].score : best;
     for (int32_t i = 0; i < n; i++)
-        if (s->ranked[i].score < best - c->score_margin) {
-            const pn_ranked out = s->ranked[i];
+        if (s->ranked[i].score < best - c->score_margin)
             s->ranked[i--] = s->ranked[--n];
-            s->ranked[n] = out;
-        }
     return n;
 }
 
@@ -553,6 +588,7 @@ static void move(search *s, int32_t slot, int32_t to)
     s->b.node[to] = s->b.node[slot];
     s->b.from[to] = s->b.from[slot];
     s->b.extra[to] = s->b.extra[slot];
+    s->b.between[to] = s->b.between[slot];
     s->b.taken[to] = s->b.taken[slot];
     s->b.choice[to] = s->b.choice[slot];
     s->trie->nodes[s->b.node[to]].slot = to;
@@ -579,6 +615,7 @@ static void enter(search *s, int32_t parent, int32_t label, double score, int32_
     s->b.node[slot] = node;
     s->b.from[slot] = from;
     s->b.extra[slot] = s->trie->nodes[node].extra;
+    s->b.between[slot] = UNASKED;
     s->b.taken[slot] = tell_children(s, node, slot);
     s->b.choice[slot] = choice_of(s, node);
     s->trie->nodes[node].slot = slot;

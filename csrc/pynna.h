@@ -301,6 +301,7 @@ typedef struct {
 typedef struct {
     uint64_t allowed; /* 0: it would be forbidden */
     uint64_t free;    /* 1: it is allowed, and adds 0 */
+    double most;      /* no less than the others but the boundary add */
 } pynna_ctc_ways;
 
 /* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
@@ -423,6 +424,10 @@ typedef struct {
     /* Nats that a language model gives a word (-1: one outside the vocabulary) after a context; *next is the context
      * then, 0 that of a text's start. NULL for no language model. It needs a vocabulary. */
     double (*score)(void *context, int32_t state, int32_t word, int32_t *next);
+    /* pynna_words_scorer fills these in: the root's arcs by label, 0 for none, and which of the labels below 64 have one. */
+    int32_t root_next[64];
+    uint64_t root_labels;
+    double hot_most; /* and what the hot words' letters add at most */
 } pynna_words;
 
 /* What is wrong with the tables, as one English sentence; NULL if nothing. Reads all of them. */
