@@ -13,10 +13,9 @@
  * labels sorted by probability the first that falls short ends the row. A scorer that tells which labels it allows
  * has no others tried.
  *
- * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what was
- * added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is added
- * where rows are cut short.
- */
+ * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what
+ * was added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is
+ * added where rows are cut short. */
 #include <math.h>
 #include <string.h>
 
@@ -415,8 +414,8 @@ static void ask_scorer(search *s)
     s->d->knows_scorer = 1;
 }
 
-/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels; returns
- * how many. */
+/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels;
+ * returns how many. */
 static int32_t promising_labels(search *s, double best)
 {
     const int32_t except = boundary(s);

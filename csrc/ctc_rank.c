@@ -4,8 +4,8 @@
 #include <math.h>
 
 enum {
-    SHORT = 24, /* up to here insertion beats everything else */
-    FEW = 3,    /* so many are found one by one */
+    MAX_INSERTION = 24, /* up to here insertion beats everything else */
+    MAX_ONE_BY_ONE = 3, /* so many are found one by one */
     BUCKETS = 64
 };
 
@@ -58,7 +58,7 @@ static void heap_sort(pn_ranked *items, int32_t n)
 
 void pn_rank_sort(pn_ranked *items, int32_t n)
 {
-    if (n <= SHORT)
+    if (n <= MAX_INSERTION)
         insertion_sort(items, n);
     else
         heap_sort(items, n);
@@ -129,7 +129,7 @@ static void select_by_splits(pn_ranked *items, int32_t n, int32_t k)
 {
     int patience = 32; /* splits that may go badly: then the heap, whose time is bounded */
     while (k > 0 && k < n) {
-        if (n <= SHORT || patience-- == 0) {
+        if (n <= MAX_INSERTION || patience-- == 0) {
             pn_rank_sort(items, n);
             return;
         }
@@ -146,9 +146,9 @@ static void select_by_splits(pn_ranked *items, int32_t n, int32_t k)
 
 void pn_rank_select(pn_ranked *items, int32_t n, int32_t k)
 {
-    if (n > SHORT && k > 0 && k < n) {
+    if (n > MAX_INSERTION && k > 0 && k < n) {
         n = narrow(items, n, k);
-        if (n - k <= FEW) {
+        if (n - k <= MAX_ONE_BY_ONE) {
             throw_away(items, n, n - k);
             return;
         }

@@ -33,6 +33,12 @@ exit codes:
 """
 
 
+def add_drain(parser: argparse.ArgumentParser) -> None:
+    """What a server does at SIGTERM."""
+    parser.add_argument("--drain", type=at_least(0, 3600), default=10, metavar="S",
+                        help="seconds, after SIGTERM, for those who are heard to end the sentence (10)")  # fmt: skip
+
+
 def at_least(least: int, most: int) -> Callable[[str], int]:
     """An argparse type: an int from least to most."""
 

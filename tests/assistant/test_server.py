@@ -17,7 +17,8 @@ from support.served import served, until
 import pynna
 from pynna.assistant import run
 from pynna.assistant import server as server_module
-from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS, check_access
+from pynna.assistant.access import check_access
+from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS
 from pynna.audio.files import read
 
 FRAME = 640  # bytes of 20 ms
