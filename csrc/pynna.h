@@ -297,6 +297,13 @@ typedef struct {
     int32_t number[3];
 } pynna_ctc_state;
 
+/* What a scorer knows beforehand of the labels below 64 after a sequence, a bit each. */
+typedef struct {
+    uint64_t allowed; /* 0: it would be forbidden */
+    uint64_t free;    /* 1: it is allowed, and adds 0 */
+    double most;      /* no less than the others but the boundary add */
+} pynna_ctc_ways;
+
 /* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
  * is handed in with every call, so that the decoder stays a plain block. A frame in which it forbids every way on is
  * passed over: there is always a hypothesis. */
@@ -315,6 +322,8 @@ typedef struct {
      * tighter bound, and far less to look at. */
     int32_t has_boundary, boundary;
     double most_elsewhere;
+    /* What it knows of the labels after a sequence in `state`, so that the others need not be tried. NULL: nothing. */
+    pynna_ctc_ways (*ways)(void *context, const pynna_ctc_state *state);
 } pynna_ctc_scorer;
 
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */
@@ -415,6 +424,10 @@ typedef struct {
     /* Nats that a language model gives a word (-1: one outside the vocabulary) after a context; *next is the context
      * then, 0 that of a text's start. NULL for no language model. It needs a vocabulary. */
     double (*score)(void *context, int32_t state, int32_t word, int32_t *next);
+    /* pynna_words_scorer fills these in: the root's arcs by label, 0 for none, and which of the labels below 64 have one. */
+    int32_t root_next[64];
+    uint64_t root_labels;
+    double hot_most; /* and what the hot words' letters add at most */
 } pynna_words;
 
 /* What is wrong with the tables, as one English sentence; NULL if nothing. Reads all of them. */
