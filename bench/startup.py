@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From nothing to the first step: seconds and memory of a process that starts, opens a model and hears half a second.
 
-Each case is a fresh interpreter, and cases are visited in turn, again and again; minima are told. ONNX Runtime and LiteRT
-open a network of the model's shape with random weights of 8 bits; PocketSphinx the model of its own wheel. What is heard
-is half a second of noise. Memory is the most that was resident, which on Linux counts the file's mapped pages too.
+Each case is a fresh interpreter, and cases are visited in turn, again and again; minima are told. ONNX Runtime and
+LiteRT open a network of the model's shape with random weights of 8 bits; PocketSphinx the model of its own wheel. What
+is heard is half a second of noise. Memory is the most that was resident: the model file's mapped pages count.
 """
 
 from __future__ import annotations

@@ -251,5 +251,5 @@ def test_startup_tells_parts_and_memory_of_fresh_interpreters(cache: Path) -> No
     found = bench(cache, "startup", "--rounds", 1, "--no-peers")["startup"]
     rows = {row["name"]: row for row in found}
     alone, ours = rows["Python alone"], rows["pynna"]
-    assert 0 < sum(ours["seconds"].values()) and all(seconds > 0 for seconds in ours["seconds"].values())
+    assert all(seconds > 0 for seconds in ours["seconds"].values())
     assert alone["peak"] < rows["NumPy alone"]["peak"] < ours["peak"] < 500e6
