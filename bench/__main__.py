@@ -14,6 +14,7 @@ COMMANDS = {
     "kernels": ("bench.kernels", "the MAC array alone, for every shape of the network and every instruction set"),
     "table": ("bench.table", "the accelerator's published table with this machine beside it"),
     "arm": ("bench.arm", "inner loops on ARM cores by llvm-mca, and an estimate of boards"),
+    "startup": ("bench.startup", "from nothing to the first step: milliseconds and memory, this project and others"),
     "stages": ("bench.stages", "what stands around the network: MFCC and beam search"),
     "pipeline": ("bench.pipeline", "channels of PCM to greedy text beside the network and its products alone"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
