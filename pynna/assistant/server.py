@@ -194,12 +194,14 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if not _is_unicode(request.path + "".join(request.headers.values())):
+            return self._refuse(400, "header", "a request's line and headers must be UTF-8")
         host = _host(request.headers.get("Host", ""))
         if self._hosts and host not in self._hosts:
             return self._refuse(403, "host", f"this server is not known as {host!r}")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-            return self._refuse(403, "origin", f"pages of {origin} may not use this server")
+            return self._refuse(403, "origin", f"pages of {origin!r} may not use this server")
         if self._token is not None and not request.path.startswith("/page/") and not self._knows_token(request):
             await asyncio.sleep(GUESS_SECONDS)
             return self._refuse(401, "token", "the token is missing or wrong: open /?token=...")
@@ -450,6 +452,11 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
     except Exception:
         _log.exception("the server's work failed")
         raise
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be quoted in an answer: bytes that are no UTF-8 stand in it as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _host(header: str) -> str:

@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import json
 import logging
-import zlib
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -18,28 +19,11 @@ from pynna.assistant import run
 from pynna.assistant import server as server_module
 from pynna.audio.files import read
 
-UPGRADE = (
-    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-)
+ROOT = str(Path(__file__).resolve().parents[2])
+if ROOT not in sys.path:
+    sys.path.append(ROOT)
 
-
-def frame(
-    opcode: int, data: bytes, *, mask: bytes | None = b"\1\2\3\4", length: int | None = None, first: int = 0x80
-) -> bytes:
-    """A client's frame, right or wrong."""
-    told = len(data) if length is None else length
-    head = bytes([first | opcode, (0x80 if mask else 0) | (told if told < 126 else 126 if told < 65536 else 127)])
-    head += told.to_bytes(2, "big") if 126 <= told < 65536 else told.to_bytes(8, "big") if told >= 65536 else b""
-    masked = bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data
-    return head + (mask or b"") + masked
-
-
-def bomb() -> bytes:
-    """A hundred megabytes of zeros, deflated."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100))
-    return (packed + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+from tests.fuzz.frames import DEFLATE, UPGRADE, bomb, frame  # noqa: E402
 
 
 async def _opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -74,9 +58,7 @@ HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
     "a length of 2^63": lambda host: _frames(host, frame(2, b"x", length=(1 << 63) - 1)),
     "a long ping": lambda host: _frames(host, frame(9, b"x" * 300)),
     "continued from nothing": lambda host: _frames(host, frame(0, b"x")),
-    "a compressed bomb": lambda host: _frames(
-        host, frame(2, bomb(), first=0xC0), more="Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    ),
+    "a compressed bomb": lambda host: _frames(host, frame(2, bomb(), first=0xC0), more=DEFLATE),
     "huge JSON": lambda host: _frames(host, frame(1, b"[" * 100_000)),
     "pings": lambda host: _frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
 }
