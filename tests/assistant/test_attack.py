@@ -139,6 +139,8 @@ def test_microphones_are_heard_under_attack() -> None:
         ("/page/%00index.html", {}, 404),
         ("//etc/passwd", {}, 404),
         ("/", {}, 200),
+        ("/", {"X": "\udc90"}, 400),
+        ("/ws", {"Origin": "http://\udc90"}, 400),
     ],
 )
 def test_every_answer_has_the_headers(path: str, headers: dict[str, str], status: int) -> None:
@@ -148,7 +150,7 @@ def test_every_answer_has_the_headers(path: str, headers: dict[str, str], status
             name, _, port = host.rpartition(":")
             reader, writer = await asyncio.open_connection(name, int(port))
             told = "".join(f"{key}: {value}\r\n" for key, value in {"Host": host, **headers}.items())
-            writer.write(f"GET {path} HTTP/1.1\r\n{told}Connection: close\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\n{told}Connection: close\r\n\r\n".encode(errors="surrogateescape"))
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             writer.close()
             assert f" {status} " in head.splitlines()[0]
@@ -192,3 +194,27 @@ def test_nothing_that_is_said_is_logged(caplog: pytest.LogCaptureFixture) -> Non
 
     asyncio.run(scenario())
     assert "volume" not in caplog.text.lower() and "secret" not in caplog.text
+
+
+def test_no_broken_request_is_logged_and_failures_are_no_flood(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with served() as (_, url), aiohttp.ClientSession(url) as client:
+            host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+            for request in (
+                b"GET /?token=secret HTTP/1.1\r\nHost: x\x04\r\n\r\n",
+                b"POST /try HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+                b"POST /try HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n",
+            ):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(request)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+                writer.close()
+            async with client.get("/health") as answer:
+                assert answer.status == 200
+
+    asyncio.run(scenario())
+    assert not caplog.records
+    for _ in range(20):
+        run.http_log.error("a failure")
+    assert len(caplog.records) == 1

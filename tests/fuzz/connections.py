@@ -87,7 +87,7 @@ class _Running:
         self.web = runner_of(self.server, lingering_time=0.0)
         self.runner.run(self.web.setup())
 
-    async def settle(self, at_rest: Callable[[], bool], *, turns: int = 20) -> None:
+    async def settle(self, at_rest: Callable[[], bool], *, turns: int = 8) -> None:
         """Lets the others work until they wait for the client; then, until `at_rest`."""
         loop = asyncio.get_running_loop()
         late = loop.time() + SECONDS
