@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -23,45 +22,8 @@ ROOT = str(Path(__file__).resolve().parents[2])
 if ROOT not in sys.path:
     sys.path.append(ROOT)
 
-from tests.fuzz.frames import DEFLATE, UPGRADE, bomb, frame  # noqa: E402
-
-
-async def _opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    name, _, port = host.rpartition(":")
-    reader, writer = await asyncio.open_connection(name, int(port))
-    writer.write(UPGRADE.format(host=host, more=more).encode())
-    assert b"101" in await reader.readline()
-    return reader, writer
-
-
-async def _frames(host: str, *frames: bytes, more: str = "") -> bytes:
-    """Sends frames; what comes until the server closes, which it must within seconds."""
-    reader, writer = await _opened(host, more)
-    with contextlib.suppress(ConnectionError):
-        for each in frames:
-            writer.write(each)
-        await writer.drain()
-    got = b""
-    with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
-            while piece := await reader.read(65536):
-                got = (got + piece)[-65536:]
-    writer.close()
-    return got
-
-
-HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
-    "not masked": lambda host: _frames(host, frame(1, b"{}", mask=None), frame(8, b"")),
-    "bad UTF-8": lambda host: _frames(host, frame(1, b"\xff\xfe\xc0")),
-    "reserved opcode": lambda host: _frames(host, frame(5, b"x")),
-    "reserved bits": lambda host: _frames(host, frame(1, b"x", first=0xF0)),
-    "a length of 2^63": lambda host: _frames(host, frame(2, b"x", length=(1 << 63) - 1)),
-    "a long ping": lambda host: _frames(host, frame(9, b"x" * 300)),
-    "continued from nothing": lambda host: _frames(host, frame(0, b"x")),
-    "a compressed bomb": lambda host: _frames(host, frame(2, bomb(), first=0xC0), more=DEFLATE),
-    "huge JSON": lambda host: _frames(host, frame(1, b"[" * 100_000)),
-    "pings": lambda host: _frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
-}
+from tests.fuzz.attack import HOSTILE, frames  # noqa: E402
+from tests.fuzz.frames import frame  # noqa: E402
 
 
 @pytest.mark.parametrize("what", HOSTILE)
@@ -72,7 +34,8 @@ def test_a_hostile_client_is_dropped_and_the_others_are_heard(what: str) -> None
                 await until(page, "hello")
                 await HOSTILE[what](url.removeprefix("http://").rstrip("/"))
                 await page.send_json({"type": "command", "text": "increase the volume"})
-                assert (await until(page, "done"))["intent"] == "VolumeUp"
+                while (await until(page, "done"))["intent"] != "VolumeUp":
+                    pass  # what the other one said is told to all
             await asyncio.sleep(0.1)
             assert not server._sessions
 
@@ -105,7 +68,7 @@ def test_microphones_are_heard_under_attack() -> None:
                     writer.write(start)
                     open_ones.append(writer)
                 with contextlib.suppress(OSError, AssertionError, TimeoutError):
-                    await _frames(host, *[frame(9, b"x")] * 50, frame(8, b""))
+                    await frames(host, *[frame(9, b"x")] * 50, frame(8, b""))
                 for writer in open_ones[:-100]:
                     writer.close()
                 del open_ones[:-100]

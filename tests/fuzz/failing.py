@@ -14,6 +14,7 @@ import ctypes
 import errno
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ class Run:
             _in_child(job, self.folder, told, what, n)
         self.code = _ended(child)
         self.out, self.err, self.failed = (path.read_text(errors="replace") for path in told)
+        self.out = re.sub(r"\d+(\.\d+)? m?s\b", "", self.out)  # how long it took
         self.files = written(self.folder)
 
     def wrong(self, whole: Run, what: int) -> str:
