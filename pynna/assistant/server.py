@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import json
 import logging
+import re
 import ssl
 import time
 from collections import OrderedDict
@@ -61,6 +62,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_LONE = re.compile("[\\ud800-\\udfff]")  # what bytes that are no UTF-8 stand as; no answer could quote it
 _log = logging.getLogger("pynna.assistant")
 
 
@@ -194,7 +196,7 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        if not _is_unicode(request.path + "".join(request.headers.values())):
+        if _LONE.search(request.path + "".join(request.headers.values())):
             return self._refuse(400, "header", "a request's line and headers must be UTF-8")
         host = _host(request.headers.get("Host", ""))
         if self._hosts and host not in self._hosts:
@@ -284,6 +286,8 @@ class Server:
             )
             writer = asyncio.create_task(session.write())
             await self._read(session)
+        except ConnectionError:
+            pass  # it has gone in the middle of something
         finally:
             self._sessions.discard(session)
             self.metrics.sessions.set(len(self._sessions))
@@ -452,11 +456,6 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
     except Exception:
         _log.exception("the server's work failed")
         raise
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be quoted in an answer: bytes that are no UTF-8 stand in it as lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _host(header: str) -> str:
