@@ -12,10 +12,9 @@
  * Extending costs little: once the beam is full, nothing below the worst staying hypothesis can survive, and with
  * labels sorted by probability the first that falls short ends the row.
  *
- * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what was
- * added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is added
- * where rows are cut short.
- */
+ * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what
+ * was added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is
+ * added where rows are cut short. */
 #include <math.h>
 #include <string.h>
 
@@ -345,8 +344,8 @@ static double extra_of(const search *s, const hypothesis *h, int32_t label, pynn
     return s->scorer == NULL ? 0.0 : s->scorer->extend(s->scorer->context, &s->trie->nodes[h->node].state, label, next);
 }
 
-/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels; returns
- * how many. */
+/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels;
+ * returns how many. */
 static int32_t promising_labels(search *s, double best)
 {
     const int32_t except = boundary(s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sums of many pairs of probabilities at once: pn_log_add's bits, in a loop without a branch that compilers turn into
- * vector instructions. */
+/* The sums of many pairs of probabilities at once: pn_log_add's bits, in a loop without a branch that compilers turn
+ * into vector instructions. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize(                                                                                                  \
     "no-trapping-math") /* nobody reads the exceptions' flags: both sides of a choice may be computed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctc_rank.h"
 
-enum { SHORT = 24 }; /* up to here insertion beats everything else */
+enum { MAX_INSERTION = 24 }; /* up to here insertion beats everything else */
 
 static int before(const pn_ranked *a, const pn_ranked *b)
 {
@@ -52,7 +52,7 @@ static void heap_sort(pn_ranked *items, int32_t n)
 
 void pn_rank_sort(pn_ranked *items, int32_t n)
 {
-    if (n <= SHORT)
+    if (n <= MAX_INSERTION)
         insertion_sort(items, n);
     else
         heap_sort(items, n);
@@ -82,7 +82,7 @@ void pn_rank_select(pn_ranked *items, int32_t n, int32_t k)
 {
     int patience = 32; /* splits that may go badly: then the heap, whose time is bounded */
     while (k > 0 && k < n) {
-        if (n <= SHORT || patience-- == 0) {
+        if (n <= MAX_INSERTION || patience-- == 0) {
             pn_rank_sort(items, n);
             return;
         }

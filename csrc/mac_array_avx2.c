@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AVX2. vpmaddubsw's int16 sums would saturate, so bytes are widened to 16 bits and go through vpmaddwd, which is exact:
- * a group's even bytes (k0, k2) and odd bytes (k1, k3) in two vectors each, of weights and of activations. */
+/* AVX2. vpmaddubsw's int16 sums would saturate, so bytes are widened to 16 bits and go through vpmaddwd, which is
+ * exact: a group's even bytes (k0, k2) and odd bytes (k1, k3) in two vectors each, of weights and of activations. */
 #if defined(__x86_64__)
 #include "activation_avx2.h"
 #include "mac_array.h"
@@ -12,8 +12,8 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in
- * the lower halves of the bytes, the second in the upper. */
+/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the
+ * first in the lower halves of the bytes, the second in the upper. */
 TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *line)
 {
     __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * high));
@@ -22,8 +22,8 @@ TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *l
     return _mm256_and_si256(i ? w : _mm256_slli_epi16(w, 4), _mm256_set1_epi8((char)0xf0));
 }
 
-/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are fetched
- * meanwhile. */
+/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are
+ * fetched meanwhile. */
 TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
                size_t u_stride, const int8_t *next, int32_t *acc)
 {
@@ -218,9 +218,9 @@ TARGET void pn_avx2_lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise};

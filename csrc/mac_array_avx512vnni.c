@@ -11,8 +11,8 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* Group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the bytes, the second in the
- * upper. */
+/* Group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the bytes, the second
+ * in the upper. */
 TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
 {
     __m512i w = _mm512_loadu_si512(line);
@@ -21,8 +21,8 @@ TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
     return _mm512_and_si512(i ? w : _mm512_slli_epi16(w, 4), _mm512_set1_epi8((char)0xf0));
 }
 
-/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile NP
- * cache lines a line of what comes `next` are fetched. */
+/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile
+ * NP cache lines a line of what comes `next` are fetched. */
 TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups,
                const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
 {
@@ -59,8 +59,8 @@ TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const
             _mm512_storeu_si512(acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, sum[b][j]);
 }
 
-/* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's own
- * prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
+/* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's
+ * own prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
 TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
@@ -253,9 +253,9 @@ TARGET static void lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_avx512vnni = {"avx512vnni", mac, requantise, lstm, quantise};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AVX-VNNI: vpdpbusd on 256-bit vectors, for processors without AVX-512 (Alder Lake, Sierra Forest and later). What stands
- * around the MAC array is AVX2's. */
+/* AVX-VNNI: vpdpbusd on 256-bit vectors, for processors without AVX-512 (Alder Lake, Sierra Forest and later). What
+ * stands around the MAC array is AVX2's. */
 #include "mac_array.h"
 #if defined(__x86_64__) && PN_HAS_AVXVNNI
 
@@ -9,8 +9,8 @@
 #define TARGET __attribute__((target("avx2,avxvnni")))
 #define TILE TARGET __attribute__((always_inline)) static inline
 
-/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in
- * the lower halves of the bytes, the second in the upper. */
+/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the
+ * first in the lower halves of the bytes, the second in the upper. */
 TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *line)
 {
     __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * high));
@@ -19,8 +19,8 @@ TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *l
     return _mm256_and_si256(i ? w : _mm256_slli_epi16(w, 4), _mm256_set1_epi8((char)0xf0));
 }
 
-/* One block (two vectors of 8 rows) by NC columns: 12 sums, 2 weight vectors and a broadcast fill the 16 registers. Where
- * `next` is not NULL, as many lines of what lies there are fetched meanwhile. */
+/* One block (two vectors of 8 rows) by NC columns: 12 sums, 2 weight vectors and a broadcast fill the 16 registers.
+ * Where `next` is not NULL, as many lines of what lies there are fetched meanwhile. */
 TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
                size_t u_stride, const int8_t *next, int32_t *acc)
 {

@@ -14,8 +14,8 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
-/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the
- * bytes, the second in the upper. */
+/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of
+ * the bytes, the second in the upper. */
 TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_t *line)
 {
     int8x16_t w = vld1q_s8(line + 16 * k);

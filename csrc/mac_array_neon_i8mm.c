@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2 rows
- * by 8 weights, unsigned by signed. */
+/* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2
+ * rows by 8 weights, unsigned by signed. */
 #include "mac_array.h"
 #if defined(__aarch64__) && PN_HAS_NEON_DOT
 

@@ -72,16 +72,16 @@ static void check_lstm(const pn_kernels *fast, const pn_lstm_tile *t)
 }
 
 static void check_quantise(const pn_kernels *fast, const float *x, const float *gain, int32_t n, uint8_t *u,
-                           uint8_t *low)
+                           uint8_t *residual)
 {
-    uint8_t again[PIECE], again_low[PIECE];
-    fast->quantise(x, gain, n, u, low);
+    uint8_t again[PIECE], again_residual[PIECE];
+    fast->quantise(x, gain, n, u, residual);
     for (int32_t i = 0; i < n; i += PIECE) {
         const int32_t m = n - i < PIECE ? n - i : PIECE;
-        pn_kernels_ref.quantise(x + i, gain + i, m, again, low ? again_low : NULL);
+        pn_kernels_ref.quantise(x + i, gain + i, m, again, residual ? again_residual : NULL);
         compare(fast->name, "the features' quantisation", u + i, again, (size_t)m);
-        if (low)
-            compare(fast->name, "what the features leave over", low + i, again_low, (size_t)m);
+        if (residual)
+            compare(fast->name, "the features' residual", residual + i, again_residual, (size_t)m);
     }
 }
 
@@ -102,9 +102,9 @@ static const pn_kernels *checked[PN_MOST_KERNELS];
     {                                                                                                                  \
         check_lstm(checked[i], t);                                                                                     \
     }                                                                                                                  \
-    static void quantise_##i(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)                   \
+    static void quantise_##i(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)              \
     {                                                                                                                  \
-        check_quantise(checked[i], x, gain, n, u, low);                                                                \
+        check_quantise(checked[i], x, gain, n, u, residual);                                                           \
     }
 
 PLACE(0)

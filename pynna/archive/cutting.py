@@ -14,10 +14,10 @@ import numpy as np
 from pynna.audio.pcm import Pcm
 from pynna.streaming.endpointer import EndpointRules
 
-LOUD, RISE, LOWEST = 8.0, 1.005, 10.0
+LOUD_TIMES_FLOOR, FLOOR_RISE, MIN_FLOOR = 8.0, 1.005, 10.0
 """A frame is loud above so many times the floor's power; the floor rises by so much a frame, and is no lower."""
 
-SHORT_PAUSE, LEAST_SOUND, NARROW = 0.3, 0.1, 0.3
+SHORT_PAUSE, MIN_SOUND, QUIET_PLACE = 0.3, 0.1, 0.3
 """Seconds of a pause that is enough where a part has become long; of sound that a part has before it is cut; and of the
 quietest place, where there is no pause."""
 
@@ -50,8 +50,8 @@ class Cutter:
         self._longest = max(4, int(rules.max_utterance * per_second))
         self._pause = max(2, round(rules.trailing_silence * per_second))
         self._short_pause = min(self._pause, max(2, round(SHORT_PAUSE * per_second)))
-        self._narrow = max(1, min(self._longest // 4, round(NARROW * per_second)))
-        self._least_sound = max(1, round(LEAST_SOUND * per_second))
+        self._narrow = max(1, min(self._longest // 4, round(QUIET_PLACE * per_second)))
+        self._least_sound = max(1, round(MIN_SOUND * per_second))
         self._floor = np.inf
         self._pcm: list[Pcm] = []
         self._powers: list[float] = []
@@ -83,8 +83,8 @@ class Cutter:
         powers = (frames.astype(np.float64) ** 2).mean(axis=1).tolist()
         self._powers += powers
         for power in powers:
-            self._floor = max(LOWEST, min(power, self._floor * RISE))
-            self._loud.append(power > LOUD * self._floor)
+            self._floor = max(MIN_FLOOR, min(power, self._floor * FLOOR_RISE))
+            self._loud.append(power > LOUD_TIMES_FLOOR * self._floor)
 
     def _parts(self) -> Iterator[Part]:
         while self._at < len(self._loud):

@@ -45,7 +45,7 @@ class Settings:
     options : dict of str to value
         The fields of `DecoderOptions` that were given.
     reading : dict of str to value
-        `channel`, `strict` and `raw_rate` of `pynna.audio.read`.
+        `channel`, `strict` and `raw_sample_rate` of `pynna.audio.read`.
     """
 
     rules: EndpointRules | None = field(default_factory=EndpointRules)

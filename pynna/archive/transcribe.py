@@ -26,7 +26,7 @@ from pynna.streaming.endpointer import EndpointRules
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-LONG = 0.25
+DIVIDE_FROM = 0.25
 """Share of a job's audio from which a recording is divided between the jobs."""
 
 
@@ -123,7 +123,7 @@ def transcribe_files(
     progress : callable, optional
         Is told a `Progress` after each part.
     reading : dict, optional
-        `channel`, `strict`, `raw_rate` of `pynna.audio.read`.
+        `channel`, `strict`, `raw_sample_rate` of `pynna.audio.read`.
     **options
         As for ``Model.stream``.
 
@@ -259,7 +259,7 @@ class _Run:
         units = []
         for number in sorted(items, key=lambda number: -lengths[number]):
             item = items[number]
-            if self._settings.rules is not None and lengths[number] > LONG * self._total / self._jobs:
+            if self._settings.rules is not None and lengths[number] > DIVIDE_FROM * self._total / self._jobs:
                 item.n_shares = self._jobs
             done = tuple(item.parts.indices)
             units += [Unit(number, item.path, share, item.n_shares, done) for share in range(item.n_shares)]

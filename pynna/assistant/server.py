@@ -40,7 +40,7 @@ PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio
 MAX_SESSIONS = 64
 MAX_CONNECTIONS = 128  # without a session, at once: then the oldest is dropped
-LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is dropped
+MAX_REQUEST_SECONDS = 30.0  # seconds, after which a connection without a session is dropped
 MESSAGES_A_SECOND = 20  # of text, by a client
 GUESS_SECONDS = 0.5  # that the answer to a wrong token waits for
 QUEUE = 256  # messages that a slow reader may leave waiting
@@ -102,7 +102,7 @@ class ConnectionLimit(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._doors[self] = None
-        self._timer = asyncio.get_running_loop().call_later(LONGEST_REQUEST, transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(MAX_REQUEST_SECONDS, transport.abort)
         self._protocol.connection_made(transport)
         if len(self._doors) > MAX_CONNECTIONS:
             oldest, _ = self._doors.popitem(last=False)

@@ -44,7 +44,7 @@ from pynna.grammar import Grammar
 from pynna.grammar.normalise import normalise
 from pynna.model import Model
 
-LONGEST = 120.0
+MAX_REQUEST_SECONDS = 120.0
 """Seconds of audio in one request."""
 
 MAX_CONNECTIONS = 32
@@ -281,8 +281,10 @@ class Handler(AsyncEventHandler):
             await self._tell_detection(chunk.timestamp)
             return
         assert self._session is not None
-        if self._session.stream.duration > LONGEST:
-            raise ValueError(f"more than {LONGEST:.0f} seconds of audio in a request; send audio-stop before")
+        if self._session.stream.duration > MAX_REQUEST_SECONDS:
+            raise ValueError(
+                f"more than {MAX_REQUEST_SECONDS:.0f} seconds of audio in a request; send audio-stop before"
+            )
         await self._session.feed(pcm)
         await self._hear_end(self._session)
 

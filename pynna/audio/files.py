@@ -83,7 +83,7 @@ def read(
     sample_rate: int = DEFAULT_RATE,
     channel: Channel = None,
     strict: bool = False,
-    raw_rate: int | None = None,
+    raw_sample_rate: int | None = None,
 ) -> Audio:
     """Audio from a WAV, FLAC, OGG or MP3 file, or another that libsndfile knows.
 
@@ -100,7 +100,7 @@ def read(
         The channel to take, counted from 1: a side of a call. Unless given all are mixed down to their mean.
     strict : bool
         Refuse a file that is cut short, or not as its header says.
-    raw_rate : int, optional
+    raw_sample_rate : int, optional
         The file is int16 samples of one channel without a header, little-endian, at this rate in Hz.
 
     Raises
@@ -111,8 +111,8 @@ def read(
     sample_rate = check_rate(sample_rate)
     name, notes = source_name(source), list[str]()
     with _opened(source, name) as openable:
-        if raw_rate is not None:
-            return _read_raw(openable, raw_rate, sample_rate)
+        if raw_sample_rate is not None:
+            return _read_raw(openable, raw_sample_rate, sample_rate)
         with _sound(openable, name, strict, notes) as reader:
             return reader.read(sample_rate, channel)
 
@@ -124,7 +124,7 @@ def read_in_pieces(
     sample_rate: int = DEFAULT_RATE,
     channel: Channel = None,
     strict: bool = False,
-    raw_rate: int | None = None,
+    raw_sample_rate: int | None = None,
 ) -> Iterator[Pcm]:
     """The samples that ``read`` gives, in pieces, in memory that does not depend on the file's length.
 
@@ -132,7 +132,7 @@ def read_in_pieces(
     ----------
     notes : list of str
         Is added what ``read`` tells in its result's notes; complete when the last piece is read.
-    source, sample_rate, channel, strict, raw_rate
+    source, sample_rate, channel, strict, raw_sample_rate
         As for ``read``. Several channels are read twice: first to see whether they cancel each other out.
 
     Raises
@@ -143,8 +143,8 @@ def read_in_pieces(
     sample_rate = check_rate(sample_rate)
     name, n_samples = source_name(source), 0
     with _opened(source, name) as openable:
-        if raw_rate is not None:
-            yield from _raw_pieces(openable, check_rate(raw_rate), sample_rate, notes)
+        if raw_sample_rate is not None:
+            yield from _raw_pieces(openable, check_rate(raw_sample_rate), sample_rate, notes)
             return
         with _sound(openable, name, strict, notes) as reader:
             for piece in reader.pieces(sample_rate, channel):
@@ -248,16 +248,16 @@ def _start(source: AudioPath | BinaryIO) -> bytes:
         return b""
 
 
-def _read_raw(file: BinaryIO, raw_rate: int, sample_rate: int) -> Audio:
+def _read_raw(file: BinaryIO, raw_sample_rate: int, sample_rate: int) -> Audio:
     """Samples without a header."""
     data = file.read()
     notes = ("half a sample at its end is left out",) if len(data) % 2 else ()
     samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
-    made = from_array(samples, raw_rate, sample_rate=sample_rate)
+    made = from_array(samples, raw_sample_rate, sample_rate=sample_rate)
     return replace(made, notes=(*notes, *made.notes))
 
 
-def _raw_pieces(file: BinaryIO, raw_rate: int, sample_rate: int, notes: list[str]) -> Iterator[Pcm]:
+def _raw_pieces(file: BinaryIO, raw_sample_rate: int, sample_rate: int, notes: list[str]) -> Iterator[Pcm]:
     """The same in pieces."""
 
     def samples() -> Iterator[Pcm]:
@@ -266,11 +266,11 @@ def _raw_pieces(file: BinaryIO, raw_rate: int, sample_rate: int, notes: list[str
                 notes.append("half a sample at its end is left out")
             yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
 
-    if raw_rate == sample_rate:
+    if raw_sample_rate == sample_rate:
         yield from samples()
         return
-    yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_rate, sample_rate))
-    notes.append(resampling_note(raw_rate, sample_rate))
+    yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_sample_rate, sample_rate))
+    notes.append(resampling_note(raw_sample_rate, sample_rate))
 
 
 def _reason(error: Exception) -> str:

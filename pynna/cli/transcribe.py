@@ -121,7 +121,8 @@ def _run_archive(args: argparse.Namespace) -> int:
     with Progress(100) as progress:
         for found in transcribe_files(
             args.files, model, jobs=args.jobs or 1, output=args.output, format=args.format, resume=args.resume,
-            whole=whole, ordered=True, reading={"channel": args.channel, "strict": args.strict, "raw_rate": args.raw},
+            whole=whole, ordered=True,
+            reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},
             progress=lambda at: progress.show(None, 100 * at.done / max(at.total, 1e-9)),
             **decoding_options(args, model),
         ):  # fmt: skip
@@ -154,7 +155,12 @@ def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
 
 
 def _load(path: str, rate: int, args: argparse.Namespace) -> Audio:
-    how: dict[str, Any] = {"sample_rate": rate, "channel": args.channel, "strict": args.strict, "raw_rate": args.raw}
+    how: dict[str, Any] = {
+        "sample_rate": rate,
+        "channel": args.channel,
+        "strict": args.strict,
+        "raw_sample_rate": args.raw,
+    }
     if path != STDIN:
         return files.read(path, **how)
     if sys.stdin.isatty():

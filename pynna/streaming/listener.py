@@ -29,7 +29,7 @@ from pynna.streaming.worker import RescoringWorker
 
 F32 = npt.NDArray[np.float32]
 
-LONGEST_CARRIED = 60.0
+MAX_CARRIED_SECONDS = 60.0
 """Seconds of utterances, cut off one after the other, through which the network's state is carried."""
 
 
@@ -216,7 +216,7 @@ class Listener(Generic[ResultT]):
             self._end_utterance(frame + 1)
             # where speech goes on the state does, or its next words would not be heard; but not for ever
             self._carried += frame + 1 - self._endpointer.start
-            if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
+            if happened == "end" or self._time(self._carried) > MAX_CARRIED_SECONDS:
                 self.channel.reset_state()
                 self._carried = 0
         elif happened == "timeout":

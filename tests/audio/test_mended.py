@@ -153,9 +153,9 @@ def test_of_other_formats_is_told_what_would_be_right(tmp_path, name, start, mes
 
 def test_raw_samples_are_read_at_the_rate_that_is_told(tmp_path):
     (tmp_path / "a.raw").write_bytes(PCM.tobytes() + b"x")
-    audio = read(tmp_path / "a.raw", raw_rate=16000)
+    audio = read(tmp_path / "a.raw", raw_sample_rate=16000)
     assert np.array_equal(audio.pcm, PCM) and audio.notes == ("half a sample at its end is left out",)
-    assert len(read(tmp_path / "a.raw", raw_rate=8000).pcm) == 32000
+    assert len(read(tmp_path / "a.raw", raw_sample_rate=8000).pcm) == 32000
 
 
 @pytest.mark.parametrize("make", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
