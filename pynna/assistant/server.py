@@ -8,6 +8,7 @@ import contextlib
 import hmac
 import json
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -60,6 +61,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_LONE = re.compile("[\\ud800-\\udfff]")  # what bytes that are no UTF-8 stand as; no answer could quote it
 _log = logging.getLogger("pynna.assistant")
 
 
@@ -195,12 +197,14 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if _LONE.search(request.path + "".join(request.headers.values())):
+            return self._refuse(400, "header", "a request's line and headers must be UTF-8")
         host = host_name(request.headers.get("Host", ""))
         if self._hosts and host not in self._hosts:
             return self._refuse(403, "host", f"this server is not known as {host!r}")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-            return self._refuse(403, "origin", f"pages of {origin} may not use this server")
+            return self._refuse(403, "origin", f"pages of {origin!r} may not use this server")
         is_open = request.path.startswith("/page/") or request.path in OPEN_PATHS
         if self._token is not None and not is_open and not self._knows_token(request):
             await asyncio.sleep(GUESS_SECONDS)
@@ -286,6 +290,8 @@ class Server:
             if wants_microphone:
                 self._switch_microphone(session, True)
             await self._read(session)
+        except ConnectionError:
+            pass  # it has gone in the middle of something
         finally:
             self._sessions.discard(session)
             self.metrics.sessions.set(len(self._sessions))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pynna.audio import files
 from pynna.audio.pcm import Audio
@@ -142,11 +143,14 @@ def _grammar(text: str) -> Grammar:
 async def _body(request: web.Request) -> bytes:
     """A request's body, larger than the server takes elsewhere."""
     parts, n = [], 0
-    async for part in request.content.iter_chunked(1 << 16):
-        n += len(part)
-        if n > MAX_BODY:
-            raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
-        parts.append(part)
+    try:
+        async for part in request.content.iter_chunked(1 << 16):
+            n += len(part)
+            if n > MAX_BODY:
+                raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
+            parts.append(part)
+    except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+        raise ArgumentError(f"a question must come whole: {error}") from error
     return b"".join(parts)
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from pynna.audio.channels import Channel, Mixer, Remarks, channel_index
 from pynna.audio.containers import how_to_read, mend_wav
+from pynna.audio.kept_errors import KeptErrors
 from pynna.audio.pcm import (
     BLOCK_SAMPLES,
     DEFAULT_RATE,
@@ -209,12 +210,16 @@ def _opened(source: AudioPath | BinaryIO, name: str) -> Iterator[Any]:
     """What soundfile can open; what goes wrong with it meanwhile is told as an AudioError."""
     import soundfile  # loads libsndfile, which streams of samples do not need
 
-    openable: Any = None
+    openable: KeptErrors | None = None
     try:
-        openable = _openable(source, name)
+        openable = KeptErrors(_openable(source, name))
         yield openable
-    except (soundfile.SoundFileError, OSError, EOFError) as error:
-        reason = _reason(error)
+        openable.check()
+    except (soundfile.SoundFileError, OSError, EOFError, AudioError) as error:
+        kept = None if openable is None else openable.error
+        if isinstance(error, AudioError) and kept is None:
+            raise
+        reason = _reason(kept or error)
         if reason.startswith("Format not recognised") or "unknown format" in reason:
             raise AudioError(f"{name}: cannot be read as audio: {how_to_read(name, _start(source))}") from error
         raise AudioError(f"{name}: cannot be read as audio: {reason}") from error

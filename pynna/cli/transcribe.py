@@ -20,6 +20,7 @@ from pynna.decoding.results import Result
 from pynna.errors import ArgumentError, AudioError, PynnaError
 from pynna.events import Final
 from pynna.model import Model, load
+from pynna.saving import whole_file
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
@@ -182,7 +183,7 @@ def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = "standard_input" if path == STDIN else Path(path).stem
     ending = {"text": "txt"}.get(args.format, args.format)
-    with (folder / f"{stem}.{ending}").open("w", encoding="utf-8") as out, contextlib.redirect_stdout(out):
+    with whole_file(folder / f"{stem}.{ending}") as out, contextlib.redirect_stdout(out):
         yield
 
 

@@ -18,6 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pynna.saving import whole_file
+
 MAGIC = b"\x89NNA\r\n\x1a\n"
 _MAX_METADATA = 1 << 20
 
@@ -137,7 +139,8 @@ class _Key:
         """Remembers its checksum."""
         try:
             user_cache().mkdir(parents=True, exist_ok=True)
-            self._note_path().write_text(self.checksum, "ascii")
+            with whole_file(self._note_path()) as out:
+                out.write(self.checksum)
         except OSError:
             return  # it is computed again next time
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import random
@@ -118,7 +119,7 @@ class Grammar:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["_of"], state["_around"])  # type: ignore[misc]
 
-    @property
+    @functools.cached_property
     def has_free_slots(self) -> bool:
         """Whether some slot takes whatever is said: a wildcard's."""
         return any(has_wildcard(template.expression) for template in self._templates)

@@ -33,6 +33,7 @@ from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
 from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -316,7 +317,8 @@ def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int
         feature_win_len=f.window * 1000 // f.sample_rate,
         feature_win_step=f.step * 1000 // f.sample_rate,
     )
-    Path(path).write_bytes(writer.graph.SerializeToString(deterministic=True))
+    with whole_file(path, "wb") as out:
+        out.write(writer.graph.SerializeToString(deterministic=True))
 
 
 class _Type(int):

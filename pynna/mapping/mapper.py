@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
-from pynna.mapping.nna import encode_nna, write_bytes
+from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import quantise
 from pynna.mapping.report import Report, measure
 from pynna.mapping.weights import Weights, read_alphabet
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -137,7 +138,8 @@ class _Steps:
         model.metadata = _metadata(weights, sample, result)
         with _timed("write", seconds, tell):
             data = encode_nna(model)
-            write_bytes(data, out)
+            with whole_file(out, "wb") as file:
+                file.write(data)
         return replace(result or Report(), seconds=seconds, file_bytes=len(data))
 
 

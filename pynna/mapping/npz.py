@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -154,4 +155,6 @@ def export_npz(weights: Weights, path: str | os.PathLike[str]) -> None:
         extra["label_priors"] = weights.label_priors
     if weights.feature_range is not None:
         extra["feature_range"] = weights.feature_range
-    np.savez(path, **extra)
+    name = os.fspath(path)
+    with whole_file(name if name.endswith(".npz") else f"{name}.npz", "wb") as out:
+        np.savez(out, **extra)
