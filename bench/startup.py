@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def start(code: str) -> list[float]:
-    """Seconds of each part, of the processor in all, the most bytes that were resident, and modules, of one fresh interpreter."""
+    """Of one fresh interpreter: seconds of each part and of the processor, most bytes resident, modules."""
     done = subprocess.run([sys.executable, "-c", FRAME.format(code=code)], check=True, capture_output=True, text=True)
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
