@@ -18,6 +18,8 @@ COMMANDS = {
     "pipeline": ("bench.pipeline", "channels of PCM to greedy text beside the network and its products alone"),
     "decoders": ("bench.decoders", "the searches of this project and others, on the same probabilities"),
     "grammars": ("bench.grammars", "sentence files: compiling, sizes, and what a search over them costs"),
+    "archive": ("bench.archive", "hours of audio a core-hour: processes, Ray's actors, and other recognisers"),
+    "endurance": ("bench.endurance", "a recording of hours: memory, and kills at random moments"),
     "listen": ("bench.listen", "a microphone that stays open: memory and time a step over hours"),
     "soak": ("bench.soak", "the assistant's server with 16 microphones: processor time, late steps, memory"),
     "microphone": ("bench.microphone", "ten commands of ten voices through a browser's microphone: how many are done"),

@@ -285,8 +285,8 @@ static int32_t find_child(const ds_search *s, int32_t at, int32_t label)
     return child;
 }
 
-/* A time that is a frame, as told before 0.9: told when the prefix came up, and by some anew when its label is likelier.
- * 0.6 does so as long as nothing follows; within a frame labels come in order, so that only the first label's can. */
+/* A time that is a frame, as told before 0.9: told when the prefix came up, and by some anew when its label is
+ * likelier. 0.6 does so as long as nothing follows; within a frame labels come in order, so only the first label's can. */
 static void tell_frame(ds_search *s, prefix *p)
 {
     const float log_prob = s->log_prob[p->label];
@@ -357,8 +357,8 @@ static float way_of(const ds_search *s, const prefix *p, int32_t label)
     return s->log_prob[label] + (label == p->label ? p->blank : p->score);
 }
 
-/* What stays in a prefix of the beam: its label once more, its label anew from a prefix that is in the beam, too, and the
- * blank. Labels that are cut off have a log-probability of -infinity; so do ways that the clients' cut leaves out. */
+/* What stays in a prefix of the beam: its label once more, its label anew from a prefix that is in the beam, too, and
+ * the blank. Labels that are cut off have a log-probability of -infinity; so do ways that the clients cut. */
 static void stay(ds_search *s, int32_t at, float cutoff)
 {
     prefix *p = &s->prefixes[at];

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
 import os
 import shutil
@@ -20,6 +22,7 @@ from aiohttp import web
 import pynna
 from pynna.assistant.server import ConnectionLimit, Server
 from pynna.assistant.session import MicrophoneSession
+from pynna.assistant.stopping import on_sigterm
 from pynna.audio.files import read
 from pynna.audio.microphone import CHUNK, open_microphone
 from pynna.errors import AudioError
@@ -151,8 +154,11 @@ async def serve(
     browser: bool = False,
     token: str | None = None,
     ready: Callable[[str], None] | None = None,
+    drain: float | None = None,
 ) -> None:
-    """Serves until cancelled; `ready` is told the page's address."""
+    """Serves until cancelled; `ready` is told the page's address.
+
+    With `drain` SIGTERM lets those who are heard end the sentence, in so many seconds, and then it ends."""
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     assert runner.server is not None
@@ -174,7 +180,9 @@ async def serve(
             ready(address)
         if browser and has_screen():
             await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
-        await server.over.wait()
+        told = None if drain is None else on_sigterm(functools.partial(server.drain, drain), server.over.set)
+        with told or contextlib.nullcontext():
+            await server.over.wait()
     finally:
         if listening is not None:
             listening.close()

@@ -211,15 +211,19 @@ def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None,
 
 
 def _metadata(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
-    card: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "name": weights.name or Path(weights.source).stem or "unnamed",
         "licence": weights.licence,
         "source": weights.source,
         "parameters": weights.n_parameters,
     }
-    card["calibration"] = {"clips": sample.n_clips, "seconds": round(sample.seconds, 1), "frames": len(sample.inputs)}
+    metadata["calibration"] = {
+        "clips": sample.n_clips,
+        "seconds": round(sample.seconds, 1),
+        "frames": len(sample.inputs),
+    }
     if weights.label_priors is None:
-        card["label_priors"] = "unknown"
+        metadata["label_priors"] = "unknown"
     if result is not None:
-        card["report"] = result.summary()
-    return {**weights.card, **card}
+        metadata["report"] = result.summary()
+    return {**weights.metadata, **metadata}

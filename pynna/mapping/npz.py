@@ -73,7 +73,7 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
         name=_text(values, "name"),
         licence=_text(values, "licence"),
         source=os.path.basename(source),
-        card=_card(values),
+        metadata=_metadata(values),
     )
     if "n_context" in values and int(_number(values, "n_context", 9)) != weights.n_context:
         raise MappingError(f"n_context is {values['n_context']}, but layer_1 takes {weights.n_context} frames a side")
@@ -93,14 +93,14 @@ def _text(values: dict[str, Array], key: str) -> str:
     return str(values[key].reshape(-1)[0]) if key in values and values[key].size == 1 else ""
 
 
-def _card(values: dict[str, Array]) -> dict[str, Any]:
+def _metadata(values: dict[str, Array]) -> dict[str, Any]:
     try:
-        card = json.loads(_text(values, "card") or "{}")
+        metadata = json.loads(_text(values, "card") or "{}")
     except json.JSONDecodeError as error:
         raise MappingError(f"card is no JSON: {error}") from None
-    if not isinstance(card, dict):
+    if not isinstance(metadata, dict):
         raise MappingError("card is no JSON object")
-    return card
+    return metadata
 
 
 def _alphabet(values: dict[str, Array], arrays: dict[str, Array]) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def export_npz(weights: Weights, path: str | os.PathLike[str]) -> None:
         "relu_clip": weights.relu_clip,
         "name": weights.name,
         "licence": weights.licence,
-        "card": json.dumps(weights.card),
+        "card": json.dumps(weights.metadata),
     }
     if weights.label_priors is not None:
         extra["label_priors"] = weights.label_priors
