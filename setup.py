@@ -48,6 +48,10 @@ if os.environ.get("PYNNA_VERIFY"):  # a build that checks itself, see csrc/verif
     MACROS.append(("PYNNA_VERIFY", "1"))
 else:
     COMPILE.append("-g0")  # what debuggers want tells where NumPy's headers lie, too
+# One wheel for every Python from 3.12 on, where PYNNA_ABI3 is set: Cython 3.1 or later compiles it so
+ABI3 = bool(os.environ.get("PYNNA_ABI3"))
+if ABI3:
+    MACROS += [("Py_LIMITED_API", "0x030C0000"), ("CYTHON_LIMITED_API", "1")]
 # the same bytes wherever it is built: no path of this machine in them
 COMPILE.append(f"-ffile-prefix-map={ROOT}=.")
 
@@ -60,6 +64,7 @@ core = Extension(
     define_macros=MACROS,
     extra_compile_args=COMPILE,
     extra_link_args=["-pthread"],
+    py_limited_api=ABI3,
 )
 
 client = Extension(
@@ -70,6 +75,7 @@ client = Extension(
     define_macros=MACROS,
     extra_compile_args=COMPILE,
     extra_link_args=["-pthread"],
+    py_limited_api=ABI3,
 )
 
 setup(
@@ -77,4 +83,5 @@ setup(
         [core, client], language_level=3, include_path=["pynna/_core"], compiler_directives={"embedsignature": True}
     ),
     cmdclass={"build_ext": ParallelBuildExt},
+    options={"bdist_wheel": {"py_limited_api": "cp312"}} if ABI3 else {},
 )

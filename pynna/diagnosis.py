@@ -81,7 +81,14 @@ class Diagnosis:
         if not self.speech and not self.heard:
             return "refused: no speech was found"
         if not self.complete:
-            return "refused: what was heard is the beginning of a sentence at most"
+            if not self.sentence:
+                return f"refused: {self.heard!r} is no sentence of the grammar, and none begins like it"
+            if self.heard == self.sentence:
+                return f"refused: {self.heard!r} is the beginning of a sentence, whose end was not heard"
+            return (
+                f"refused: {self.heard!r} is no sentence; the nearest begins with {self.sentence!r}, and its end was "
+                "not heard"
+            )
         if self.heard == self.sentence:
             return f"refused: its confidence of {self.confidence:.2f} is below the threshold of {self.threshold:.2f}"
         where = self.differences[0] if self.differences else None

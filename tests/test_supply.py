@@ -90,6 +90,22 @@ def test_what_is_released_is_pinned_and_signed() -> None:
     assert not re.findall(r"uses: \S+@(?:main|master)\b", flow)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="it reads TOML with the standard library")
+def test_wheels_are_built_for_the_pythons_that_are_named() -> None:
+    import tomllib
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(told["project"]["classifiers"]))
+    built = [f"3.{minor}" for minor in re.findall(r"cp3(\d+)-", " ".join(told["tool"]["cibuildwheel"]["build"]))]
+    assert named == built and told["project"]["requires-python"] == f">={named[0]}"
+    overrides = {o["select"]: o for o in told["tool"]["cibuildwheel"]["overrides"]}
+    assert overrides["cp312-*"]["environment"] == {"PYNNA_ABI3": "1"}
+    assert all(word in (ROOT / "setup.py").read_text("utf-8") for word in ("PYNNA_ABI3", '"cp312"', "0x030C0000"))
+    tested = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
+    assert f'python: ["{named[0]}", "{named[-1]}"]' in tested
+    assert all(version in (ROOT / ".ci" / "run").read_text("utf-8") for version in named)
+
+
 def test_every_source_file_has_a_licence() -> None:
     missing = []
     for folder in ("pynna", "csrc", "tests", "bench", ".ci"):

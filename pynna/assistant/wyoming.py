@@ -8,7 +8,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlparse
 
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
@@ -41,6 +41,7 @@ MAX_REQUEST_SECONDS = 120.0
 CHANNELS = MAX_CONNECTIONS = 32
 CATCH_UP = 16  # steps at most in a turn: clients that send a recording need not wait as long as it lasts
 MAX_PAYLOAD = 4 << 20  # bytes of one event
+LINGER, MAX_UNREAD = 1.0, 1 << 16  # seconds and bytes of a client that is refused, before its connection is closed
 IDLE = 300.0  # seconds without an event, or without a reader for an answer, after which a connection ends
 MAX_BIAS, NAME_BOOST, TERM_BOOST = 500, 6.0, 3.0
 """Words at most that a client may ask to expect, and the nats that a name and a term get."""
@@ -71,6 +72,8 @@ class _Reader:
 class Handler(AsyncEventHandler):
     """One connection: describe, ping, audio that becomes text or a wake word, and text that becomes intents."""
 
+    _refused: ClassVar[set[Handler]] = set()
+
     def __init__(
         self,
         reader: asyncio.StreamReader,
@@ -100,8 +103,7 @@ class Handler(AsyncEventHandler):
             most = max(MAX_CONNECTIONS, self._scheduler.channels)
             if len(self._others) >= most:
                 self._scheduler.metrics.refused.labels("sessions").inc()
-                await self.write_event(Error(text=f"all {most} connections are taken", code="busy").event())
-                self.writer.close()
+                await self._refuse(Error(text=f"all {most} connections are taken", code="busy").event())
                 return
             self._others.add(self)
             await super().run()
@@ -120,6 +122,18 @@ class Handler(AsyncEventHandler):
             self._others.discard(self)
             self.leave()
             self.writer.close()
+
+    async def _refuse(self, event: Event) -> None:
+        """Tells why, and waits a moment for the client to go: what it sends meanwhile would reset the connection, and
+        what it was told be lost."""
+        await self.write_event(event)
+        if len(self._refused) < MAX_CONNECTIONS:
+            self._refused.add(self)
+            try:
+                self.writer.write_eof()
+                await asyncio.wait_for(self.reader.readexactly(MAX_UNREAD), LINGER)
+            finally:
+                self._refused.discard(self)
 
     def leave(self) -> None:
         """Gives the places back that audio under way takes."""

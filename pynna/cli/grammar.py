@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import sys
 import time
@@ -83,8 +84,13 @@ def _text(told: dict[str, Any], args: argparse.Namespace) -> str:
         return f"{found['intent']} {found['slots']}" if found else f"{args.parse!r} is not a sentence of {args.file}"
     if args.sample:
         return "\n".join(f"{s['text']}  [{s['intent']}] {s['slots'] or ''}".rstrip() for s in told["sample"])
+    sentences = _several(told["sentences"], "sentence") if told["sentences"] < math.inf else "sentences without end"
     return (
-        f"{told['file']}: {len(told['intents'])} intents, {told['sentences']:,} sentences; "
+        f"{told['file']}: {_several(len(told['intents']), 'intent')}, {sentences}; "
         f"{told['states']:,} states, {told['arcs']:,} arcs, "
         f"{told['bytes']:,} bytes, made in {told['seconds']:.2f} s"
     )
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("s" if n != 1 else "")

@@ -6,7 +6,10 @@ from __future__ import annotations
 import math
 import os
 import re
+import shutil
+import tempfile
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.decoding.ngram import Ngrams, is_zipped, open_arpa
 from pynna.errors import ArgumentError, LanguageModelError
+from pynna.grammar.normalise import fold, spoken_forms
 
 Tree = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
 
@@ -31,7 +35,8 @@ class Vocabulary:
     Parameters
     ----------
     words : iterable of str
-        Each once or oftener; those that the labels cannot spell are left out when a stream begins.
+        Each once or oftener. One that the labels cannot spell as it stands counts as it is normalised ("Café" is
+        "cafe"); where that is no word either, it is left out when a stream begins.
 
     Raises
     ------
@@ -66,9 +71,12 @@ class Vocabulary:
 def _tree(words: Iterable[str], index: dict[str, int]) -> Tree:
     children: list[dict[int, int]] = [{}]
     ends = [-1]
-    for number, word in enumerate(words):
-        spelled = [index.get(letter, -1) for letter in word]
-        if -1 in spelled:
+    known = tuple(words)
+    exact = {word for word in known if index.keys() >= set(word)}
+    for number, word in enumerate(known):
+        written = word if word in exact else _one_word(word, frozenset(index))
+        spelled = [index.get(letter, -1) for letter in written]
+        if not written or -1 in spelled or (word not in exact and written in exact):
             continue
         at = 0
         for label in spelled:
@@ -78,7 +86,7 @@ def _tree(words: Iterable[str], index: dict[str, int]) -> Tree:
                 children.append({})
                 ends.append(-1)
             at = below
-        ends[at] = number
+        ends[at] = number if ends[at] < 0 else ends[at]
     if len(children) == 1:
         raise ArgumentError("the model's labels can spell no word of the vocabulary")
     first = np.zeros(len(children) + 1, np.int32)
@@ -86,6 +94,12 @@ def _tree(words: Iterable[str], index: dict[str, int]) -> Tree:
     arc_label = np.array([label for below in children for label in below], np.int32)
     following = np.array([node for below in children for node in below.values()], np.int32)
     return first, arc_label, following, np.array(ends, np.int32)
+
+
+def _one_word(word: str, letters: frozenset[str]) -> str:
+    """A word as it is said, in these letters; empty where it is said as several."""
+    forms = (fold(form.strip(), letters) for form in spoken_forms(word))
+    return next((form for form in forms if " " not in form), "")
 
 
 class LanguageModel:
@@ -277,6 +291,9 @@ def _load(path: Path) -> Any:
     is_arpa = _is_arpa(path)
     if is_arpa:
         _check_counts(path)
+        with open_arpa(path) as file:
+            if file.read(len(BOM_UTF8)) == BOM_UTF8:
+                return _load_without_mark(path)
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE
@@ -286,6 +303,16 @@ def _load(path: Path) -> Any:
         if is_arpa:
             raise LanguageModelError(_fault(path, error)) from None
         raise LanguageModelError(f"{path}: no ARPA file and no binary file that KenLM reads") from None
+
+
+def _load_without_mark(path: Path) -> Any:
+    """An ARPA file behind a byte order mark, which KenLM does not take: a copy without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name.removesuffix(".gz")
+        with open_arpa(path) as file, copy.open("wb") as to:
+            file.seek(len(BOM_UTF8))
+            shutil.copyfileobj(file, to)
+        return _load(copy)
 
 
 def _check_counts(path: Path) -> None:

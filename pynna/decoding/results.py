@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 Token: TypeAlias = tuple[int, int, int, float]
 """(label, first frame of its run, frame of its highest probability, natural log of the probability there)"""
 
+NEAR = 10.0
+"""Nats behind the best within which a sentence counts against it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -225,8 +228,8 @@ class GrammarResult(Result):
     complete : bool
         Whether the text is a whole sentence of the grammar.
     confidence : float
-        0 to 1, calibrated: the probability that this sentence is what was said; of several passes the mean
-        (`pynna.streaming.rescoring`).
+        0 to 1, calibrated: the probability that this sentence is what was said, shared with the sentences that mean
+        something else and were heard as well; of several passes the mean (`pynna.streaming.rescoring`).
     threshold : float
         The confidence from which a sentence is accepted.
     accepted : bool
@@ -326,10 +329,33 @@ class GrammarResult(Result):
     def margin(self) -> float | None:
         return self._rival[1]
 
+    def _probability(self, i: int) -> float:
+        """The calibrated probability of an alternative, its share of what else was heard as well."""
+        sure, near = probability(self._features(i)), self._near
+        if not self._complete[i] or near == [i]:
+            return sure
+        shares, behind = self._shares, self._tails[i][0] - self._tails[0][0]
+        own = shares.get(self._meaning(i), math.exp(max(behind, -100.0)))
+        return sure * own / max(own, sum(shares.values()))
+
+    @cached_property
+    def _near(self) -> list[int]:
+        """The whole sentences that are near enough to the best to count against it."""
+        best = self._tails[0][0]
+        return [i for i, (score, _) in enumerate(self._tails) if self._complete[i] and best - score < NEAR]
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        """The probability of each of their meanings, against the best's."""
+        shares: dict[str, float] = {}
+        for i in self._near:
+            shares.setdefault(self._meaning(i), math.exp(self._tails[i][0] - self._tails[0][0]))
+        return shares
+
     def _interpret(self, i: int) -> Interpretation:
         score, tail = self._tails[i]
         match = self._grammar.parse(self._letters(i)) if self._complete[i] else None
-        sure = probability(self._features(i))
+        sure = self._probability(i)
         if match is None:
             return Interpretation(self._text(tail), sure, score, None, {}, "")
         return Interpretation(self._text(tail), sure, score, match.intent, match.slots, match.reply)
@@ -349,7 +375,7 @@ class GrammarResult(Result):
 
     @cached_property
     def confidence(self) -> float:
-        return self._ballot[0].confidence if self._ballot else probability(self.features)
+        return self._ballot[0].confidence if self._ballot else self._probability(0)
 
     @cached_property
     def _best(self) -> Interpretation:

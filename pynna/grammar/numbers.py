@@ -59,13 +59,19 @@ def number_words(value: int | float, language: str = "en") -> tuple[str, ...]:
     if not math.isfinite(value) if isinstance(value, float) else abs(value) >= BEYOND:
         raise ArgumentError("a number to be spoken must be finite and of at most 100 digits")
     if abs(value) > MAX_NUMBER:
-        return (digit_words(str(abs(int(value))), language),)
+        digits = digit_words(str(abs(int(value))), language)
+        return (f"{_minus(language)} {digits}" if value < 0 else digits,)
     if not is_english(language):
         return _by_rules(value, language)
     forms = _english(abs(value))
     if value < 0:
         forms = [f"{sign} {form}" for form in forms for sign in ("minus", "negative")]
     return tuple(dict.fromkeys(forms))
+
+
+def _minus(language: str) -> str:
+    """What stands before a number below zero."""
+    return _by_rules(-1, language)[0].removesuffix(_by_rules(1, language)[0]).strip()
 
 
 def _by_rules(value: int | float, language: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from html import escape
 
-from .expression import EMPTY, Alternative, Expression, Loop, Reference, Sequence, Slot, Text, Wildcard
+from .expression import EMPTY, Alternative, Expression, Loop, Reference, Sequence, Slot, Text, ValueList, Wildcard
 from .grammar import Grammar
 
 LETTER, HEIGHT, GAP, RADIUS = 7.5, 30, 14, 8
@@ -61,11 +61,7 @@ def _box(expression: Expression) -> Box:
         text = expression.text.strip()
         return _label(text, "w") if text else Box(12, HEIGHT, '<path d="M0,0 h12"/>')
     if isinstance(expression, Slot):
-        forms = [" ".join(f.text.split()) for f in expression.values.spoken() if isinstance(f, Text)]
-        shown = forms[:MAX_VALUES]
-        n_more = len(expression.values.values) - len(shown)
-        more = f", and {n_more} more" if n_more > 0 else ""
-        return _label(f"{expression.name}: {', '.join(shown)}{more}", "s")
+        return _label(f"{expression.name}: {_values(expression.values)}", "s")
     if isinstance(expression, Wildcard):
         return _label(f"{expression.name}: ...", "f")
     if isinstance(expression, Reference):
@@ -85,6 +81,26 @@ def _box(expression: Expression) -> Box:
     if len(items) > len(boxes):
         boxes.append(_label(f"and {len(items) - len(boxes)} more", "w"))
     return _column(boxes)
+
+
+def _values(values: ValueList) -> str:
+    """The first values of a list, each in its usual form, and how many there are more; of numbers the ends."""
+    n = len(values.values)
+    if values.are_numbers and n > MAX_VALUES:
+        return f"{_said(values.values[0].spoken)} to {_said(values.values[-1].spoken)}, {n:,} numbers"
+    more = f", and {n - MAX_VALUES:,} more" if n > MAX_VALUES else ""
+    return ", ".join(_said(value.spoken) for value in values.values[:MAX_VALUES]) + more
+
+
+def _said(expression: Expression) -> str:
+    """A value as it is usually said: the first of its forms."""
+    if isinstance(expression, Text):
+        return " ".join(expression.text.split())
+    if isinstance(expression, Alternative):
+        return next((said for item in expression.items if (said := _said(item))), "")
+    if isinstance(expression, Sequence):
+        return " ".join(filter(None, map(_said, expression.items)))
+    return f"{{{expression.name}}}" if isinstance(expression, (Slot, Wildcard)) else ""
 
 
 def _row(boxes: Many[Box]) -> Box:

@@ -96,5 +96,11 @@ def _rendered(text: str, known: Mapping[str, Any]) -> str:
         LookupError,
         RecursionError,
     ) as error:
-        _LOG.warning("the reply %r cannot be rendered: %s", text, error)
+        _tell_once(text, str(error))
         return ""
+
+
+@functools.lru_cache(maxsize=512)
+def _tell_once(text: str, error: str) -> None:
+    """What is wrong with a reply: a home asks for it every day."""
+    _LOG.warning("the reply %r cannot be rendered: %s", text, error)

@@ -19,6 +19,7 @@ from pynna.archive.writers import WRITERS
 from pynna.audio.files import read
 from pynna.cli.main import main
 from pynna.cli.transcribe import FORMATS
+from pynna.diagnosis import diagnose
 
 RECORDINGS = pynna.CAR_GRAMMAR.parents[2] / "recordings"
 CLIP = str(RECORDINGS / "increase_the_volume.flac")
@@ -105,7 +106,61 @@ def test_a_grammars_picture_is_drawn(name, tmp_path, capsys):
     assert main(["grammar", file, "--graph", str(tmp_path / "out.svg")]) == 0
     texts = [node.text for node in ET.parse(tmp_path / "out.svg").iter("{http://www.w3.org/2000/svg}text")]
     assert len(texts) > 3 and not any(text is None for text in texts)
-    assert re.search(r"intents", capsys.readouterr().out)
+    assert re.search(r"intents?, ", capsys.readouterr().out)
+
+
+PICTURED = """
+intents: {A: {sentences: ["set {n} {pct} {room} {many}"]}}
+lists:
+  n: {values: ["-5", "1/2"]}
+  pct: {range: {from: -10, to: 30}}
+  room: {values: ["[big] hall", "(den|study)"]}
+  many: {values: [a, b, c, d, e, f, g, h]}
+"""
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["n: minus five, one half", "pct: minus ten to thirty, 41 numbers", "room: big hall, den",
+     "many: a, b, c, d, e, f, and 2 more"],
+)  # fmt: skip
+def test_a_picture_shows_each_value_once(label, tmp_path, capsys):
+    (tmp_path / "g.yaml").write_text(PICTURED)
+    assert main(["grammar", str(tmp_path / "g.yaml"), "--graph", str(tmp_path / "out.svg")]) == 0
+    assert f">{label}</text>" in (tmp_path / "out.svg").read_text()
+    assert "1 intent, " in capsys.readouterr().out
+
+
+def test_a_loop_has_sentences_without_end(tmp_path, capsys):
+    (tmp_path / "g.jsgf").write_text("#JSGF V1.0;\npublic <a> = dial (one | two)+;\n")
+    assert main(["grammar", str(tmp_path / "g.jsgf")]) == 0
+    assert "1 intent, sentences without end; " in capsys.readouterr().out
+    assert main(["grammar", str(tmp_path / "g.jsgf"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sentences"] is None
+
+
+@pytest.mark.parametrize(
+    ("sentences", "reason"),
+    [
+        (
+            ["xylophone quartet"],
+            "refused: 'increase the volume' is no sentence of the grammar, and none begins like it",
+        ),
+        (["guten morgen zusammen", "licht an"], "none begins like it"),
+        (
+            ["increase the volume now please"],
+            "refused: 'increase the volume' is the beginning of a sentence, whose end",
+        ),
+        (
+            ["increase the distance"],
+            "is no sentence; the nearest begins with 'increase the', and its end was not heard",
+        ),
+        (["increase the volume"], "accepted: its confidence of"),
+    ],
+)
+def test_why_a_sentence_is_refused(sentences, reason):
+    found = diagnose(pynna.load(), read(CLIP), pynna.Grammar.from_sentences(sentences), threshold=0.15)
+    assert reason in found.reason
 
 
 @pytest.mark.parametrize(("rate", "channels", "cut"), [(16000, 1, 1), (48000, 2, 0), (44100, 2, 3)])

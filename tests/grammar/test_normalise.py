@@ -128,6 +128,13 @@ def test_whole_numbers_are_words(number):
         assert set(form) <= ENGLISH
 
 
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "ru", "zh-TW"])
+@pytest.mark.parametrize("number", [10**15, 10**15 + 7, 12345678901234567890])
+def test_a_long_number_keeps_its_sign(number, language):
+    (below,), (above,) = number_words(-number, language), number_words(number, language)
+    assert below.endswith(" " + above) and number_words(-1, language)[0].startswith(below.removesuffix(above).strip())
+
+
 @pytest.mark.parametrize("number", [0, 1, -7, 21, 1999, 2.5])
 @pytest.mark.parametrize("language", ["de", "fr-FR", "es", "it", "nl", "ru", "pl", "zh-TW", "xx"])
 def test_numbers_of_other_languages(number, language):

@@ -195,6 +195,26 @@ def test_a_result_knows_its_rival():
     assert told["rival"] == "gift" and told["margin"] == doubtful.margin
 
 
+@pytest.mark.parametrize("share", [0.51, 0.6, 0.75, 0.9, 0.99])
+def test_a_confidence_knows_its_rival(share):
+    """Two sentences share what one of them alone would have; what means the same takes nothing away."""
+    rows = ({"i": 1.0}, {"f": 1.0}, {"t": 1.0})
+    grammar = pynna.Grammar.from_dict(LIFT)
+    both = heard(grammar, {"l": share, "g": 1 - share}, *rows, alternatives=2)
+    alone = heard(
+        pynna.Grammar.from_dict({"intents": {"Up": LIFT["intents"]["Up"]}}), {"l": share, "g": 1 - share}, *rows
+    )
+    assert both.confidence == pytest.approx(share * alone.confidence, rel=0.05)
+    assert [a.text for a in both.alternatives] == ["lift", "gift"]
+    assert sum(a.confidence for a in both.alternatives) <= 1
+    same = heard(grammar, {"l": 1.0}, {"i": 1.0}, {"f": share, "n": 1 - share}, {"t": 1.0}, alternatives=2)
+    assert {a.text for a in same.alternatives} == {"lift", "lint"} and same.alternatives[
+        1
+    ].confidence > 1 - share - 0.05
+    only = pynna.Grammar.from_dict({"intents": {"Up": {"data": [{"sentences": ["lift"]}]}}})
+    assert heard(only, {"l": share, "g": 1 - share}, *rows).confidence == pytest.approx(alone.confidence, rel=0.1)
+
+
 def test_a_result_without_a_rival():
     alone = heard(
         pynna.Grammar.from_sentences(["(lift|lint)"]), {"l": 1.0}, {"i": 1.0}, {"f": 0.6, "n": 0.4}, {"t": 1.0}
