@@ -199,9 +199,10 @@ def transcribe_archive(
         Ray is not installed.
     """
     try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise ImportError(f"a cluster needs {error.name}: pip install 'pynna[ray]'") from None
+        import pyarrow.fs  # noqa: F401
+        import ray.data
+    except ImportError as error:
+        raise ImportError(f"a cluster needs {error.name or error}: pip install 'pynna[ray]'") from None
 
     sizes = _listed(sources, bool(reading and reading.get("raw_sample_rate")))
     made = output if "://" in (output := os.fspath(output)) else os.path.abspath(output)
