@@ -198,12 +198,7 @@ def transcribe_archive(
     ImportError
         Ray is not installed.
     """
-    try:
-        import pyarrow.fs  # noqa: F401
-        import ray.data
-    except ImportError as error:
-        raise ImportError(f"a cluster needs {error.name or error}: pip install 'pynna[ray]'") from None
-
+    ray = _ray()
     sizes = _listed(sources, bool(reading and reading.get("raw_sample_rate")))
     made = output if "://" in (output := os.fspath(output)) else os.path.abspath(output)
     before = _results(made)
@@ -228,6 +223,16 @@ def transcribe_archive(
         {path: text for path, text in failed.items() if text},
         {path: after[path][1] for path in left if path in after and after[path][1]},
     )
+
+
+def _ray() -> Any:
+    """Ray, with what its files need."""
+    try:
+        import pyarrow.fs  # noqa: F401
+        import ray.data
+    except ImportError as error:
+        raise ImportError(f"a cluster needs {error.name or error}: pip install 'pynna[ray]'") from None
+    return ray
 
 
 def _path(model: str | os.PathLike[str] | None) -> str | None:

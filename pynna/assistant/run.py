@@ -23,7 +23,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 import pynna
-from pynna.assistant.server import ConnectionLimit, Server
+from pynna.assistant.connection_limit import ConnectionLimit
+from pynna.assistant.server import Server
 from pynna.assistant.session import MicrophoneSession
 from pynna.assistant.stopping import on_sigterm
 from pynna.audio.files import read

@@ -16,6 +16,7 @@ from support.served import served, until
 
 from pynna.assistant import run
 from pynna.assistant import server as server_module
+from pynna.assistant.connection_limit import MAX_CONNECTIONS
 from pynna.audio.files import read
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -84,7 +85,7 @@ def test_microphones_are_heard_under_attack() -> None:
             assert not attacker.done()
             attacker.cancel()
             assert heard == ["VolumeUp"] * 4
-            assert len(server.doors) <= server_module.MAX_CONNECTIONS
+            assert len(server.doors) <= MAX_CONNECTIONS
 
     asyncio.run(scenario())
 

@@ -117,7 +117,7 @@ def running() -> _Running:
 
 async def _connected(data: bytes) -> bytes:
     """Sends bytes to the server as a connection of its own; what it answered."""
-    from pynna.assistant.server import ConnectionLimit
+    from pynna.assistant.connection_limit import ConnectionLimit
 
     here = running()
     others = asyncio.all_tasks()
