@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Clip, calibrate, load_clips
-from pynna.mapping.deepspeech import export_graph, import_graph
+from pynna.mapping.deepspeech import import_graph
+from pynna.mapping.graph_export import export_graph
 from pynna.mapping.importers import Importer, load_weights, register, suffixes
 from pynna.mapping.mapper import map_model
 from pynna.mapping.nna import read_nna, write_nna

@@ -65,6 +65,16 @@ def _old_pbmm(weights: Weights, folder: Path) -> Path:
     return folder / "m"
 
 
+def _graph_06(weights: Weights, folder: Path) -> Path:
+    export_graph(weights, folder / "m", release="0.6.1")
+    return folder / "m"
+
+
+def _graph_09(weights: Weights, folder: Path) -> Path:
+    export_graph(weights, folder / "m", release="0.9")
+    return folder / "m"
+
+
 def _tflite(weights: Weights, folder: Path) -> Path:
     export_tflite(weights, folder / "m")
     return folder / "m"
@@ -95,7 +105,7 @@ def _npz(weights: Weights, folder: Path) -> Path:
     return (folder / "m.npz").rename(folder / "m")
 
 
-WRITERS = (_pb, _pbmm, _old_pbmm, _tflite, _int8, _checkpoint, _onnx, _safetensors, _npz)
+WRITERS = (_pb, _pbmm, _old_pbmm, _graph_06, _graph_09, _tflite, _int8, _checkpoint, _onnx, _safetensors, _npz)
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -107,6 +117,29 @@ def test_each_kind_is_recognised_by_its_content_and_read_whole(write: Write, tmp
         step = np.abs(array).max() / 127 if name in again.quantised else 0.0
         np.testing.assert_allclose(again.arrays[name], array, rtol=0, atol=0.51 * step, err_msg=name)
     assert str(weights.n_cell) in again.describe() and "8000 Hz" in again.describe()
+
+
+@pytest.mark.parametrize(
+    ("release", "found"), [("0.5", "0.5"), ("0.6.1", "0.6"), ("0.7", "0.7"), ("0.9.3", "0.7 to 0.9")]
+)
+@pytest.mark.parametrize("suffix", ["pb", "pbmm"])
+def test_graphs_go_out_in_the_layout_of_each_release(release: str, found: str, suffix: str, tmp_path: Path) -> None:
+    weights = random_weights(60, cell=61, features=LATER, forget_bias=1.0)
+    path = tmp_path / f"m.{suffix}"
+    export_graph(weights, path, release=release, beam_width=77, language="de-DE")
+    again = load_weights(path)
+    assert f"DeepSpeech {found}" in again.found and ("memory-mapped" in again.found) == (suffix == "pbmm")
+    assert again.features == weights.features and again.alphabet == weights.alphabet
+    assert again.forget_bias == (1.0 if release == "0.5" else 0.0)
+    x = np.random.default_rng(0).normal(0, 3, (7, 19, 26)).astype(np.float32)
+    np.testing.assert_allclose(again.network().run(x), weights.network().run(x), rtol=0, atol=1e-5)
+    if release != "0.5":
+        assert again.card["language"] == "de-DE" and again.card.get("beam_width") == (None if found == "0.6" else 77)
+
+
+def test_a_release_that_never_was_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=r"release must be one of 0\.5, .*, got '1\.4'"):
+        export_graph(later(), tmp_path / "m.pb", release="1.4")
 
 
 def test_pytorchs_own_file_is_read_without_pytorch(tmp_path: Path) -> None:
