@@ -3,7 +3,7 @@
 
 Weights are found by the names of their variables, parameters in the attributes of the nodes that use them: Mfcc and
 AudioSpectrogram (front end), BlockLSTM (forget bias), Minimum (clip of the ReLUs), and what the graph says of itself in
-the node model_metadata (0.5) or the constants metadata_* (from 0.6 on). `pynna.mapping.graph_export` writes such graphs.
+the node model_metadata (0.5) or the constants metadata_* (from 0.6 on). `graph_export` writes them.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exporter of frozen graphs, output_graph.pb and .pbmm, in the layouts of DeepSpeech 0.5.1 to 0.9.3, without TensorFlow.
+"""Exporter of frozen graphs, output_graph.pb and .pbmm, in the layouts of DeepSpeech 0.5 to 0.9, without TensorFlow.
 
 0.5 keeps the LSTM's state in variables of the graph and adds a forget bias; from 0.6 on the state goes in and out, the
-forget bias is part of the bias, and constants tell what the model is. The nodes are those whose kernels the clients have.
+forget bias is part of the bias, and constants tell what the model is. The clients have the kernels of all nodes.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,8 @@ def export_graph(
     Raises
     ------
     MappingError
-        Another release; the protobuf package is not installed; or the window or step is no whole number of milliseconds,
-        in which the format counts.
+        Another release; the protobuf package is not installed; or the window or step is no whole number of
+        milliseconds, in which the format counts.
     OSError
         The file cannot be written.
     """
