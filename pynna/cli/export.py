@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pynna.cli.arguments import EXIT_CODES
+from pynna.cli.arguments import EXIT_CODES, add_front_end
 from pynna.cli.terminal import OK
 from pynna.errors import MappingError
 
@@ -42,12 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--int8", action="store_true", help=".tflite: weights of 8 bits")
     parser.add_argument("--alphabet", metavar="FILE", help="an alphabet.txt (default: SOURCE's own, or English)")
+    add_front_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
     # the importers and exporters are loaded for this command alone
-    from pynna.mapping import export_graph, export_npz, export_tflite, load_weights
+    from pynna.mapping import export_graph, export_npz, export_tflite, load_weights, tell_front_end
     from pynna.mapping.dequantise import dequantise
     from pynna.mapping.mapper import read_labels
 
@@ -67,5 +68,6 @@ def run(args: argparse.Namespace) -> int:
         weights = dequantise(args.source)
     else:
         weights = load_weights(args.source, read_labels(args.alphabet))
+    weights = tell_front_end(weights, args.sample_rate, args.mel_band)
     write(weights, args.output)
     return OK

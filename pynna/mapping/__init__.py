@@ -23,6 +23,7 @@ from pynna.mapping.quantisation import Ranges, choose_ranges, quantise
 from pynna.mapping.report import LayerReport, Report, measure
 from pynna.mapping.tflite import import_tflite
 from pynna.mapping.tflite_export import export_tflite
+from pynna.mapping.told import tell_front_end
 from pynna.mapping.weights import QuantisedMatrix, Weights, read_alphabet
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "read_nna",
     "register",
     "suffixes",
+    "tell_front_end",
     "write_nna",
 ]

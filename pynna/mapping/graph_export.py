@@ -61,28 +61,16 @@ def export_graph(
     key = ".".join(release.split(".")[:2])
     if key not in _VERSIONS:
         raise MappingError(f"release must be one of {', '.join(_VERSIONS)}, got {release!r}")
-    f = weights.features
-    for length in (f.window, f.step):
-        if length * 1000 % f.sample_rate:
-            raise MappingError(f"{length} samples at {f.sample_rate} Hz: the file needs whole milliseconds")
-    version = _VERSIONS[key]
+    lengths, version = _milliseconds(weights), _VERSIONS[key]
     writer = _Writer()
     _write_front_end(writer, weights)
     (_write_old_network if version is None else _write_network)(writer, weights, n_steps)
-    lengths = {
-        "sample_rate": f.sample_rate,
-        "feature_win_len": f.window * 1000 // f.sample_rate,
-        "feature_win_step": f.step * 1000 // f.sample_rate,
-    }
     if version is None:
         writer.graph.version = 1
         writer.node("model_metadata", "NoOp", **lengths)
     else:
-        for name, value in {
-            "version": version,
-            **lengths,
-            **({"beam_width": beam_width} if version > 5 else {}),
-        }.items():
+        numbers = {"version": version, **lengths, **({"beam_width": beam_width} if version > 5 else {})}
+        for name, value in numbers.items():
             writer.constant(f"metadata_{name}", [value])
         writer.text("metadata_alphabet", serialise_alphabet(weights.alphabet))
         writer.text("metadata_language", language.encode())
@@ -90,6 +78,19 @@ def export_graph(
         Path(path).write_bytes(write_memmapped(writer.graph, with_lengths=version is not None))
     else:
         Path(path).write_bytes(writer.graph.SerializeToString(deterministic=True))
+
+
+def _milliseconds(weights: Weights) -> dict[str, int]:
+    """Sample rate, window and step as the formats count them."""
+    f = weights.features
+    for length in (f.window, f.step):
+        if length * 1000 % f.sample_rate:
+            raise MappingError(f"{length} samples at {f.sample_rate} Hz: the file needs whole milliseconds")
+    return {
+        "sample_rate": f.sample_rate,
+        "feature_win_len": f.window * 1000 // f.sample_rate,
+        "feature_win_step": f.step * 1000 // f.sample_rate,
+    }
 
 
 class _Type(int):

@@ -31,6 +31,7 @@ from pynna.mapping import (
     load_clips,
     load_weights,
     quantise,
+    tell_front_end,
 )
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.importers import importer_of
@@ -135,6 +136,33 @@ def test_graphs_go_out_in_the_layout_of_each_release(release: str, found: str, s
     np.testing.assert_allclose(again.network().run(x), weights.network().run(x), rtol=0, atol=1e-5)
     if release != "0.5":
         assert again.card["language"] == "de-DE" and again.card.get("beam_width") == (None if found == "0.6" else 77)
+
+
+def test_a_file_without_a_front_end_says_what_is_assumed_and_is_told_another(tmp_path: Path) -> None:
+    path = _checkpoint(later(), tmp_path)
+    weights = load_weights(path)
+    assert "assumed" in weights.describe() and weights.features == LATER
+    told = tell_front_end(weights, 8000, (50.0, 3500.0))
+    f = told.features
+    assert (f.sample_rate, f.window, f.step, f.lower_hz, f.upper_hz) == (8000, 256, 160, 50.0, 3500.0)
+    assert not told.assumed
+    with pytest.raises(MappingError, match="the file tells its front end: 16000 Hz"):
+        tell_front_end(load_weights(_graph_09(later(), tmp_path)), 8000)
+    for flags in ("--audio_sample_rate=8000\n--train_files=a.csv\n", '{"audio_sample_rate": 8000, "epochs": 3}'):
+        (tmp_path / "flags.txt").write_text(flags)
+        weights = load_weights(path)
+        assert (weights.features.sample_rate, weights.features.upper_hz, weights.assumed) == (8000, 4000.0, "")
+    (tmp_path / "flags.txt").write_text('{"audio_sample_rate": "fast"}')
+    with pytest.raises(MappingError, match="audio_sample_rate must be a number"):
+        load_weights(path)
+
+
+def test_numbers_beside_tensors_tell_the_front_end(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in torch_tensors(later()).items()}
+    torch.save({"state_dict": tensors, "sample_rate": 8000, "mel_upper_hz": 3800.0}, tmp_path / "m.pt")
+    features = load_weights(tmp_path / "m.pt").features
+    assert (features.sample_rate, features.window, features.upper_hz) == (8000, 256, 3800.0)
 
 
 def test_a_release_that_never_was_is_refused(tmp_path: Path) -> None:
