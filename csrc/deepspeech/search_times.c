@@ -173,6 +173,8 @@ static void add_node(ds_search *s, int32_t *n, int32_t at)
         add_candidate(s, n, (candidate){ds_log_add(p->blank_now, p->last_now), p->label, at});
         return;
     }
+    if (p->parent == NONE) /* the empty text has left the beam for good */
+        return;
     const prefix *above = &s->prefixes[p->parent];
     if (above->alive != ALIVE || above->born == s->n_frames)
         return;
