@@ -46,6 +46,8 @@ COMPILE = ["-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthr
 MACROS = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
 if os.environ.get("PYNNA_VERIFY"):  # a build that checks itself, see csrc/verify.c
     MACROS.append(("PYNNA_VERIFY", "1"))
+else:
+    COMPILE.append("-g0")  # what debuggers want tells where NumPy's headers lie, too
 # the same bytes wherever it is built: no path of this machine in them
 COMPILE.append(f"-ffile-prefix-map={ROOT}=.")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is released: `python .ci/dist.py [sdist] [wheel] [--to dist]`, the same bytes whenever and wherever it is made.
+"""What is released: `python .ci/dist.py [sdist] [wheel] [--to dist] [--twice]`, the same bytes wherever it is made.
 
 The time in it is SOURCE_DATE_EPOCH, or the last commit's. Beside the files stand their checksums (SHA256SUMS)
 and what is in them (sbom.cdx.json, CycloneDX 1.5): the package, its models with checksum and licence, what it needs."""
@@ -12,12 +12,15 @@ import hashlib
 import io
 import json
 import os
+import random
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +52,24 @@ def normalised(sdist: bytes, time: int) -> bytes:
     return gzip.compress(packed.getvalue(), 9, mtime=0)
 
 
+def copy(to: Path) -> Path:
+    """The files that the repository holds, elsewhere: nothing is built of what else lies here."""
+    told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, told.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+    return to
+
+
 def build(kinds: list[str], to: Path, time: int) -> list[Path]:
     """Builds the files and puts them there."""
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
     made = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as source:
         subprocess.run(
             [sys.executable, "-m", "build", "--no-isolation", *map("--{}".format, kinds), "--outdir", folder, "."],
-            cwd=ROOT, env=env, check=True,
+            cwd=copy(Path(source) / ("x" * random.randrange(1, 40))), env=env, check=True,
         )  # fmt: skip
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(Path(folder).iterdir()):
@@ -65,6 +78,36 @@ def build(kinds: list[str], to: Path, time: int) -> list[Path]:
             target.write_bytes(normalised(data, time) if path.name.endswith(".tar.gz") else data)
             made.append(target)
     return made
+
+
+def differing(one: Path, other: Path) -> list[str]:
+    """The members in which two wheels or sdists of a name differ; "order and times" where only those do."""
+    if one.read_bytes() == other.read_bytes():
+        return []
+    first, second = _members(one), _members(other)
+    names = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    return names or ["order and times"]
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as file:
+            return {name: file.read(name) for name in file.namelist()}
+    with tarfile.open(path) as packed:
+        return {each.name: packed.extractfile(each).read() for each in packed if each.isfile()}  # type: ignore[union-attr]
+
+
+def check_twice(made: list[Path], kinds: list[str], time: int) -> int:
+    """Builds all again, elsewhere and later, and tells what differs; 1 if something does."""
+    with tempfile.TemporaryDirectory() as folder:
+        again = build(kinds, Path(folder), time)
+        assert [path.name for path in again] == [path.name for path in made]
+        different = {
+            one.name: found for one, other in zip(made, again, strict=True) if (found := differing(one, other))
+        }
+    for name, members in different.items():
+        print(f"{name} differs when it is made again: {', '.join(members)}", file=sys.stderr)
+    return int(bool(different))
 
 
 def _component(kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -126,6 +169,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=["sdist", "wheel"], metavar="sdist|wheel")
     parser.add_argument("--to", type=Path, default=ROOT / "dist")
+    parser.add_argument("--twice", action="store_true", help="make all twice; 1 unless the bytes are the same")
     told = parser.parse_args()
     time = epoch()
     made = build(told.kinds, told.to, time) if told.kinds else []
@@ -135,7 +179,7 @@ def main() -> int:
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in [*made, bom])
     (told.to / "SHA256SUMS").write_text(sums)
     print(sums, end="")
-    return 0
+    return check_twice(made, told.kinds, time) if told.twice else 0
 
 
 if __name__ == "__main__":

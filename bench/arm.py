@@ -188,7 +188,7 @@ def network(name: str, model: MappedModel) -> Network:
         name,
         sizes["lstm_h"],
         sum(sizes[layer] for layer in LAYERS if layer != "lstm_h"),
-        sizes["layer_1"] * (model.geometry.feature_low_bits > 0),
+        sizes["layer_1"] * (model.geometry.feature_residual_bits > 0),
     )
 
 

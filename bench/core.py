@@ -184,7 +184,7 @@ class MappedModel:
     def n_macs(self) -> int:
         """Multiply-accumulates a step and channel, without padding: features of 16 bits pass layer 1 twice."""
         first = self.core.lib.pynna_model_layer(self.pointer, 0)
-        return self.n_weights + int(first.n_rows) * int(first.n_columns) * (self.geometry.feature_low_bits > 0)
+        return self.n_weights + int(first.n_rows) * int(first.n_columns) * (self.geometry.feature_residual_bits > 0)
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is timed, and the machine's limits that it is held against. Built on the fly for this very machine, never shipped.
- * Every function fills seconds [repeats], one for each run. */
+/* What is timed, and the machine's limits that it is held against. Built on the fly for this very machine, never
+ * shipped. Every function fills seconds [repeats], one for each run. */
 #define _GNU_SOURCE
 #include "pynna.h"
 
@@ -214,7 +214,7 @@ static double run_crew(void (*work)(void *, int32_t, int32_t), void *argument, i
     return end - start;
 }
 
-/* ---- limit: bytes a second ---------------------------------------------------------------------------------------- */
+/* ---- limit: bytes a second --------------------------------------------------------------------------------------- */
 
 typedef struct {
     const uint8_t *bytes;
@@ -250,7 +250,7 @@ int bench_read(const uint8_t *bytes, size_t size, int32_t n_threads, int32_t rep
     return PYNNA_OK;
 }
 
-/* ---- limit: multiply-accumulates a second ------------------------------------------------------------------------- */
+/* ---- limit: multiply-accumulates a second ------------------------------------------------------------------------ */
 
 /* Registers only, CHAINS independent sums, so that neither memory nor latency counts. The sums have names of their own:
  * compilers keep an array in memory. The empty asm keeps them from merging what they see to be equal. */

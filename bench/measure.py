@@ -16,7 +16,7 @@ from bench.core import Core
 
 Array = NDArray[Any]
 
-MOST_CALLS = 200  # of a case on one visit
+MAX_CALLS = 200  # of a case on one visit
 PEAK_ROUNDS = 100_000  # of the register loop, under a millisecond
 
 
@@ -60,7 +60,7 @@ def interleave(cases: Sequence[Case], *, seconds: float, visit: float = 0.01, re
     repeats: dict[tuple[Any, ...], int] = {}
     for case in cases:  # a look at each, not counted
         took = float(case.call(2).min())
-        repeats[case.name] = min(max(math.ceil(visit / max(took, 1e-9)), 2), MOST_CALLS)
+        repeats[case.name] = min(max(math.ceil(visit / max(took, 1e-9)), 2), MAX_CALLS)
     end = time.perf_counter() + seconds
     rounds = 0
     while not rounds or time.perf_counter() < end:

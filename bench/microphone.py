@@ -32,8 +32,8 @@ from pynna.train.voices import engines
 from pynna.train.voices.base import RATE
 from pynna.train.voices.espeak import espeak
 from pynna.train.voices.flite import flite
+from pynna.train.voices.held_out import test_voice
 from pynna.train.voices.pico import pico
-from pynna.train.voices.test_voices import test_voice
 from tests.support.browser import Browser
 
 VOICES = (*engines.TEST_VOICES, "espeak:en-us", "flite:slt", "pico:en-GB")

@@ -78,7 +78,7 @@ class ProductsCall:
         rows = max(rows for rows, _ in model.shapes.values())
         self.row_sum, self.acc = np.zeros(rows, np.int32), np.zeros(rows * channels, np.int32)
         self.layers = []
-        again = LAYERS[:1] if model.geometry.feature_low_bits else ()
+        again = LAYERS[:1] if model.geometry.feature_residual_bits else ()
         for name in (*LAYERS, *again):  # features of 16 bits pass layer 1 twice
             i = LAYERS.index(name)
             info = model.core.lib.pynna_model_layer(model.pointer, i)

@@ -16,7 +16,7 @@ from bench.peers import PEERS
 INK, SOFT, FAINT = "#1d2433", "#667085", "#e4e7ec"
 # Told apart by people who see colours differently, too (after Okabe and Ito).
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a3324f", "#7b5ea7"
-LONGEST = 6.0  # times as long as ours: a longer bar is cut
+MAX_TIMES_OURS = 6.0  # times as long as ours: a longer bar is cut
 ISA_COLOURS = {
     "avx512vnni": BLUE,
     "avxvnni": PURPLE,
@@ -279,7 +279,7 @@ def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
         bars = [("pynna", c.ours.ms, BLUE)] + [(n, c.peers[n], colours[n]) for n in present if n in c.peers]
         for k, (name, ms, colour) in enumerate(bars):
             at = row + 0.4 - (k + 0.5) * height
-            long = min(ms / c.ours.ms, LONGEST)
+            long = min(ms / c.ours.ms, MAX_TIMES_OURS)
             axis.barh(at, long, height * 0.86, color=colour, zorder=3)
             axis.text(
                 long, at, f" {name} {ms:.3g} ms", va="center", fontsize=7.5, color=colour if name == "pynna" else SOFT
@@ -292,7 +292,7 @@ def _peers(axis: Any, comparisons: Sequence[Comparison]) -> None:
     longest = max(max(c.peers.values()) / c.ours.ms for c in ways)
     axis.set(
         xlabel=f"a step, pynna's being 1; {_count(threads, 'thread')}; shorter is faster",
-        xlim=(0, 1.35 * min(max(longest, 1), LONGEST)),
+        xlim=(0, 1.35 * min(max(longest, 1), MAX_TIMES_OURS)),
     )
     axis.spines["left"].set_visible(False)
 

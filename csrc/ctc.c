@@ -7,15 +7,15 @@
  *   stay    each hypothesis takes the blank, or its last label once more, or meets the
  *           same labels arriving from its parent: all ways into a prefix already there  -> stay, ranked
  *   extend  each hypothesis by each label that leads to a prefix not in the beam        -> ranked
- *   select  the best of them, and build the next beam                                   -> beam, trie
+ *   select  the best of them: who stays keeps its slot, who is new takes a free one     -> beam, trie
  *   commit  what all of them have in common                                             -> waiting
  * Extending costs little: once the beam is full, nothing below the worst staying hypothesis can survive, and with
- * labels sorted by probability the first that falls short ends the row.
+ * labels sorted by probability the first that falls short ends the row. A scorer that tells which labels it allows
+ * has no others tried.
  *
- * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what was
- * added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is added
- * where rows are cut short.
- */
+ * A scorer (words, an n-gram model, hot words) adds to a prefix when it gets a label, in extend(): a node keeps what
+ * was added for its label, and every way into it counts that. What it adds is bounded from above, and the bound is
+ * added where rows are cut short. */
 #include <math.h>
 #include <string.h>
 
@@ -25,30 +25,44 @@
 #include "ctc_trie.h"
 #include "exact_math.h"
 
+enum { PN_CTC_MASKED = 64 }; /* labels below it have a bit in masks */
 enum { MAX_BEAM = 4096, MAX_NODES = 1 << 26, MAX_FRAMES = 1 << 26 };
 
+static const double UNASKED = (double)INFINITY;
 static const double IMPOSSIBLE = -(double)INFINITY; /* the logarithm of probability 0 */
 
 typedef struct {
     double blank; /* log-probability of the alignments that end in the blank */
     double label; /* of those that end in its last label */
     double total; /* of both */
-    int32_t node;
-    pynna_ctc_token run; /* the last label's latest run; label PN_NONE: the empty sequence */
-} hypothesis;
+} weights;
+
+/* The beam, an array a property. Slot PN_NONE is nobody's: its weights are IMPOSSIBLE. */
+typedef struct {
+    weights *now;         /* [-1 .. beam - 1] */
+    pynna_ctc_token *run; /* [-1 .. beam - 1]: the last label's latest run; label PN_NONE: the empty sequence */
+    int32_t *node;        /* in the trie */
+    /* what the trie and the scorer know, at hand */
+    int32_t *from;          /* the parent's slot, PN_NONE: it is not in the beam */
+    double *extra;          /* what the scorer added for the last label */
+    double *between;        /* what it adds for its boundary after it; UNASKED: not known yet */
+    uint64_t *taken;        /* labels below PN_CTC_MASKED that lead to prefixes in the beam */
+    pynna_ctc_ways *choice; /* what the scorer tells of labels below PN_CTC_MASKED */
+} beam;
 
 /* Where the arrays stand in the memory handed in, in bytes from its start. */
 typedef struct {
-    size_t bias;     /* float [n_labels] */
-    size_t beam;     /* hypothesis [beam] */
-    size_t stay;     /* hypothesis [beam] */
-    size_t ways;     /* double [3][beam] */
-    size_t ranked;   /* pn_ranked [n_ranked] */
-    size_t labels;   /* pn_ranked [n_labels] */
-    size_t log_prob; /* double [n_labels] */
-    size_t mark;     /* uint8_t [n_labels] */
-    size_t waiting;  /* pynna_ctc_token [n_waiting], a ring */
-    size_t trie;     /* pn_trie with n_nodes nodes */
+    size_t bias;                                                /* float [n_labels] */
+    size_t now, run, node, from, extra, between, taken, choice; /* beam, [beam] and one before it */
+    size_t next, next_run;                                      /* weights and pynna_ctc_token [beam] */
+    size_t ways;                                                /* double [3][beam] */
+    size_t ranked;                                              /* pn_ranked [n_ranked] */
+    size_t leaving;                                             /* int32_t [2][beam] */
+    size_t labels;                                              /* pn_ranked [n_labels] */
+    size_t log_prob;                                            /* double [n_labels] and one before it */
+    size_t mark;                                                /* uint8_t [n_labels] */
+    size_t waiting;                                             /* pynna_ctc_token [n_waiting], a ring */
+    size_t trie;                                                /* pn_trie with n_nodes nodes */
     size_t end;
 } layout;
 
@@ -57,6 +71,7 @@ struct pynna_ctc {
     layout at;
     int64_t n_committed, n_forced;
     int32_t has_bias, finished;
+    int32_t knows_scorer; /* 1: beam.extra and beam.choice are the scorer's */
     int32_t n_hypotheses;
     int32_t n_frames, n_frames_untaken; /* fed in all, and since everything was last taken */
     int32_t first_waiting, n_waiting;
@@ -66,18 +81,22 @@ struct pynna_ctc {
 typedef struct {
     pynna_ctc *d;
     const float *bias; /* NULL for none */
-    hypothesis *beam, *stay;
+    beam b;
+    weights *next; /* of the hypotheses that stay, after this frame */
+    pynna_ctc_token *next_run;
     double *ways; /* [3][beam]: what is added up, and the sums */
     pn_ranked *ranked, *labels;
-    double *log_prob;
-    uint8_t *mark; /* all 0 between uses */
+    int32_t *leaving, *gone; /* slots, ascending, and their nodes */
+    double *log_prob;        /* of label PN_NONE: IMPOSSIBLE */
+    uint8_t *mark;           /* all 0 between uses */
     pynna_ctc_token *waiting;
     pn_trie *trie;
     const pynna_ctc_scorer *scorer; /* NULL for none */
     const float *row;               /* [n_labels], the frame */
     int32_t n_ranked;               /* survivors to be, stays (label PN_NONE) and extensions alike */
     int32_t ranked_capacity;
-    double floor; /* what scores less will not survive */
+    int32_t is_sorted; /* s->labels */
+    double floor;      /* what scores less will not survive */
 } search;
 
 /* ---- configuration and memory ---------------------------------------------------------------------------------- */
@@ -144,12 +163,21 @@ static layout plan(const pynna_ctc_config *c)
     layout at;
     at.end = sizeof(pynna_ctc);
     at.bias = reserve(&at.end, n_labels, sizeof(float));
-    at.beam = reserve(&at.end, n_beam, sizeof(hypothesis));
-    at.stay = reserve(&at.end, n_beam, sizeof(hypothesis));
+    at.now = reserve(&at.end, n_beam + 1, sizeof(weights));
+    at.run = reserve(&at.end, n_beam + 1, sizeof(pynna_ctc_token));
+    at.node = reserve(&at.end, n_beam, sizeof(int32_t));
+    at.from = reserve(&at.end, n_beam, sizeof(int32_t));
+    at.extra = reserve(&at.end, n_beam, sizeof(double));
+    at.between = reserve(&at.end, n_beam, sizeof(double));
+    at.taken = reserve(&at.end, n_beam, sizeof(uint64_t));
+    at.choice = reserve(&at.end, n_beam, sizeof(pynna_ctc_ways));
+    at.next = reserve(&at.end, n_beam, sizeof(weights));
+    at.next_run = reserve(&at.end, n_beam, sizeof(pynna_ctc_token));
     at.ways = reserve(&at.end, 3 * n_beam, sizeof(double));
     at.ranked = reserve(&at.end, (size_t)ranked_capacity(c), sizeof(pn_ranked));
+    at.leaving = reserve(&at.end, 2 * n_beam, sizeof(int32_t));
     at.labels = reserve(&at.end, n_labels, sizeof(pn_ranked));
-    at.log_prob = reserve(&at.end, n_labels, sizeof(double));
+    at.log_prob = reserve(&at.end, n_labels + 1, sizeof(double));
     at.mark = reserve(&at.end, n_labels, sizeof(uint8_t));
     at.waiting = reserve(&at.end, (size_t)waiting_capacity(c), sizeof(pynna_ctc_token));
     at.trie = reserve(&at.end, pn_trie_size(c->n_nodes), 1);
@@ -167,12 +195,18 @@ static search view(pynna_ctc *d)
     return (search){
         .d = d,
         .bias = d->has_bias ? (const float *)(base + d->at.bias) : NULL,
-        .beam = (hypothesis *)(base + d->at.beam),
-        .stay = (hypothesis *)(base + d->at.stay),
+        .b = {(weights *)(base + d->at.now) + 1, (pynna_ctc_token *)(base + d->at.run) + 1,
+              (int32_t *)(base + d->at.node), (int32_t *)(base + d->at.from), (double *)(base + d->at.extra),
+              (double *)(base + d->at.between), (uint64_t *)(base + d->at.taken),
+              (pynna_ctc_ways *)(base + d->at.choice)},
+        .next = (weights *)(base + d->at.next),
+        .next_run = (pynna_ctc_token *)(base + d->at.next_run),
         .ways = (double *)(base + d->at.ways),
         .ranked = (pn_ranked *)(base + d->at.ranked),
+        .leaving = (int32_t *)(base + d->at.leaving),
+        .gone = (int32_t *)(base + d->at.leaving) + d->config.beam,
         .labels = (pn_ranked *)(base + d->at.labels),
-        .log_prob = (double *)(base + d->at.log_prob),
+        .log_prob = (double *)(base + d->at.log_prob) + 1,
         .mark = (uint8_t *)(base + d->at.mark),
         .waiting = (pynna_ctc_token *)(base + d->at.waiting),
         .trie = (pn_trie *)(base + d->at.trie),
@@ -192,15 +226,20 @@ int pynna_ctc_reset(pynna_ctc *d)
         return PYNNA_ERR_ARGUMENT;
     d->n_committed = d->n_forced = 0;
     d->finished = d->n_frames = d->n_frames_untaken = d->first_waiting = d->n_waiting = 0;
+    d->knows_scorer = 0;
     d->n_hypotheses = 1;
     /* all of it, scratch too: equal streams are equal blocks of bytes */
-    memset((char *)d + d->at.beam, 0, d->at.end - d->at.beam);
+    memset((char *)d + d->at.now, 0, d->at.end - d->at.now);
     const search s = view(d);
     pn_trie_init(s.trie, d->config.n_nodes);
     s.trie->nodes[s.trie->root].slot = 0;
-    s.beam[0] = (hypothesis){
-        .blank = 0.0, .label = IMPOSSIBLE, .total = 0.0, .node = s.trie->root, .run = {PN_NONE, 0, 0, 0.0f}
-    };
+    const pynna_ctc_token none = {PN_NONE, 0, 0, 0.0f};
+    s.b.now[PN_NONE] = (weights){IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE};
+    s.b.now[0] = (weights){0.0, IMPOSSIBLE, 0.0};
+    s.b.run[PN_NONE] = s.b.run[0] = none;
+    s.b.node[0] = s.trie->root;
+    s.b.from[0] = PN_NONE;
+    s.log_prob[PN_NONE] = IMPOSSIBLE;
     return PYNNA_OK;
 }
 
@@ -212,7 +251,7 @@ int pynna_ctc_init(void *memory, size_t size, const pynna_ctc_config *config, py
     if (size < at.end || (uintptr_t)memory % 64 != 0)
         return PYNNA_ERR_MEMORY;
     pynna_ctc *d = memory;
-    memset(memory, 0, at.beam);
+    memset(memory, 0, at.now);
     d->config = *config;
     d->config.label_bias = NULL;
     d->at = at;
@@ -244,82 +283,88 @@ static void weigh(search *s)
         for (n = 0; n < most && reached < c->cutoff_prob; n++)
             reached += pn_exp(s->labels[n].score);
     }
-    for (int32_t i = n; i < c->n_labels; i++)
-        s->log_prob[s->labels[i].label] = IMPOSSIBLE;
-}
-
-/* Hypothesis h's alignments that take `label` next and so reach another prefix: if it ends in the same label, only from
- * the blank; the others would repeat that label. */
-static double leaving(const search *s, const hypothesis *h, int32_t label)
-{
-    return (h->run.label == label ? h->blank : h->total) + s->log_prob[label];
-}
-
-/* Two ways of this frame into the prefix of h: its last label once more, and from its parent. */
-static void stay_one(const search *s, const hypothesis *h, hypothesis *out, double *repeat, double *arrival)
-{
-    *out = *h;
-    out->blank = h->total + s->log_prob[s->d->config.blank];
-    *repeat = *arrival = IMPOSSIBLE;
-    const int32_t label = h->run.label;
-    if (label == PN_NONE)
-        return;
-    const int32_t parent = s->trie->nodes[h->node].parent;
-    const int32_t from = parent != PN_NONE ? s->trie->nodes[parent].slot : PN_NONE;
-    const double repeated = h->label + s->log_prob[label];
-    const double extra = s->trie->nodes[h->node].extra;
-    const double arrived = from != PN_NONE ? leaving(s, &s->beam[from], label) + extra : IMPOSSIBLE;
-    *repeat = repeated;
-    *arrival = arrived;
-    if (arrived > repeated) { /* more likely than not, the run starts here */
-        out->run = (pynna_ctc_token){label, s->d->n_frames, s->d->n_frames, s->row[label]};
-    } else if (s->row[label] > out->run.log_prob && repeated > IMPOSSIBLE) {
-        out->run.frame = s->d->n_frames;
-        out->run.log_prob = s->row[label];
+    for (int32_t i = 0; i < n; i++)
+        s->mark[s->labels[i].label] = 1;
+    for (int32_t i = 0; i < c->n_labels; i++) {
+        if (!s->mark[i])
+            s->log_prob[i] = IMPOSSIBLE;
+        s->mark[i] = 0;
     }
 }
 
-/* All ways of this frame into the prefixes of the beam, added up. */
+/* The alignments of the hypothesis in a slot that take `label` next and so reach another prefix: if it ends in the same
+ * label, only from the blank; the others would repeat that label. */
+static double leaving(const search *s, int32_t slot, int32_t label)
+{
+    const weights *h = &s->b.now[slot];
+    return (s->b.run[slot].label == label ? h->blank : h->total) + s->log_prob[label];
+}
+
+/* What this frame makes of a run that arrives anew or repeats its label. No branch: it goes this way and that. */
+static pynna_ctc_token run_on(const search *s, pynna_ctc_token run, double repeat, double arrival)
+{
+    const float log_prob = s->row[run.label == PN_NONE ? 0 : run.label];
+    const int anew = arrival > repeat; /* more likely than not, the run starts here */
+    const int higher = (run.label != PN_NONE) & (log_prob > run.log_prob) & (repeat > IMPOSSIBLE);
+    run.start = anew ? s->d->n_frames : run.start;
+    run.frame = anew | higher ? s->d->n_frames : run.frame;
+    run.log_prob = anew | higher ? log_prob : run.log_prob;
+    return run;
+}
+
+/* All ways of this frame into the prefixes of the beam, added up: the blank, the last label once more, and that label
+ * from the parent. */
 static void stay(search *s)
 {
     const pynna_ctc *d = s->d;
     const int32_t n = d->n_hypotheses;
+    const double blank = s->log_prob[d->config.blank];
     double *one = s->ways, *two = one + d->config.beam, *sum = two + d->config.beam;
-    for (int32_t i = 0; i < n; i++)
-        stay_one(s, &s->beam[i], &s->stay[i], &one[i], &two[i]);
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t label = s->b.run[i].label;
+        one[i] = s->b.now[i].label + s->log_prob[label];
+        two[i] = leaving(s, s->b.from[i], label) + s->b.extra[i];
+        s->next_run[i] = run_on(s, s->b.run[i], one[i], two[i]);
+    }
     pn_log_add_all(one, two, sum, n);
     for (int32_t i = 0; i < n; i++) {
-        s->stay[i].label = two[i] = sum[i];
-        one[i] = s->stay[i].blank;
+        s->next[i].label = two[i] = sum[i];
+        s->next[i].blank = one[i] = s->b.now[i].total + blank;
     }
     pn_log_add_all(one, two, sum, n);
     double best = IMPOSSIBLE, worst = (double)INFINITY;
     s->n_ranked = 0;
     for (int32_t i = 0; i < n; i++) {
-        const double total = s->stay[i].total = sum[i];
+        const double total = s->next[i].total = sum[i];
         best = total > best ? total : best;
         worst = total < worst ? total : worst;
-        if (total > IMPOSSIBLE)
-            s->ranked[s->n_ranked++] = (pn_ranked){total, i, PN_NONE};
+        s->ranked[s->n_ranked] = (pn_ranked){total, i, PN_NONE};
+        s->n_ranked += total > IMPOSSIBLE;
     }
-    s->floor = d->n_hypotheses == d->config.beam ? worst : IMPOSSIBLE;
+    s->floor = n == d->config.beam ? worst : IMPOSSIBLE;
     if (best - d->config.score_margin > s->floor)
         s->floor = best - d->config.score_margin;
 }
 
-/* Adds an extension. When there is no more room, the best so far stay, and the worst of these is the new floor. */
+/* Room for n more extensions: where there is none the best so far stay, and the worst of these is the new floor. */
+static void make_room_to_rank(search *s, int32_t n)
+{
+    if (s->n_ranked + n <= s->ranked_capacity)
+        return;
+    pn_rank_select(s->ranked, s->n_ranked, s->d->config.beam);
+    s->n_ranked = s->d->config.beam;
+    double worst = s->ranked[0].score;
+    for (int32_t i = 1; i < s->n_ranked; i++)
+        worst = s->ranked[i].score < worst ? s->ranked[i].score : worst;
+    s->floor = worst > s->floor ? worst : s->floor;
+}
+
+/* Adds an extension. */
 static void push(search *s, pn_ranked extension)
 {
-    if (s->n_ranked == s->ranked_capacity) {
-        s->n_ranked = s->d->config.beam;
-        pn_rank_select(s->ranked, s->ranked_capacity, s->n_ranked);
-        double worst = s->ranked[0].score;
-        for (int32_t i = 1; i < s->n_ranked; i++)
-            worst = s->ranked[i].score < worst ? s->ranked[i].score : worst;
-        s->floor = worst > s->floor ? worst : s->floor;
-    }
-    if (extension.score >= s->floor)
-        s->ranked[s->n_ranked++] = extension;
+    make_room_to_rank(s, 1);
+    s->ranked[s->n_ranked] = extension;
+    s->n_ranked += (extension.score >= s->floor) & (extension.score > IMPOSSIBLE);
 }
 
 /* What the scorer adds at most for any label, and for one that is no boundary. */
@@ -339,14 +384,38 @@ static int32_t boundary(const search *s)
     return s->scorer != NULL && s->scorer->has_boundary ? s->scorer->boundary : PN_NONE;
 }
 
-/* What the scorer adds for a label after the prefix of h. */
-static double extra_of(const search *s, const hypothesis *h, int32_t label, pynna_ctc_state *next)
+/* What the scorer adds for a label after a node's. */
+static double extra_of(const search *s, int32_t node, int32_t label, pynna_ctc_state *next)
 {
-    return s->scorer == NULL ? 0.0 : s->scorer->extend(s->scorer->context, &s->trie->nodes[h->node].state, label, next);
+    return s->scorer == NULL ? 0.0 : s->scorer->extend(s->scorer->context, &s->trie->nodes[node].state, label, next);
 }
 
-/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels; returns
- * how many. */
+static uint64_t bit_of(int32_t label)
+{
+    return label >= 0 && label < PN_CTC_MASKED ? (uint64_t)1 << label : 0;
+}
+
+static pynna_ctc_ways choice_of(const search *s, int32_t node)
+{
+    const pynna_ctc_ways all = {~(uint64_t)0, 0, most_elsewhere(s)};
+    if (s->scorer == NULL || s->scorer->ways == NULL)
+        return all;
+    return s->scorer->ways(s->scorer->context, &s->trie->nodes[node].state);
+}
+
+/* The scorer's part of the beam, for the first frame and after another scorer has come. */
+static void ask_scorer(search *s)
+{
+    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
+        s->b.extra[i] = s->trie->nodes[s->b.node[i]].extra;
+        s->b.between[i] = UNASKED;
+        s->b.choice[i] = choice_of(s, s->b.node[i]);
+    }
+    s->d->knows_scorer = 1;
+}
+
+/* The labels but the boundary that could take some hypothesis to the floor or above, best first, into s->labels;
+ * returns how many. */
 static int32_t promising_labels(search *s, double best)
 {
     const int32_t except = boundary(s);
@@ -354,10 +423,9 @@ static int32_t promising_labels(search *s, double best)
     int32_t n = 0;
     for (int32_t label = 0; label < s->d->config.n_labels; label++) {
         const double log_prob = s->log_prob[label];
-        if (label != s->d->config.blank && label != except && log_prob > IMPOSSIBLE && best + log_prob >= least)
-            s->labels[n++] = (pn_ranked){log_prob, 0, label};
+        s->labels[n] = (pn_ranked){log_prob, 0, label};
+        n += (label != s->d->config.blank) & (label != except) & (log_prob > IMPOSSIBLE) & (best + log_prob >= least);
     }
-    pn_rank_sort(s->labels, n);
     return n;
 }
 
@@ -372,83 +440,186 @@ static void mark_children(search *s, int32_t node, uint8_t value)
 /* A hypothesis and one more label, if that may reach the floor. */
 static void extend_by(search *s, int32_t slot, int32_t label, double most)
 {
-    const hypothesis *h = &s->beam[slot];
     pynna_ctc_state unused;
-    double score = leaving(s, h, label);
-    if (s->mark[label] || score + most < s->floor || score == IMPOSSIBLE)
+    const double score = leaving(s, slot, label);
+    if (score + most >= s->floor && score > IMPOSSIBLE)
+        push(s, (pn_ranked){score + extra_of(s, s->b.node[slot], label, &unused), slot, label});
+}
+
+/* A hypothesis by the labels of a mask that are free for it. */
+static void extend_freely(search *s, int32_t slot, uint64_t labels)
+{
+    make_room_to_rank(s, PN_CTC_MASKED);
+    pn_ranked *out = s->ranked + s->n_ranked;
+    const double floor = s->floor;
+    for (uint64_t rest = labels; rest != 0; rest &= rest - 1) {
+        const int32_t label = __builtin_ctzll(rest);
+        const double score = leaving(s, slot, label);
+        *out = (pn_ranked){score, slot, label};
+        out += (score >= floor) & (score > IMPOSSIBLE);
+    }
+    s->n_ranked = (int32_t)(out - s->ranked);
+}
+
+/* A hypothesis by the first n of s->labels, sorted, but those of a mask: the first that falls short is the last. */
+static void extend_sorted(search *s, int32_t slot, int32_t n, uint64_t but, double most)
+{
+    const double total = s->b.now[slot].total;
+    if (!s->is_sorted)
+        pn_rank_sort(s->labels, n);
+    s->is_sorted = 1;
+    for (int32_t i = 0; i < n && total + s->labels[i].score + most >= s->floor; i++) {
+        const int32_t label = s->labels[i].label;
+        if (!s->mark[label] && (but & bit_of(label)) == 0)
+            extend_by(s, slot, label, most);
+    }
+}
+
+/* A hypothesis and the boundary: the scorer is asked once. */
+static void extend_between(search *s, int32_t slot, int32_t label)
+{
+    pynna_ctc_state unused;
+    const double score = leaving(s, slot, label);
+    if (score + s->scorer->most < s->floor || score == IMPOSSIBLE)
         return;
-    score += extra_of(s, h, label, &unused);
-    if (score >= s->floor && score > IMPOSSIBLE)
-        push(s, (pn_ranked){score, slot, label});
+    if (s->b.between[slot] == UNASKED)
+        s->b.between[slot] = extra_of(s, s->b.node[slot], label, &unused);
+    push(s, (pn_ranked){score + s->b.between[slot], slot, label});
+}
+
+static void extend_one(search *s, int32_t slot, int32_t n_labels, uint64_t mask, int32_t between)
+{
+    const uint64_t open = s->b.choice[slot].allowed & ~s->b.taken[slot];
+    if (s->d->config.n_labels > PN_CTC_MASKED) {
+        mark_children(s, s->b.node[slot], 1);
+        extend_sorted(s, slot, n_labels, 0, most_elsewhere(s));
+        if (between != PN_NONE && !s->mark[between])
+            extend_between(s, slot, between);
+        mark_children(s, s->b.node[slot], 0);
+        return;
+    }
+    const uint64_t free = open & mask & s->b.choice[slot].free, rest = open & mask & ~free;
+    if (s->scorer == NULL) {
+        extend_sorted(s, slot, n_labels, ~open, 0.0);
+    } else {
+        if (free != 0)
+            extend_freely(s, slot, free);
+        if (rest != 0)
+            extend_sorted(s, slot, n_labels, ~rest, s->b.choice[slot].most);
+    }
+    if ((open & bit_of(between)) != 0)
+        extend_between(s, slot, between);
 }
 
 static void extend(search *s)
 {
+    const int32_t n = s->d->n_hypotheses, between = boundary(s);
     double best = IMPOSSIBLE;
-    for (int32_t i = 0; i < s->d->n_hypotheses; i++)
-        best = s->beam[i].total > best ? s->beam[i].total : best;
-    const int32_t n_labels = promising_labels(s, best), between = boundary(s);
-    const double most = most_elsewhere(s), most_between = most_extra(s);
-    const double first = n_labels > 0 ? s->labels[0].score + most : IMPOSSIBLE;
-    const double space = between != PN_NONE ? s->log_prob[between] + most_between : IMPOSSIBLE;
-    const double highest = first > space ? first : space;
+    for (int32_t i = 0; i < n; i++)
+        best = s->b.now[i].total > best ? s->b.now[i].total : best;
+    const int32_t n_labels = promising_labels(s, best);
+    const double space = between != PN_NONE ? s->log_prob[between] + most_extra(s) : IMPOSSIBLE;
+    double highest = IMPOSSIBLE;
+    uint64_t mask = 0;
+    for (int32_t i = 0; i < n_labels; i++) {
+        highest = s->labels[i].score > highest ? s->labels[i].score : highest;
+        mask |= bit_of(s->labels[i].label);
+    }
+    highest += most_elsewhere(s);
+    highest = highest > space ? highest : space;
     if (highest == IMPOSSIBLE || best + highest < s->floor)
         return;
-    for (int32_t slot = 0; slot < s->d->n_hypotheses; slot++) {
-        const hypothesis *h = &s->beam[slot];
-        if (h->total + highest < s->floor)
-            continue;
-        mark_children(s, h->node, 1);
-        for (int32_t i = 0; i < n_labels && h->total + s->labels[i].score + most >= s->floor; i++)
-            extend_by(s, slot, s->labels[i].label, most);
-        if (space > IMPOSSIBLE)
-            extend_by(s, slot, between, most_between);
-        mark_children(s, h->node, 0);
-    }
+    s->is_sorted = 0;
+    for (int32_t slot = 0; slot < n; slot++)
+        if (s->b.now[slot].total + highest >= s->floor)
+            extend_one(s, slot, n_labels, mask, between);
 }
 
-/* Leaves of s->ranked those that survive the beam's width and the margin. */
-static void cut(search *s)
+/* Brings those that survive the beam's width and the margin to the front of s->ranked; returns how many. */
+static int32_t cut(search *s)
 {
     const pynna_ctc_config *c = &s->d->config;
-    if (s->n_ranked > c->beam) {
-        pn_rank_select(s->ranked, s->n_ranked, c->beam);
-        s->n_ranked = c->beam;
+    int32_t n = s->n_ranked;
+    if (n > c->beam) {
+        pn_rank_select(s->ranked, n, c->beam);
+        n = c->beam;
     }
+    if (c->score_margin == (double)INFINITY)
+        return n;
     double best = IMPOSSIBLE;
-    for (int32_t i = 0; i < s->n_ranked; i++)
+    for (int32_t i = 0; i < n; i++)
         best = s->ranked[i].score > best ? s->ranked[i].score : best;
-    int32_t n = 0;
-    for (int32_t i = 0; i < s->n_ranked; i++)
-        if (s->ranked[i].score >= best - c->score_margin)
-            s->ranked[n++] = s->ranked[i];
-    s->n_ranked = n;
+    for (int32_t i = 0; i < n; i++)
+        if (s->ranked[i].score < best - c->score_margin)
+            s->ranked[i--] = s->ranked[--n];
+    return n;
+}
+
+/* ---- a place in the beam ----------------------------------------------------------------------------------------- */
+
+/* Tells a node's children in the beam where it stands, and itself which labels lead to them. */
+static uint64_t tell_children(search *s, int32_t node, int32_t slot)
+{
+    uint64_t taken = 0;
+    for (int32_t c = s->trie->nodes[node].first_child; c != PN_NONE; c = s->trie->nodes[c].next)
+        if (s->trie->nodes[c].slot != PN_NONE) {
+            s->b.from[s->trie->nodes[c].slot] = slot;
+            taken |= bit_of(s->trie->nodes[c].token.label);
+        }
+    return taken;
+}
+
+/* A hypothesis out of the beam; its slot is free then. */
+static void leave(search *s, int32_t slot)
+{
+    const int32_t from = s->b.from[slot];
+    if (from != PN_NONE)
+        s->b.taken[from] &= ~bit_of(s->b.run[slot].label);
+    s->trie->nodes[s->b.node[slot]].slot = PN_NONE;
+    tell_children(s, s->b.node[slot], PN_NONE);
+}
+
+/* A hypothesis from one slot into a free one. */
+static void move(search *s, int32_t slot, int32_t to)
+{
+    s->b.now[to] = s->b.now[slot];
+    s->b.run[to] = s->b.run[slot];
+    s->b.node[to] = s->b.node[slot];
+    s->b.from[to] = s->b.from[slot];
+    s->b.extra[to] = s->b.extra[slot];
+    s->b.between[to] = s->b.between[slot];
+    s->b.taken[to] = s->b.taken[slot];
+    s->b.choice[to] = s->b.choice[slot];
+    s->trie->nodes[s->b.node[to]].slot = to;
+    tell_children(s, s->b.node[to], to);
 }
 
 /* A prefix that comes into the beam from its parent; its node may still be there on its children's account. */
-static hypothesis enter(search *s, const pn_ranked *r)
+static void enter(search *s, int32_t parent, int32_t label, double score, int32_t slot)
 {
-    const int32_t parent = s->stay[r->slot].node;
-    const pynna_ctc_token run = {r->label, s->d->n_frames, s->d->n_frames, s->row[r->label]};
-    int32_t node = pn_trie_find(s->trie, parent, r->label);
+    const pynna_ctc_token run = {label, s->d->n_frames, s->d->n_frames, s->row[label]};
+    int32_t node = pn_trie_find(s->trie, parent, label);
     if (node == PN_NONE) {
         pynna_ctc_state state = {
             {0, 0, 0}
         };
-        const double extra = extra_of(s, &s->stay[r->slot], r->label, &state);
+        const double extra = extra_of(s, parent, label, &state);
         node = pn_trie_add(s->trie, parent, &run);
         s->trie->nodes[node].state = state;
         s->trie->nodes[node].extra = extra;
     }
-    return (hypothesis){.blank = IMPOSSIBLE, .label = r->score, .total = r->score, .node = node, .run = run};
-}
-
-static int overtaken(const pn_trie *trie, const pn_node *node)
-{
-    for (int32_t c = node->first_child; c != PN_NONE; c = trie->nodes[c].next)
-        if (trie->nodes[c].overtook)
-            return 1;
-    return 0;
+    const int32_t from = s->trie->nodes[parent].slot;
+    s->b.now[slot] = (weights){.blank = IMPOSSIBLE, .label = score, .total = score};
+    s->b.run[slot] = run;
+    s->b.node[slot] = node;
+    s->b.from[slot] = from;
+    s->b.extra[slot] = s->trie->nodes[node].extra;
+    s->b.between[slot] = UNASKED;
+    s->b.taken[slot] = tell_children(s, node, slot);
+    s->b.choice[slot] = choice_of(s, node);
+    s->trie->nodes[node].slot = slot;
+    if (from != PN_NONE)
+        s->b.taken[from] |= bit_of(label);
 }
 
 /* A label's time is its run in the likeliest way to the prefix: it moves while the prefix ends in the label rather than
@@ -456,34 +627,61 @@ static int overtaken(const pn_trie *trie, const pn_node *node)
 static void settle_times(search *s)
 {
     pn_node *nodes = s->trie->nodes;
-    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
-        pn_node *node = &nodes[s->beam[i].node];
-        const int32_t parent = node->parent != PN_NONE ? nodes[node->parent].slot : PN_NONE;
-        if (parent != PN_NONE)
-            node->overtook = s->beam[i].total > s->beam[parent].total;
+    const int32_t n = s->d->n_hypotheses;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t from = s->b.from[i];
+        pn_node *node = &nodes[s->b.node[i]];
+        if (from == PN_NONE || node->overtook == (s->b.now[i].total > s->b.now[from].total))
+            continue;
+        node->overtook = !node->overtook;
+        nodes[s->b.node[from]].n_overtaking += node->overtook ? 1 : -1;
     }
-    for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
-        const hypothesis *h = &s->beam[i];
-        pn_node *node = &nodes[h->node];
-        if (h->label >= h->blank && !overtaken(s->trie, node))
-            node->token = h->run;
+    for (int32_t i = 0; i < n; i++) {
+        pn_node *node = &nodes[s->b.node[i]];
+        if (s->b.now[i].label >= s->b.now[i].blank && node->n_overtaking == 0)
+            node->token = s->b.run[i];
     }
+}
+
+/* The slots of those that do not stay, ascending, into s->leaving, and their nodes; returns how many. */
+static int32_t find_leaving(search *s, int32_t n_chosen)
+{
+    const int32_t n = s->d->n_hypotheses;
+    int32_t *stays = s->gone, n_leaving = 0;
+    memset(stays, 0, (size_t)n * sizeof *stays);
+    for (int32_t i = 0; i < n_chosen; i++)
+        if (s->ranked[i].label == PN_NONE)
+            stays[s->ranked[i].slot] = 1;
+    for (int32_t i = 0; i < n; i++) {
+        s->leaving[n_leaving] = i;
+        n_leaving += !stays[i];
+    }
+    for (int32_t i = 0; i < n_leaving; i++)
+        s->gone[i] = s->b.node[s->leaving[i]];
+    return n_leaving;
 }
 
 static void select(search *s)
 {
     pynna_ctc *d = s->d;
-    const int32_t n_before = d->n_hypotheses;
-    cut(s);
-    for (int32_t i = 0; i < n_before; i++)
-        s->trie->nodes[s->stay[i].node].slot = PN_NONE;
-    for (int32_t i = 0; i < s->n_ranked; i++) {
-        s->beam[i] = s->ranked[i].label == PN_NONE ? s->stay[s->ranked[i].slot] : enter(s, &s->ranked[i]);
-        s->trie->nodes[s->beam[i].node].slot = i;
+    const int32_t n_chosen = cut(s), n_leaving = find_leaving(s, n_chosen);
+    int32_t n_new = 0, n = d->n_hypotheses;
+    memcpy(s->b.now, s->next, (size_t)n * sizeof *s->next);
+    memcpy(s->b.run, s->next_run, (size_t)n * sizeof *s->next_run);
+    for (int32_t i = 0; i < n_chosen; i++) {
+        s->ranked[n_new] = (pn_ranked){s->ranked[i].score, s->b.node[s->ranked[i].slot], s->ranked[i].label};
+        n_new += s->ranked[i].label != PN_NONE;
     }
-    d->n_hypotheses = s->n_ranked;
-    for (int32_t i = 0; i < n_before; i++)
-        pn_trie_release(s->trie, s->stay[i].node);
+    for (int32_t i = 0; i < n_leaving; i++)
+        leave(s, s->leaving[i]);
+    for (int32_t i = 0; i < n_new; i++)
+        enter(s, s->ranked[i].slot, s->ranked[i].label, s->ranked[i].score, i < n_leaving ? s->leaving[i] : n++);
+    for (int32_t i = n_leaving; i-- > n_new;)
+        if (s->leaving[i] != --n)
+            move(s, n, s->leaving[i]);
+    d->n_hypotheses = n;
+    for (int32_t i = 0; i < n_leaving; i++)
+        pn_trie_release(s->trie, s->gone[i]);
     settle_times(s);
 }
 
@@ -505,17 +703,17 @@ static int32_t extreme_slot(const search *s, int sign)
 {
     int32_t found = 0;
     for (int32_t i = 1; i < s->d->n_hypotheses; i++)
-        if (sign * s->beam[i].total > sign * s->beam[found].total)
+        if (sign * s->b.now[i].total > sign * s->b.now[found].total)
             found = i;
     return found;
 }
 
 static void drop(search *s, int32_t slot)
 {
-    const int32_t node = s->beam[slot].node, last = --s->d->n_hypotheses;
-    s->beam[slot] = s->beam[last];
-    s->trie->nodes[s->beam[slot].node].slot = slot;
-    s->trie->nodes[node].slot = PN_NONE;
+    const int32_t node = s->b.node[slot], last = --s->d->n_hypotheses;
+    leave(s, slot);
+    if (slot != last)
+        move(s, last, slot);
     pn_trie_release(s->trie, node);
 }
 
@@ -534,13 +732,13 @@ static void make_room(search *s)
 {
     pynna_ctc *d = s->d;
     while (s->trie->capacity - s->trie->n_live < d->config.beam) {
-        const int32_t branch = branch_of(s, s->beam[extreme_slot(s, 1)].node);
+        const int32_t branch = branch_of(s, s->b.node[extreme_slot(s, 1)]);
         if (branch == PN_NONE) {
             drop(s, extreme_slot(s, -1));
         } else {
             d->n_forced += s->trie->nodes[s->trie->root].token.label != PN_NONE;
             for (int32_t i = d->n_hypotheses; i-- > 0;)
-                if (branch_of(s, s->beam[i].node) != branch)
+                if (branch_of(s, s->b.node[i]) != branch)
                     drop(s, i);
         }
         commit(s);
@@ -571,6 +769,8 @@ int pynna_ctc_feed_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer, const fl
     s.scorer = scorer;
     if (!pn_ctc_frames_valid(log_probs, n_frames, d->config.n_labels, s.bias))
         return PYNNA_ERR_NOT_FINITE;
+    if (n_frames > 0 && !d->knows_scorer)
+        ask_scorer(&s);
     for (int32_t t = 0; t < n_frames; t++, d->n_frames++) {
         s.row = log_probs + (size_t)t * (size_t)d->config.n_labels;
         make_room(&s);
@@ -590,8 +790,8 @@ int pynna_ctc_feed_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer, const fl
 static void settle_scores(const search *s, const pynna_ctc_scorer *scorer, double sign)
 {
     for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
-        hypothesis *h = &s->beam[i];
-        const double extra = sign * scorer->finish(scorer->context, &s->trie->nodes[h->node].state);
+        weights *h = &s->b.now[i];
+        const double extra = sign * scorer->finish(scorer->context, &s->trie->nodes[s->b.node[i]].state);
         h->blank += extra;
         h->label += extra;
         h->total += extra;
@@ -623,6 +823,7 @@ int pynna_ctc_change_scorer(pynna_ctc *d, const pynna_ctc_scorer *before, const 
         nodes[i].extra =
             scorer->extend(scorer->context, &nodes[nodes[i].parent].state, nodes[i].token.label, &nodes[i].state);
     settle_scores(&s, scorer, -1.0);
+    d->knows_scorer = 0;
     return PYNNA_OK;
 }
 
@@ -640,7 +841,7 @@ int pynna_ctc_finish_scored(pynna_ctc *d, const pynna_ctc_scorer *scorer)
     d->finished = 1;
     const search s = view(d);
     for (int32_t i = 0; scorer != NULL && i < d->n_hypotheses; i++)
-        s.beam[i].total += scorer->finish(scorer->context, &s.trie->nodes[s.beam[i].node].state);
+        s.b.now[i].total += scorer->finish(scorer->context, &s.trie->nodes[s.b.node[i]].state);
     return PYNNA_OK;
 }
 
@@ -704,7 +905,7 @@ static void sink(pynna_ctc_hypothesis *heap, int32_t i, int32_t n)
 static void best_slots(const search *s, int32_t n, pynna_ctc_hypothesis *best)
 {
     for (int32_t i = 0; i < s->d->n_hypotheses; i++) {
-        const pynna_ctc_hypothesis h = {s->beam[i].total, i, 0};
+        const pynna_ctc_hypothesis h = {s->b.now[i].total, i, 0};
         if (i < n) {
             best[i] = h;
             for (int32_t j = n / 2; i == n - 1 && j-- > 0;)
@@ -734,7 +935,7 @@ int pynna_ctc_nbest(const pynna_ctc *d, int32_t max_hypotheses, pynna_ctc_hypoth
     int64_t end = 0;
     for (int32_t i = 0; i < n; i++) {
         pynna_ctc_hypothesis *h = &hypotheses[i];
-        const int32_t node = s.beam[h->first].node;
+        const int32_t node = s.b.node[h->first];
         h->n_tokens = pn_trie_depth(s.trie, node);
         h->first = (int32_t)end;
         end += h->n_tokens;

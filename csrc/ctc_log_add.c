@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sums of many pairs of probabilities at once: pn_log_add's bits, in a loop without a branch that compilers turn into
- * vector instructions. */
+/* The sums of many pairs of probabilities at once: pn_log_add's bits, in a loop without a branch that compilers turn
+ * into vector instructions. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize(                                                                                                  \
     "no-trapping-math") /* nobody reads the exceptions' flags: both sides of a choice may be computed */
@@ -56,11 +56,21 @@ __attribute__((target("avx2"))) static void add_all_avx2(const double *restrict 
 {
     add_all(a, b, sum, n);
 }
+
+__attribute__((target("avx2,avx512f,avx512dq,avx512vl,prefer-vector-width=512"))) static void
+add_all_avx512(const double *restrict a, const double *restrict b, double *restrict sum, int32_t n)
+{
+    add_all(a, b, sum, n);
+}
 #endif
 
 void pn_log_add_all(const double *restrict a, const double *restrict b, double *restrict sum, int32_t n)
 {
 #if defined(__x86_64__) && !defined(PYNNA_MICRO)
+    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        add_all_avx512(a, b, sum, n);
+        return;
+    }
     if (__builtin_cpu_supports("avx2")) {
         add_all_avx2(a, b, sum, n);
         return;

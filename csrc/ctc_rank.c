@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctc_rank.h"
 
-enum { SHORT = 24 }; /* up to here insertion beats everything else */
+#include <math.h>
+
+enum {
+    MAX_INSERTION = 24, /* up to here insertion beats everything else */
+    MAX_ONE_BY_ONE = 3, /* so many are found one by one */
+    BUCKETS = 64
+};
 
 static int before(const pn_ranked *a, const pn_ranked *b)
 {
@@ -52,7 +58,7 @@ static void heap_sort(pn_ranked *items, int32_t n)
 
 void pn_rank_sort(pn_ranked *items, int32_t n)
 {
-    if (n <= SHORT)
+    if (n <= MAX_INSERTION)
         insertion_sort(items, n);
     else
         heap_sort(items, n);
@@ -78,11 +84,52 @@ static int32_t split(pn_ranked *items, int32_t n)
     return place;
 }
 
-void pn_rank_select(pn_ranked *items, int32_t n, int32_t k)
+/* Which of BUCKETS equal parts of the scores' range an item is in, 0 the highest: never a higher one for less. */
+static int32_t bucket_of(const pn_ranked *item, double most, double scale)
+{
+    return (int32_t)((most - item->score) * scale);
+}
+
+/* Throws away of items [n] those that are surely not among the k best; returns how many are left. No branch depends on
+ * the items, so none is mispredicted. */
+static int32_t narrow(pn_ranked *items, int32_t n, int32_t k)
+{
+    double least = items[0].score, most = items[0].score;
+    for (int32_t i = 1; i < n; i++) {
+        least = items[i].score < least ? items[i].score : least;
+        most = items[i].score > most ? items[i].score : most;
+    }
+    const double scale = (BUCKETS - 1) / (most - least);
+    if (!(scale > 0.0) || !(scale < (double)INFINITY)) /* some are -infinity, or all are equal */
+        return n;
+    int32_t count[BUCKETS] = {0}, last = 0, place = 0;
+    for (int32_t i = 0; i < n; i++)
+        count[bucket_of(&items[i], most, scale)]++;
+    for (int32_t reached = count[0]; reached < k;)
+        reached += count[++last];
+    for (int32_t i = 0; i < n; i++) {
+        items[place] = items[i];
+        place += bucket_of(&items[i], most, scale) <= last;
+    }
+    return place;
+}
+
+/* Throws away the n_out last in order of items [n], one by one. */
+static void throw_away(pn_ranked *items, int32_t n, int32_t n_out)
+{
+    for (; n_out > 0; n_out--) {
+        int32_t last = 0;
+        for (int32_t i = 1; i < n; i++)
+            last = items[i].score > items[last].score || before(&items[i], &items[last]) ? last : i;
+        items[last] = items[--n];
+    }
+}
+
+static void select_by_splits(pn_ranked *items, int32_t n, int32_t k)
 {
     int patience = 32; /* splits that may go badly: then the heap, whose time is bounded */
     while (k > 0 && k < n) {
-        if (n <= SHORT || patience-- == 0) {
+        if (n <= MAX_INSERTION || patience-- == 0) {
             pn_rank_sort(items, n);
             return;
         }
@@ -95,4 +142,16 @@ void pn_rank_select(pn_ranked *items, int32_t n, int32_t k)
             k -= place + 1;
         }
     }
+}
+
+void pn_rank_select(pn_ranked *items, int32_t n, int32_t k)
+{
+    if (n > MAX_INSERTION && k > 0 && k < n) {
+        n = narrow(items, n, k);
+        if (n - k <= MAX_ONE_BY_ONE) {
+            throw_away(items, n, n - k);
+            return;
+        }
+    }
+    select_by_splits(items, n, k);
 }

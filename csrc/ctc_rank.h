@@ -12,7 +12,7 @@ typedef struct {
     int32_t slot, label;
 } pn_ranked;
 
-/* Brings the k best of items [n] to its front, in no particular order; 0 <= k <= n. Linear in n on average, and never
+/* Brings the k best of items [n] to its front, in no particular order, and leaves nothing of use behind them; 0 <= k <= n. Linear in n on average, and never
  * worse than n log n. */
 void pn_rank_select(pn_ranked *items, int32_t n, int32_t k);
 

@@ -29,7 +29,7 @@ int32_t pn_trie_add(pn_trie *trie, int32_t parent, const pynna_ctc_token *token)
     pn_node *node = &trie->nodes[index];
     if (index == trie->free)
         trie->free = node->next;
-    *node = (pn_node){parent, PN_NONE, PN_NONE, PN_NONE, 0, PN_NONE, 0, *token, {{0, 0, 0}}, 0.0};
+    *node = (pn_node){parent, PN_NONE, PN_NONE, PN_NONE, 0, PN_NONE, 0, 0, *token, {{0, 0, 0}}, 0.0};
     if (parent != PN_NONE) {
         pn_node *above = &trie->nodes[parent];
         node->next = above->first_child;
@@ -53,6 +53,7 @@ static void unlink_child(pn_trie *trie, const pn_node *node)
     if (node->next != PN_NONE)
         trie->nodes[node->next].previous = node->previous;
     above->n_children--;
+    above->n_overtaking -= node->overtook;
 }
 
 static void free_node(pn_trie *trie, int32_t index)

@@ -15,7 +15,8 @@ typedef struct {
     int32_t previous, next; /* siblings; of a free node `next` is the next free one */
     int32_t n_children;
     int32_t slot;          /* its place in the beam, PN_NONE: not in it, PN_FREE: not in the tree */
-    int32_t overtook;      /* 1: when last both were in the beam, it scored above its parent */
+    uint16_t overtook;     /* 1: when last both were in the beam, it scored above its parent */
+    uint16_t n_overtaking; /* children of which that is so */
     pynna_ctc_token token; /* label PN_NONE: the empty sequence */
     pynna_ctc_state state; /* the scorer's, after this label */
     double extra;          /* what the scorer added for this label */

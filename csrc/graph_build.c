@@ -3,16 +3,15 @@
  * doc/grammar.md.
  *
  * A state is whether a sentence may end in it and where each label leads, and is made once (`intern`): two that accept
- * the same are the same, so that what sentences have in common at their ends is shared at once. The union of states, made
- * once too, shares their beginnings; it is the subset construction, over all of the states at a time. States lead to
- * states of lower numbers alone. Nothing is given back: the room counts what was made on the way.
- */
+ * the same are the same, so that what sentences have in common at their ends is shared at once. The union of states,
+ * made once too, shares their beginnings; it is the subset construction, over all of the states at a time. States lead
+ * to states of lower numbers alone. Nothing is given back: the room counts what was made on the way. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "pynna.h"
 
-enum { NONE = -1, MIN_STATES = 16, MAX_STATES = 1 << 26, MAX_DEPTH = 1 << 16, FEW = 24, FIRST_BUCKETS = 1024 };
+enum { NONE = -1, MIN_STATES = 16, MAX_STATES = 1 << 26, MAX_DEPTH = 1 << 16, MAX_SCAN = 24, FIRST_BUCKETS = 1024 };
 
 typedef struct {
     int32_t label, next;
@@ -31,7 +30,8 @@ typedef struct {
     int32_t merger, first, at, out, end, label;
 } frame;
 
-/* A beginning of the text that was read last: work[first ..] up to the next longer one's are the arcs of what it leads to. */
+/* A beginning of the text that was read last: work[first ..] up to the next longer one's are the arcs of what it leads
+ * to. */
 typedef struct {
     int32_t first, final, label;
 } level;
@@ -219,7 +219,7 @@ static int by_number(const void *a, const void *b)
 
 static void sort_arcs(arc *arcs, int32_t n)
 {
-    if (n > FEW) {
+    if (n > MAX_SCAN) {
         qsort(arcs, (size_t)n, sizeof(arc), by_label);
         return;
     }
@@ -250,7 +250,8 @@ static int32_t n_arcs_of(const pynna_builder *b, const int32_t *members, int32_t
     return total > b->max_states ? b->max_states : (int32_t)total;
 }
 
-/* The union of the n states, ascending, that stand behind `members`, if it is known; else NONE, and a frame is begun. */
+/* The union of the n states, ascending, that stand behind `members`, if it is known; else NONE, and a frame is
+ * begun. */
 static int32_t begin_union(pynna_builder *b, int32_t n)
 {
     int32_t *members = b->members + b->n_members;

@@ -10,9 +10,8 @@
  *   leave   from each such state into its blank and into each of its arcs   -> next cells
  *   stay    inside an arc's label                                           -> next cells
  *   prune   what is further than `margin` below the best
- * A record is made when a path leaves a label. When there is no room for the records that a frame may need, those that no
- * path leads to are thrown out, and what all paths have in common is committed.
- */
+ * A record is made when a path leaves a label. When there is no room for the records that a frame may need, those that
+ * no path leads to are thrown out, and what all paths have in common is committed. */
 #include <math.h>
 #include <string.h>
 
@@ -556,8 +555,8 @@ static int is_between_words(const search *s, int32_t state, const path *p)
     return p->history != NONE && s->records[p->history].token.label == s->d->config.space;
 }
 
-/* A frame in a state's blank. Where noise may be heard it is a blank, or a letter of noise: the frame's best label, which
- * costs `noise_cost` when it begins. */
+/* A frame in a state's blank. Where noise may be heard it is a blank, or a letter of noise: the frame's best label,
+ * which costs `noise_cost` when it begins. */
 static void wait_in_blank(search *s, int32_t state, path *p)
 {
     const pynna_search_config *c = &s->d->config;

@@ -94,7 +94,7 @@ static const struct {
 };
 
 enum { N_KERNELS = (int)(sizeof table / sizeof *table) };
-_Static_assert(sizeof table / sizeof *table <= PN_MOST_KERNELS, "verify.c has a place for each");
+_Static_assert(sizeof table / sizeof *table <= PN_MAX_KERNELS, "verify.c has a place for each");
 
 int32_t pynna_isa_count(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an instruction set has to offer: the MAC array itself and what stands around it. doc/network.md defines the bits;
- * mac_array_ref.c is the definition in C, mac_array_<isa>.c the same faster. */
+/* What an instruction set has to offer: the MAC array itself and what stands around it. doc/network.md defines the
+ * bits; mac_array_ref.c is the definition in C, mac_array_<isa>.c the same faster. */
 #ifndef PN_MAC_ARRAY_H
 #define PN_MAC_ARRAY_H
 
@@ -58,9 +58,9 @@ typedef struct {
     /* One block of 16 cells of every column: gates, cell state, hidden state. */
     void (*lstm)(const pn_lstm_tile *tile);
 
-    /* With v = clamp(x[i] * gain[i], -127, 127): u[i] = 128 + rint(v) and, unless `low` is NULL, what that leaves over in
-     * steps of a 256th, low[i] = 128 + clamp(rint((v - rint(v)) * 256), -127, 127). */
-    void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
+    /* With v = clamp(x[i] * gain[i], -127, 127): u[i] = 128 + rint(v) and, unless `residual` is NULL, the residual in
+     * steps of a 256th, residual[i] = 128 + clamp(rint((v - rint(v)) * 256), -127, 127). */
+    void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual);
 } pn_kernels;
 
 /* What stands around the MAC array, shared by the instruction sets of a family: declarations. */
@@ -68,7 +68,7 @@ typedef struct {
     void family##_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,             \
                              const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride);               \
     void family##_lstm(const pn_lstm_tile *tile);                                                                      \
-    void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low);
+    void family##_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual);
 
 extern const pn_kernels pn_kernels_ref;
 PN_AROUND(pn_ref)
@@ -128,6 +128,9 @@ const pn_kernels *pn_kernels_find(const char *name);
 #define PN_INLINE static inline
 #endif
 
+/* What a file makes twice, with GROUPS 1 for weights of 8 bits and 2 for those of 4, two groups a line. */
+#define PN_BY_BITS(function, p, acc) ((p)->weight_bits == 4 ? function(2, p, acc) : function(1, p, acc))
+
 /* Four activations, at any address. */
 PN_INLINE int32_t pn_load_group(const uint8_t *u)
 {
@@ -149,13 +152,13 @@ PN_INLINE float pn_round(float v)
     return v - 12582912.0f;
 }
 
-PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+PN_INLINE void pn_quantise_loop(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
     for (int32_t i = 0; i < n; i++)
         u[i] = (uint8_t)((int32_t)pn_round(pn_within_127(x[i] * gain[i])) + 128);
-    for (int32_t i = 0; low && i < n; i++) {
+    for (int32_t i = 0; residual && i < n; i++) {
         float v = pn_within_127(x[i] * gain[i]);
-        low[i] = (uint8_t)((int32_t)pn_within_127(pn_round((v - pn_round(v)) * 256.0f)) + 128);
+        residual[i] = (uint8_t)((int32_t)pn_within_127(pn_round((v - pn_round(v)) * 256.0f)) + 128);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AVX2. vpmaddubsw's int16 sums would saturate, so bytes are widened to 16 bits and go through vpmaddwd, which is exact:
- * a group's even bytes (k0, k2) and odd bytes (k1, k3) in two vectors each, of weights and of activations. */
+/* AVX2. vpmaddubsw's int16 sums would saturate, so bytes are widened to 16 bits and go through vpmaddwd, which is
+ * exact: a group's even bytes (k0, k2) and odd bytes (k1, k3) in two vectors each, of weights and of activations. */
 #if defined(__x86_64__)
 #include "activation_avx2.h"
 #include "mac_array.h"
@@ -12,18 +12,10 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* Eight rows (the first or the last, by `high`) of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in
- * the lower halves of the bytes, the second in the upper. */
-TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *line)
-{
-    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * high));
-    if (GROUPS == 1)
-        return w;
-    return _mm256_and_si256(i ? w : _mm256_slli_epi16(w, 4), _mm256_set1_epi8((char)0xf0));
-}
+#include "mac_array_256.h"
 
-/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are fetched
- * meanwhile. */
+/* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are
+ * fetched meanwhile. */
 TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
                size_t u_stride, const int8_t *next, int32_t *acc)
 {
@@ -63,32 +55,12 @@ TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
-{
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
-    const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
-    const int8_t *weights = p->weights;
-    for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, acc += (size_t)p->n_columns * PN_BLOCK)
-        for (int32_t i = 0; i < parts; i++) {
-            int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
-            const uint8_t *v = p->u + (size_t)j * p->u_stride;
-            const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + block_bytes : p->next;
-            int32_t *a = acc + (size_t)j * PN_BLOCK;
-            switch (nc) {
-            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
-            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, next, a); break;
-            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, next, a); break;
-            case 4: tile(GROUPS, 4, weights, n_groups, v, p->u_stride, next, a); break;
-            }
-        }
-}
+#define PN_TOGETHER 4
+#include "mac_array_256.h"
 
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */
@@ -218,9 +190,9 @@ TARGET void pn_avx2_lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise};

@@ -11,8 +11,8 @@
 
 /* ---- the MAC array -------------------------------------------------------------------------------------------- */
 
-/* Group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the bytes, the second in the
- * upper. */
+/* Group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the bytes, the second
+ * in the upper. */
 TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
 {
     __m512i w = _mm512_loadu_si512(line);
@@ -21,8 +21,8 @@ TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
     return _mm512_and_si512(i ? w : _mm512_slli_epi16(w, 4), _mm512_set1_epi8((char)0xf0));
 }
 
-/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile NP
- * cache lines a line of what comes `next` are fetched. */
+/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile
+ * NP cache lines a line of what comes `next` are fetched. */
 TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups,
                const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
 {
@@ -59,8 +59,8 @@ TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const
             _mm512_storeu_si512(acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, sum[b][j]);
 }
 
-/* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's own
- * prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
+/* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's
+ * own prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
 TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
@@ -82,18 +82,12 @@ TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, con
         _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
 }
 
-TILE void one_column(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void one_block(const int GROUPS, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
-    int32_t b = 0;
-    for (; b + 4 <= p->n_blocks; b += 4, acc += 4 * PN_BLOCK)
-        if (p->used)
-            four_blocks(GROUPS, 1, p, p->weights + (size_t)b * block_bytes, acc);
-        else
-            four_blocks(GROUPS, 0, p, p->weights + (size_t)b * block_bytes, acc);
-    for (; b < p->n_blocks; b++, acc += PN_BLOCK)
-        tile(GROUPS, 1, 1, 0, p->weights + (size_t)b * block_bytes, p->n_groups, p->u, 0, p->next, acc, 0);
+    tile(GROUPS, 1, 1, 0, weights, p->n_groups, p->u, 0, p->next, acc, 0);
 }
+
+#include "mac_array_column.h"
 
 #define COLUMNS(GROUPS, NB, NC)                                                                                        \
     case NC:                                                                                                           \
@@ -128,10 +122,7 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
 {
     const int four = p->weight_bits == 4;
     if (p->n_columns == 1) {
-        if (four)
-            one_column(2, p, acc);
-        else
-            one_column(1, p, acc);
+        PN_BY_BITS(one_column, p, acc);
         return;
     }
     const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits), acc_block = (size_t)p->n_columns * PN_BLOCK;
@@ -253,9 +244,9 @@ TARGET static void lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_avx512vnni = {"avx512vnni", mac, requantise, lstm, quantise};

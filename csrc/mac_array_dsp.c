@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cortex-M4, M7 and M33: the DSP extension, two products of 16 bits in an instruction. Weights are widened as they come,
- * bytes 0 and 2 of a word and bytes 1 and 3; activations once for eight rows. What stands around is the reference's. */
+/* Cortex-M4, M7 and M33: the DSP extension, two products of 16 bits in an instruction. Weights are widened as they
+ * come, bytes 0 and 2 of a word and bytes 1 and 3; activations once for eight rows. What stands around is the
+ * reference's. */
 #include "mac_array.h"
 #if PN_HAS_DSP
 
@@ -30,8 +31,8 @@ TILE int32_t add_products(int32_t a, int32_t b, int32_t acc)
     return acc;
 }
 
-/* acc + a row's four weights times activations 0 and 2 in `low`, 1 and 3 in `high`. In one piece, so that a weight is loaded
- * where it is used: there are eight sums, and fourteen registers. */
+/* acc + a row's four weights times activations 0 and 2 in `low`, 1 and 3 in `high`. In one piece, so that a weight is
+ * loaded where it is used: there are eight sums, and fourteen registers. */
 TILE int32_t add_row(const uint32_t *w, uint32_t low, uint32_t high, int32_t acc)
 {
     uint32_t even, odd;
@@ -41,7 +42,8 @@ TILE int32_t add_row(const uint32_t *w, uint32_t low, uint32_t high, int32_t acc
     return acc;
 }
 
-/* Eight rows by a group of activations; `half` -1: weights of 8 bits, 0 or 1: a line's lower or upper halves of bytes. */
+/* Eight rows by a group of activations; `half` -1: weights of 8 bits, 0 or 1: a line's lower or upper halves of
+ * bytes. */
 TILE void eight_rows(const uint32_t *w, const uint8_t *u, int half, int32_t acc[8])
 {
     const uint32_t v = (uint32_t)pn_load_group(u), low = v & 0x00ff00ffu, high = v >> 8 & 0x00ff00ffu;
@@ -94,10 +96,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_dsp = {"dsp", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cortex-M55 and M85: Helium. An instruction multiplies 16 weights of a row by 16 activations and adds them to a register.
- * A row's weights stand in fours, a line apart: a load gathers four such words. It multiplies signed by signed:
- * activations enter as u - 128, and 128 times a row's sum of weights comes back on top. */
+/* Cortex-M55 and M85: Helium. An instruction multiplies 16 weights of a row by 16 activations and adds them to a
+ * register. A row's weights stand in fours, a line apart: a load gathers four such words. It multiplies signed by
+ * signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on top. */
 #include "mac_array.h"
 #if PN_HAS_MVE
 
@@ -92,10 +92,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_mve = {"mve", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ARM: NEON of every 64-bit core (Cortex-A53, A72) and of the 32-bit ones that have it (Cortex-A7, A53), and what stands
- * around the MAC array for all of ARM's instruction
- * sets. It multiplies signed by signed: activations enter as u - 128, and 128 times a row's sum of weights comes back on
- * top. */
+/* ARM: NEON of every 64-bit core (Cortex-A53, A72) and of the 32-bit ones that have it (Cortex-A7, A53), and what
+ * stands around the MAC array for all of ARM's instruction sets. It multiplies signed by signed: activations enter as u
+ * - 128, and 128 times a row's sum of weights comes back on top. */
 #include "mac_array.h"
 #if defined(__aarch64__) || PN_HAS_NEON_32
 #include "activation.h"
@@ -24,8 +23,8 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
-/* 16 weights of the first (i = 0) or second of two groups: a line each, or two GROUPS in one, of 4 bits in the lower and
- * upper halves of its bytes. */
+/* 16 weights of the first (i = 0) or second of two groups: a line each, or two GROUPS in one, of 4 bits in the lower
+ * and upper halves of its bytes. */
 TILE int8x16_t load_rows(const int GROUPS, const int i, const int8_t *w)
 {
     if (GROUPS == 1)
@@ -102,10 +101,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */
@@ -234,9 +230,9 @@ void pn_neon_lstm(const pn_lstm_tile *t)
             eight_cells(t, &s, &th, j, first, right);
 }
 
-void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_neon = {"neon", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

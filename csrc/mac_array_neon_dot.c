@@ -14,8 +14,8 @@ TILE int8x8_t load_group(const uint8_t *u)
     return vreinterpret_s8_u32(vdup_n_u32((uint32_t)pn_load_group(u) ^ 0x80808080u));
 }
 
-/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of the
- * bytes, the second in the upper. */
+/* Rows 4k to 4k + 3 of group i of a line. It has one of 8 bits, or two GROUPS of 4: the first in the lower halves of
+ * the bytes, the second in the upper. */
 TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_t *line)
 {
     int8x16_t w = vld1q_s8(line + 16 * k);
@@ -78,10 +78,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

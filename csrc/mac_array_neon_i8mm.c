@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2 rows
- * by 8 weights, unsigned by signed. */
+/* ARM's 8-bit matrix multiplication (Cortex-A510, A710, X2, Neoverse V1 and later): an instruction takes 2 columns by 2
+ * rows by 8 weights, unsigned by signed. */
 #include "mac_array.h"
 #if defined(__aarch64__) && PN_HAS_NEON_DOT
 
@@ -106,10 +106,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->weight_bits == 4)
-        product(2, p, acc);
-    else
-        product(1, p, acc);
+    PN_BY_BITS(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};

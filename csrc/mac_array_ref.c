@@ -75,9 +75,9 @@ void pn_ref_lstm(const pn_lstm_tile *t)
         }
 }
 
-void pn_ref_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)
+void pn_ref_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
-    pn_quantise_loop(x, gain, n, u, low);
+    pn_quantise_loop(x, gain, n, u, residual);
 }
 
 const pn_kernels pn_kernels_ref = {"ref", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};

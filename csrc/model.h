@@ -58,8 +58,8 @@ static inline size_t pn_block_bytes(int32_t n_groups, int32_t weight_bits)
     return (size_t)pn_n_lines(n_groups, weight_bits) * PN_LINE;
 }
 
-/* Group g of a block's weights, [16][4]: as they stand, or made in `room` of those of 4 bits, which are the upper halves
- * of bytes: of an even group in the line's lower halves, of an odd one in its upper. */
+/* Group g of a block's weights, [16][4]: as they stand, or made in `room` of those of 4 bits, which are the upper
+ * halves of bytes: of an even group in the line's lower halves, of an odd one in its upper. */
 static inline const int8_t *pn_group_weights(const int8_t *block, int32_t g, int32_t weight_bits, int8_t room[PN_LINE])
 {
     if (weight_bits == 8)

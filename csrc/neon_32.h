@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NEON's intrinsics for both of ARM's widths: what 32-bit cores have no instruction for, made of those they have. Include
- * it before any other intrinsic: on 32 bits it has what follows in the file compiled for ARMv7 with NEON, whatever the rest
- * of the library is compiled for. */
+/* NEON's intrinsics for both of ARM's widths: what 32-bit cores have no instruction for, made of those they have.
+ * Include it before any other intrinsic: on 32 bits it has what follows in the file compiled for ARMv7 with NEON,
+ * whatever the rest of the library is compiled for. */
 #ifndef PN_NEON_32_H
 #define PN_NEON_32_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network, step by step. Columns are what a kernel works on side by side: channel j's step s is column
- * s * n_channels + j. Layers 1 to 3 and the LSTM's input half take all columns of a batch of steps at once; the recurrent
- * half takes the n_channels columns of one step after the other; layers 5 and 6 take all columns again. The threads of a
- * pool share each layer's row blocks and meet after it. */
+/* The network, step by step. Columns are what a kernel works on side by side: channel j's step s is column s *
+ * n_channels + j. Layers 1 to 3 and the LSTM's input half take all columns of a batch of steps at once; the recurrent
+ * half takes the n_channels columns of one step after the other; layers 5 and 6 take all columns again. The threads of
+ * a pool share each layer's row blocks and meet after it. */
 #include "exact_math.h"
 #include "mac_array.h"
 #include "threads.h"
@@ -15,16 +15,16 @@ struct pynna_workspace {
     const pynna_model *model;
     const pn_kernels *kernels;
     int32_t max_columns;
-    float *gain;    /* [window * coefficients]: feature_gain for every frame of the window */
-    uint8_t *a, *b; /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
-    uint8_t *low;   /* [max_columns][low_stride]: what the features' steps leave over, where that counts */
-    uint8_t *h;     /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
-    int16_t *c;     /* [16][c_stride]: cell states */
-    int32_t *gates; /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
-    int32_t *tiles; /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
-    uint16_t *used; /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
-    double *logits; /* [max_columns][layer 6's rows] */
-    size_t stride, low_stride, h_stride, c_stride;
+    float *gain;       /* [window * coefficients]: feature_gain for every frame of the window */
+    uint8_t *a, *b;    /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
+    uint8_t *residual; /* [max_columns][residual_stride]: the features' residual, where it counts */
+    uint8_t *h;        /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
+    int16_t *c;        /* [16][c_stride]: cell states */
+    int32_t *gates;    /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
+    int32_t *tiles;    /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
+    uint16_t *used;    /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
+    double *logits;    /* [max_columns][layer 6's rows] */
+    size_t stride, residual_stride, h_stride, c_stride;
 };
 
 enum { TILE = UNIT * PYNNA_MAX_CHANNELS * PN_BLOCK }; /* int32 in a tile of as many columns as there are channels */
@@ -69,14 +69,14 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns;
     int32_t cells = cell_blocks(m);
     w->stride = row_stride(widest(m));
-    w->low_stride = m->geometry.feature_low_bits ? row_stride(m->layers[PN_LAYER_1].n_groups * PN_GROUP) : 0;
+    w->residual_stride = m->geometry.feature_residual_bits ? row_stride(m->layers[PN_LAYER_1].n_groups * PN_GROUP) : 0;
     w->h_stride = row_stride(m->geometry.n_cell);
     w->c_stride = row_stride(cells * PN_BLOCK * (int32_t)sizeof *w->c) / sizeof *w->c;
 #define TAKE(field, count) (w->field = base ? (void *)(base + at) : NULL, at += pn_align64((count) * sizeof *w->field))
     TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
     TAKE(a, columns * w->stride);
     TAKE(b, columns * w->stride);
-    TAKE(low, columns * w->low_stride);
+    TAKE(residual, columns * w->residual_stride);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
     TAKE(gates, columns > 1 ? (size_t)cells * columns * UNIT * PN_BLOCK : 0); /* one column is one step */
@@ -198,19 +198,19 @@ static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
     return job->w->tiles + ((size_t)thread * 2 + (size_t)half) * TILE;
 }
 
-/* Adds to a unit of layer 1's sums, over columns from j on, those of what the features' steps leave over: a 256th each. */
-static void add_low(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, const int8_t *next, int32_t thread,
-                    int32_t *acc)
+/* Adds to a unit of layer 1's sums, over columns from j on, those of the features' residual: a 256th each. */
+static void add_residual(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, const int8_t *next,
+                         int32_t thread, int32_t *acc)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_1];
-    const input in = {w->low + (size_t)j * w->low_stride, w->low_stride, n_columns, 0, NULL};
-    int32_t *low = thread_tile(job, thread, 1), n_blocks = mac(job, l, unit, &in, next, low);
+    const input in = {w->residual + (size_t)j * w->residual_stride, w->residual_stride, n_columns, 0, NULL};
+    int32_t *sum = thread_tile(job, thread, 1), n_blocks = mac(job, l, unit, &in, next, sum);
     for (int32_t b = 0; b < n_blocks; b++) {
         const int32_t *row_sum = l->row_sum + (unit * UNIT + b) * PN_BLOCK;
-        for (int32_t i = 0; i < n_columns; i++, acc += PN_BLOCK, low += PN_BLOCK)
+        for (int32_t i = 0; i < n_columns; i++, acc += PN_BLOCK, sum += PN_BLOCK)
             for (int32_t r = 0; r < PN_BLOCK; r++)
-                acc[r] += (low[r] - 128 * row_sum[r] + 128) >> 8;
+                acc[r] += (sum[r] - 128 * row_sum[r] + 128) >> 8;
     }
 }
 
@@ -222,7 +222,7 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
     int32_t n = job->n_channels * job->n_steps, unit, end;
     int32_t *acc = thread_tile(job, thread, 0);
     input columns = input_of(job, l, in, in_stride, n, thread);
-    const int has_low = l == &w->model->layers[PN_LAYER_1] && w->model->geometry.feature_low_bits;
+    const int has_residual = l == &w->model->layers[PN_LAYER_1] && w->model->geometry.feature_residual_bits;
     share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         int32_t block = unit * UNIT;
@@ -231,9 +231,9 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
             columns.u = in + (size_t)j * in_stride;
             columns.columns = n - j < 16 ? n - j : 16;
             const int8_t *next = j + 16 < n ? weights_of(l, unit) : after;
-            int32_t n_blocks = mac(job, l, unit, &columns, has_low ? weights_of(l, unit) : next, acc);
-            if (has_low)
-                add_low(job, unit, j, columns.columns, next, thread, acc);
+            int32_t n_blocks = mac(job, l, unit, &columns, has_residual ? weights_of(l, unit) : next, acc);
+            if (has_residual)
+                add_residual(job, unit, j, columns.columns, next, thread, acc);
             w->kernels->requantise(acc, n_blocks, columns.columns, l->bias + block * PN_BLOCK,
                                    l->multiplier + block * PN_BLOCK, l->info.shift,
                                    out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
@@ -384,7 +384,7 @@ static void quantise(const step_job *job, uint8_t *out, int32_t thread, int32_t 
         const pynna_channel *channel = &job->channels[j % n];
         w->kernels->quantise(channel->x + (size_t)(job->done + j / n) * channel->x_stride, w->gain,
                              w->model->layers[PN_LAYER_1].info.n_columns, out + (size_t)j * w->stride,
-                             w->low_stride ? w->low + (size_t)j * w->low_stride : NULL);
+                             w->residual_stride ? w->residual + (size_t)j * w->residual_stride : NULL);
     }
 }
 

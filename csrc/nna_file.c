@@ -147,7 +147,7 @@ static int read_geometry(const section *s, pynna_geometry *g)
                && between(g->cell_fraction_bits, 1, 15) && between(g->h_multiplier, 0, 32767)
                && between(g->h_shift, 1, 30) && g->mel_lower_hz >= 0.0f && g->mel_upper_hz > g->mel_lower_hz
                && g->mel_upper_hz <= (float)g->sample_rate / 2.0f && finite_positive(&g->h_scale, 1)
-               && (g->feature_low_bits == 0 || g->feature_low_bits == 8) && between(g->speech_rows, 0, 1);
+               && (g->feature_residual_bits == 0 || g->feature_residual_bits == 8) && between(g->speech_rows, 0, 1);
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
@@ -188,8 +188,8 @@ static int read_layer_infos(const section *s, pynna_model *m)
     return check_shapes(m);
 }
 
-/* The weights add up to row_sum, none is -128 (some kernels' sums could overflow), and columns that only fill up a group
- * are zero: what lies behind the activations there is anything. */
+/* The weights add up to row_sum, none is -128 (some kernels' sums could overflow), and columns that only fill up a
+ * group are zero: what lies behind the activations there is anything. */
 static int check_weights(const pn_layer *l)
 {
     const int32_t bits = l->info.weight_bits;
@@ -215,9 +215,9 @@ static int check_weights(const pn_layer *l)
 
 /* No sum may leave 32 bits, neither before its multiplier nor after its shift, nor 64 in between; nor may two of them
  * (the LSTM's halves) with their one rounding. */
-static int check_row_values(const pn_layer *l, int has_low)
+static int check_row_values(const pn_layer *l, int has_residual)
 {
-    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_low ? 64 : 0));
+    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_residual ? 64 : 0));
     int64_t half = (int64_t)1 << (l->info.shift - 1);
     for (int32_t r = 0; r < l->n_blocks * PN_BLOCK; r++) {
         int64_t bias = l->bias[r] < 0 ? -(int64_t)l->bias[r] : l->bias[r];
@@ -251,7 +251,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         l->logit_scale = i == PN_LAYER_6 ? (const float *)(const void *)s[3].data : NULL;
         int status = check_weights(l);
         if (!status)
-            status = check_row_values(l, i == PN_LAYER_1 && m->geometry.feature_low_bits);
+            status = check_row_values(l, i == PN_LAYER_1 && m->geometry.feature_residual_bits);
         if (status)
             return status;
     }

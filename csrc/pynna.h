@@ -82,14 +82,14 @@ size_t pynna_mfcc_scratch_size(const pynna_mfcc *mfcc);
  * PYNNA_ERR_MEMORY: scratch not aligned to 64 bytes. */
 int pynna_mfcc_frame(const pynna_mfcc *mfcc, const int16_t *pcm, float *out, void *scratch);
 
-/* ---- frames.c: audio to context windows --------------------------------------------------------------------------- */
+/* ---- frames.c: audio to context windows -------------------------------------------------------------------------- */
 
 /* One channel's way from PCM to the network's input, as the DeepSpeech client does it. Audio is cut into frames as soon
  * as each is full; the frames' MFCCs stand in a row behind n_context vectors of zeros; any 2 * n_context + 1 neighbours
- * in the row are a window, and the frame in its middle is the one that an inference is about. At finish, what is left of
- * the audio is padded with zeros to one more frame (even if nothing is left), and n_context vectors of zeros follow. So
- * N samples give max(0, floor((N - window) / step) + 1) + 1 windows, however they were cut into chunks.
- * The object is a plain block of pynna_frames_size bytes without pointers: copy it to save, fork or move a stream. */
+ * in the row are a window, and the frame in its middle is the one that an inference is about. At finish, what is left
+ * of the audio is padded with zeros to one more frame (even if nothing is left), and n_context vectors of zeros follow.
+ * So N samples give max(0, floor((N - window) / step) + 1) + 1 windows, however they were cut into chunks. The object
+ * is a plain block of pynna_frames_size bytes without pointers: copy it to save, fork or move a stream. */
 typedef struct pynna_frames pynna_frames;
 
 /* Bytes of an object that keeps up to n_queue unread windows (1 to 65536) with n_context (0 to 64) frames on each side;
@@ -134,7 +134,7 @@ int pynna_frames_advance(pynna_frames *frames, int32_t n);
  * count in it is out of range. */
 int pynna_frames_restore(pynna_frames *frames, const void *saved, size_t size);
 
-/* ---- nna_file.c: the mapped model's file -------------------------------------------------------------------------- */
+/* ---- nna_file.c: the mapped model's file ------------------------------------------------------------------------- */
 
 /* What the network is, as the file's section `geometry` holds it (doc/formats.md). */
 typedef struct {
@@ -143,9 +143,9 @@ typedef struct {
     int32_t n_labels, blank, n_cell;          /* labels with the blank, the blank's index, width of c and h */
     int32_t cell_fraction_bits, h_multiplier, h_shift;
     float mel_lower_hz, mel_upper_hz;
-    float h_scale;            /* what 1 of h stands for */
-    int32_t feature_low_bits; /* 8: what a feature's steps leave over counts, too; or 0 */
-    int32_t speech_rows;      /* 1: the network tells where speech is, too; or 0 */
+    float h_scale;                 /* what 1 of h stands for */
+    int32_t feature_residual_bits; /* 8: the residual of a feature's steps counts, too; or 0 */
+    int32_t speech_rows;           /* 1: the network tells where speech is, too; or 0 */
 } pynna_geometry;
 
 enum { PYNNA_N_LAYERS = 7 }; /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6 */
@@ -173,7 +173,7 @@ const float *pynna_model_label_priors(const pynna_model *model);             /* 
 const float *pynna_model_feature_gain(const pynna_model *model);             /* [n_coefficients] */
 const char *pynna_model_metadata(const pynna_model *model, size_t *n_bytes); /* JSON, not zero-terminated */
 
-/* ---- isa.c: instruction sets -------------------------------------------------------------------------------------- */
+/* ---- isa.c: instruction sets ------------------------------------------------------------------------------------- */
 
 /* The kernels compiled into this library, 0 <= i < pynna_isa_count(), the plainest first; NULL / 0 out of range. */
 int32_t pynna_isa_count(void);
@@ -182,7 +182,7 @@ int32_t pynna_isa_available(int32_t i); /* 1 where this processor runs it */
 /* The fastest one that this processor runs, or the one that the environment's PYNNA_ISA names; NULL if it can't. */
 const char *pynna_isa_default(void);
 
-/* ---- threads.c: threads that share a step ------------------------------------------------------------------------- */
+/* ---- threads.c: threads that share a step ------------------------------------------------------------------------ */
 
 /* A pool of n_threads - 1 threads besides the caller's. They spin for some microseconds after a step, then sleep.
  * One step at a time. pynna_pool_stop ends them; only then may the memory be given back. */
@@ -193,7 +193,7 @@ int pynna_pool_init(void *memory, size_t size, int32_t n_threads, pynna_pool **p
 int32_t pynna_pool_threads(const pynna_pool *pool);
 void pynna_pool_stop(pynna_pool *pool);
 
-/* ---- network.c: the fixed-point network --------------------------------------------------------------------------- */
+/* ---- network.c: the fixed-point network -------------------------------------------------------------------------- */
 
 enum { PYNNA_MAX_CHANNELS = 16 };
 
@@ -209,8 +209,8 @@ typedef struct {
     float *speech;       /* [n_steps]: probability of speech, 1 where the model has no speech_rows; or NULL */
 } pynna_channel;
 
-/* Scratch memory of a step, and the kernels it is run with. `isa` names them, NULL is pynna_isa_default(). One step at a
- * time. max_columns (16 to 256) bounds channels x steps run through the layers at once; 16 is right for live use. */
+/* Scratch memory of a step, and the kernels it is run with. `isa` names them, NULL is pynna_isa_default(). One step at
+ * a time. max_columns (16 to 256) bounds channels x steps run through the layers at once; 16 is right for live use. */
 typedef struct pynna_workspace pynna_workspace;
 size_t pynna_workspace_size(const pynna_model *model, int32_t max_columns);
 int pynna_workspace_init(void *memory, size_t size, const pynna_model *model, int32_t max_columns, const char *isa,
@@ -224,12 +224,12 @@ int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
                const pynna_channel *channels);
 
 /* One kernel by itself, for benchmarks and tests: acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k], b < n_blocks,
- * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in doc/network.md (of 4: n_groups is even),
- * row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride. PYNNA_ERR_ISA if the instruction set is not to be had. */
+ * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in doc/network.md (of 4: n_groups is
+ * even), row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride. PYNNA_ERR_ISA if the set is not to be had. */
 int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
 
-/* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------- */
+/* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------ */
 
 /* CTC decoding of log_probs [n_frames, n_labels], natural logarithms of each frame's label probabilities; -infinity is
  * probability 0. The order of the labels is the caller's and the blank may be any of them (DeepSpeech: the last). The
@@ -297,6 +297,13 @@ typedef struct {
     int32_t number[3];
 } pynna_ctc_state;
 
+/* What a scorer knows beforehand of the labels below 64 after a sequence, a bit each. */
+typedef struct {
+    uint64_t allowed; /* 0: it would be forbidden */
+    uint64_t free;    /* 1: it is allowed, and adds 0 */
+    double most;      /* no less than the others but the boundary add */
+} pynna_ctc_ways;
+
 /* A second opinion on label sequences: words of a vocabulary, an n-gram model, hot words. It belongs to the caller and
  * is handed in with every call, so that the decoder stays a plain block. A frame in which it forbids every way on is
  * passed over: there is always a hypothesis. */
@@ -315,6 +322,8 @@ typedef struct {
      * tighter bound, and far less to look at. */
     int32_t has_boundary, boundary;
     double most_elsewhere;
+    /* What it knows of the labels after a sequence in `state`, so that the others need not be tried. NULL: nothing. */
+    pynna_ctc_ways (*ways)(void *context, const pynna_ctc_state *state);
 } pynna_ctc_scorer;
 
 /* A hypothesis of an n-best list: its tail is tokens[first .. first + n_tokens - 1]. */
@@ -415,24 +424,28 @@ typedef struct {
     /* Nats that a language model gives a word (-1: one outside the vocabulary) after a context; *next is the context
      * then, 0 that of a text's start. NULL for no language model. It needs a vocabulary. */
     double (*score)(void *context, int32_t state, int32_t word, int32_t *next);
+    /* pynna_words_scorer fills these in: the root's arcs by label, 0 for none, and which of the labels below 64 have one. */
+    int32_t root_next[64];
+    uint64_t root_labels;
+    double hot_most; /* and what the hot words' letters add at most */
 } pynna_words;
 
 /* What is wrong with the tables, as one English sentence; NULL if nothing. Reads all of them. */
 const char *pynna_words_error(const pynna_words *words);
 
-/* The scorer for pynna_ctc_feed_scored; `words` must outlive it and stay as it is. pynna_ctc_change_scorer may exchange it
- * for one with other hot words: a phrase that is being said and partly committed counts no more then.
+/* The scorer for pynna_ctc_feed_scored; `words` must outlive it and stay as it is. pynna_ctc_change_scorer may exchange
+ * it for one with other hot words: a phrase that is being said and partly committed counts no more then.
  * PYNNA_ERR_ARGUMENT: null, or wrong tables. */
 int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer);
 
-/* ---- graph.c: a grammar as an automaton over labels --------------------------------------------------------------- */
+/* ---- graph.c: a grammar as an automaton over labels -------------------------------------------------------------- */
 
 /* An arc's label that stands for the filler (garbage model): one frame or more of any labels. */
 enum { PYNNA_FILLER = -1 };
 
-/* The sentences of a grammar: all label sequences along arcs from `start` to a final state. A plain view of the caller's
- * arrays, which must outlive it. The arcs of state s are first_arc[s] .. first_arc[s + 1] - 1. A minimal deterministic
- * automaton is fastest to search, but any will do. */
+/* The sentences of a grammar: all label sequences along arcs from `start` to a final state. A plain view of the
+ * caller's arrays, which must outlive it. The arcs of state s are first_arc[s] .. first_arc[s + 1] - 1. A minimal
+ * deterministic automaton is fastest to search, but any will do. */
 typedef struct {
     int32_t n_labels; /* of the network, the blank among them: 2 to 65536 */
     int32_t n_states; /* 1 to 2^26 */
@@ -447,8 +460,8 @@ typedef struct {
 /* What is wrong with a graph, as one English sentence; NULL if nothing. Reads every arc. */
 const char *pynna_graph_error(const pynna_graph *graph);
 
-/* Bytes of a graph as one block, little-endian on a little-endian machine (doc/grammar.md, "The graph's block"); 0 if it is
- * wrong. */
+/* Bytes of a graph as one block, little-endian on a little-endian machine (doc/grammar.md, "The graph's block"); 0 if
+ * it is wrong. */
 size_t pynna_graph_bytes(const pynna_graph *graph);
 
 /* Writes the block. PYNNA_ERR_ARGUMENT: null, or a wrong graph; PYNNA_ERR_MEMORY: size is less than it takes. */
@@ -458,14 +471,14 @@ int pynna_graph_save(const pynna_graph *graph, void *block, size_t size);
  * PYNNA_ERR_ARGUMENT: null or not aligned; PYNNA_ERR_FILE_FOREIGN, _SHORT, _VALUE: not a block, cut short, damaged. */
 int pynna_graph_open(const void *block, size_t size, pynna_graph *graph);
 
-/* ---- graph_build.c: graphs put together from their ends to their beginnings --------------------------------------- */
+/* ---- graph_build.c: graphs put together from their ends to their beginnings -------------------------------------- */
 
 /* Makes minimal deterministic automata. A state stands for the texts that may follow it; one that was made before is
  * given again. A block of memory with pointers into itself: it must not be moved. */
 typedef struct pynna_builder pynna_builder;
 
-/* Bytes for a builder of max_states states, 16 to 2^26, those made on the way included; 0 if it is out of range. What is
- * not used is never touched. */
+/* Bytes for a builder of max_states states, 16 to 2^26, those made on the way included; 0 if it is out of range. What
+ * is not used is never touched. */
 size_t pynna_builder_size(int32_t max_states);
 
 /* `space`: the label between words, -1 for none: spaces in a row are one then, and none ends a text.
@@ -473,8 +486,8 @@ size_t pynna_builder_size(int32_t max_states);
 int pynna_builder_init(void *memory, size_t size, int32_t max_states, int32_t space, pynna_builder **out);
 
 /* All that follow give a state in *out. PYNNA_ERR_ARGUMENT: null, no state, a count or a label out of range;
- * PYNNA_ERR_FULL: it takes more than max_states states, twice as many arcs, or a text of 65,536 labels; the builder is of
- * no use any more. */
+ * PYNNA_ERR_FULL: it takes more than max_states states, twice as many arcs, or a text of 65,536 labels; the builder is
+ * of no use any more. */
 
 /* Where a text has ended. */
 int pynna_builder_end(pynna_builder *builder, int32_t *out);
@@ -482,8 +495,8 @@ int pynna_builder_end(pynna_builder *builder, int32_t *out);
 /* These labels one after the other (PYNNA_FILLER: the filler), then what follows `then`. */
 int pynna_builder_before(pynna_builder *builder, const int32_t *labels, int32_t n, int32_t then, int32_t *out);
 
-/* One of n_texts texts, then what follows `then`. Text t is labels[ends[t - 1]] .. labels[ends[t] - 1]; they are sorted,
- * by any order of the labels, and none begins or ends with a space. */
+/* One of n_texts texts, then what follows `then`. Text t is labels[ends[t - 1]] .. labels[ends[t] - 1]; they are
+ * sorted, by any order of the labels, and none begins or ends with a space. */
 int pynna_builder_texts(pynna_builder *builder, const int32_t *labels, const int32_t *ends, int32_t n_texts,
                         int32_t then, int32_t *out);
 
@@ -493,12 +506,12 @@ int pynna_builder_union(pynna_builder *builder, const int32_t *states, int32_t n
 /* What follows a state, without a space in front. */
 int pynna_builder_strip(pynna_builder *builder, int32_t state, int32_t *out);
 
-/* The automaton of a state, which becomes the last of *n_states; arcs lead to states of lower numbers. With first_arc NULL
- * it only counts. The arrays are those of a pynna_graph. PYNNA_ERR_ARGUMENT. */
+/* The automaton of a state, which becomes the last of *n_states; arcs lead to states of lower numbers. With first_arc
+ * NULL it only counts. The arrays are those of a pynna_graph. PYNNA_ERR_ARGUMENT. */
 int pynna_builder_graph(pynna_builder *builder, int32_t start, int32_t *n_states, int32_t *n_arcs, int32_t *first_arc,
                         int32_t *arc_label, int32_t *arc_next, uint8_t *is_final);
 
-/* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------- */
+/* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------ */
 
 /* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and
  * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what the filler costs. */
@@ -548,8 +561,8 @@ typedef struct {
 /* The search's state: a plain block without pointers. Every call hands in the graph that it was built for. */
 typedef struct pynna_search pynna_search;
 
-/* n_best 1, max_active 4096, n_records 32768, margin 30, filler_cost 0.5, filler_entry_cost 2, noise_cost infinity, space
- * -1, no bias, the blank last. */
+/* n_best 1, max_active 4096, n_records 32768, margin 30, filler_cost 0.5, filler_entry_cost 2, noise_cost infinity,
+ * space -1, no bias, the blank last. */
 void pynna_search_defaults(int32_t n_labels, pynna_search_config *config);
 
 /* What is wrong with a configuration for a graph; NULL if nothing. */

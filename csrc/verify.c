@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_COLUMNS = 16, PIECE = 256 };
+enum { MAX_COLUMNS = 16, PIECE = 256 };
 
 static void compare(const char *isa, const char *what, const void *fast, const void *reference, size_t n_bytes)
 {
@@ -20,7 +20,7 @@ static void compare(const char *isa, const char *what, const void *fast, const v
 
 static void check_mac(const pn_kernels *fast, const pn_product *p, int32_t *acc)
 {
-    int32_t again[MOST_COLUMNS * PN_BLOCK];
+    int32_t again[MAX_COLUMNS * PN_BLOCK];
     const size_t n = (size_t)p->n_columns * PN_BLOCK;
     fast->mac(p, acc);
     for (int32_t b = 0; b < p->n_blocks; b++) {
@@ -41,7 +41,7 @@ static void check_requantise(const pn_kernels *fast, const int32_t *acc, int32_t
                              const int32_t *bias, const int32_t *multiplier, int32_t shift, uint8_t *out,
                              size_t out_stride)
 {
-    uint8_t again[MOST_COLUMNS * PN_BLOCK];
+    uint8_t again[MAX_COLUMNS * PN_BLOCK];
     fast->requantise(acc, n_blocks, n_columns, bias, multiplier, shift, out, out_stride);
     for (int32_t b = 0; b < n_blocks; b++) {
         const int32_t row = b * PN_BLOCK;
@@ -55,8 +55,8 @@ static void check_requantise(const pn_kernels *fast, const int32_t *acc, int32_t
 
 static void check_lstm(const pn_kernels *fast, const pn_lstm_tile *t)
 {
-    int16_t c[MOST_COLUMNS * PN_BLOCK];
-    uint8_t h[MOST_COLUMNS * PN_BLOCK];
+    int16_t c[MAX_COLUMNS * PN_BLOCK];
+    uint8_t h[MAX_COLUMNS * PN_BLOCK];
     pn_lstm_tile again = *t;
     again.c = c;
     again.h = h;
@@ -72,21 +72,21 @@ static void check_lstm(const pn_kernels *fast, const pn_lstm_tile *t)
 }
 
 static void check_quantise(const pn_kernels *fast, const float *x, const float *gain, int32_t n, uint8_t *u,
-                           uint8_t *low)
+                           uint8_t *residual)
 {
-    uint8_t again[PIECE], again_low[PIECE];
-    fast->quantise(x, gain, n, u, low);
+    uint8_t again[PIECE], again_residual[PIECE];
+    fast->quantise(x, gain, n, u, residual);
     for (int32_t i = 0; i < n; i += PIECE) {
         const int32_t m = n - i < PIECE ? n - i : PIECE;
-        pn_kernels_ref.quantise(x + i, gain + i, m, again, low ? again_low : NULL);
+        pn_kernels_ref.quantise(x + i, gain + i, m, again, residual ? again_residual : NULL);
         compare(fast->name, "the features' quantisation", u + i, again, (size_t)m);
-        if (low)
-            compare(fast->name, "what the features leave over", low + i, again_low, (size_t)m);
+        if (residual)
+            compare(fast->name, "the features' residual", residual + i, again_residual, (size_t)m);
     }
 }
 
 /* Kernels have no context, so each place of the table has functions of its own. */
-static const pn_kernels *checked[PN_MOST_KERNELS];
+static const pn_kernels *checked[PN_MAX_KERNELS];
 
 #define PLACE(i)                                                                                                       \
     static void mac_##i(const pn_product *p, int32_t *acc)                                                             \
@@ -102,22 +102,27 @@ static const pn_kernels *checked[PN_MOST_KERNELS];
     {                                                                                                                  \
         check_lstm(checked[i], t);                                                                                     \
     }                                                                                                                  \
-    static void quantise_##i(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *low)                   \
+    static void quantise_##i(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)              \
     {                                                                                                                  \
-        check_quantise(checked[i], x, gain, n, u, low);                                                                \
+        check_quantise(checked[i], x, gain, n, u, residual);                                                           \
     }
 
 PLACE(0)
 PLACE(1)
 PLACE(2)
 PLACE(3)
+PLACE(4)
+PLACE(5)
+PLACE(6)
+PLACE(7)
 
-static pn_kernels places[PN_MOST_KERNELS] = {
-    {NULL, mac_0, requantise_0, lstm_0, quantise_0},
-    {NULL, mac_1, requantise_1, lstm_1, quantise_1},
-    {NULL, mac_2, requantise_2, lstm_2, quantise_2},
-    {NULL, mac_3, requantise_3, lstm_3, quantise_3},
-};
+#define KERNELS(i)                                                                                                     \
+    {                                                                                                                  \
+        NULL, mac_##i, requantise_##i, lstm_##i, quantise_##i                                                          \
+    }
+static pn_kernels places[] = {KERNELS(0), KERNELS(1), KERNELS(2), KERNELS(3),
+                              KERNELS(4), KERNELS(5), KERNELS(6), KERNELS(7)};
+_Static_assert(sizeof places / sizeof *places == PN_MAX_KERNELS, "a PLACE for each");
 
 const pn_kernels *pn_verified(const pn_kernels *fast, int place)
 {

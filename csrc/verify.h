@@ -5,7 +5,7 @@
 
 #include "mac_array.h"
 
-enum { PN_MOST_KERNELS = 4 }; /* in one build */
+enum { PN_MAX_KERNELS = 8 }; /* in one build */
 
 #ifdef PYNNA_VERIFY
 /* Kernels that do what those do, and compare it with the reference; `place` is theirs in the table. */

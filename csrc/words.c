@@ -6,9 +6,11 @@
  * language model.
  */
 #include <math.h>
+#include <string.h>
 
 #include "pynna.h"
 
+enum { MASKED = 64 }; /* labels below it have a bit in pynna_ctc_ways */
 enum { NODE, CONTEXT, HOT };
 enum { OUTSIDE = -1, HOT_START = 0, HOT_INSIDE = 1 };
 
@@ -64,6 +66,8 @@ const char *pynna_words_error(const pynna_words *w)
 
 static int32_t child(const pynna_words *w, int32_t node, int32_t label)
 {
+    if (node == 0 && label < MASKED)
+        return w->root_next[label] != 0 ? w->root_next[label] : OUTSIDE;
     for (int32_t i = w->first_arc[node]; i < w->first_arc[node + 1]; i++)
         if (w->arc_label[i] == label)
             return w->arc_next[i];
@@ -115,6 +119,35 @@ static double extend(void *context, const pynna_ctc_state *state, int32_t label,
     return bonus;
 }
 
+/* Without a way out of the vocabulary only what it spells is allowed; hot words may give any label something. */
+static pynna_ctc_ways ways(void *context, const pynna_ctc_state *state)
+{
+    const pynna_words *w = context;
+    const int32_t node = state->number[NODE];
+    pynna_ctc_ways found = {0, 0, w->hot_most};
+    if (w->n_nodes == 0)
+        return (pynna_ctc_ways){~(uint64_t)0, w->n_hot == 0 ? ~(uint64_t)0 : 0, w->hot_most};
+    if (node == 0)
+        found.allowed = w->root_labels;
+    else if (node != OUTSIDE)
+        for (int32_t i = w->first_arc[node]; i < w->first_arc[node + 1]; i++)
+            if (w->arc_label[i] < MASKED)
+                found.allowed |= (uint64_t)1 << w->arc_label[i];
+    if (w->n_hot == 0)
+        found.free = found.allowed;
+    if (w->n_hot == 0 && w->outside > -INFINITY)
+        found.most = node == OUTSIDE ? w->outside_letter : w->outside;
+    if (w->outside > -INFINITY)
+        found.allowed = ~(uint64_t)0;
+    if (w->space < MASKED) {
+        const uint64_t space = (uint64_t)1 << w->space;
+        const int may_end = node != 0 && (word_at(w, node) != OUTSIDE || w->outside > -INFINITY);
+        found.free &= ~space;
+        found.allowed = may_end ? found.allowed | space : found.allowed & ~space;
+    }
+    return found;
+}
+
 static double finish(void *context, const pynna_ctc_state *state)
 {
     const pynna_words *w = context;
@@ -141,9 +174,17 @@ int pynna_words_scorer(pynna_words *words, pynna_ctc_scorer *scorer)
 {
     if (words == NULL || scorer == NULL || pynna_words_error(words) != NULL)
         return PYNNA_ERR_ARGUMENT;
+    memset(words->root_next, 0, sizeof words->root_next);
+    words->root_labels = 0;
+    for (int32_t i = 0; words->n_nodes > 0 && i < words->first_arc[1]; i++)
+        if (words->arc_label[i] < MASKED && words->root_next[words->arc_label[i]] == 0) {
+            words->root_next[words->arc_label[i]] = words->arc_next[i];
+            words->root_labels |= (uint64_t)1 << words->arc_label[i];
+        }
     double most = 0.0;
     for (int64_t i = 0; i < (int64_t)words->n_hot * words->n_labels; i++)
         most = words->hot_bonus[i] > most ? words->hot_bonus[i] : most;
-    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry, 1, words->space, most};
+    words->hot_most = most;
+    *scorer = (pynna_ctc_scorer){words, extend, finish, most + words->word_most, carry, 1, words->space, most, ways};
     return PYNNA_OK;
 }

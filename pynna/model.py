@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 import numpy.typing as npt
 
@@ -222,6 +222,45 @@ class Model(Network):
             As ``stream``.
         """
         return Listener(self, self.decoder_options(**options), rules or EndpointRules(), worker=worker)
+
+    def restore_stream(self, data: bytes, **options: Unpack[AnyOptions]) -> Stream[Any]:
+        """A stream that goes on where the one whose `Stream.save` this is left off, to the bit.
+
+        Parameters
+        ----------
+        data : bytes
+        **options
+            Those of the stream that was saved, grammar and language model too, but for its hot words: they are saved.
+
+        Raises
+        ------
+        StateError
+            No saved stream; one of another version, model, grammar or other options; damaged. The message says what.
+        ArgumentError, GrammarError
+            As ``stream``.
+        """
+        return Stream.restored(self, data, self.decoder_options(**options))
+
+    def restore_listener(
+        self, data: bytes, worker: RescoringWorker | None = None, **options: Unpack[AnyOptions]
+    ) -> Listener[Any]:
+        """A listener that goes on where the one whose `Listener.save` this is left off, to the bit; its rules are
+        saved.
+
+        Parameters
+        ----------
+        data : bytes
+        worker : RescoringWorker, optional
+            As for ``listen``.
+        **options
+            As for ``restore_stream``.
+
+        Raises
+        ------
+        StateError, ArgumentError, GrammarError
+            As ``restore_stream``.
+        """
+        return Listener.restored(self, data, self.decoder_options(**options), worker=worker)
 
     def group(self) -> Group:
         """A group: up to 16 streams through one step call."""

@@ -120,6 +120,11 @@ class Network:
 
     # ---- what it is ------------------------------------------------------------------------------------------------
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file as it was read, in hexadecimal."""
+        return self.core.sha256
+
     @property
     def tells_speech(self) -> bool:
         """Whether the network tells how probable speech is."""
@@ -151,7 +156,7 @@ class Network:
             "name": self.name,
             "path": str(self.path),
             "size": self.core.n_bytes,
-            "sha256": self.core.sha256,
+            "sha256": self.fingerprint,
             "n_weights": self.n_weights,
             "isa": self.isa,
             "threads": self.threads,
@@ -168,7 +173,7 @@ class Network:
 
     def step(
         self,
-        x: npt.ArrayLike,
+        windows: npt.ArrayLike,
         c: npt.ArrayLike | None = None,
         h: npt.ArrayLike | None = None,
         *,
@@ -178,7 +183,7 @@ class Network:
 
         Parameters
         ----------
-        x : float32 [n, 2 * n_context + 1, n_coefficients]
+        windows : float32 [n, 2 * n_context + 1, n_coefficients]
             Context windows of MFCCs, [n, 19, 26] for DeepSpeech.
         c : int16 [n, n_cell], optional
             Cell states, in steps of 2 to the power of minus ``geometry["cell_fraction_bits"]``; zeros unless given.
@@ -197,20 +202,20 @@ class Network:
         Raises
         ------
         ArgumentError
-            A wrong shape, or not 1 to 16 channels or 1 to 64 threads. NotFiniteError: a NaN or an infinity in x.
+            A wrong shape, or not 1 to 16 channels or 1 to 64 threads. NotFiniteError: a NaN or an infinity in windows.
         StateError
             States of a wrong shape or dtype.
         """
         g = self.geometry
         wanted = (2 * g["n_context"] + 1, g["n_coefficients"])
-        features = np.ascontiguousarray(x, np.float32)
+        features = np.ascontiguousarray(windows, np.float32)
         if features.ndim != 3 or features.shape[1:] != wanted or not 1 <= len(features) <= _core.MAX_CHANNELS:
             raise ArgumentError(
-                f"x has shape {features.shape}; (n, {wanted[0]}, {wanted[1]}) with n from 1 to "
+                f"windows has shape {features.shape}; (n, {wanted[0]}, {wanted[1]}) with n from 1 to "
                 f"{_core.MAX_CHANNELS} is right"
             )
         if not np.isfinite(features).all():
-            raise NotFiniteError("x holds a NaN or an infinity")
+            raise NotFiniteError("windows holds a NaN or an infinity")
         shape = (len(features), int(g["n_cell"]))
         with self._runner(threads) as runner:
             return runner.step(features, _state("c", c, np.int16, shape), _state("h", h, np.int8, shape))

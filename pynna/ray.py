@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """For Ray Data: `pynna.ray.Transcriber`."""
 
-from pynna.archive.ray import Transcriber, transcribe_folder
+from pynna.archive.ray import Report, Transcriber, transcribe_archive
 
-__all__ = ["Transcriber", "transcribe_folder"]
+__all__ = ["Report", "Transcriber", "transcribe_archive"]

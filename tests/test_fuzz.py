@@ -15,7 +15,7 @@ if ROOT not in sys.path:
 
 from tests.fuzz.__main__ import once  # noqa: E402
 from tests.fuzz.mutation import mutated  # noqa: E402
-from tests.fuzz.targets import TARGETS, Finding, Target  # noqa: E402
+from tests.fuzz.registry import TARGETS, Finding, Target  # noqa: E402
 
 
 @pytest.mark.parametrize("name", TARGETS)

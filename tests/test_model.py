@@ -357,7 +357,7 @@ def test_the_build_tells_its_version_and_instruction_sets() -> None:
     assert json.loads(json.dumps(info)) == info
 
 
-def test_a_models_card_says_what_the_file_holds(tmp_path: Path) -> None:
+def test_a_models_metadata_say_what_the_file_holds(tmp_path: Path) -> None:
     labels = ["ä", "€", "𐍈", " "]
     model = random_model(20, alphabet=labels, n_context=2, n_coefficients=13, cell=17)
     model.metadata = {"name": "Größe", "licence": "CC0"}

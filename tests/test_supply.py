@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,20 @@ def test_an_sdist_has_the_same_bytes_whoever_makes_it(dist: Any) -> None:
         assert {member.name: file.extractfile(member).read() for member in file} == {
             name: name.encode() for name in ("a/x", "a/b/y", "a/c")
         }
+
+
+def test_what_differs_between_two_releases_is_told(dist: Any, tmp_path: Path) -> None:
+    one, other = tmp_path / "1" / "a.whl", tmp_path / "2" / "a.whl"
+    for path, second in ((one, b"x"), (other, b"y")):
+        path.parent.mkdir()
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("same", b"1")
+            file.writestr("core.so", second)
+    assert dist.differing(one, one) == []
+    assert dist.differing(one, other) == ["core.so"]
+    for path, order in ((one, ["a/x", "a/y"]), (other, ["a/y", "a/x"])):
+        path.with_suffix(".tar.gz").write_bytes(_archive(order, 2, "me"))
+    assert dist.differing(one.with_suffix(".tar.gz"), other.with_suffix(".tar.gz")) == ["order and times"]
 
 
 def test_the_list_names_models_and_requirements(dist: Any) -> None:

@@ -99,7 +99,7 @@ class Network:
     def functions(self, peer: Peer) -> dict[str, Function]:
         key = (peer.steps, peer.channels)
         if key not in self._files:
-            self._files[key] = self._file(*key)
+            self._files[key] = self.file(*key)
         interpreter = Interpreter(model_content=self._files[key], num_threads=peer.threads)
         interpreter.allocate_tensors()
         inputs = [d["index"] for d in interpreter.get_input_details()]
@@ -113,7 +113,8 @@ class Network:
 
         return {"": run}
 
-    def _file(self, steps: int, channels: int) -> bytes:
+    def file(self, steps: int, channels: int) -> bytes:
+        """The .tflite of so many steps and channels a call."""
         g = _Graph()
         n_inputs, width = self._floats["layer_1"][0].shape
         rows = steps * channels

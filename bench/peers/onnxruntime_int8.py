@@ -32,7 +32,7 @@ class Network:
     def _function(self, unrolled: int | None, threads: int) -> Function:
         if (unrolled, threads) not in self._sessions:
             if unrolled not in self._models:
-                self._models[unrolled] = _quantised(onnx_graph.graph(self._arrays, unrolled))
+                self._models[unrolled] = quantised(onnx_graph.graph(self._arrays, unrolled))
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
             self._sessions[unrolled, threads] = onnxruntime.InferenceSession(
@@ -46,7 +46,8 @@ class Network:
         return run
 
 
-def _quantised(model: onnx.ModelProto) -> bytes:
+def quantised(model: onnx.ModelProto) -> bytes:
+    """The graph with int8 weights, as a file."""
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)

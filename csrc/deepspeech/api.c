@@ -63,7 +63,7 @@ EXPORT char *STT_Version(void)
     return copy("1.4.0");
 }
 
-/* ---- models -------------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------------------ */
 
 EXPORT int DS_CreateModel(const char *path, ModelState **retval)
 {
@@ -119,7 +119,7 @@ EXPORT int DS_GetModelSampleRate(const ModelState *m)
     return ds_handle_is(m, DS_MODEL) ? m->geometry->sample_rate : 0;
 }
 
-/* ---- scorers and hot words ------------------------------------------------------------------------------------------ */
+/* ---- scorers and hot words --------------------------------------------------------------------------------------- */
 
 /* Puts a scorer in the place of the model's; NULL takes it away. */
 static void exchange(ModelState *m, ds_scorer *scorer, double alpha, double beta)
@@ -274,7 +274,7 @@ EXPORT int DS_ClearHotWords(ModelState *m)
     return DS_ERR_OK;
 }
 
-/* ---- streams -------------------------------------------------------------------------------------------------------- */
+/* ---- streams ----------------------------------------------------------------------------------------------------- */
 
 static int create(ModelState *m, int keep_emissions, StreamingState **retval)
 {
@@ -397,7 +397,7 @@ EXPORT void DS_FreeString(char *text)
     free(text);
 }
 
-/* ---- Coqui STT's names of the same ----------------------------------------------------------------------------------- */
+/* ---- Coqui STT's names of the same ------------------------------------------------------------------------------- */
 
 EXPORT void STT_FreeModel(ModelState *m)
 {

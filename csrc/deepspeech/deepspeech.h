@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The C interface of DeepSpeech 0.7 to 0.9.3 over pynna: programs and bindings run by swapping the library.
  *
- * libdeepspeech.so exports these functions, and the same under Coqui STT's names (coqui-stt.h). A model is a mapped one,
- * .nna; for the path of another file NAME, NAME.nna beside it is taken, which `pynna map NAME -o NAME.nna` makes.
- * Unlike there, streams are independent, any number of threads may use a model, and a handle that was freed or never was
- * one is an error and no crash. Strings and metadata belong to the caller, who frees them with the functions here. */
+ * libdeepspeech.so exports these functions, and the same under Coqui STT's names (coqui-stt.h). A model is a mapped
+ * one, .nna; for the path of another file NAME, NAME.nna beside it is taken, which `pynna map NAME -o NAME.nna` makes.
+ * Unlike there, streams are independent, any number of threads may use a model, and a handle that was freed or never
+ * was one is an error and no crash. Strings and metadata belong to the caller, who frees them with these functions. */
 #ifndef DEEPSPEECH_H
 #define DEEPSPEECH_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* KenLM's binary files, read in place: the trie (plain, quantised, with compressed pointers) and the probing hash table.
+/* KenLM's binary files, read in place: the trie (plain, quantised, with compressed pointers) and the probing hash
+ * table.
  *
- * Nothing is copied and nothing allocated. A file is hostile until checked: opening computes every table's place from the
- * header and compares it with the size at hand; look-ups check every index that comes out of the tables. */
+ * Nothing is copied and nothing allocated. A file is hostile until checked: opening computes every table's place from
+ * the header and compares it with the size at hand; look-ups check every index that comes out of the tables. */
 #ifndef DS_KENLM_H
 #define DS_KENLM_H
 
@@ -50,7 +51,7 @@ int ds_lm_open(ds_lm *lm, const uint8_t *data, size_t size);
 /* A word's number, 0 for one that is not there. */
 uint32_t ds_lm_word(const ds_lm *lm, const uint8_t *text, size_t n_bytes);
 
-/* log10 of the probability of a word after a context, whose latest word comes first; at most order - 1 of them count. */
+/* log10 of the probability of a word after a context, whose latest word comes first; at most order - 1 count. */
 float ds_lm_score(const ds_lm *lm, const uint32_t *context, int32_t n_context, uint32_t word);
 
 /* MurmurHash64A with seed 0, by which words are found. */

@@ -99,8 +99,8 @@ static size_t read_all(int file, uint8_t *data, size_t size)
     return at;
 }
 
-/* Reads a .nna file: 1 if it is one, 0 if it is another file, -1 if it cannot be read. It is not mapped, so that it may be
- * replaced or cut short while it is used. */
+/* Reads a .nna file: 1 if it is one, 0 if it is another file, -1 if it cannot be read. It is not mapped, so that it may
+ * be replaced or cut short while it is used. */
 static int read_nna(const char *path, ModelState *m)
 {
     struct stat about;
@@ -177,19 +177,19 @@ static int read_labels(ModelState *m)
     return DS_ERR_OK;
 }
 
-/* The number behind "beam_width": in the model's card; 500 without. */
-static unsigned int card_beam(const pynna_model *model)
+/* The number behind "beam_width": in the model's metadata; 500 without. */
+static unsigned int metadata_beam_width(const pynna_model *model)
 {
     static const char key[] = "\"beam_width\":";
     size_t size;
-    const char *card = pynna_model_metadata(model, &size);
+    const char *metadata = pynna_model_metadata(model, &size);
     for (size_t i = 0; i + sizeof key + 8 < size; i++)
-        if (memcmp(card + i, key, sizeof key - 1) == 0) {
+        if (memcmp(metadata + i, key, sizeof key - 1) == 0) {
             unsigned int value = 0;
             i += sizeof key - 1;
-            i += card[i] == ' ';
-            for (; i < size && card[i] >= '0' && card[i] <= '9' && value < 10000; i++)
-                value = 10 * value + (unsigned int)(card[i] - '0');
+            i += metadata[i] == ' ';
+            for (; i < size && metadata[i] >= '0' && metadata[i] <= '9' && value < 10000; i++)
+                value = 10 * value + (unsigned int)(metadata[i] - '0');
             return value > 0 && value <= 4096 ? value : DEFAULT_BEAM;
         }
     return DEFAULT_BEAM;
@@ -225,7 +225,7 @@ static int open_model(ModelState *m, int wrong)
     if (m->mfcc_memory == NULL
         || pynna_mfcc_init(m->mfcc_memory, pynna_mfcc_size(&config), &config, &m->mfcc) != PYNNA_OK)
         return DS_ERR_FAIL_CREATE_MODEL;
-    m->beam_width = card_beam(m->model);
+    m->beam_width = metadata_beam_width(m->model);
     m->n_threads = thread_count(m->model);
     m->times = DS_TIMES_PATH;
     m->delayed_start = 1;
@@ -321,7 +321,7 @@ void ds_model_release(ModelState *m)
     free(m);
 }
 
-/* ---- what runs steps ---------------------------------------------------------------------------------------------- */
+/* ---- what runs steps --------------------------------------------------------------------------------------------- */
 
 static ds_runner *new_runner(const ModelState *m)
 {

@@ -2,8 +2,8 @@
 /* Scorers: a language model and the tree of its words, as the decoders of DeepSpeech and Coqui STT take them.
  *
  * A .scorer is a KenLM binary file with the tree behind it; DeepSpeech 0.5 and 0.6 have the two in files of their own,
- * lm.binary and trie. Everything is used in place, so that a file of a gigabyte costs only the pages that are asked for;
- * only the tree of 0.5, which has no table of its states, is given one in memory. */
+ * lm.binary and trie. Everything is used in place, so that a file of a gigabyte costs only the pages that are asked
+ * for; only the tree of 0.5, which has no table of its states, is given one in memory. */
 #ifndef DS_SCORER_H
 #define DS_SCORER_H
 

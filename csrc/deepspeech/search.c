@@ -301,8 +301,8 @@ static float way_of(const ds_search *s, const prefix *p, int32_t label)
     return s->log_prob[label] + (label == p->label ? p->blank : p->score);
 }
 
-/* What stays in a prefix of the beam: its label once more, its label anew from a prefix that is in the beam, too, and the
- * blank. Labels that are cut off have a log-probability of -infinity; so do ways that the clients' cut leaves out. */
+/* What stays in a prefix of the beam: its label once more, its label anew from a prefix that is in the beam, too, and
+ * the blank. Labels that are cut off have a log-probability of -infinity; so do ways that the clients cut. */
 static void stay(ds_search *s, int32_t at, float cutoff)
 {
     prefix *p = &s->prefixes[at];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The prefix beam search of the DeepSpeech clients, with their scorers: the same texts, times and scores as theirs.
  *
- * pynna's own search (ctc.c) is exact where the clients' is not, keeps its memory in bounds and asks any language model;
- * this one repeats what the clients do, down to their float32 sums, for programs that count on it. */
+ * pynna's own search (ctc.c) is exact where the clients' is not, keeps its memory in bounds and asks any language
+ * model; this one repeats what the clients do, down to their float32 sums, for programs that count on it. */
 #ifndef DS_SEARCH_H
 #define DS_SEARCH_H
 

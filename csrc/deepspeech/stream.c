@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams: audio to windows, windows to probabilities in batches of DS_STEPS, probabilities to the search; and results as
- * the interface tells them. See client.h. */
+/* Streams: audio to windows, windows to probabilities in batches of DS_STEPS, probabilities to the search; and results
+ * as the interface tells them. See client.h. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,7 @@ void ds_stream_free(StreamingState *s)
     free(s);
 }
 
-/* ---- audio to the search ------------------------------------------------------------------------------------------ */
+/* ---- audio to the search ----------------------------------------------------------------------------------------- */
 
 static int keep(StreamingState *s, int32_t n)
 {
@@ -184,7 +184,7 @@ int ds_stream_finish(StreamingState *s)
     return s->failed ? -1 : 0;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 char *ds_stream_text(StreamingState *s)
 {

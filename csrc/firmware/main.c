@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hears a recording that lies in flash, twice: letter by letter, and as a sentence of a grammar. On a board, samples come
- * from a microphone's DMA instead, 320 at a time. Tells what was heard, a hash of all log-probabilities' bits, and what a
- * step takes. */
+/* Hears a recording that lies in flash, twice: letter by letter, and as a sentence of a grammar. On a board, samples
+ * come from a microphone's DMA instead, 320 at a time. Tells what was heard, a hash of all log-probabilities' bits, and
+ * what a step takes. */
 #include "platform.h"
 #include "pynna_micro.h"
 

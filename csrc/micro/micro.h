@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ---- micro.c: audio to text in one block of memory ------------------------------------------------------------------ */
+/* ---- micro.c: audio to text in one block of memory --------------------------------------------------------------- */
 
 /* All that hears one microphone, in one block that the caller owns: a static array, say. The model and the grammar are
  * used where they lie, in flash for instance, and must stay there. */
@@ -21,7 +21,7 @@ typedef struct {
 } pynna_micro_config;
 
 typedef struct {
-    double score, unconstrained_score; /* of the sentence, and of the best path without a grammar: the difference tells doubt */
+    double score, unconstrained_score; /* of the sentence, and of the best path without a grammar: they differ in doubt */
     int32_t complete;         /* 1: a whole sentence of the grammar, or any letters without one; 0: its beginning */
     int32_t n_steps;          /* taken since the start */
 } pynna_micro_result;
@@ -52,9 +52,10 @@ int pynna_micro_reset(pynna_micro *micro);
 const pynna_model *pynna_micro_model(const pynna_micro *micro);
 const char *pynna_micro_isa(const pynna_micro *micro);
 
-/* No less than pynna_micro_size for a front end of 512 samples and up to 26 coefficients of 40 bands to 8 kHz, 19 frames
- * a window, 32 labels, the widest layer of `width` units, n_cell cells and the most probable letters; and what a grammar of n_states
- * and n_arcs takes besides. For static arrays: static _Alignas(64) unsigned char memory[PYNNA_MICRO_BYTES(816, 816)]; */
+/* No less than pynna_micro_size for a front end of 512 samples and up to 26 coefficients of 40 bands to 8 kHz, 19
+ * frames a window, 32 labels, the widest layer of `width` units, n_cell cells and the most probable letters; and what a
+ * grammar of n_states and n_arcs takes besides. For static arrays: static _Alignas(64) unsigned char
+ * memory[PYNNA_MICRO_BYTES(816, 816)]; */
 #define PYNNA_MICRO_BYTES(width, n_cell) (56000 + 5 * (size_t)(width) + 6 * (size_t)(n_cell))
 #define PYNNA_MICRO_GRAMMAR_BYTES(n_states, n_arcs, max_active)                                                        \
     (8 * (size_t)(n_states) + 4 * (size_t)(n_arcs) + 880 * (size_t)(max_active) + 4096)

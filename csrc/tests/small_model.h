@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small valid .nna file in memory, made of a seed by integers alone, as doc/formats.md ("The model file") describes it;
- * and what tests of it need: exact heap blocks, checksums, random numbers. Include it once, before anything else. */
+/* A small valid .nna file in memory, made of a seed by integers alone, as doc/formats.md ("The model file") describes
+ * it; and what tests of it need: exact heap blocks, checksums, random numbers. Include it once, before anything
+ * else. */
 #ifndef SMALL_MODEL_H
 #define SMALL_MODEL_H
 
@@ -104,9 +105,9 @@ typedef struct {
     int32_t cell_fraction_bits;
     int32_t extreme; /* all weights -127 or 127 */
     uint32_t seed;
-    int32_t coarse, four_bits; /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
-    int32_t feature_low_bits;  /* 0 or 8 */
-    int32_t speech_rows;       /* 0 or 1 */
+    int32_t coarse, four_bits;     /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
+    int32_t feature_residual_bits; /* 0 or 8 */
+    int32_t speech_rows;           /* 0 or 1 */
 } plan;
 
 typedef struct {
@@ -202,7 +203,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     const size_t at = sizeof numbers + sizeof reals;
     memcpy(section_data(file, GEOMETRY), numbers, sizeof numbers);
     memcpy(section_data(file, GEOMETRY) + sizeof numbers, reals, sizeof reals);
-    memcpy(section_data(file, GEOMETRY) + at, &p->feature_low_bits, sizeof p->feature_low_bits);
+    memcpy(section_data(file, GEOMETRY) + at, &p->feature_residual_bits, sizeof p->feature_residual_bits);
     memcpy(section_data(file, GEOMETRY) + at + 4, &p->speech_rows, sizeof p->speech_rows);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);

@@ -8,7 +8,7 @@
 
 #include "pynna.h"
 
-enum { SPACE, A, B, C, N_LABELS, MOST_STATES = 4096, MOST_TEXTS = 24, LONGEST = 6 };
+enum { SPACE, A, B, C, N_LABELS, MAX_STATES = 4096, MAX_TEXTS = 24, MAX_TEXT = 6 };
 
 static uint32_t random_state = 1;
 
@@ -29,14 +29,14 @@ static pynna_builder *new_builder(int32_t max_states, void **memory)
 }
 
 typedef struct {
-    int32_t n_states, n_arcs, first_arc[MOST_STATES + 1], label[2 * MOST_STATES], next[2 * MOST_STATES];
-    uint8_t is_final[MOST_STATES];
+    int32_t n_states, n_arcs, first_arc[MAX_STATES + 1], label[2 * MAX_STATES], next[2 * MAX_STATES];
+    uint8_t is_final[MAX_STATES];
 } automaton;
 
 static void take(pynna_builder *b, int32_t start, automaton *a)
 {
     assert(pynna_builder_graph(b, start, &a->n_states, &a->n_arcs, NULL, NULL, NULL, NULL) == PYNNA_OK);
-    assert(a->n_states <= MOST_STATES && a->n_arcs <= 2 * MOST_STATES);
+    assert(a->n_states <= MAX_STATES && a->n_arcs <= 2 * MAX_STATES);
     assert(pynna_builder_graph(b, start, &a->n_states, &a->n_arcs, a->first_arc, a->label, a->next, a->is_final)
            == PYNNA_OK);
     const pynna_graph g = {N_LABELS,     a->n_states, a->n_arcs, a->n_states - 1,
@@ -61,7 +61,7 @@ static int accepts(const automaton *a, const int32_t *text, int32_t n)
 /* How many texts it accepts. */
 static int64_t count(const automaton *a)
 {
-    static int64_t n[MOST_STATES];
+    static int64_t n[MAX_STATES];
     for (int32_t s = 0; s < a->n_states; s++) {
         n[s] = a->is_final[s];
         for (int32_t i = a->first_arc[s]; i < a->first_arc[s + 1]; i++) {
@@ -88,7 +88,7 @@ static void check_minimal(const automaton *a)
 }
 
 typedef struct {
-    int32_t n, label[LONGEST];
+    int32_t n, label[MAX_TEXT];
 } text;
 
 static int by_labels(const void *a, const void *b)
@@ -103,9 +103,9 @@ static int by_labels(const void *a, const void *b)
 /* Sorted texts of letters, each once; returns how many. */
 static int32_t random_texts(text *texts)
 {
-    const int32_t n = 1 + random_below(MOST_TEXTS);
+    const int32_t n = 1 + random_below(MAX_TEXTS);
     for (int32_t i = 0; i < n; i++) {
-        texts[i].n = 1 + random_below(LONGEST);
+        texts[i].n = 1 + random_below(MAX_TEXT);
         for (int32_t k = 0; k < texts[i].n; k++)
             texts[i].label[k] = A + random_below(C - A + 1);
     }
@@ -120,7 +120,7 @@ static int32_t random_texts(text *texts)
 /* Texts read together, and one by one: PYNNA_ERR_FULL, or the same state twice. */
 static int build(pynna_builder *b, const text *texts, int32_t n, int32_t then, int32_t *out)
 {
-    int32_t labels[MOST_TEXTS * LONGEST], ends[MOST_TEXTS], states[MOST_TEXTS], at = 0, together;
+    int32_t labels[MAX_TEXTS * MAX_TEXT], ends[MAX_TEXTS], states[MAX_TEXTS], at = 0, together;
     for (int32_t i = 0; i < n; i++) {
         memcpy(labels + at, texts[i].label, (size_t)texts[i].n * sizeof(int32_t));
         ends[i] = at += texts[i].n;
@@ -138,10 +138,10 @@ static void test_texts_alone_are_accepted(void)
 {
     static automaton a;
     for (int round = 0; round < 200; round++) {
-        text texts[MOST_TEXTS];
+        text texts[MAX_TEXTS];
         const int32_t n = random_texts(texts);
         void *memory;
-        pynna_builder *b = new_builder(MOST_STATES, &memory);
+        pynna_builder *b = new_builder(MAX_STATES, &memory);
         int32_t end, start;
         assert(pynna_builder_end(b, &end) == PYNNA_OK && build(b, texts, n, end, &start) == PYNNA_OK);
         take(b, start, &a);
@@ -159,10 +159,10 @@ static void test_one_after_the_other(void)
     static automaton a;
     static const int32_t spaces[] = {SPACE, SPACE, SPACE};
     for (int round = 0; round < 100; round++) {
-        text first[MOST_TEXTS], second[MOST_TEXTS];
+        text first[MAX_TEXTS], second[MAX_TEXTS];
         const int32_t n = random_texts(first), m = random_texts(second);
         void *memory;
-        pynna_builder *b = new_builder(MOST_STATES, &memory);
+        pynna_builder *b = new_builder(MAX_STATES, &memory);
         int32_t state;
         assert(pynna_builder_end(b, &state) == PYNNA_OK);
         assert(pynna_builder_before(b, spaces, random_below(3), state, &state) == PYNNA_OK);
@@ -176,7 +176,7 @@ static void test_one_after_the_other(void)
         assert(count(&a) == (int64_t)n * m);
         for (int32_t i = 0; i < n; i++)
             for (int32_t k = 0; k < m; k++) {
-                int32_t both[2 * LONGEST + 1], at = first[i].n;
+                int32_t both[2 * MAX_TEXT + 1], at = first[i].n;
                 memcpy(both, first[i].label, (size_t)at * sizeof(int32_t));
                 both[at++] = SPACE;
                 memcpy(both + at, second[k].label, (size_t)second[k].n * sizeof(int32_t));
@@ -191,7 +191,7 @@ static void test_too_little_room_is_told(void)
 {
     int n_full = 0;
     for (int32_t max_states = 16; max_states < 400; max_states++) {
-        text texts[MOST_TEXTS];
+        text texts[MAX_TEXTS];
         const int32_t n = random_texts(texts);
         void *memory;
         pynna_builder *b = new_builder(max_states, &memory);

@@ -34,7 +34,7 @@ static const uint64_t hashes[N_PLANS] = {
 
 static int n_rounds = 1;
 
-/* ---- the definition ----------------------------------------------------------------------------------------------- */
+/* ---- the definition ---------------------------------------------------------------------------------------------- */
 
 /* Each channel alone, one step a call, plain C. */
 static void run_alone(const unsigned char *file, size_t n_bytes, bundle *b)
@@ -71,7 +71,7 @@ static void test_the_reference_gives_the_bits_of_every_other_machine(void)
     }
 }
 
-/* ---- every other way to the same bits ----------------------------------------------------------------------------- */
+/* ---- every other way to the same bits ---------------------------------------------------------------------------- */
 
 static void check_one_way(const unsigned char *file, size_t n_bytes, const uint64_t *want, int32_t n_channels,
                           const char *isa, int32_t max_columns, pynna_pool *pool)
@@ -172,7 +172,7 @@ static void test_states_may_move_to_another_slot_in_the_middle_of_an_utterance(v
     free(file);
 }
 
-/* ---- kernels ------------------------------------------------------------------------------------------------------ */
+/* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 /* All weights as large as they get, in blocks that end where they do. */
 static void check_kernel(const char *isa, int32_t n, int32_t bits, uint32_t *random)
@@ -283,7 +283,7 @@ static void test_sigmoid_and_tanh_of_every_input_are_near_the_true_ones(void)
     CHECK(hash == UINT64_C(0x8dba81ec5471c4af));
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static void test_what_is_not_finite_is_refused_and_nothing_is_written(void)
 {
@@ -392,7 +392,7 @@ static void test_wrong_arguments_have_a_status_each(void)
     free(file);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------------ */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 static pynna_pool *start_pool(int32_t n_threads)
 {

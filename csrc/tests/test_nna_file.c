@@ -56,7 +56,7 @@ static void expect(blob b, int status, const char *what)
     CHECK(is == status);
 }
 
-/* ---- what is right ------------------------------------------------------------------------------------------------ */
+/* ---- what is right ----------------------------------------------------------------------------------------------- */
 
 static void test_a_good_file_is_what_its_sections_say(void)
 {
@@ -99,7 +99,7 @@ static void test_wrong_memory_and_null_are_refused(void)
     free(b.bytes);
 }
 
-/* ---- cut short, foreign, of another version ------------------------------------------------------------------------- */
+/* ---- cut short, foreign, of another version ---------------------------------------------------------------------- */
 
 static void check_cut(blob b, size_t n)
 {
@@ -161,7 +161,7 @@ static void test_foreign_old_and_new_files_are_told_as_such(void)
     free(b.bytes);
 }
 
-/* ---- damaged ------------------------------------------------------------------------------------------------------ */
+/* ---- damaged ----------------------------------------------------------------------------------------------------- */
 
 static void test_every_flipped_bit_is_seen(void)
 {
@@ -189,7 +189,7 @@ static void test_every_flipped_bit_is_seen(void)
     free(b.bytes);
 }
 
-/* ---- hostile: the checksum is right ------------------------------------------------------------------------------- */
+/* ---- hostile: the checksum is right ------------------------------------------------------------------------------ */
 
 static void test_a_table_that_lies_is_refused(void)
 {
@@ -304,8 +304,8 @@ static const wrong_value wrong_values[] = {
     {GEOMETRY,                        56,          0,             VALUE,  "h_scale"                            },
     {GEOMETRY,                        56,          NAN_BITS,      VALUE,  "h_scale"                            },
     {GEOMETRY,                        56,          INFINITY_BITS, VALUE,  "h_scale"                            },
-    {GEOMETRY,                        60,          4,             VALUE,  "feature_low_bits"                   },
-    {GEOMETRY,                        60,          0xffffffff,    VALUE,  "feature_low_bits"                   },
+    {GEOMETRY,                        60,          4,             VALUE,  "feature_residual_bits"              },
+    {GEOMETRY,                        60,          0xffffffff,    VALUE,  "feature_residual_bits"              },
     {GEOMETRY,                        64,          1,             VALUE,  "speech_rows without the row"        },
     {GEOMETRY,                        64,          2,             VALUE,  "speech_rows"                        },
     {GEOMETRY,                        64,          0xffffffff,    VALUE,  "speech_rows"                        },
@@ -491,7 +491,7 @@ static void test_labels_must_be_utf_8(void)
     }
 }
 
-/* ---- what is accepted runs, and the same everywhere ------------------------------------------------------------------ */
+/* ---- what is accepted runs, and the same everywhere -------------------------------------------------------------- */
 
 static uint64_t run_model(const unsigned char *file, size_t n_bytes, const char *isa, int saturate)
 {
@@ -616,16 +616,16 @@ static void test_products_that_could_leave_64_bits_are_refused(void)
     free(b.bytes);
 }
 
-/* The lower halves of the features add to layer 1's sums, and so count in their bound. */
+/* The features' residual adds to layer 1's sums, and so counts in their bound. */
 static void test_the_bound_on_sums_holds_the_features_lower_halves(void)
 {
-    for (int32_t low_bits = 0; low_bits <= 8; low_bits += 8) {
-        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, low_bits, 0};
+    for (int32_t residual_bits = 0; residual_bits <= 8; residual_bits += 8) {
+        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, residual_bits, 0};
         blob b;
         b.bytes = make_file(&p, &b.size);
         put32(section_data(b.bytes, LAYERS) + 20, 31);
         fill_rows(&p, b.bytes, 0, 127, (1u << 30) - 1 - 255 * 127, INT32_MAX);
-        expect(b, low_bits ? PYNNA_ERR_FILE_VALUE : PYNNA_OK, "a sum of 2^30 - 1 without lower halves");
+        expect(b, residual_bits ? PYNNA_ERR_FILE_VALUE : PYNNA_OK, "a sum of 2^30 - 1 without a residual");
         free(b.bytes);
     }
 }

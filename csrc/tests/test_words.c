@@ -28,8 +28,21 @@ static double score(void *context, int32_t state, int32_t number, int32_t *next)
 
 static pynna_words make_words(int *asked)
 {
-    return (pynna_words){N_LABELS, SPACE, 4,        first_arc, arc_label, arc_next, word,  -INFINITY, 0.0,
-                         -100.0,   3,     hot_next, hot_bonus, hot_end,   0.0,      asked, score};
+    return (pynna_words){.n_labels = N_LABELS,
+                         .space = SPACE,
+                         .n_nodes = 4,
+                         .first_arc = first_arc,
+                         .arc_label = arc_label,
+                         .arc_next = arc_next,
+                         .word = word,
+                         .outside = -INFINITY,
+                         .unfinished = -100.0,
+                         .n_hot = 3,
+                         .hot_next = hot_next,
+                         .hot_bonus = hot_bonus,
+                         .hot_end = hot_end,
+                         .context = asked,
+                         .score = score};
 }
 
 /* What the scorer adds to a text, -INFINITY if it is forbidden. */
@@ -68,6 +81,43 @@ static void test_scores(void)
     words.score = NULL;
     assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
     assert(added(&scorer, "ba  b") == 4.0);
+}
+
+/* What the scorer tells of labels beforehand, against what it says when asked, after all texts of up to `more` labels. */
+static void check_ways(const pynna_ctc_scorer *scorer, pynna_ctc_state state, int more)
+{
+    const pynna_ctc_ways ways = scorer->ways(scorer->context, &state);
+    for (int32_t label = SPACE; label < BLANK; label++) {
+        pynna_ctc_state next;
+        const double extra = scorer->extend(scorer->context, &state, label, &next);
+        assert((ways.allowed >> label & 1) == (extra > -INFINITY));
+        if (ways.free >> label & 1)
+            assert(extra == 0.0 && (ways.allowed >> label & 1));
+        else if (label != SPACE)
+            assert(extra <= ways.most);
+        if (extra > -INFINITY && more > 0)
+            check_ways(scorer, next, more - 1);
+    }
+}
+
+static void test_ways(void)
+{
+    const pynna_ctc_state start = {
+        {0, 0, 0}
+    };
+    const double outside[] = {-INFINITY, -3.0};
+    for (int kind = 0; kind < 8; kind++) {
+        int asked = 0;
+        pynna_words words = make_words(&asked);
+        pynna_ctc_scorer scorer;
+        words.outside = outside[kind % 2];
+        words.outside_letter = kind % 2 ? -0.5 : 0.0;
+        words.n_hot = kind / 2 % 2 ? 3 : 0;
+        words.n_nodes = kind / 4 ? 0 : 4;
+        words.score = words.n_nodes ? score : NULL;
+        assert(pynna_words_scorer(&words, &scorer) == PYNNA_OK);
+        check_ways(&scorer, start, 5);
+    }
 }
 
 static void test_wrong_tables(void)
@@ -128,6 +178,7 @@ static void test_change(void)
 int main(void)
 {
     test_scores();
+    test_ways();
     test_wrong_tables();
     test_change();
     puts("words: all is well");

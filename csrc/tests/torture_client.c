@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* torture_client MODEL SCORER: a whole session with the clients' interface, again and again, while each of its allocations
- * in turn is refused. It must end in an error or a result, never in a crash, and give back all that it took. Linked with
- * -Wl,--wrap for malloc, calloc, realloc, posix_memalign and free. */
+/* torture_client MODEL SCORER: a whole session with the clients' interface, again and again, while each of its
+ * allocations in turn is refused. It must end in an error or a result, never in a crash, and give back all that it
+ * took. Linked with -Wl,--wrap for malloc, calloc, realloc, posix_memalign and free. */
 #define _POSIX_C_SOURCE 200809L
 #include "deepspeech/deepspeech.h"
 

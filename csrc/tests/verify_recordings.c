@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* verify_recordings MODEL ISA PCM...: runs recordings (int16, the model's rate) through a build with PYNNA_VERIFY, each by
- * itself, one step at a time and several, and then 16 channels at once. */
+/* verify_recordings MODEL ISA PCM...: runs recordings (int16, the model's rate) through a build with PYNNA_VERIFY, each
+ * by itself, one step at a time and several, and then 16 channels at once. */
 #define _POSIX_C_SOURCE 200809L
 #include "pynna.h"
 

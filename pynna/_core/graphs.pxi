@@ -69,8 +69,8 @@ cdef class Graph:
 
 
 cdef class GraphBuilder:
-    """Minimal deterministic automata, put together from their ends: each method gives a state, which stands for what may
-    follow it. `space` is the label between words, -1 for none. Raises StateError when `max_states` are not enough."""
+    """Minimal deterministic automata, put together from their ends: each method gives a state, which stands for what
+    may follow it. `space` is the label between words, -1 for none. Raises StateError when `max_states` are not enough."""
 
     cdef void *_memory
     cdef pynna_builder *_state
@@ -216,8 +216,8 @@ cdef class GraphDecoder(Decoder):
         return n - room, np.roll(self._kept, -(n % room), axis=0) if room else self._kept
 
     def hypotheses(self, int n):
-        """The n best [(score, labels after the committed ones, whether it is a whole sentence, nats lost to noise)], best
-        first: after `finish` whole ones alone, if there are any."""
+        """The n best [(score, labels after the committed ones, whether it is a whole sentence, nats lost to noise)],
+        best first: after `finish` whole ones alone, if there are any."""
         cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
         cdef pynna_search_hypothesis hypotheses[16]
         cdef pynna_search_token *tokens = NULL

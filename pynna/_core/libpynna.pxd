@@ -27,12 +27,13 @@ cdef extern from "pynna.h" nogil:
     int32_t pynna_frames_ready(const pynna_frames *)
     const float *pynna_frames_peek(const pynna_frames *)
     int pynna_frames_advance(pynna_frames *, int32_t)
+    int pynna_frames_restore(pynna_frames *, const void *, size_t)
 
     ctypedef struct pynna_geometry:
         int32_t sample_rate, window, step, n_coefficients, n_mel, n_context, n_labels, blank, n_cell
         int32_t cell_fraction_bits, h_multiplier, h_shift
         float mel_lower_hz, mel_upper_hz, h_scale
-        int32_t feature_low_bits, speech_rows
+        int32_t feature_residual_bits, speech_rows
     ctypedef struct pynna_layer_info:
         int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift
         float input_scale, output_scale

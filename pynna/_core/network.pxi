@@ -215,6 +215,7 @@ cdef class Runner:
             channel = channels[j]
             check(pynna_frames_advance(channel.frames, n_steps), "frames")
             channel._n_speech = n_steps
+            channel._note(n_steps)
             channel.decoder.feed_raw(channel.log_probs, n_steps)
 
 
@@ -230,14 +231,20 @@ cdef class Channel:
     cdef float *log_probs
     cdef float *_speech
     cdef int32_t _n_speech
+    cdef size_t _frames_size
+    cdef float *_log  # [_log_room, n_labels], of which _n_log are there
+    cdef Py_ssize_t _n_log, _log_room, _max_log
+    cdef bint _is_logged
     cdef readonly Decoder decoder
 
-    def __cinit__(self, MappedModel model, Decoder decoder):
-        cdef size_t frames_size = pynna_frames_size(model.mfcc, model.g.n_context, QUEUE)
+    def __cinit__(self, MappedModel model, Decoder decoder, Py_ssize_t max_log=0):
+        self._frames_size = pynna_frames_size(model.mfcc, model.g.n_context, QUEUE)
         self.model = model
         self.decoder = decoder
-        self._memory = allocate(frames_size)
-        check(pynna_frames_init(self._memory, frames_size, model.mfcc, model.g.n_context, C_QUEUE, &self.frames), "frames")
+        self._max_log = max_log
+        self._is_logged = max_log > 0
+        self._memory = allocate(self._frames_size)
+        check(pynna_frames_init(self._memory, self._frames_size, model.mfcc, model.g.n_context, C_QUEUE, &self.frames), "frames")
         self._scratch = allocate(pynna_mfcc_scratch_size(model.mfcc))
         self.c = <int16_t *> allocate(model.g.n_cell * sizeof(int16_t))
         self.h = <int8_t *> allocate(model.g.n_cell)
@@ -251,6 +258,68 @@ cdef class Channel:
         free(self.h)
         free(self.log_probs)
         free(self._speech)
+        free(self._log)
+
+    cdef int _note(self, int32_t n) except -1:
+        """Keeps the last steps' log-probabilities, up to the most that are kept; then none at all."""
+        if not self._is_logged:
+            return 0
+        if self._n_log + n > self._max_log or not self._has_room(n):
+            self._is_logged = False
+            free(self._log)
+            self._log = NULL
+            return 0
+        self._append(self.log_probs, n)
+        return 0
+
+    cdef bint _has_room(self, Py_ssize_t n):
+        """Makes room for n more rows; False where there is no memory for them: then the stream goes on without a log."""
+        cdef Py_ssize_t room = self._log_room
+        cdef void *larger
+        if self._n_log + n <= room:
+            return True
+        room = max(self._n_log + n, min(2 * room, self._max_log), 64)
+        larger = realloc(self._log, room * self.model.g.n_labels * sizeof(float))
+        if larger is NULL:
+            return False
+        self._log, self._log_room = <float *> larger, room
+        return True
+
+    cdef void _append(self, const float *rows, Py_ssize_t n) noexcept:
+        cdef Py_ssize_t n_labels = self.model.g.n_labels
+        memcpy(self._log + self._n_log * n_labels, rows, n * n_labels * sizeof(float))
+        self._n_log += n
+
+    @property
+    def log(self):
+        """All log-probabilities so far, float32 [n_frames, n_labels], a copy; None where they are more than are kept."""
+        cdef Py_ssize_t n = self._n_log
+        if not self._is_logged:
+            return None
+        if n == 0:
+            return np.zeros((0, self.model.g.n_labels), np.float32)
+        return np.array(<float[:n, :self.model.g.n_labels]> self._log)
+
+    @log.setter
+    def log(self, const float[:, ::1] rows):
+        if rows.shape[1] != self.model.g.n_labels or rows.shape[0] > self._max_log:
+            raise StateError(f"a log of {rows.shape[0]} frames of {rows.shape[1]} labels; up to {self._max_log} of "
+                             f"{self.model.g.n_labels} are right")
+        self._n_log = 0
+        if rows.shape[0]:
+            if not self._has_room(rows.shape[0]):
+                raise MemoryError(f"{rows.shape[0]} frames could not be kept")
+            self._append(&rows[0, 0], rows.shape[0])
+
+    @property
+    def frames_block(self):
+        """Audio on its way to windows, as a block of bytes: what `pynna_frames_restore` takes."""
+        return <bytes> (<const char *> self.frames)[:self._frames_size]
+
+    @frames_block.setter
+    def frames_block(self, const uint8_t[::1] block):
+        if block.shape[0] == 0 or pynna_frames_restore(self.frames, &block[0], block.shape[0]) != 0:
+            raise StateError("the frames of a saved state must be those of a stream of this model, and are damaged")
 
     @property
     def speech(self):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pynna.archive.cutting import Part
+from pynna.archive.seams import Stretch
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result
@@ -29,13 +29,15 @@ class Utterance(NamedTuple):
 
 
 def utterances(
-    network: Network, part: Part, rows: F32, speech: F32 | None, rules: EndpointRules, options: DecoderOptions
+    network: Network, part: Stretch, rows: F32, speech: F32 | None, rules: EndpointRules, options: DecoderOptions
 ) -> list[Utterance]:
     """Where utterances begin and end in a part, as a `Listener` finds them; none is cut while speech goes on.
 
+    What the network is given before the part and behind it is listened to, but belongs to none of them.
+
     Parameters
     ----------
-    part : Part
+    part : Stretch
     rows : float32 [n_frames, n_labels]
         The network's log-probabilities of it.
     speech : float32 [n_frames], optional
@@ -49,11 +51,16 @@ def utterances(
     letters = 1.0 - np.exp(rows[:, silent]).sum(axis=1, dtype=np.float64)
     point = Endpointer(replace(rules, max_utterance=3599.0), network.seconds_per_step)
     found: list[Utterance] = []
-    first = recent = 0  # frame of the utterance under way; first that may belong to the next one
+    rows, stop = rows[: part.stop], len(rows[: part.stop])
+    first, recent = part.lead, part.lead  # frame of the utterance under way; first that may belong to the next one
     decoder: Decoder | None = None  # knows, with a grammar, whether a sentence is whole
 
-    for frame, (letter, power) in enumerate(zip(letters.tolist(), powers.tolist(), strict=False)):
-        if decoder is not None:
+    def add(end: int) -> None:
+        if point.last >= part.lead:
+            found.append(Utterance(first, end, max(point.start, part.lead), min(end, point.last + 1)))
+
+    for frame, (letter, power) in enumerate(zip(letters[:stop].tolist(), powers.tolist(), strict=False)):
+        if decoder is not None and frame >= part.lead:
             decoder.feed(rows[frame : frame + 1])
         complete = decoder is not None and decoder.complete
         happened = point.process(letter, power, complete, None if speech is None else float(speech[frame]))
@@ -63,10 +70,10 @@ def utterances(
                 decoder = Decoder(network.labels, label_priors=network.label_priors, options=options)
                 decoder.feed(rows[first : frame + 1])
         elif happened == "end":
-            found.append(Utterance(first, frame + 1, point.start, min(frame + 1, point.last + 1)))
-            recent, decoder = frame + 1, None
+            add(frame + 1)
+            recent, decoder = max(frame + 1, part.lead), None
     if point.speaking:
-        found.append(Utterance(first, len(rows), point.start, min(len(rows), point.last + 1)))
+        add(stop)
     return found
 
 

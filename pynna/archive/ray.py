@@ -3,90 +3,198 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import logging
 import os
-from typing import TYPE_CHECKING, Any
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from pynna.archive.jobs import run_here
-from pynna.archive.recogniser import Failed, PartDone, Settings, Unit
+from pynna.archive.recogniser import AllRead, Failed, PartDone, Settings, Unit
+from pynna.audio.files import recordings_in
 from pynna.decoding.options import AnyOptions
+from pynna.errors import ArgumentError
 from pynna.model import load
 from pynna.streaming.endpointer import EndpointRules
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-BATCH = 16
-"""Recordings that an actor gets at once: as many as there are channels."""
+BLOCK_BYTES, MAX_BLOCKS = 16 << 20, 100
+"""Of the recordings that an actor gets at once, about; and how many such blocks there are for each actor, at most."""
+
+RETRIES = 3
+"""Times that a block is tried again, by another actor, where its own has ended."""
 
 
 class Transcriber:
     """Recordings to segments: ``ray.data.read_binary_files(..., include_paths=True).map_batches(Transcriber, ...)``.
 
     The model is loaded once an actor; a batch's recordings fill the sixteen channels of its core. A recording that
-    cannot be read gives one row with an `error`.
+    cannot be read gives one row with an `error`; one in which nothing is said, one with an empty text.
 
     Parameters
     ----------
     model : path, optional
         The one that ships unless given; it must be there on all machines.
+    rules : EndpointRules, optional
+        Where recordings are cut.
+    reading : dict, optional
+        `channel`, `strict`, `raw_sample_rate` of `pynna.audio.read`.
     **options
         As for ``Model.stream``.
     """
 
-    def __init__(self, model: str | None = None, **options: Unpack[AnyOptions]) -> None:
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        rules: EndpointRules | None = None,
+        reading: dict[str, Any] | None = None,
+        **options: Unpack[AnyOptions],
+    ) -> None:
         self._model = load(model, threads=1)
-        self._settings = Settings(EndpointRules(), dict(options))
+        self._settings = Settings(rules or EndpointRules(), dict(options), dict(reading or {}))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A batch with `path` and `bytes` to one with path, start, end, text, confidence and error."""
-        units = [Unit(i, io.BytesIO(data)) for i, data in enumerate(batch["bytes"])]
-        parts: dict[tuple[int, int], list[dict[str, Any]]] = {}
-        errors: dict[int, str] = {}
+        """A batch with `path`, and `bytes` unless it is to be read from there, to one with path, start, end, text,
+        confidence, error and notes."""
+        paths = [str(path) for path in batch["path"]]
+        found = [_Found() for _ in paths]
+        units = []
+        for number, path in enumerate(paths):
+            try:
+                data = batch["bytes"][number] if "bytes" in batch else None
+                units.append(Unit(number, _opened(path if data is None else path, data)))
+            except (OSError, ValueError) as error:
+                found[number].error = str(error)
         for message in run_here(self._model, self._settings, units):
             if isinstance(message, Failed):
-                errors[message.unit.number] = message.text
+                found[message.unit.number].error = message.text
             elif isinstance(message, PartDone):
-                parts[message.unit.number, message.number] = message.segments
-        rows = [
-            (str(batch["path"][number]), segment["start"], segment["end"], segment["text"], segment["confidence"], "")
-            for (number, _), segments in sorted(parts.items(), key=lambda item: item[0])
-            if number not in errors
-            for segment in segments
-        ]
-        rows += [(str(batch["path"][number]), 0.0, 0.0, "", 0.0, text) for number, text in sorted(errors.items())]
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 6
-        kinds: tuple[Any, ...] = (object, np.float64, np.float64, object, np.float64, object)
-        names = ("path", "start", "end", "text", "confidence", "error")
-        return {name: np.array(column, kind) for name, column, kind in zip(names, columns, kinds, strict=True)}
+                found[message.unit.number].parts[message.number] = message.segments
+            elif isinstance(message, AllRead):
+                found[message.unit.number].seconds = message.seconds
+                found[message.unit.number].notes = "; ".join(message.notes)
+        rows = [row for path, each in zip(paths, found, strict=True) for row in each.rows(path)]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(_Row._fields)
+        kinds: tuple[Any, ...] = (object, np.float64, np.float64, object, np.float64, object, object)
+        return {name: np.array(column, kind) for name, column, kind in zip(_Row._fields, columns, kinds, strict=True)}
 
 
-def transcribe_folder(
-    folder: str,
-    output: str,
+class _Row(NamedTuple):
+    """Of the output."""
+
+    path: str
+    start: float
+    end: float
+    text: str
+    confidence: float
+    error: str
+    notes: str
+
+
+@dataclass
+class _Found:
+    """What becomes of a recording."""
+
+    parts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    seconds: float = 0.0
+    notes: str = ""
+    error: str = ""
+
+    def rows(self, path: str) -> list[_Row]:
+        """A row a segment, in order; one at least."""
+        if self.error:
+            return [_Row(path, 0.0, self.seconds, "", 0.0, self.error, self.notes)]
+        segments = [segment for _, part in sorted(self.parts.items()) for segment in part]
+        return [
+            _Row(path, each["start"], each["end"], each["text"], each["confidence"], "", self.notes)
+            for each in segments
+        ] or [_Row(path, 0.0, self.seconds, "", 0.0, "", self.notes)]
+
+
+class _Content(io.BytesIO):
+    """A recording's bytes, and the name that messages call it by."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def _opened(path: str, data: bytes | None) -> str | BinaryIO:
+    """A recording as `pynna.audio.files` takes it: on the disk, in a store, or its bytes."""
+    if data is not None:
+        return _Content(bytes(data), path)
+    if "://" not in path:
+        return path
+    from pyarrow import fs  # what Ray Data reads stores with
+
+    system, inside = fs.FileSystem.from_uri(path)
+    opened: BinaryIO = system.open_input_file(inside)
+    return opened
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an archive: how many recordings were transcribed in this run, and why others were not.
+
+    Attributes
+    ----------
+    n_done : int
+    failed : dict of path to str
+    notes : dict of path to str
+        What was done to a recording, and what looks wrong with it.
+    """
+
+    n_done: int
+    failed: dict[str, str]
+    notes: dict[str, str]
+
+
+def transcribe_archive(
+    sources: Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
     *,
     address: str | None = None,
-    model: str | None = None,
+    model: str | os.PathLike[str] | None = None,
     actors: int | None = None,
+    resume: bool = False,
+    actor: type = Transcriber,
+    rules: EndpointRules | None = None,
+    reading: dict[str, Any] | None = None,
     **options: Unpack[AnyOptions],
-) -> list[tuple[str, str]]:
-    """Transcribes all files of a folder to Parquet by Ray; gives the files that failed, and why.
+) -> Report:
+    """Transcribes recordings to a folder of Parquet files by Ray, an actor a processor.
 
     Parameters
     ----------
-    folder, output : str
-        As Ray Data takes them: paths, or addresses of a store.
+    sources : sequence of paths
+        Files and folders, or addresses of a store that pyarrow knows, such as s3://bucket/folder. All machines must be
+        able to read them.
+    output : path
+        Or an address of a store. Columns: path, start and end in seconds, text, confidence, error, notes.
     address : str, optional
         Of a cluster; a Ray of its own on this machine unless given.
-    model : str, optional
+    model, rules, reading, **options
         As for `Transcriber`.
     actors : int, optional
-        As many as the cluster has processors unless given.
+        As many as the cluster has processors unless given, and no more than that.
+    resume : bool
+        Go on with what an earlier run left: only recordings that have no row yet, or one with an error.
+    actor : type
+        What is called with batches.
 
     Raises
     ------
+    ArgumentError
+        There is no recording, no cluster at that address, or an output already and it is not to be resumed.
     ImportError
         Ray is not installed.
     """
@@ -95,15 +203,153 @@ def transcribe_folder(
     except ModuleNotFoundError as error:
         raise ImportError(f"a cluster needs {error.name}: pip install 'pynna[ray]'") from None
 
-    if not ray.is_initialized():
-        environment = {"env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}}
-        ray.init(address=address, log_to_driver=False, runtime_env=environment)
-    n = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    files = ray.data.read_binary_files(folder, include_paths=True)
-    made = files.map_batches(
-        Transcriber, fn_constructor_kwargs={"model": model, **options}, batch_size=BATCH, concurrency=(1, n),
-        num_cpus=1,
-    )  # fmt: skip
-    made.write_parquet(output)
-    failed = ray.data.read_parquet(output).filter(lambda row: row["error"] != "")
-    return [(row["path"], row["error"]) for row in failed.take_all()]
+    sizes = _listed(sources, bool(reading and reading.get("raw_sample_rate")))
+    made = output if "://" in (output := os.fspath(output)) else os.path.abspath(output)
+    before = _results(made)
+    if before and not resume:
+        raise ArgumentError(
+            f"{output} must hold no results yet, or --resume be given; {len(before)} recordings are in it"
+        )
+    left = {path: size for path, size in sizes.items() if before.get(path, ("no row", ""))[0]}
+    _remove_failed(made, set(left) & set(before))
+    if left:
+        _connect(ray, address)
+        n = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        n = n if actors is None else min(n, actors)
+        arguments = {"model": _path(model), "rules": rules, "reading": reading, **options}
+        _run(ray, _blocks(left, n), made, n, actor, arguments)
+        missing = {path: left[path] for path in left.keys() - _results(made).keys()}
+        _run(ray, [[path] for path in missing], made, n, actor, arguments)  # whom nobody else can have ended
+    after = _results(made)
+    failed = {path: after[path][0] if path in after else "the process that worked on it ended" for path in left}
+    return Report(
+        sum(not text for text in failed.values()),
+        {path: text for path, text in failed.items() if text},
+        {path: after[path][1] for path in left if path in after and after[path][1]},
+    )
+
+
+def _path(model: str | os.PathLike[str] | None) -> str | None:
+    return None if model is None else os.path.abspath(model)
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """A Ray to work with: the one that the caller has, the cluster at an address, or one of its own."""
+    data = ray.data.DataContext.get_current()
+    data.enable_progress_bars = sys.stderr.isatty()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    data.max_errored_blocks = -1  # what a block lacks is tried again, and told
+    if ray.is_initialized():
+        return
+    path = os.environ.get("PYTHONPATH")
+    environment = {"env_vars": {"PYTHONPATH": path}} if path else None
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level="warning", runtime_env=environment)
+    except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
+        raise ArgumentError(f"a Ray cluster must be at {address or 'this machine'}: {error}") from error
+
+
+def _listed(sources: Sequence[str | os.PathLike[str]], raw: bool) -> dict[str, int]:
+    """All recordings, local ones by their absolute paths, and their sizes in bytes; 0 where there is none."""
+    sizes: dict[str, int] = {}
+    for source in [os.fspath(each) for each in sources]:
+        if "://" in source:
+            sizes.update(_stored(source))
+            continue
+        for path in map(os.path.abspath, recordings_in([source], raw=raw)):
+            sizes[path] = os.path.getsize(path) if os.path.isfile(path) else 0
+    if not sizes:
+        raise ArgumentError(f"there must be a recording in {', '.join(str(source) for source in sources)}")
+    return sizes
+
+
+def _stored(address: str) -> dict[str, int]:
+    """Recordings of a store."""
+    from pyarrow import fs
+
+    from pynna.audio.files import ENDINGS
+
+    try:
+        system, inside = fs.FileSystem.from_uri(address)
+        found = system.get_file_info(inside)
+        if found.type != fs.FileType.Directory:
+            return {address: found.size or 0}
+        start = address[: len(address.rstrip("/")) - len(inside.rstrip("/"))]
+        inner = system.get_file_info(fs.FileSelector(inside, recursive=True))
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"{address} must be an address of a store that can be read: {error}") from error
+    return {start + each.path: each.size for each in inner if each.path.lower().endswith(ENDINGS)}
+
+
+def _blocks(sizes: dict[str, int], n_actors: int) -> list[list[str]]:
+    """Recordings dealt to blocks of about the same size, the longest first in each."""
+    most = min(sum(sizes.values()) // BLOCK_BYTES, MAX_BLOCKS * n_actors)
+    n = min(len(sizes), max(2 * n_actors, most))
+    blocks: list[list[str]] = [[] for _ in range(n)]
+    for i, path in enumerate(sorted(sizes, key=lambda path: -sizes[path])):
+        turn, at = divmod(i, n)
+        blocks[n - 1 - at if turn % 2 else at].append(path)
+    return blocks
+
+
+def _run(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: type, arguments: dict[str, Any]) -> None:
+    """A block is a row until it is with an actor, so that nothing divides it or makes it one with another."""
+    if not blocks:
+        return
+    rows = ray.data.from_items([{"paths": block} for block in blocks], override_num_blocks=len(blocks))
+    known = inspect.signature(rows.map_batches).parameters
+    retries = {"max_restarts": -1, "max_task_retries": RETRIES} if "ray_remote_args" in known else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions want these numbers elsewhere, but have no place for them
+        made = rows.map_batches(
+            _of_blocks(actor), fn_constructor_kwargs=arguments, batch_size=1, num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(blocks))), **retries,
+        )  # fmt: skip
+    made.write_parquet(output, ray_remote_args={"num_cpus": 0})
+
+
+def _of_blocks(actor: type) -> type:
+    """The actor, given a block in a row."""
+
+    class Blocks(actor):  # type: ignore[misc, valid-type]
+        def __call__(self, batch: dict[str, Any]) -> Any:
+            return super().__call__({"path": [path for paths in batch["paths"] for path in paths]})
+
+    return Blocks
+
+
+def _results(output: str) -> dict[str, tuple[str, str]]:
+    """Recordings that have rows, with error and notes."""
+    from pyarrow import dataset, fs
+
+    system, inside = fs.FileSystem.from_uri(output)
+    if system.get_file_info(inside).type != fs.FileType.Directory:
+        return {}
+    names = [each.path for each in system.get_file_info(fs.FileSelector(inside)) if each.path.endswith(".parquet")]
+    if not names:
+        return {}
+    table = dataset.dataset(names, filesystem=system, format="parquet").to_table(columns=["path", "error", "notes"])
+    columns = (table.column(name).to_pylist() for name in ("path", "error", "notes"))
+    return {path: (error or "", notes or "") for path, error, notes in zip(*columns, strict=True)}
+
+
+def _remove_failed(output: str, paths: set[str]) -> None:
+    """Takes the rows of recordings that failed and are tried again out of the files that have them."""
+    from pyarrow import compute, fs, parquet
+
+    if not paths:
+        return
+    system, inside = fs.FileSystem.from_uri(output)
+    for each in system.get_file_info(fs.FileSelector(inside)):
+        if not each.path.endswith(".parquet"):
+            continue
+        table = parquet.read_table(each.path, filesystem=system)
+        keep = compute.invert(compute.is_in(table.column("path"), value_set=_strings(paths, table)))
+        if not compute.all(keep).as_py():
+            parquet.write_table(table.filter(keep), each.path, filesystem=system)
+
+
+def _strings(values: set[str], table: Any) -> Any:
+    import pyarrow
+
+    return pyarrow.array(sorted(values), table.schema.field("path").type)

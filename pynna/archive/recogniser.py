@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from pynna import _core
 from pynna.archive.cutting import Cutter, Part
 from pynna.archive.endpoints import Utterance, decode, utterances
 from pynna.archive.pool import Pool, Run
+from pynna.archive.seams import Stretch, Window, end_window, seam, start_window, stretch
+from pynna.audio.denoise import denoise
 from pynna.audio.files import read_in_pieces
 from pynna.audio.pcm import Pcm
 from pynna.decoding.decoder import Decoder
@@ -24,12 +28,14 @@ from pynna.model import Model
 from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.rescoring import (
     PERTURBATIONS,
+    Perturbation,
+    change_speed,
     combine,
     history_samples,
     needs_rescoring,
-    perturbed,
 )
 
+F32: TypeAlias = npt.NDArray[np.float32]
 Fields: TypeAlias = dict[str, Any]
 """A segment as JSON can hold it: start, end, text, words, confidence, alternatives, and with a grammar its meaning."""
 
@@ -45,7 +51,7 @@ class Settings:
     options : dict of str to value
         The fields of `DecoderOptions` that were given.
     reading : dict of str to value
-        `channel`, `strict` and `raw_rate` of `pynna.audio.read`.
+        `channel`, `strict` and `raw_sample_rate` of `pynna.audio.read`.
     """
 
     rules: EndpointRules | None = field(default_factory=EndpointRules)
@@ -117,6 +123,32 @@ class _Passes:
             self._through(self.results)
 
 
+class _Recording:
+    """A recording that is cut: its parts, and the seams between them as far as they are known."""
+
+    def __init__(self, unit: Unit, cutter: Cutter, parts: Iterator[Part]) -> None:
+        self.unit, self.cutter, self.parts = unit, cutter, parts
+        self._seams: dict[int, int] = {}
+        self._wanted: dict[int, list[Callable[[int], None]]] = {}
+
+    def seam(self, index: int, wanted: Callable[[int], None], find: Callable[[Callable[[int], None]], None]) -> None:
+        """Tells `wanted` the seam before part `index`, which `find` finds unless somebody has asked for it before."""
+        if index in self._seams:
+            wanted(self._seams.pop(index))  # the part before it has asked first, and nobody else will
+        elif index in self._wanted:
+            self._wanted[index].append(wanted)
+        else:
+            self._wanted[index] = [wanted]
+            find(lambda offset: self._found(index, offset))
+
+    def _found(self, index: int, offset: int) -> None:
+        wanted = self._wanted.pop(index)
+        if len(wanted) == 1:
+            self._seams[index] = offset
+        for each in wanted:
+            each(offset)
+
+
 class Recogniser:
     """Up to 16 channels of one core, filled from the recordings that are handed in.
 
@@ -131,9 +163,9 @@ class Recogniser:
     def __init__(self, model: Model, settings: Settings, tell: Callable[[Message], None]) -> None:
         self._model, self._settings, self._tell = model, settings, tell
         self._options: DecoderOptions = model.decoder_options(**settings.options)
-        self._pool = Pool(model)
-        self._sources: deque[tuple[Unit, Iterator[Part]]] = deque()
-        self._waiting: deque[Callable[[], None]] = deque()  # passes, until there is a channel
+        self._pool, self._step = Pool(model), int(model.geometry["step"])
+        self._sources: deque[_Recording] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()  # what is to run, until there is a channel
 
     @property
     def wants(self) -> bool:
@@ -150,7 +182,8 @@ class Recogniser:
         if self._settings.rules is None:
             self._waiting.append(lambda: self._start_whole(unit))
         else:
-            self._sources.append((unit, self._parts(unit, self._settings.rules)))
+            cutter = Cutter(self._settings.rules, self._step, self._model.sample_rate)
+            self._sources.append(_Recording(unit, cutter, self._parts(unit, cutter)))
 
     def turn(self) -> None:
         """Fills the channels, and takes some steps of all of them."""
@@ -178,12 +211,11 @@ class Recogniser:
     def _pieces(self, unit: Unit, notes: list[str]) -> Iterator[Pcm]:
         return read_in_pieces(unit.source, notes, sample_rate=self._model.sample_rate, **self._settings.reading)
 
-    def _parts(self, unit: Unit, rules: EndpointRules) -> Iterator[Part]:
+    def _parts(self, unit: Unit, cutter: Cutter) -> Iterator[Part]:
         """What is to be done of a recording; tells when it is read."""
         notes: list[str] = []
         n_parts = n_samples = 0
-        step = int(self._model.geometry["step"])
-        for part in Cutter(rules, step, self._model.sample_rate).cut(self._pieces(unit, notes)):
+        for part in cutter.cut(self._pieces(unit, notes)):
             n_parts += 1
             n_samples += len(part.pcm)
             if part.index % unit.n_shares == unit.share and part.index not in unit.done:
@@ -191,38 +223,74 @@ class Recogniser:
         self._tell(AllRead(unit, n_parts, n_samples / self._model.sample_rate, notes))
 
     def _start_part(self) -> None:
-        unit, parts = self._sources[0]
+        recording = self._sources[0]
         try:
-            part = next(parts, None)
+            part = next(recording.parts, None)
         except (PynnaError, OSError, MemoryError) as error:
             self._sources.popleft()
-            self._tell(Failed(unit, _text_of(error)))
+            self._tell(Failed(recording.unit, _text_of(error)))
             return
         if part is None:
             self._sources.popleft()
             return
-        collector = _core.Collector(len(self._model.labels))
-        self._pool.start([part.pcm], collector, lambda run: self._part_through(unit, part, collector, run), speech=True)
+        cutter, step = recording.cutter, self._step
+        offsets: dict[str, int] = {}
 
-    def _part_through(self, unit: Unit, part: Part, collector: _core.Collector, run: Run) -> None:
+        def known(side: str, offset: int) -> None:
+            offsets[side] = offset
+            if len(offsets) == 2:
+                given = stretch(part, cutter, step, offsets["start"], offsets["end"])
+                self._waiting.append(lambda: self._start_stretch(recording.unit, part, given))
+
+        for side, proposed, index, window in (
+            ("start", part.proposed_start, part.index, start_window),
+            ("end", part.proposed_end, part.index + 1, end_window),
+        ):
+            if proposed:
+                around = window(part, cutter, step)
+                recording.seam(
+                    index,
+                    lambda offset, side=side: known(side, offset),  # type: ignore[misc]
+                    lambda found, around=around: self._find_seam(around, cutter.search, found),  # type: ignore[misc]
+                )
+            else:
+                known(side, 0)
+
+    def _collect(self, pcm: Pcm, through: Callable[[F32, F32 | None], None], *, speech: bool = False) -> None:
+        """Runs samples; tells log-probabilities and, where the network tells it, how probable speech is."""
+        collector = _core.Collector(len(self._model.labels))
+        empty = np.zeros((0, len(self._model.labels)), np.float32)
+        self._pool.start(
+            [pcm], collector, lambda run: through(np.concatenate([empty, *collector.take()]), run.speech), speech=speech
+        )
+
+    def _find_seam(self, around: Window, search: int, found: Callable[[int], None]) -> None:
+        def through(rows: F32, speech: F32 | None) -> None:
+            found(seam(self._model, rows, speech, around.proposal, search))
+
+        self._waiting.append(lambda: self._collect(around.pcm, through, speech=True))
+
+    def _start_stretch(self, unit: Unit, part: Part, given: Stretch) -> None:
+        self._collect(given.pcm, lambda rows, speech: self._part_through(unit, part, given, rows, speech), speech=True)
+
+    def _part_through(self, unit: Unit, part: Part, given: Stretch, rows: F32, speech: F32 | None) -> None:
         rules = self._settings.rules
         assert rules is not None
-        rows = np.concatenate([np.zeros((0, len(self._model.labels)), np.float32), *collector.take()])
-        found = utterances(self._model, part, rows, run.speech, rules, self._options)
-        first = part.first_frame
-        results = [decode(self._decoder(first + each.first), rows[each.first : each.stop]) for each in found]
+        found = utterances(self._model, given, rows, speech, rules, self._options)
+        results = [decode(self._decoder(given.first + each.first), rows[each.first : each.stop]) for each in found]
 
         def through(results: list[Result]) -> None:
             segments = [
-                _segment(self._model, rules, part, each, result) for each, result in zip(found, results, strict=True)
+                _segment(self._model, rules, given.first, each, result)
+                for each, result in zip(found, results, strict=True)
             ]
             self._tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
 
         passes = _Passes(results, through)
-        step, window = self._model.geometry["step"], self._model.geometry["window"]
+        step, window = self._step, self._model.geometry["window"]
         for i, each in enumerate(found):
-            pcm = part.pcm[each.first * step : (each.stop - 1) * step + window]
-            self._rescore(passes, i, results[i], pcm, first + each.first)
+            pcm = given.pcm[each.first * step : (each.stop - 1) * step + window]
+            self._rescore(passes, i, results[i], pcm, given.first + each.first)
         passes.tell_if_through()
 
     def _rescore(self, passes: _Passes, i: int, result: Result, pcm: Pcm, first_frame: int) -> None:
@@ -230,15 +298,19 @@ class Recogniser:
         n = self._options.n_passes - 1
         if n < 1 or not needs_rescoring(result) or len(pcm) > history_samples(self._options, self._model.sample_rate):
             return
-        versions = perturbed(pcm, self._model.sample_rate, PERTURBATIONS[:n])
-        passes.expect(i, len(versions))
+        passes.expect(i, n)
 
-        def start(k: int, speed: float, again: Pcm) -> None:
-            decoder = self._decoder(first_frame, speed)
+        @functools.cache
+        def clean() -> Pcm:
+            return denoise(pcm, self._model.sample_rate)
+
+        def start(k: int, way: Perturbation) -> None:
+            again = change_speed(clean() if way.denoise else pcm, way.speed, self._model.sample_rate)
+            decoder = self._decoder(first_frame, way.speed)
             self._pool.start([again], decoder.core, lambda _: passes.put(i, k, decoder.finish()))
 
-        for k, (speed, again) in enumerate(versions):
-            self._waiting.append(lambda k=k, speed=speed, again=again: start(k, speed, again))  # type: ignore[misc]
+        for k, way in enumerate(PERTURBATIONS[:n]):
+            self._waiting.append(lambda k=k, way=way: start(k, way))  # type: ignore[misc]
 
     # ---- recordings that are one utterance ---------------------------------------------------------------------------
 
@@ -276,9 +348,9 @@ class Recogniser:
         self._pool.start(pieces(), decoder.core, through)
 
 
-def _segment(model: Model, rules: EndpointRules, part: Part, each: Utterance, result: Result) -> Fields:
+def _segment(model: Model, rules: EndpointRules, first_frame: int, each: Utterance, result: Result) -> Fields:
     def time(frame: int) -> float:
-        return round((part.first_frame + frame) * model.seconds_per_step, 6)
+        return round((first_frame + frame) * model.seconds_per_step, 6)
 
     start = time(each.start)
     if result.words:

@@ -15,18 +15,17 @@ from pynna.archive.jobs import run_here, run_jobs
 from pynna.archive.journal import Journal, Parts, write_whole
 from pynna.archive.recogniser import AllRead, Failed, Message, PartDone, Settings, Unit
 from pynna.archive.writers import SEGMENTED, WRITERS
-from pynna.audio.files import seconds_of
+from pynna.audio.files import recordings_in, seconds_of
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import AnyOptions
 from pynna.errors import ArgumentError
-from pynna.grammar import Grammar
 from pynna.model import Model, load
 from pynna.streaming.endpointer import EndpointRules
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-LONG = 0.25
+DIVIDE_FROM = 0.25
 """Share of a job's audio from which a recording is divided between the jobs."""
 
 
@@ -104,6 +103,7 @@ def transcribe_files(
     Parameters
     ----------
     paths : sequence of paths
+        A folder stands for all recordings in it.
     model : Model, optional
         The one that ships unless given.
     jobs : int
@@ -123,7 +123,7 @@ def transcribe_files(
     progress : callable, optional
         Is told a `Progress` after each part.
     reading : dict, optional
-        `channel`, `strict`, `raw_rate` of `pynna.audio.read`.
+        `channel`, `strict`, `raw_sample_rate` of `pynna.audio.read`.
     **options
         As for ``Model.stream``.
 
@@ -140,7 +140,8 @@ def transcribe_files(
     folder = None if output is None else Path(output)
     journal = None if folder is None else Journal(folder, _about(model, settings, format), resume=resume)
     run = _Run(model, settings, jobs, format, journal, progress)
-    return run.transcripts([os.fspath(path) for path in paths], folder, ordered)
+    files = recordings_in(paths, raw=bool(reading and reading.get("raw_sample_rate")))
+    return run.transcripts(files, folder, ordered)
 
 
 def _check(format: str, jobs: int, resume: bool, has_output: bool) -> None:
@@ -171,7 +172,7 @@ def _checksum(data: bytes) -> str:
 
 def _content(value: Any, model: Model) -> Any:
     """An option by its content."""
-    if isinstance(value, Grammar):
+    if hasattr(value, "intents"):  # a Grammar, whose module is loaded where there is one only
         return [_checksum(value.graph(model.labels).to_bytes()), _checksum("\0".join(value.intents).encode())]
     if isinstance(value, Vocabulary):
         return _checksum("\0".join(value.words).encode())
@@ -259,7 +260,7 @@ class _Run:
         units = []
         for number in sorted(items, key=lambda number: -lengths[number]):
             item = items[number]
-            if self._settings.rules is not None and lengths[number] > LONG * self._total / self._jobs:
+            if self._settings.rules is not None and lengths[number] > DIVIDE_FROM * self._total / self._jobs:
                 item.n_shares = self._jobs
             done = tuple(item.parts.indices)
             units += [Unit(number, item.path, share, item.n_shares, done) for share in range(item.n_shares)]

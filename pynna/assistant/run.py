@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
+import logging
 import os
 import shutil
 import ssl
@@ -12,14 +15,17 @@ import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 import pynna
 from pynna.assistant.server import ConnectionLimit, Server
 from pynna.assistant.session import MicrophoneSession
+from pynna.assistant.stopping import on_sigterm
 from pynna.audio.files import read
 from pynna.audio.microphone import CHUNK, open_microphone
 from pynna.errors import AudioError
@@ -142,6 +148,32 @@ def has_screen() -> bool:
     return sys.platform != "linux" or any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
+class HttpLogFilter(logging.Filter):
+    """Lets no broken request into the log, in which a token may stand, and other failures no faster than one in
+    `seconds`: whoever reaches the port could fill a disk."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        super().__init__()
+        self.seconds, self._last = seconds, float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record may pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError) or record.created - self._last < self.seconds:
+            return False
+        self._last = record.created
+        return True
+
+
+http_log = logging.getLogger("pynna.assistant.http")
+http_log.addFilter(HttpLogFilter())
+
+
+def runner_of(server: Server, **options: Any) -> web.AppRunner:
+    """What runs the server's application: requests are not logged, its own failures are."""
+    return web.AppRunner(server.application, access_log=None, logger=http_log, shutdown_timeout=2.0, **options)
+
+
 async def serve(
     server: Server,
     host: str,
@@ -151,9 +183,12 @@ async def serve(
     browser: bool = False,
     token: str | None = None,
     ready: Callable[[str], None] | None = None,
+    drain: float | None = None,
 ) -> None:
-    """Serves until cancelled; `ready` is told the page's address."""
-    runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=2.0)
+    """Serves until cancelled; `ready` is told the page's address.
+
+    With `drain` SIGTERM lets those who are heard end the sentence, in so many seconds, and then it ends."""
+    runner = runner_of(server)
     await runner.setup()
     assert runner.server is not None
     handler = runner.server
@@ -174,7 +209,9 @@ async def serve(
             ready(address)
         if browser and has_screen():
             await asyncio.to_thread(webbrowser.open, f"{address}?token={token}" if token else address)
-        await server.over.wait()
+        told = None if drain is None else on_sigterm(functools.partial(server.drain, drain), server.over.set)
+        with told or contextlib.nullcontext():
+            await server.over.wait()
     finally:
         if listening is not None:
             listening.close()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of all sessions: up to 16 in a group, stepped together every 20 ms."""
+"""The steps of all sessions: up to 16 in a group, stepped together every 20 ms; and who may come in."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,8 +28,32 @@ if TYPE_CHECKING:
 CATCH_UP = 4
 """Steps at most in a turn: audio that comes in bursts is caught up with, and the turn stays short."""
 
+RETRY_AFTER = 5
+"""Seconds after which who was refused may try again."""
+
+OVERLOAD, LATE = 0.85, 0.5
+"""Seconds of work for a second of audio, and share of late turns, from which nobody else is taken in."""
+
+_WATCHED = 100  # turns that these are taken from: 2 s
+_FEW = 10  # steps, with less of which nothing is known
 
 AnySession = TypeVar("AnySession", bound=Session)
+
+
+class BusyError(CapacityError):
+    """A server takes nobody in now.
+
+    Attributes
+    ----------
+    reason : str
+        "full": all places are taken; "overloaded": the steps are not in time; "draining": the server is being stopped.
+    retry_after : int
+        Seconds after which to try again.
+    """
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason, self.retry_after = reason, RETRY_AFTER
 
 
 class Scheduler:
@@ -42,6 +67,11 @@ class Scheduler:
     catch_up : int
         Steps at most in a turn.
     metrics : Metrics, optional
+
+    Attributes
+    ----------
+    draining : bool
+        Nobody else is taken in: the server is being stopped.
     """
 
     def __init__(
@@ -51,12 +81,55 @@ class Scheduler:
         self.worker = RescoringWorker()
         self.groups: list[Group] = []
         self.sessions: list[Session] = []
+        self.draining = False
         self._catch_up = catch_up
+        self._turns: deque[tuple[float, int]] = deque(maxlen=_WATCHED)  # seconds of work, steps
+        self._late: deque[bool] = deque(maxlen=_WATCHED)
+        self.metrics.watch(
+            model,
+            self.worker,
+            {
+                "pynna_channels_limit": ("Microphones at once, at most", lambda: self.channels),
+                "pynna_load": ("Seconds of work for a second of audio, in the last 2 s", lambda: self.load),
+                "pynna_late_share": ("Share of the last turns that were late", lambda: self.late_share),
+                "pynna_ready": ("1 where another microphone is taken in", lambda: self.refusal() is None),
+                "pynna_draining": ("1 where the server is being stopped", lambda: self.draining),
+                "pynna_rescoring_pending": ("Utterances that wait to be rescored", lambda: self.worker.n_pending),
+            },
+        )
 
     @property
     def microphones(self) -> list[MicrophoneSession]:
         """The sessions that are microphones."""
         return [session for session in self.sessions if isinstance(session, MicrophoneSession)]
+
+    # ---- who may come in -------------------------------------------------------------------------------------------
+
+    @property
+    def load(self) -> float:
+        """Seconds of work for a second of audio, of the last 2 s; 0 where next to nothing was to be done."""
+        steps = sum(n for _, n in self._turns)
+        return (
+            sum(work for work, n in self._turns if n) / (steps * self.model.seconds_per_step) if steps > _FEW else 0.0
+        )
+
+    @property
+    def late_share(self) -> float:
+        """The share of the last hundred turns with something to do that were late."""
+        return sum(self._late) / _WATCHED
+
+    def refusal(self) -> BusyError | None:
+        """Why nobody is taken in now; None where somebody is."""
+        if self.draining:
+            return BusyError("draining", "the server is being stopped; try another one")
+        if len(self.sessions) >= self.channels:
+            return BusyError(
+                "full", f"all {self.channels} microphones are taken; close one or start with more --channels"
+            )
+        if (load := self.load) > OVERLOAD or (late := self.late_share) > LATE:
+            told = f"a second of audio takes {load:.2f} s" if load > OVERLOAD else f"{late:.0%} of the turns are late"
+            return BusyError("overloaded", f"the machine does not keep up: {told}; try again later")
+        return None
 
     def open_microphone(
         self,
@@ -70,22 +143,23 @@ class Scheduler:
 
         Raises
         ------
-        CapacityError
-            All channels are taken.
+        BusyError
+            All channels are taken, the machine does not keep up, or it is being stopped.
         """
         group = self._group()
         listener = group.listen(rules, self.worker, grammar=grammar, **options)
-        return self._join(MicrophoneSession(name, group, listener, heard))
+        return self._join(MicrophoneSession(name, group, listener, heard, self.metrics))
 
     def open_request(self, name: str, grammar: Grammar | None = None) -> RequestSession:
-        """A new utterance, to be sent from its beginning to its end. Raises CapacityError as ``open_microphone``."""
+        """A new utterance, to be sent from its beginning to its end. Raises BusyError as ``open_microphone``."""
         group = self._group()
         stream: Stream[Result] = group.stream() if grammar is None else group.stream(grammar=grammar)
-        return self._join(RequestSession(name, group, stream, self.worker))
+        return self._join(RequestSession(name, group, stream, self.worker, self.metrics))
 
     def _group(self) -> Group:
-        if len(self.sessions) >= self.channels:
-            raise CapacityError(f"all {self.channels} microphones are taken; close one or start with more --channels")
+        if (refused := self.refusal()) is not None:
+            self.metrics.refused.labels(refused.reason).inc()
+            raise refused
         group = next((g for g in self.groups if len(g) < 16), None)
         if group is None:
             group = self.model.group()
@@ -106,15 +180,29 @@ class Scheduler:
         self.groups = [group for group in self.groups if len(group)]
         self.metrics.channels.set(len(self.sessions))
 
-    def turn(self) -> None:
-        """What is due: steps, and what came of them."""
+    async def drain(self, seconds: float, quiet: Callable[[], bool]) -> None:
+        """Takes nobody in any more, and waits until it is `quiet`, but so many seconds at most."""
+        self.draining = True
+        end = time.monotonic() + seconds
+        while not quiet() and time.monotonic() < end:
+            await asyncio.sleep(self.model.seconds_per_step)
+
+    # ---- steps -----------------------------------------------------------------------------------------------------
+
+    def turn(self) -> int:
+        """What is due: steps, and what came of them; returns the most steps that a group took."""
+        most = 0
         for group in self.groups:
-            for _ in range(self._catch_up):
+            for n in range(self._catch_up):
+                begun = time.perf_counter()
                 if not group.step():
                     break
+                self.metrics.step.observe(time.perf_counter() - begun)
                 self.metrics.steps.inc()
+                most = max(most, n + 1)
         for session in tuple(self.sessions):
             session.turn()
+        return most
 
     async def run(self) -> None:
         """Takes turns until cancelled."""
@@ -124,9 +212,12 @@ class Scheduler:
             while True:
                 due += period
                 begun = time.monotonic()
-                self.turn()
+                n_steps = self.turn()
                 done = time.monotonic()
                 self.metrics.turn.observe(done - begun)
+                self._turns.append((done - begun, n_steps))
+                if n_steps:  # who does nothing is not overloaded
+                    self._late.append(done > due + period)
                 if done > due + period:
                     self.metrics.late.inc()
                     due = done

@@ -6,10 +6,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import ipaddress
 import json
 import logging
-import ssl
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,12 +19,13 @@ from typing import Any
 
 import numpy as np
 from aiohttp import WSMsgType, web
-from prometheus_client import generate_latest
 
+from pynna.assistant.access import host_name
 from pynna.assistant.assistant import Assistant, Outcome
 from pynna.assistant.car import TIRES
 from pynna.assistant.examples import EXAMPLES
-from pynna.assistant.scheduler import Scheduler
+from pynna.assistant.health import OPEN_PATHS, Health, busy
+from pynna.assistant.scheduler import BusyError, Scheduler
 from pynna.assistant.session import MicrophoneSession
 from pynna.assistant.workbench import Workbench
 from pynna.decoding.results import GrammarResult
@@ -39,7 +39,7 @@ PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio
 MAX_SESSIONS = 64
 MAX_CONNECTIONS = 128  # without a session, at once: then the oldest is dropped
-LONGEST_REQUEST = 30.0  # seconds, after which a connection without a session is dropped
+MAX_REQUEST_SECONDS = 30.0  # seconds, after which a connection without a session is dropped
 MESSAGES_A_SECOND = 20  # of text, by a client
 GUESS_SECONDS = 0.5  # that the answer to a wrong token waits for
 QUEUE = 256  # messages that a slow reader may leave waiting
@@ -61,6 +61,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+_LONE = re.compile("[\\ud800-\\udfff]")  # what bytes that are no UTF-8 stand as; no answer could quote it
 _log = logging.getLogger("pynna.assistant")
 
 
@@ -71,6 +72,7 @@ class _Session:
         self.socket, self.name, self.transport = socket, name, transport
         self.microphone: MicrophoneSession | None = None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
+        self.leaving = False  # it was told that the server is being stopped
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
 
     def allowed(self) -> bool:
@@ -100,7 +102,7 @@ class ConnectionLimit(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._doors[self] = None
-        self._timer = asyncio.get_running_loop().call_later(LONGEST_REQUEST, transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(MAX_REQUEST_SECONDS, transport.abort)
         self._protocol.connection_made(transport)
         if len(self._doors) > MAX_CONNECTIONS:
             oldest, _ = self._doors.popitem(last=False)
@@ -162,6 +164,7 @@ class Server:
         for each in self.assistant.grammars.values():
             each.graph(model.labels)  # compiled now, not in the first command
         self.scheduler = Scheduler(model, channels=channels)
+        self.max_sessions = max(MAX_SESSIONS, channels)
         self.metrics = self.scheduler.metrics
         self.speak: Callable[[str], Awaitable[None]] | None = None  # says replies aloud
         self.speaking = 0  # replies that are being said, or wait for it
@@ -185,7 +188,7 @@ class Server:
                 web.get("/sentences", self._sentences),
                 web.get("/ws", self._connect),
                 web.get("/health", self._health),
-                web.get("/metrics", self._tell_metrics),
+                *Health(self.scheduler).routes(),
             ]
         )
         self.application.cleanup_ctx.append(self._run)
@@ -194,13 +197,16 @@ class Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        host = _host(request.headers.get("Host", ""))
+        if _LONE.search(request.path + "".join(request.headers.values())):
+            return self._refuse(400, "header", "a request's line and headers must be UTF-8")
+        host = host_name(request.headers.get("Host", ""))
         if self._hosts and host not in self._hosts:
             return self._refuse(403, "host", f"this server is not known as {host!r}")
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-            return self._refuse(403, "origin", f"pages of {origin} may not use this server")
-        if self._token is not None and not request.path.startswith("/page/") and not self._knows_token(request):
+            return self._refuse(403, "origin", f"pages of {origin!r} may not use this server")
+        is_open = request.path.startswith("/page/") or request.path in OPEN_PATHS
+        if self._token is not None and not is_open and not self._knows_token(request):
             await asyncio.sleep(GUESS_SECONDS)
             return self._refuse(401, "token", "the token is missing or wrong: open /?token=...")
         try:
@@ -251,14 +257,14 @@ class Server:
             }
         )
 
-    async def _tell_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.metrics.registry), content_type="text/plain", charset="utf-8")
-
     # ---- sessions ----
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
-        if len(self._sessions) >= MAX_SESSIONS:
-            return self._refuse(503, "sessions", f"all {MAX_SESSIONS} places are taken; try again later")
+        """A page, or with ``?microphone=1`` a microphone from the start; who is too many is told before the upgrade."""
+        wants_microphone = request.query.get("microphone") == "1"
+        if (refused := self._refusal(wants_microphone)) is not None:
+            self.metrics.refused.labels(refused.reason).inc()
+            return busy(refused, self.scheduler)
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0)
         self._names += 1  # of all that ever came
         session = _Session(socket, f"page {self._names}", request.transport)
@@ -281,7 +287,11 @@ class Server:
                 },
             )
             writer = asyncio.create_task(session.write())
+            if wants_microphone:
+                self._switch_microphone(session, True)
             await self._read(session)
+        except ConnectionError:
+            pass  # it has gone in the middle of something
         finally:
             self._sessions.discard(session)
             self.metrics.sessions.set(len(self._sessions))
@@ -291,6 +301,13 @@ class Server:
                 writer.cancel()
         return socket
 
+    def _refusal(self, wants_microphone: bool) -> BusyError | None:
+        if self.scheduler.draining or wants_microphone:
+            return self.scheduler.refusal()
+        if len(self._sessions) >= self.max_sessions:
+            return BusyError("sessions", f"all {self.max_sessions} places are taken; try again later")
+        return None
+
     async def _read(self, session: _Session) -> None:
         async for message in session.socket:
             try:
@@ -298,6 +315,8 @@ class Server:
                     await self._audio(session, message.data)
                 elif message.type is WSMsgType.TEXT:
                     self._command(session, message.data)
+            except BusyError as refused:
+                self._send(session, _told(refused))
             except (PynnaError, ValueError, RecursionError) as error:
                 self.metrics.refused.labels("message").inc()
                 self._send(session, {"type": "error", "text": str(error)})
@@ -425,6 +444,33 @@ class Server:
                 await session.socket.close(code=1001, message=b"the server stops")
         await asyncio.gather(*running, return_exceptions=True)
 
+    async def drain(self, seconds: float) -> None:
+        """Takes nobody in any more; who is heard may end the sentence, in so many seconds; then all are told, and it is
+        `over`."""
+        _log.info("draining: %d microphones", len(self.scheduler.sessions))
+        await self.scheduler.drain(seconds, self._close_quiet_ones)
+        self.over.set()
+
+    def _close_quiet_ones(self) -> bool:
+        """Lets the pages go that nobody speaks into; whether there is no microphone left but quiet ones."""
+        for session in tuple(self._sessions):
+            if not session.leaving and (session.microphone is None or session.microphone.is_quiet):
+                session.leaving = True
+                self._send(session, _told(BusyError("draining", "the server is being stopped; connect again")))
+                task = asyncio.create_task(self._let_go(session))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        return not self._sessions and all(session.is_quiet for session in self.scheduler.sessions)
+
+    async def _let_go(self, session: _Session) -> None:
+        """Sends what a page is still to be told, and closes its connection."""
+        with contextlib.suppress(Exception):
+            for _ in range(100):
+                if session.queue.empty():
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.wait_for(session.socket.close(code=1001, message=b"the server is being stopped"), 1.0)
+
     async def _go_on(self) -> None:
         """Ten times a second the drive goes on and the pages see it."""
         period = 0.1
@@ -442,6 +488,12 @@ class Server:
         return self.assistant.drive.way if self.assistant.car.destination else []
 
 
+def _told(refused: BusyError) -> dict[str, Any]:
+    """A refusal as a message."""
+    text, after = str(refused), refused.retry_after
+    return {"type": "error", "text": text, "reason": refused.reason, "retry_after": after}
+
+
 async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
@@ -450,43 +502,3 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
     except Exception:
         _log.exception("the server's work failed")
         raise
-
-
-def _host(header: str) -> str:
-    """A Host header without its port."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.rpartition(":")[0] if ":" in header else header
-
-
-def check_access(host: str, token: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext | None:
-    """What a server at an address needs: nothing on the loopback; a token and TLS files beyond it.
-
-    Raises
-    ------
-    ArgumentError
-        One of them is missing, or a file cannot be used.
-    """
-    if (certificate is None) != (key is None):
-        raise ArgumentError("--certificate and --key belong together")
-    context = None
-    if certificate is not None and key is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise ArgumentError(f"{certificate} and {key} are no certificate and its key: {error}") from None
-    if not is_loopback(host):
-        if not token or len(token) < 16:
-            raise ArgumentError(f"{host} can be reached from outside: give --token with 16 characters or more")
-        if context is None:
-            raise ArgumentError(f"{host} can be reached from outside: give --certificate and --key")
-    return context
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -9,8 +9,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
+from pynna.assistant.metrics import Metrics
 from pynna.decoding.results import GrammarResult, Result
-from pynna.events import Event
+from pynna.events import Event, Final
 from pynna.streaming.group import Group, Member
 from pynna.streaming.listener import Listener
 from pynna.streaming.stream import Stream
@@ -19,14 +20,16 @@ from pynna.streaming.worker import RescoringWorker
 BACKLOG = 1.0
 """Seconds of audio that may wait; who sends more has to wait, too."""
 
+_STEPS_BEHIND = 0.1  # seconds of audio that wait where steps are in time, at most
+
 _REMEMBERED = 500  # chunks of a microphone whose times are known: 10 s of 20 ms each
 
 
 class Session(ABC):
     """A channel of a scheduler: audio in, no faster than the steps go on."""
 
-    def __init__(self, name: str, group: Group, member: Member) -> None:
-        self.name, self.group = name, group
+    def __init__(self, name: str, group: Group, member: Member, metrics: Metrics) -> None:
+        self.name, self.group, self._metrics = name, group, metrics
         self.channel = member.channel
         self._member = member
         self._room = asyncio.Event()
@@ -39,14 +42,19 @@ class Session(ABC):
         AudioError
             Half a sample.
         """
-        self._take(pcm)
+        self.take(pcm)
         while self.channel.lag > BACKLOG:
             self._room.clear()
             await self._room.wait()
 
     @abstractmethod
-    def _take(self, pcm: bytes) -> None:
+    def take(self, pcm: bytes) -> None:
         """Gives the samples to the channel."""
+
+    @property
+    @abstractmethod
+    def is_quiet(self) -> bool:
+        """Whether nobody waits for what was said: it may end without a loss."""
 
     def turn(self) -> None:
         """What is to be done after the steps of a turn."""
@@ -69,12 +77,13 @@ class MicrophoneSession(Session):
         group: Group,
         listener: Listener[GrammarResult],
         heard: Callable[[MicrophoneSession, Event[GrammarResult]], None],
+        metrics: Metrics,
     ) -> None:
-        super().__init__(name, group, listener)
+        super().__init__(name, group, listener, metrics)
         self.listener, self._heard = listener, heard
         self._came: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)  # seconds of audio so far, and when
 
-    def _take(self, pcm: bytes) -> None:
+    def take(self, pcm: bytes) -> None:
         self.listener.take(pcm)
         self._came.append((self.channel.duration, time.monotonic()))
 
@@ -83,8 +92,14 @@ class MicrophoneSession(Session):
         now = time.monotonic()
         return now - next((when for duration, when in self._came if duration >= at), now)
 
+    @property
+    def is_quiet(self) -> bool:
+        return not (self.listener.speaking or self.listener.n_pending or self.channel.lag > _STEPS_BEHIND)
+
     def turn(self) -> None:
         for event in self.listener.poll():
+            if isinstance(event, Final):
+                self._metrics.observe_result(event.result)
             self._heard(self, event)
         super().turn()
 
@@ -92,13 +107,21 @@ class MicrophoneSession(Session):
 class RequestSession(Session):
     """An utterance that a client sends from its beginning to its end."""
 
-    def __init__(self, name: str, group: Group, stream: Stream[Result], worker: RescoringWorker) -> None:
-        super().__init__(name, group, stream)
+    def __init__(
+        self, name: str, group: Group, stream: Stream[Result], worker: RescoringWorker, metrics: Metrics
+    ) -> None:
+        super().__init__(name, group, stream, metrics)
         self.stream, self._worker = stream, worker
 
-    def _take(self, pcm: bytes) -> None:
+    @property
+    def is_quiet(self) -> bool:
+        return False  # its client waits for the answer
+
+    def take(self, pcm: bytes) -> None:
         self.stream.feed(pcm)
 
     async def finish(self) -> Result:
         """The result; a doubtful one is rescored while others' steps go on."""
-        return await asyncio.wrap_future(self.stream.finish_in(self._worker))
+        result = await asyncio.wrap_future(self.stream.finish_in(self._worker))
+        self._metrics.observe_result(result)
+        return result

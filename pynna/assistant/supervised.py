@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pynna.errors import ArgumentError
+from pynna.saving import whole_file
 
 PORT = 10300
 OPTIONS = "/data/options.json"
@@ -89,7 +90,12 @@ def write_addon(folder: str | os.PathLike[str]) -> None:
     to = Path(folder)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise ArgumentError(f"--write-addon needs a folder that is not there yet or empty, got {to}")
-    shutil.copytree(HERE / "addon", to, dirs_exist_ok=True)
+    shutil.copytree(HERE / "addon", to, dirs_exist_ok=True, copy_function=_copy)
+
+
+def _copy(source: str, to: str) -> None:
+    with whole_file(to, "wb") as out:
+        out.write(Path(source).read_bytes())
 
 
 if __name__ == "__main__":

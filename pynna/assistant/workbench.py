@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pynna.audio import files
 from pynna.audio.pcm import Audio
@@ -93,7 +94,7 @@ class Workbench:
         PynnaError
             The sentence file or the recording is wrong; the message says why and where.
         """
-        grammar = read_sentences(_text(asked, "sentences"))
+        grammar = _grammar(_text(asked, "sentences"))
         graph = grammar.graph(self._model.labels)
         told: dict[str, Any] = {
             "intents": list(grammar.intents), "notes": list(grammar.notes), "picture": svg(grammar),
@@ -130,35 +131,26 @@ class Workbench:
         return None
 
 
-def read_sentences(text: str) -> Grammar:
-    """A sentence file's text, its kind told by what is in it: JSGF, Rhasspy's sentences.ini, Rhino's YAML, or YAML.
-
-    Raises
-    ------
-    GrammarError
-        It is wrong; file, line and word are told.
-    """
+def _grammar(text: str) -> Grammar:
+    """A grammar of a sentence file's text, of any kind."""
     if len(text) > MAX_FILE:
         raise ArgumentError(f"a sentence file must have {MAX_FILE} letters at most, got {len(text)}")
     source = io.StringIO(text)
     source.name = "line"  # errors tell "line:3: ..."
-    if re.search(r"^\s*#JSGF\b", text, re.MULTILINE):
-        return Grammar.from_jsgf(source)
-    if re.search(r"^\[\w+\]\s*$", text, re.MULTILINE):
-        return Grammar.from_ini(source)
-    if re.search(r"^context:", text, re.MULTILINE):
-        return Grammar.from_rhino(source)
-    return Grammar.from_yaml(source)
+    return Grammar.from_file(source)
 
 
 async def _body(request: web.Request) -> bytes:
     """A request's body, larger than the server takes elsewhere."""
     parts, n = [], 0
-    async for part in request.content.iter_chunked(1 << 16):
-        n += len(part)
-        if n > MAX_BODY:
-            raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
-        parts.append(part)
+    try:
+        async for part in request.content.iter_chunked(1 << 16):
+            n += len(part)
+            if n > MAX_BODY:
+                raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
+            parts.append(part)
+    except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+        raise ArgumentError(f"a question must come whole: {error}") from error
     return b"".join(parts)
 
 

@@ -8,8 +8,6 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from importlib import metadata
 from typing import Any
 from urllib.parse import urlparse
 
@@ -17,25 +15,18 @@ from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event
-from wyoming.info import (
-    AsrModel,
-    AsrProgram,
-    Attribution,
-    Describe,
-    Info,
-    IntentModel,
-    IntentProgram,
-    WakeModel,
-    WakeProgram,
-)
+from wyoming.info import Describe
 from wyoming.intent import Recognize
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler, AsyncServer, AsyncStdioServer, AsyncTcpServer
 from wyoming.wake import Detect, Detection, NotDetected
 
-from pynna.assistant.scheduler import Scheduler
+from pynna.assistant.health import serve_health
+from pynna.assistant.scheduler import BusyError, Scheduler
 from pynna.assistant.session import MicrophoneSession, RequestSession
+from pynna.assistant.stopping import on_sigterm
 from pynna.assistant.wyoming_intents import answers
+from pynna.assistant.wyoming_programs import Programs
 from pynna.audio.converter import PcmConverter
 from pynna.errors import ArgumentError, PynnaError
 from pynna.events import Event as Heard
@@ -44,10 +35,10 @@ from pynna.grammar import Grammar
 from pynna.grammar.normalise import normalise
 from pynna.model import Model
 
-LONGEST = 120.0
+MAX_REQUEST_SECONDS = 120.0
 """Seconds of audio in one request."""
 
-MAX_CONNECTIONS = 32
+CHANNELS = MAX_CONNECTIONS = 32
 CATCH_UP = 16  # steps at most in a turn: clients that send a recording need not wait as long as it lasts
 MAX_PAYLOAD = 4 << 20  # bytes of one event
 IDLE = 300.0  # seconds without an event, or without a reader for an answer, after which a connection ends
@@ -59,78 +50,6 @@ SILENCES = {"default": (0.7, 0.4), "relaxed": (1.25, 0.8), "aggressive": (0.4, 0
 ``vad_sensitivity``: without a grammar, and after a whole sentence of the grammar."""
 
 _log = logging.getLogger("pynna.wyoming")
-
-
-class Programs:
-    """The sentence files that clients may select, by name; they may change while the server runs.
-
-    Attributes
-    ----------
-    wake_words : tuple of str
-    """
-
-    def __init__(
-        self, model: Model, grammars: Mapping[str, Grammar] | None = None, wake_words: tuple[str, ...] = ()
-    ) -> None:
-        self._model = model
-        self._grammars: dict[str, Grammar] = {}
-        for name, grammar in (grammars or {}).items():
-            self.put(name, grammar)
-        self.wake_words = wake_words
-        if wake_words:
-            self.wake_grammar = Grammar.from_sentences(wake_words).with_filler()
-            self.wake_grammar.graph(model.labels)
-
-    def put(self, name: str, grammar: Grammar) -> None:
-        """Makes a grammar known; requests under way keep what they have. Raises GrammarError as ``Grammar.graph``."""
-        grammar.graph(self._model.labels)
-        self._grammars[name] = grammar
-
-    def get(self, name: str | None) -> Grammar | None:
-        """The grammar of a name, the first one's for none; None where there is none at all.
-
-        Raises
-        ------
-        ArgumentError
-            There is no such program.
-        """
-        if name is None:
-            return next(iter(self._grammars.values()), None)
-        if name not in self._grammars and name != "pynna":
-            raise ArgumentError(f"the program must be one of {', '.join(self._grammars) or 'pynna'}, got {name!r}")
-        return self._grammars.get(name, self.get(None))
-
-    @property
-    def language(self) -> str:
-        """The first grammar's language, the model's without one."""
-        grammar = self.get(None)
-        return grammar.language if grammar is not None else str(self._model.metadata.get("language", "en"))
-
-    def info(self) -> Info:
-        """What is told of the server."""
-        about: dict[str, Any] = {
-            "attribution": Attribution(name="pynna", url=""), "installed": True, "version": metadata.version("pynna"),
-        }  # fmt: skip
-        languages = [self.language]
-        asr = AsrModel(name=self._model.name, description=None, languages=languages, **about)
-        wishes: dict[str, Any] = {"requires_external_vad": False, "prefers_auto_gain_enabled": True,
-                  "prefers_noise_reduction_enabled": False}  # fmt: skip
-        known = {field.name for field in fields(AsrProgram)}
-        program = AsrProgram(
-            name="pynna", models=[asr], description="LSTM speech recognition in 20 ms steps",
-            supports_transcript_streaming=True, **{k: v for k, v in wishes.items() if k in known}, **about,
-        )  # fmt: skip
-        intents = [
-            IntentProgram(name=name, description=None, **about,
-                          models=[IntentModel(name=name, description=None, languages=[g.language], **about)])
-            for name, g in self._grammars.items()
-        ]  # fmt: skip
-        words = [
-            WakeModel(name=word, description=None, languages=languages, phrase=word, **about)
-            for word in self.wake_words
-        ]
-        wake = [WakeProgram(name="pynna", description=None, models=words, **about)] if words else []
-        return Info(asr=[program], intent=intents, wake=wake)
 
 
 class _Reader:
@@ -178,8 +97,10 @@ class Handler(AsyncEventHandler):
     async def run(self) -> None:
         """Answers events until the client has gone, or does what it may not."""
         try:
-            if len(self._others) >= MAX_CONNECTIONS:
-                await self.write_event(Error(text=f"all {MAX_CONNECTIONS} connections are taken", code="busy").event())
+            most = max(MAX_CONNECTIONS, self._scheduler.channels)
+            if len(self._others) >= most:
+                self._scheduler.metrics.refused.labels("sessions").inc()
+                await self.write_event(Error(text=f"all {most} connections are taken", code="busy").event())
                 self.writer.close()
                 return
             self._others.add(self)
@@ -207,6 +128,15 @@ class Handler(AsyncEventHandler):
                 self._scheduler.leave(session)
         self._session = self._wake = None
 
+    async def let_go(self) -> bool:
+        """Tells a client that nothing is owed to that the server is being stopped; whether it was one."""
+        if self._session is not None or (self._wake is not None and not self._wake.is_quiet):
+            return False
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            await self.write_event(Error(text="the server is being stopped; connect again", code="draining").event())
+        self.writer.close()
+        return True
+
     async def write_event(self, event: Event) -> None:
         """Sends an event; a client that reads nothing for long is given up."""
         await asyncio.wait_for(super().write_event(event), IDLE)
@@ -215,6 +145,10 @@ class Handler(AsyncEventHandler):
         """Answers an event; False ends the connection."""
         try:
             return await self._handle(event)
+        except BusyError as refused:
+            text = f"{event.type}: {refused}; again after {refused.retry_after} s"
+            await self.write_event(Error(text=text, code=refused.reason).event())
+            return False
         except (PynnaError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             await self.write_event(Error(text=f"{event.type}: {error}", code=type(error).__name__).event())
             return False
@@ -281,8 +215,10 @@ class Handler(AsyncEventHandler):
             await self._tell_detection(chunk.timestamp)
             return
         assert self._session is not None
-        if self._session.stream.duration > LONGEST:
-            raise ValueError(f"more than {LONGEST:.0f} seconds of audio in a request; send audio-stop before")
+        if self._session.stream.duration > MAX_REQUEST_SECONDS:
+            raise ValueError(
+                f"more than {MAX_REQUEST_SECONDS:.0f} seconds of audio in a request; send audio-stop before"
+            )
         await self._session.feed(pcm)
         await self._hear_end(self._session)
 
@@ -385,6 +321,9 @@ async def serve(
     zeroconf: bool = False,
     ready: Callable[[str], None] | None = None,
     programs: Programs | None = None,
+    channels: int = CHANNELS,
+    metrics: str | None = None,
+    drain: float | None = None,
 ) -> None:
     """Serves until cancelled; over standard input and output until that ends.
 
@@ -397,42 +336,77 @@ async def serve(
     zeroconf : bool
         Announces the server in the local network, as Home Assistant looks for it. Only for TCP.
     ready : callable, optional
-        Is told the address when clients may come.
+        Is told the address when clients may come, and then that of the metrics.
     programs : Programs, optional
         Several grammars that clients may select, and wake words; in place of `grammar`.
+    channels : int
+        Requests and wake words listened for at once; who is one too many gets an `error` event.
+    metrics : str, optional
+        HOST:PORT at which `/metrics`, `/healthz` and `/readyz` are served.
+    drain : float, optional
+        After SIGTERM requests under way are answered, in so many seconds at most; then it ends.
 
     Raises
     ------
     ArgumentError
-        Not such an address, or one that is to be announced and that others cannot reach.
+        Not such an address, one that is taken, or one that is to be announced and that others cannot reach.
     """
-    if zeroconf and not is_reachable(uri):
-        raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
-    if programs is None:
-        programs = Programs(model, {} if grammar is None else {"pynna": grammar})
-    try:
-        server = AsyncServer.from_uri(uri)
-    except ValueError as error:
-        raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
-    scheduler = Scheduler(model, channels=MAX_CONNECTIONS, catch_up=CATCH_UP)
+    server = _server(uri, zeroconf)
+    programs = programs or Programs(model, {} if grammar is None else {"pynna": grammar})
+    scheduler = Scheduler(model, channels=channels, catch_up=CATCH_UP)
     stepping = asyncio.create_task(scheduler.run())
-    make = functools.partial(Handler, scheduler=scheduler, programs=programs, others=set())
+    others: set[Handler] = set()
+    make = functools.partial(Handler, scheduler=scheduler, programs=programs, others=others)
+    health, told, tell = None, list[str](), ready or (lambda _: None)
     try:
         if isinstance(server, AsyncStdioServer):
             await server.run(make)
             return
-        await server.start(make)
-        if zeroconf and isinstance(server, AsyncTcpServer):
-            from wyoming.zeroconf import HomeAssistantZeroconf
-
-            await HomeAssistantZeroconf(name=f"pynna-{server.port}", port=server.port, host=None).register_server()
-        if ready is not None:
-            ready(uri)
-        await asyncio.Event().wait()
+        health = None if metrics is None else await serve_health(scheduler, metrics, told.append)
+        await _start(server, make, zeroconf)
+        for address in (uri, *told):
+            tell(address)
+        await _until_stopped(scheduler, others, drain)
     finally:
         stepping.cancel()
+        if health is not None:
+            await health.cleanup()
         with contextlib.suppress(Exception):
             await server.stop()
+
+
+def _server(uri: str, zeroconf: bool) -> AsyncServer:
+    if zeroconf and not is_reachable(uri):
+        raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
+    try:
+        return AsyncServer.from_uri(uri)
+    except ValueError as error:
+        raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
+
+
+async def _start(server: AsyncServer, make: Callable[..., Handler], zeroconf: bool) -> None:
+    await server.start(make)
+    if zeroconf and isinstance(server, AsyncTcpServer):
+        from wyoming.zeroconf import HomeAssistantZeroconf
+
+        await HomeAssistantZeroconf(name=f"pynna-{server.port}", port=server.port, host=None).register_server()
+
+
+async def _until_stopped(scheduler: Scheduler, handlers: set[Handler], drain: float | None) -> None:
+    """Waits until it is cancelled; with `drain` until SIGTERM, and those who are being heard have been answered."""
+    over = asyncio.Event()
+    if drain is None:
+        await over.wait()
+        return
+    seconds = drain
+
+    async def empty() -> None:
+        await scheduler.drain(seconds, lambda: all(session.is_quiet for session in scheduler.sessions))
+        await asyncio.gather(*(handler.let_go() for handler in tuple(handlers)))
+        over.set()
+
+    with on_sigterm(empty, over.set):
+        await over.wait()
 
 
 async def follow_home(

@@ -74,8 +74,84 @@ class Mixer:
         return len(self._power) > 1 and best > 0.0 and self._mixed < CANCELLED * float(self._power.mean())
 
 
+class Remarks:
+    """What looks wrong with a recording whose samples come in pieces; the pieces' lengths do not matter.
+
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz.
+    """
+
+    _N, _MOST = 1024, 200  # samples of a spectrum; spectra, before only every second frame is looked at
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._n = self._peak = self._n_clipped = self._n_frames = 0
+        self._sum = self._squares = 0.0
+        self._left = np.zeros(0, np.int16)
+        self._power = np.zeros(self._N // 2 + 1)
+        self._stride, self._n_looked_at = 1, 0
+
+    @property
+    def n_samples(self) -> int:
+        """How many there were."""
+        return self._n
+
+    def add(self, pcm: Pcm) -> None:
+        """The next samples: int16 [n]."""
+        if not len(pcm):
+            return
+        loud = np.abs(pcm.astype(np.int32))
+        self._n += len(pcm)
+        self._peak = max(self._peak, int(loud.max()))
+        self._n_clipped += int(np.count_nonzero(loud >= 32767))
+        self._sum += float(pcm.sum(dtype=np.float64))
+        self._squares += float(np.square(pcm, dtype=np.float64).sum())
+        pcm = np.concatenate([self._left, pcm])
+        n_frames = len(pcm) // self._N
+        self._left = pcm[n_frames * self._N :].copy()
+        frames = pcm[: n_frames * self._N].reshape(-1, self._N)
+        at = 0
+        while (at := at + -(self._n_frames + at) % self._stride) < n_frames:
+            chosen = frames[at :: self._stride][: self._MOST - self._n_looked_at].astype(np.float64)
+            self._power += (np.abs(np.fft.rfft(chosen * np.hanning(self._N), axis=1)) ** 2).sum(axis=0)
+            self._n_looked_at += len(chosen)
+            at += (len(chosen) - 1) * self._stride + 1
+            if self._n_looked_at == self._MOST:
+                self._stride, self._n_looked_at = 2 * self._stride, 0
+        self._n_frames += n_frames
+
+    def told(self, source_rate: int) -> tuple[str, ...]:
+        """Silence, clipping, a constant, a rate that its spectrum denies; `source_rate` is the file's, in Hz."""
+        if not self._n:
+            return ()
+        found = []
+        if self._peak == 0:
+            return ("it is digital silence: is the microphone muted?",)
+        if self._peak < 66:
+            found.append(f"it is very quiet: its loudest sample is {self._peak} of 32767")
+        if self._n_clipped > self._n / 1000:
+            found.append(f"it is clipped: {100 * self._n_clipped / self._n:.1f} % of its samples are at the limit")
+        mean = self._sum / self._n
+        if abs(mean) > 1000 and abs(mean) > 0.3 * (max(0.0, self._squares / self._n - mean**2) ** 0.5 + 1):
+            found.append(f"its samples are {mean:+.0f} on average: a constant voltage is in it")
+        upper = self._highest_frequency()
+        if upper is not None and upper < 0.3 * min(source_rate, self._rate) / 2:
+            found.append(f"nothing is in it above {upper:.0f} Hz: is its rate of {source_rate} Hz right?")
+        return tuple(found)
+
+    def _highest_frequency(self) -> float | None:
+        """The frequency in Hz below which all but a 100,000th of the power is; None for less than half a second."""
+        power = np.concatenate([[0.0, 0.0], self._power[2:]])
+        total = power.sum()
+        if self._n < self._rate // 2 or total <= 0.0:
+            return None
+        return float(np.searchsorted(np.cumsum(power), (1 - 1e-5) * total) * self._rate / self._N)
+
+
 def remarks(pcm: Pcm, source_rate: int, sample_rate: int) -> tuple[str, ...]:
-    """What looks wrong with a recording: silence, clipping, a constant, a rate that its spectrum denies.
+    """What looks wrong with a recording, see `Remarks`.
 
     Parameters
     ----------
@@ -83,35 +159,6 @@ def remarks(pcm: Pcm, source_rate: int, sample_rate: int) -> tuple[str, ...]:
     source_rate, sample_rate : int
         The file's rate in Hz, and that of `pcm`.
     """
-    if not len(pcm):
-        return ()
-    found = []
-    peak = int(np.abs(pcm.astype(np.int32)).max())
-    if peak == 0:
-        return ("it is digital silence: is the microphone muted?",)
-    if peak < 66:
-        found.append(f"it is very quiet: its loudest sample is {peak} of 32767")
-    n_clipped = int(np.count_nonzero(np.abs(pcm.astype(np.int32)) >= 32767))
-    if n_clipped > len(pcm) / 1000:
-        found.append(f"it is clipped: {100 * n_clipped / len(pcm):.1f} % of its samples are at the limit")
-    mean = float(pcm.mean())
-    if abs(mean) > 1000 and abs(mean) > 0.3 * float(pcm.astype(np.float64).std() + 1):
-        found.append(f"its samples are {mean:+.0f} on average: a constant voltage is in it")
-    if (upper := _highest_frequency(pcm, sample_rate)) is not None and upper < 0.3 * min(source_rate, sample_rate) / 2:
-        found.append(f"nothing is in it above {upper:.0f} Hz: is its rate of {source_rate} Hz right?")
-    return tuple(found)
-
-
-def _highest_frequency(pcm: Pcm, sample_rate: int) -> float | None:
-    """The frequency in Hz below which all but a 100,000th of the power is; None for less than half a second."""
-    if len(pcm) < sample_rate // 2:
-        return None
-    n = 1024
-    frames = pcm[: len(pcm) // n * n].reshape(-1, n).astype(np.float64)
-    step = max(1, len(frames) // 200)
-    power = (np.abs(np.fft.rfft(frames[::step] * np.hanning(n), axis=1)) ** 2).sum(axis=0)
-    power[:2] = 0.0
-    total = power.sum()
-    if total <= 0.0:
-        return None
-    return float(np.searchsorted(np.cumsum(power), (1 - 1e-5) * total) * sample_rate / n)
+    found = Remarks(sample_rate)
+    found.add(pcm)
+    return found.told(source_rate)

@@ -32,14 +32,14 @@ class PcmConverter:
         """Bytes of an unfinished frame that wait."""
         return len(self._left)
 
-    def convert(self, data: bytes, rate: int, width: int, channels: int) -> bytes:
+    def convert(self, data: bytes, sample_rate: int, width: int, channels: int) -> bytes:
         """The PCM of a piece, little-endian.
 
         Parameters
         ----------
         data : bytes
             Of little-endian integers, of one byte without a sign.
-        rate : int
+        sample_rate : int
             In Hz, 4000 to 192000.
         width, channels : int
             Bytes of a sample, 1, 2 or 4; 1 to 8 channels.
@@ -49,10 +49,10 @@ class PcmConverter:
         AudioError
             A form that no microphone has, or another one than that of the piece before.
         """
-        form = (rate, width, channels)
-        if rate not in RATES or width not in WIDTHS or channels not in CHANNELS:
+        form = (sample_rate, width, channels)
+        if sample_rate not in RATES or width not in WIDTHS or channels not in CHANNELS:
             raise AudioError(
-                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {rate} Hz, "
+                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {sample_rate} Hz, "
                 f"{width} bytes and {channels} channels"
             )
         if self._form not in (None, form):
@@ -62,27 +62,27 @@ class PcmConverter:
         data = self._left + data
         whole = len(data) // frame * frame
         self._left = data[whole:]
-        if width == 2 and channels == 1 and rate == self._sample_rate:
+        if width == 2 and channels == 1 and sample_rate == self._sample_rate:
             return data[:whole]
         mono = _samples(data[:whole], width).reshape(-1, channels).mean(axis=1)
-        return self._resampled(mono, rate).astype("<i2").tobytes()
+        return self._resampled(mono, sample_rate).astype("<i2").tobytes()
 
-    def _resampled(self, x: npt.NDArray[np.float64], rate: int) -> Pcm:
-        if rate == self._sample_rate:
-            return to_int16(x)
-        step = rate / self._sample_rate
+    def _resampled(self, mono: npt.NDArray[np.float64], sample_rate: int) -> Pcm:
+        if sample_rate == self._sample_rate:
+            return to_int16(mono)
+        step = sample_rate / self._sample_rate
         width = max(1, round(step))  # of the moving average that keeps what folds back down
-        x = np.concatenate([self._waiting, x])
-        n_ready = len(x) - width
+        mono = np.concatenate([self._waiting, mono])
+        n_ready = len(mono) - width
         if n_ready < 1:
-            self._waiting = x
+            self._waiting = mono
             return np.zeros(0, np.int16)
-        smooth = np.convolve(x, np.full(width, 1.0 / width), "valid") if width > 1 else x
+        smooth = np.convolve(mono, np.full(width, 1.0 / width), "valid") if width > 1 else mono
         places = np.arange(self._at, len(smooth) - 1, step)
         made = np.interp(places, np.arange(len(smooth)), smooth)
         following = self._at + len(places) * step
-        used = min(int(following), len(x))
-        self._waiting, self._at = x[used:], following - used
+        used = min(int(following), len(mono))
+        self._waiting, self._at = mono[used:], following - used
         return to_int16(made)
 
 

@@ -61,11 +61,11 @@ def wiener_gains(power: F32) -> F32:
     return gains
 
 
-def denoise(pcm: npt.NDArray[np.int16], rate: int) -> npt.NDArray[np.int16]:
+def denoise(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int16]:
     """Samples at a rate in Hz, int16 [n_samples], without the noise that is there all along."""
     from scipy.signal import istft, stft
 
-    window, hop = round(WINDOW * rate), round(HOP * rate)
+    window, hop = round(WINDOW * sample_rate), round(HOP * sample_rate)
     padded = np.pad(pcm, (0, max(0, window - len(pcm)))).astype(np.float32)
     _, _, spectra = stft(padded, nperseg=window, noverlap=window - hop)
     gains = wiener_gains((np.abs(spectra) ** 2).T)

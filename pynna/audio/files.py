@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pynna.audio.channels import Channel, Mixer, channel_index
+from pynna.audio.channels import Channel, Mixer, Remarks, channel_index
 from pynna.audio.containers import how_to_read, mend_wav
+from pynna.audio.kept_errors import KeptErrors
 from pynna.audio.pcm import (
     BLOCK_SAMPLES,
     DEFAULT_RATE,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 AudioPath: TypeAlias = str | os.PathLike[str]
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header: the size is unknown
 _OGG_MAX_PAGE, _OGG_LAST = 65307, 4  # bytes; the flag of a stream's last page
+_PIECE = 1 << 16  # samples, so that whoever makes floats of them needs little memory
 _FRAME = 4096  # samples of a FLAC frame: what is whole before damage is read by itself
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
@@ -82,7 +84,7 @@ def read(
     sample_rate: int = DEFAULT_RATE,
     channel: Channel = None,
     strict: bool = False,
-    raw_rate: int | None = None,
+    raw_sample_rate: int | None = None,
 ) -> Audio:
     """Audio from a WAV, FLAC, OGG or MP3 file, or another that libsndfile knows.
 
@@ -99,7 +101,7 @@ def read(
         The channel to take, counted from 1: a side of a call. Unless given all are mixed down to their mean.
     strict : bool
         Refuse a file that is cut short, or not as its header says.
-    raw_rate : int, optional
+    raw_sample_rate : int, optional
         The file is int16 samples of one channel without a header, little-endian, at this rate in Hz.
 
     Raises
@@ -110,8 +112,8 @@ def read(
     sample_rate = check_rate(sample_rate)
     name, notes = source_name(source), list[str]()
     with _opened(source, name) as openable:
-        if raw_rate is not None:
-            return _read_raw(openable, raw_rate, sample_rate)
+        if raw_sample_rate is not None:
+            return _read_raw(openable, raw_sample_rate, sample_rate)
         with _sound(openable, name, strict, notes) as reader:
             return reader.read(sample_rate, channel)
 
@@ -123,15 +125,16 @@ def read_in_pieces(
     sample_rate: int = DEFAULT_RATE,
     channel: Channel = None,
     strict: bool = False,
-    raw_rate: int | None = None,
+    raw_sample_rate: int | None = None,
 ) -> Iterator[Pcm]:
     """The samples that ``read`` gives, in pieces, in memory that does not depend on the file's length.
 
     Parameters
     ----------
     notes : list of str
-        Is added what ``read`` tells in its result's notes; complete when the last piece is read.
-    source, sample_rate, channel, strict, raw_rate
+        Is added what ``read`` tells in its result's notes, and what looks wrong with the samples, see
+        `pynna.audio.channels.Remarks`; complete when the last piece is read.
+    source, sample_rate, channel, strict, raw_sample_rate
         As for ``read``. Several channels are read twice: first to see whether they cancel each other out.
 
     Raises
@@ -140,16 +143,54 @@ def read_in_pieces(
         As ``read``, when the piece that is wrong is asked for.
     """
     sample_rate = check_rate(sample_rate)
-    name, n_samples = source_name(source), 0
+    name, remarks = source_name(source), Remarks(sample_rate)
+
+    def seen(pieces: Iterator[Pcm]) -> Iterator[Pcm]:
+        for block in pieces:
+            for at in range(0, len(block), _PIECE):
+                remarks.add(piece := block[at : at + _PIECE])
+                yield piece
+
     with _opened(source, name) as openable:
-        if raw_rate is not None:
-            yield from _raw_pieces(openable, check_rate(raw_rate), sample_rate, notes)
+        if raw_sample_rate is not None:
+            yield from seen(_raw_pieces(openable, check_rate(raw_sample_rate), sample_rate, notes))
+            notes += remarks.told(raw_sample_rate)
             return
         with _sound(openable, name, strict, notes) as reader:
-            for piece in reader.pieces(sample_rate, channel):
-                n_samples += len(piece)
-                yield piece
-            reader.check_not_empty(n_samples)
+            yield from seen(reader.pieces(sample_rate, channel))
+            reader.check_not_empty(remarks.n_samples)
+            notes += remarks.told(reader.rate)
+
+
+ENDINGS = (
+    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64",
+)  # fmt: skip
+"""Of what counts as a recording in a folder."""
+
+
+def recordings_in(paths: Iterable[AudioPath], *, raw: bool = False) -> list[str]:
+    """Files as they are, and for a folder all recordings in it and in the folders there, by name.
+
+    Parameters
+    ----------
+    paths : sequence of paths
+        A folder without a recording stays in the list: reading it tells what is wrong with it.
+    raw : bool
+        All files of a folder are recordings, but hidden ones.
+    """
+    found = []
+    for path in [os.fspath(each) for each in paths]:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = sorted(
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(path)
+            for name in names
+            if not name.startswith(".") and (raw or name.lower().endswith(ENDINGS))
+        )
+        found += inside or [path]
+    return found
 
 
 def seconds_of(path: AudioPath) -> float | None:
@@ -169,12 +210,16 @@ def _opened(source: AudioPath | BinaryIO, name: str) -> Iterator[Any]:
     """What soundfile can open; what goes wrong with it meanwhile is told as an AudioError."""
     import soundfile  # loads libsndfile, which streams of samples do not need
 
-    openable: Any = None
+    openable: KeptErrors | None = None
     try:
-        openable = _openable(source, name)
+        openable = KeptErrors(_openable(source, name))
         yield openable
-    except (soundfile.SoundFileError, OSError, EOFError) as error:
-        reason = _reason(error)
+        openable.check()
+    except (soundfile.SoundFileError, OSError, EOFError, AudioError) as error:
+        kept = None if openable is None else openable.error
+        if isinstance(error, AudioError) and kept is None:
+            raise
+        reason = _reason(kept or error)
         if reason.startswith("Format not recognised") or "unknown format" in reason:
             raise AudioError(f"{name}: cannot be read as audio: {how_to_read(name, _start(source))}") from error
         raise AudioError(f"{name}: cannot be read as audio: {reason}") from error
@@ -243,16 +288,16 @@ def _start(source: AudioPath | BinaryIO) -> bytes:
         return b""
 
 
-def _read_raw(file: BinaryIO, raw_rate: int, sample_rate: int) -> Audio:
+def _read_raw(file: BinaryIO, raw_sample_rate: int, sample_rate: int) -> Audio:
     """Samples without a header."""
     data = file.read()
     notes = ("half a sample at its end is left out",) if len(data) % 2 else ()
     samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
-    made = from_array(samples, raw_rate, sample_rate=sample_rate)
+    made = from_array(samples, raw_sample_rate, sample_rate=sample_rate)
     return replace(made, notes=(*notes, *made.notes))
 
 
-def _raw_pieces(file: BinaryIO, raw_rate: int, sample_rate: int, notes: list[str]) -> Iterator[Pcm]:
+def _raw_pieces(file: BinaryIO, raw_sample_rate: int, sample_rate: int, notes: list[str]) -> Iterator[Pcm]:
     """The same in pieces."""
 
     def samples() -> Iterator[Pcm]:
@@ -261,11 +306,11 @@ def _raw_pieces(file: BinaryIO, raw_rate: int, sample_rate: int, notes: list[str
                 notes.append("half a sample at its end is left out")
             yield np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
 
-    if raw_rate == sample_rate:
+    if raw_sample_rate == sample_rate:
         yield from samples()
         return
-    yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_rate, sample_rate))
-    notes.append(resampling_note(raw_rate, sample_rate))
+    yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_sample_rate, sample_rate))
+    notes.append(resampling_note(raw_sample_rate, sample_rate))
 
 
 def _reason(error: Exception) -> str:
@@ -283,6 +328,11 @@ class _Reader:
 
     def __init__(self, file: soundfile.SoundFile, name: str, strict: bool, notes: list[str]) -> None:
         self._file, self._name, self._strict, self._notes = file, name, strict, notes
+
+    @property
+    def rate(self) -> int:
+        """The file's, in Hz."""
+        return int(self._file.samplerate)
 
     def read(self, sample_rate: int, channel: Channel) -> Audio:
         """The file as one channel at a rate."""

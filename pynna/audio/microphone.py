@@ -13,7 +13,7 @@ CHUNK = 0.02
 """Seconds of a chunk."""
 
 
-def open_microphone(heard: Callable[[bytes], None], rate: int, device: int | str | None = None) -> Any:
+def open_microphone(heard: Callable[[bytes], None], sample_rate: int, device: int | str | None = None) -> Any:
     """A running input stream, int16 and mono, that hands chunks of 20 ms to `heard`, in a thread of its own.
 
     Returns
@@ -34,22 +34,22 @@ def open_microphone(heard: Callable[[bytes], None], rate: int, device: int | str
         raise AudioError(f"a microphone needs PortAudio (Debian: libportaudio2): {error}") from None
     try:
         stream = sounddevice.RawInputStream(
-            samplerate=rate,
+            samplerate=sample_rate,
             channels=1,
             dtype="int16",
             device=device,
-            blocksize=round(rate * CHUNK),
+            blocksize=round(sample_rate * CHUNK),
             callback=lambda data, *_: heard(bytes(data)),
         )
         stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise AudioError(f"the microphone cannot be opened at {rate} Hz: {error}") from None
+        raise AudioError(f"the microphone cannot be opened at {sample_rate} Hz: {error}") from None
     return stream
 
 
-def chunks(rate: int, device: int | str | None = None) -> Iterator[bytes]:
+def chunks(sample_rate: int, device: int | str | None = None) -> Iterator[bytes]:
     """The microphone's chunks, until the caller has enough; raises AudioError as `open_microphone`."""
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    with open_microphone(waiting.put, rate, device):
+    with open_microphone(waiting.put, sample_rate, device):
         while True:
             yield waiting.get()

@@ -101,12 +101,12 @@ def from_array(audio: npt.ArrayLike, source_rate: int = DEFAULT_RATE, *, sample_
     return Audio(pcm, sample_rate, source_rate, 1, (*notes, resampling_note(source_rate, sample_rate)))
 
 
-def as_pcm(x: npt.ArrayLike) -> Pcm:
+def as_pcm(audio: npt.ArrayLike) -> Pcm:
     """Samples as int16, contiguous; what a stream does with each chunk.
 
     Parameters
     ----------
-    x : int16 or float32 or float64 [n_samples] or [n_samples, 1]
+    audio : int16 or float32 or float64 [n_samples] or [n_samples, 1]
         See ``from_array``.
 
     Raises
@@ -114,7 +114,7 @@ def as_pcm(x: npt.ArrayLike) -> Pcm:
     AudioError
         See ``from_array``.
     """
-    return _to_pcm(_as_samples(x))
+    return _to_pcm(_as_samples(audio))
 
 
 def chunk_as_pcm(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
@@ -127,25 +127,29 @@ def chunk_as_pcm(pcm: npt.ArrayLike | bytes | bytearray | memoryview) -> Pcm:
     return as_pcm(pcm)
 
 
-def check_rate(rate: object) -> int:
+def check_rate(sample_rate: object) -> int:
     """The sample rate in Hz if it is an int from 1000 to 384000, else AudioError."""
-    if isinstance(rate, (int, np.integer)) and not isinstance(rate, bool) and MIN_RATE <= rate <= MAX_RATE:
-        return int(rate)
-    raise AudioError(f"sample rate {rate!r}: an int from {MIN_RATE} to {MAX_RATE} Hz is needed")
+    if (
+        isinstance(sample_rate, (int, np.integer))
+        and not isinstance(sample_rate, bool)
+        and MIN_RATE <= sample_rate <= MAX_RATE
+    ):
+        return int(sample_rate)
+    raise AudioError(f"sample rate {sample_rate!r}: an int from {MIN_RATE} to {MAX_RATE} Hz is needed")
 
 
 # ---- arrays --------------------------------------------------------------------------------------
 
 
-def _as_samples(x: npt.ArrayLike) -> npt.NDArray[Any]:
+def _as_samples(audio: npt.ArrayLike) -> npt.NDArray[Any]:
     """The array as int16, float32 or float64 [n_samples], checked."""
-    if isinstance(x, (bytes, bytearray)):
-        raise AudioError(f"samples are {type(x).__name__}: for 16-bit PCM np.frombuffer(x, np.int16) is needed")
+    if isinstance(audio, (bytes, bytearray)):
+        raise AudioError(f"samples are {type(audio).__name__}: for 16-bit PCM np.frombuffer(x, np.int16) is needed")
     try:
-        samples = np.asarray(x)
+        samples = np.asarray(audio)
     except ValueError as error:  # rows of unequal length
         raise AudioError(f"samples are no array: {error}; {_WANTED}") from error
-    if samples.size == 0 and samples.ndim == 1 and isinstance(x, (list, tuple)):
+    if samples.size == 0 and samples.ndim == 1 and isinstance(audio, (list, tuple)):
         return np.zeros(0, np.int16)  # an empty list has no dtype to be wrong
     _check_dtype(samples.dtype)
     if samples.ndim == 2 and samples.shape[1] == 1:
@@ -191,9 +195,9 @@ def _to_pcm(samples: npt.NDArray[Any]) -> Pcm:
     return to_int16(np.clip(samples, -1.0, 1.0) * FULL_SCALE)
 
 
-def to_int16(x: npt.NDArray[np.floating[Any]]) -> Pcm:
+def to_int16(audio: npt.NDArray[np.floating[Any]]) -> Pcm:
     """To the nearest int16, ties to even, saturated."""
-    pcm: Pcm = np.clip(np.rint(x), -32768, 32767).astype(np.int16)
+    pcm: Pcm = np.clip(np.rint(audio), -32768, 32767).astype(np.int16)
     return pcm
 
 
@@ -207,11 +211,11 @@ def _loudness_notes(samples: npt.NDArray[Any]) -> tuple[str, ...]:
 # ---- resampling ----------------------------------------------------------------------------------
 
 
-def resampling_note(rate: int, target_rate: int) -> str:
-    return f"resampled from {rate} Hz to {target_rate} Hz"
+def resampling_note(source_rate: int, sample_rate: int) -> str:
+    return f"resampled from {source_rate} Hz to {sample_rate} Hz"
 
 
-def resample(blocks: Iterable[Floats], rate: int, target_rate: int) -> Iterator[Floats]:
+def resample(blocks: Iterable[Floats], source_rate: int, sample_rate: int) -> Iterator[Floats]:
     """Blocks of any lengths, resampled: what scipy.signal.resample_poly gives for all of them in one.
 
     Each piece is resampled with as much of its neighbours as the filter reaches, and starts at a multiple of `down`
@@ -219,8 +223,8 @@ def resample(blocks: Iterable[Floats], rate: int, target_rate: int) -> Iterator[
     """
     from scipy import signal  # as long to import as all else together, and most audio needs no resampling
 
-    divisor = math.gcd(rate, target_rate)
-    up, down = target_rate // divisor, rate // divisor
+    divisor = math.gcd(source_rate, sample_rate)
+    up, down = sample_rate // divisor, source_rate // divisor
     half = _HALF_TAPS * max(up, down)
     taps = signal.firwin(2 * half + 1, 1.0 / max(up, down), window=("kaiser", _KAISER_BETA))
     margin = down * math.ceil((half / up + 1) / down)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.language_model import LanguageModel, Vocabulary
-from pynna.decoding.options import DecoderOptions
+from pynna.decoding.options import DEFAULT_BEAM_WIDTH, DecoderOptions
 from pynna.decoding.regional import SPELLINGS
 from pynna.errors import ArgumentError, reading
 from pynna.model import Model
@@ -31,6 +31,12 @@ exit codes:
   2    the command line is wrong
   130  interrupted
 """
+
+
+def add_drain(parser: argparse.ArgumentParser) -> None:
+    """What a server does at SIGTERM."""
+    parser.add_argument("--drain", type=at_least(0, 3600), default=10, metavar="S",
+                        help="seconds, after SIGTERM, for those who are heard to end the sentence (10)")  # fmt: skip
 
 
 def at_least(least: int, most: int) -> Callable[[str], int]:
@@ -137,7 +143,10 @@ def add_decoding(parser: Any) -> None:
     group.add_argument("--alpha", type=float, help="its weight (default: 0.75)")
     group.add_argument("--beta", type=float, help="what each word adds, in nats (default: 1.85)")
     group.add_argument(
-        "--beam", type=at_least(0, 4096), metavar="N", help="width of the beam search (default: 64); 0: greedy"
+        "--beam",
+        type=at_least(0, 4096),
+        metavar="N",
+        help=f"width of the beam search (default: {DEFAULT_BEAM_WIDTH}); 0: greedy",
     )
     group.add_argument("--spelling", choices=SPELLINGS, help="how the text is spelled (default: as it is heard)")
     group.add_argument("--alternatives", type=at_least(1, 100), default=1, metavar="N", help="the N best texts")

@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import sys
 
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, at_least, device
+from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, device
 from pynna.cli.terminal import OK
 from pynna.model import load
 
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", help="what a browser must know, 16 characters or more")
     parser.add_argument("--certificate", metavar="PEM", help="TLS certificate")
     parser.add_argument("--key", metavar="PEM", help="its key")
-    parser.add_argument("--channels", type=at_least(1, 256), default=16, help="microphones at once (default: 16)")
+    parser.add_argument("--channels", type=at_least(1, 1024), default=16, help="microphones at once (default: 16)")
+    add_drain(parser)
     parser.add_argument("--no-browser", action="store_true", help="do not open the browser")
 
 
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """The command."""
     try:
         from pynna.assistant import run
-        from pynna.assistant.server import Server, check_access, is_loopback
+        from pynna.assistant.access import check_access, is_loopback
+        from pynna.assistant.server import Server
     except ModuleNotFoundError as error:
         raise ImportError(f"the assistant needs {error.name}: pip install 'pynna[assistant]'") from None
 
@@ -79,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
             token=args.token,
             browser=not args.no_browser and not open_to_all,
             ready=ready,
+            drain=args.drain,
         )
     )
     return OK

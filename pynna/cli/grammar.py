@@ -8,7 +8,6 @@ import random
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, at_least, sentences_of
@@ -16,6 +15,7 @@ from pynna.cli.terminal import FAILED, OK, complain, to_json
 from pynna.errors import PynnaError
 from pynna.grammar.picture import svg
 from pynna.model import load
+from pynna.saving import whole_file
 
 DESCRIPTION = "Reads a sentence file, compiles it, and tells its size."
 
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
         graph = grammar.graph(model.labels)
         seconds = time.perf_counter() - started
         if args.graph is not None:
-            Path(args.graph).write_text(svg(grammar), encoding="utf-8")
+            with whole_file(args.graph) as out:
+                out.write(svg(grammar))
     except (PynnaError, OSError) as error:
         complain(error, args.file)
         return FAILED

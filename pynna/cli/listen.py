@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pynna.audio.microphone import chunks
 from pynna.audio.piped import piped
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
-from pynna.cli.live import NEARLY, Live, is_live
+from pynna.cli.live import MAX_ALTERNATIVES, Live, is_live
 from pynna.cli.terminal import OK, print_text, to_json
 from pynna.events import Final
 from pynna.model import load
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     options = decoding_options(args, model)
     live = Live(sys.stdout, args.words, args.grammar is not None) if not args.json and is_live(sys.stdout) else None
     if live is not None and args.grammar is not None and args.alternatives == 1:
-        options["alternatives"] = 1 + NEARLY
+        options["alternatives"] = 1 + MAX_ALTERNATIVES
     listener = model.listen(EndpointRules(**rules), **options)
     if args.source == STDIN:
         source: Iterator[bytes] = piped(sys.stdin.buffer, model.sample_rate, lambda note: print(note, file=sys.stderr))

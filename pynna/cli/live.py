@@ -20,11 +20,11 @@ BARS = " ▁▂▃▄▅▆▇█"
 METER = 12
 """Columns of the level meter."""
 
-QUIETEST, LOUDEST = -60.0, -10.0
+METER_FROM, METER_TO = -60.0, -10.0
 """Decibels below full scale of the lowest and the highest bar."""
 
-EVERY = 4  # chunks of 20 ms between two drawings of the level
-NEARLY = 2  # alternatives that are told at most
+CHUNKS_PER_METER = 4  # chunks of 20 ms between two drawings of the level
+MAX_ALTERNATIVES = 2  # alternatives that are told at most
 
 
 def is_live(stream: TextIO) -> bool:
@@ -37,7 +37,7 @@ def bar(pcm: bytes) -> str:
     samples = np.frombuffer(pcm[: len(pcm) & ~1], np.int16).astype(np.float64)
     power = float(np.mean(samples**2)) / 32768.0**2 if len(samples) else 0.0
     decibels = 10 * math.log10(max(power, 1e-12))
-    share = (decibels - QUIETEST) / (LOUDEST - QUIETEST)
+    share = (decibels - METER_FROM) / (METER_TO - METER_FROM)
     return BARS[max(0, min(len(BARS) - 1, round(share * (len(BARS) - 1))))]
 
 
@@ -65,7 +65,7 @@ class Live:
         for chunk in chunks:
             self._levels.append(bar(chunk))
             self._n += 1
-            if self._n % EVERY == 0:
+            if self._n % CHUNKS_PER_METER == 0:
                 self.draw()
             yield chunk
 
@@ -106,7 +106,7 @@ class Live:
                  meaning(result) or f"  ({result.confidence:.2f})")]  # fmt: skip
         if self._words:
             lines += [f"{w.start:9.2f} {w.end:9.2f} {w.confidence:6.3f}  {w.text}" for w in result.words]
-        nearly = result.alternatives[1 : 1 + NEARLY] if isinstance(result, GrammarResult) else ()
+        nearly = result.alternatives[1 : 1 + MAX_ALTERNATIVES] if isinstance(result, GrammarResult) else ()
         lines += [
             self._coloured("2", f"   nearly  {other.text}  ({other.confidence:.2f})") for other in nearly if other.text
         ]

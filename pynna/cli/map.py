@@ -52,8 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LAYER[,LAYER]",
         help="layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6",
     )
-    parser.add_argument("--name", help="the model's name for its card")
-    parser.add_argument("--licence", "--license", help="the model's licence for its card, an SPDX identifier or a text")
+    parser.add_argument("--name", help="the model's name for its metadata")
+    parser.add_argument(
+        "--licence", "--license", help="the model's licence for its metadata, an SPDX identifier or a text"
+    )
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, sentences_of
+from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, sentences_of
 from pynna.cli.terminal import OK
 from pynna.errors import ArgumentError
 from pynna.model import load
@@ -32,6 +32,8 @@ examples:
   pynna serve --wyoming tcp://0.0.0.0:10300 --zeroconf --grammar home.yaml
   pynna serve --wyoming tcp://0.0.0.0:10300 --home-assistant http://homeassistant.local:8123
   pynna serve --wyoming stdio:// --grammar car
+  pynna serve --wyoming tcp://0.0.0.0:10300 --channels 64 --metrics 127.0.0.1:9100
+  pynna serve --measure                        how many microphones this machine serves
   pynna serve --print-unit --home-assistant http://homeassistant.local:8123 > /etc/systemd/system/pynna.service
   pynna serve --write-addon /addons/pynna      an add-on ("App") for Home Assistant OS
 
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--wyoming", metavar="URI", help="where: tcp://HOST:PORT, unix://PATH or stdio://")
+    where.add_argument("--measure", action="store_true", help="tell how many microphones this machine serves in time")
     where.add_argument("--print-unit", action="store_true", help="print a unit for systemd that serves with the rest")
     where.add_argument("--write-addon", metavar="FOLDER", help="write an add-on of Home Assistant into a folder")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
@@ -61,14 +64,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wake-word", action="append", metavar="WORD", help="to be detected; may be given again")
     parser.add_argument("--home-assistant", metavar="URL", help="read names and sentences from there")
     parser.add_argument("--zeroconf", action="store_true", help="let Home Assistant find it in the local network")
+    parser.add_argument("--channels", type=at_least(1, 1024), default=32, metavar="N",
+                        help="requests at once; one more is told so (default: 32)")  # fmt: skip
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
+    add_drain(parser)
+    parser.add_argument("--seconds", type=at_least(2, 3600), default=20, metavar="S",
+                        help="of --measure, for each number of microphones (default: 20)")  # fmt: skip
+    parser.add_argument("--processes", type=at_least(1, 1024), metavar="N",
+                        help="of --measure: servers beside each other (default: one a core)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
     if args.write_addon or args.print_unit:
         return _set_up(args)
+    if args.measure:
+        return _measure(args)
     try:
         from pynna.assistant import wyoming
+        from pynna.assistant.wyoming_programs import Programs
     except ModuleNotFoundError as error:
         raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
 
@@ -78,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     model, files = load(args.model), args.grammar or []
     is_home = args.home_assistant is not None
     grammars = {} if is_home else {Path(file).stem: sentences_of(file) for file in files}
-    programs = wyoming.Programs(model, grammars, tuple(args.wake_word or ()))
+    programs = Programs(model, grammars, tuple(args.wake_word or ()))
     document = _document(files) if is_home and files else None
 
     async def serve() -> None:
@@ -89,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
             )
         try:
             await wyoming.serve(model, args.wyoming, programs=programs, zeroconf=args.zeroconf,
+                                channels=args.channels, metrics=args.metrics, drain=args.drain,
                                 ready=lambda uri: print(uri, flush=True))  # fmt: skip
         finally:
             if following is not None:
@@ -116,6 +131,24 @@ def _set_up(args: argparse.Namespace) -> int:
             is_file = name in ("--model", "--grammar") and Path(value).exists()
             options += [name, str(Path(value).resolve()) if is_file else value]
     print(supervised.unit([*options, "--zeroconf"] if args.zeroconf else options), end="")
+    return OK
+
+
+def _measure(args: argparse.Namespace) -> int:
+    """How many microphones are in time, told as it is found."""
+    try:
+        from pynna.assistant import capacity
+    except ModuleNotFoundError as error:
+        raise ImportError(f"--measure needs {error.name}: pip install 'pynna[assistant]'") from None
+
+    files = args.grammar or ["car"]
+    processes = args.processes or capacity.n_cores()
+    print(f"{processes} servers, {files[0]}, {args.seconds} s for each number of microphones", flush=True)
+    print(capacity.HEAD, flush=True)
+    found = capacity.search(
+        args.model, files[0], seconds=args.seconds, processes=processes, told=lambda row: print(row, flush=True)
+    )
+    print(f"{found} microphones on this machine, {found // processes} a server")
     return OK
 
 

@@ -62,7 +62,9 @@ def meaning(result: Result) -> str:
     if not isinstance(result, GrammarResult):
         return ""
     if not result.accepted:
-        return f"  (not accepted, {result.confidence:.2f})"
+        return (
+            f"  (not accepted, {result.confidence:.2f})" if result.complete else "  (not accepted, no whole sentence)"
+        )
     slots = "".join(f" {name}={value}" for name, value in result.slots.items())
     return f"  [{result.intent}{slots}, {result.confidence:.2f}]"
 
@@ -70,10 +72,12 @@ def meaning(result: Result) -> str:
 class Progress:
     """A progress bar on standard error: only on a terminal, and only if the work takes more than half a second."""
 
+    _layout = "{{desc}} {{percentage:3.0f}} % |{{bar}}| {{elapsed}} gone, {} to go"
+
     def __init__(self, total: int) -> None:
         from tqdm import tqdm
 
-        layout = "{desc} {percentage:3.0f} % |{bar}| {elapsed} gone, {remaining} to go"
+        layout = self._layout.format("{remaining}")
         hidden = not sys.stderr.isatty()
         tqdm.monitor_interval = 0  # no thread besides
         self._bar = tqdm(total=total, bar_format=layout, delay=0.5, leave=False, dynamic_ncols=True, disable=hidden)
@@ -85,8 +89,11 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.close()
 
-    def show(self, name: str | None, done: float) -> None:
-        """What is being worked on, and how much is done; less than before begins anew."""
+    def show(self, name: str | None, done: float, left: float | None = None) -> None:
+        """What is being worked on, and how much is done; less than before begins anew. `left` are the seconds to go;
+        unless given they follow from what is done."""
+        if left is not None:
+            self._bar.bar_format = self._layout.format(self._bar.format_interval(left))
         if name is not None:
             self._bar.set_description_str(name[-40:], refresh=False)
         if done < self.done:

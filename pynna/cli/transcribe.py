@@ -20,10 +20,12 @@ from pynna.decoding.results import Result
 from pynna.errors import ArgumentError, AudioError, PynnaError
 from pynna.events import Final
 from pynna.model import Model, load
+from pynna.saving import whole_file
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
-FORMATS = ("text", "json", "srt", "vtt", "jsonl", "textgrid", "ctm")
+PRINTED = ("text", "json", "srt", "vtt")  # here; the others are the archive's alone
+FORMATS = (*PRINTED, "jsonl", "textgrid", "ctm")
 
 DESCRIPTION = "Prints what is said in each recording."
 
@@ -35,6 +37,9 @@ examples:
   pynna transcribe --json a.mp3 b.ogg | jq -r .text
   pynna transcribe --model mine.nna --beam 64 clip.wav
   pynna transcribe --format srt talk.mp3 > talk.srt
+  pynna transcribe --jobs 4 --format jsonl -o out/ archive/      a folder, on four cores
+  pynna transcribe --ray -o out/ archive/                        by Ray, to Parquet files
+  pynna transcribe --ray-address 10.0.0.1:6379 -o out/ archive/  on a cluster
   pynna transcribe --grammar car.yaml --alternatives 3 clip.wav
   pynna transcribe --lm mine.arpa --hot-word tesla=6 --hot-word "rain light=4" clip.wav
   arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
@@ -54,7 +59,9 @@ the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is tol
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help='recordings; "-" reads one from standard input')
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help='recordings, or folders of them; "-" reads one from standard input'
+    )
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
@@ -66,6 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats.add_argument("--json", action="store_const", const="json", dest="format", help="as --format json")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="a file a recording there, named after it")
     parser.add_argument("--jobs", type=at_least(1, 1024), metavar="N", help="processes that share many or long files")
+    parser.add_argument(
+        "--ray", action="store_true", help="by Ray, an actor a processor (--jobs: at most N), to Parquet files in -o"
+    )
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="--ray on the cluster there instead of this machine")
     parser.add_argument("--resume", action="store_true", help="go on with what an earlier run left in -o FOLDER")
     parser.add_argument("--channel", metavar="C", help="left, right, or a number from 1: one side of a call")
     parser.add_argument("--raw", type=at_least(1000, 384000), metavar="RATE", help="files of raw int16 at this rate")
@@ -78,9 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
+    if args.ray or args.ray_address is not None:
+        return _run_ray(args)
+    args.files = files.recordings_in(args.files, raw=args.raw is not None)
     if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
         raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
-    if args.jobs is not None or args.resume or args.format in ("jsonl", "textgrid", "ctm"):
+    if args.jobs is not None or args.resume or args.format not in PRINTED:
         return _run_archive(args)
     model = load(args.model, threads=args.threads)
     options = decoding_options(args, model)
@@ -120,8 +134,9 @@ def _run_archive(args: argparse.Namespace) -> int:
     with Progress(100) as progress:
         for found in transcribe_files(
             args.files, model, jobs=args.jobs or 1, output=args.output, format=args.format, resume=args.resume,
-            whole=whole, ordered=True, reading={"channel": args.channel, "strict": args.strict, "raw_rate": args.raw},
-            progress=lambda at: progress.show(None, 100 * at.done / max(at.total, 1e-9)),
+            whole=whole, ordered=True,
+            reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},
+            progress=lambda at: progress.show(None, 100 * at.done / max(at.total, 1e-9), at.left),
             **decoding_options(args, model),
         ):  # fmt: skip
             progress.hide()
@@ -138,6 +153,26 @@ def _run_archive(args: argparse.Namespace) -> int:
     return code
 
 
+def _run_ray(args: argparse.Namespace) -> int:
+    """An archive on a cluster."""
+    from pynna.archive.ray import transcribe_archive
+
+    if args.output is None or STDIN in args.files:
+        raise ArgumentError("--ray needs files or folders, and -o FOLDER for its Parquet files")
+    if args.format != "text" or args.words or args.threads not in (None, 1):
+        raise ArgumentError("--ray must stand without --format, --json, --words and --threads: it writes Parquet files")
+    report = transcribe_archive(
+        args.files, args.output, address=args.ray_address, model=args.model, actors=args.jobs, resume=args.resume,
+        reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},
+        **decoding_options(args, load(args.model, threads=1)),
+    )  # fmt: skip
+    for path, note in sorted(report.notes.items()):
+        print(f"{path}: {note}", file=sys.stderr)
+    for path, text in sorted(report.failed.items()):
+        complain(AudioError(text), path)
+    return FAILED if report.failed else OK
+
+
 @contextlib.contextmanager
 def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
     """Standard output, or a file of the folder that is asked for."""
@@ -148,12 +183,17 @@ def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     stem = "standard_input" if path == STDIN else Path(path).stem
     ending = {"text": "txt"}.get(args.format, args.format)
-    with (folder / f"{stem}.{ending}").open("w", encoding="utf-8") as out, contextlib.redirect_stdout(out):
+    with whole_file(folder / f"{stem}.{ending}") as out, contextlib.redirect_stdout(out):
         yield
 
 
 def _load(path: str, rate: int, args: argparse.Namespace) -> Audio:
-    how: dict[str, Any] = {"sample_rate": rate, "channel": args.channel, "strict": args.strict, "raw_rate": args.raw}
+    how: dict[str, Any] = {
+        "sample_rate": rate,
+        "channel": args.channel,
+        "strict": args.strict,
+        "raw_sample_rate": args.raw,
+    }
     if path != STDIN:
         return files.read(path, **how)
     if sys.stdin.isatty():

@@ -14,6 +14,7 @@ from pynna.cli.terminal import FAILED, OK, complain, to_json
 from pynna.diagnosis import Diagnosis, diagnose
 from pynna.errors import ArgumentError, PynnaError
 from pynna.model import load
+from pynna.saving import whole_file
 
 DESCRIPTION = "Tells what was heard freely, the nearest sentence, where they part, confidence, level and noise."
 
@@ -93,7 +94,8 @@ def run(args: argparse.Namespace) -> int:
         found_in[path] = found
         print(to_json({"file": path, **found.as_dict()}) if args.json else _text(path, found, audio.notes), flush=True)
     if args.histogram is not None and found_in:
-        Path(args.histogram).write_text(histogram(found_in), encoding="utf-8")
+        with whole_file(args.histogram) as out:
+            out.write(histogram(found_in))
     return code
 
 

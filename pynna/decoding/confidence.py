@@ -34,7 +34,7 @@ DEFAULT_THRESHOLD = 0.15
 GRAMMAR_PRIOR_SCALE = 0.6
 """Exponent of the labels' priors, which a grammar's search divides out, unless told otherwise."""
 
-MOST = math.log(1e6)
+MAX_LOG_SIZE = math.log(1e6)
 """Beyond this a grammar's size counts no more."""
 
 DEFAULT_NOISE_COST = 6.0
@@ -92,7 +92,7 @@ def features(
     # a short word's loss is seen against a few letters more: one unsure letter is not a wrong word
     worst = max((sum(word) / (len(word) + 2) for word in words if word), default=0.0)
     return np.array(
-        [total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MOST), gap * seconds]
+        [total / len(sure), worst, float(np.mean(sure)), math.log(len(sure)), min(size, MAX_LOG_SIZE), gap * seconds]
     )
 
 

@@ -64,6 +64,7 @@ class Decoder:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._hot_words: dict[str, float] = {}
+        self.hot_word_changes: list[tuple[int, dict[str, float]]] = []  # frames fed before each, and the new ones
         self._blank, self._kept_frames = blank, 0
         if self.options.grammar is not None and self.options.language_model is not None:
             self._kept_frames = round(KEPT_SECONDS / seconds_per_frame)
@@ -124,6 +125,7 @@ class Decoder:
             hot = HotWords(boosts, self._texts)
             self.core.set_hot_words(hot.next, hot.bonus, hot.end)
             self._hot_words = dict(boosts)
+            self.hot_word_changes.append((self.core.stats["n_frames"], self._hot_words))
             self.options = replace(self.options, hot_words=self._hot_words)
 
     @property

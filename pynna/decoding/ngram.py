@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pynna.errors import ArgumentError, LanguageModelError
+from pynna.saving import whole_file
 
 Ngram = tuple[str, ...]
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
@@ -143,7 +144,8 @@ def write_arpa(sentences: Iterable[str], path: str | os.PathLike[str], order: in
             backoff = f"\t{math.log10(backoffs[ngram]):.6f}" if ngram in backoffs else ""
             lines.append(f"{math.log10(p) if p > 0.0 else -99:.6f}\t{' '.join(ngram)}{backoff}")
         lines.append("")
-    Path(path).write_text("\n".join([*lines, "\\end\\", ""]), encoding="utf-8")
+    with whole_file(path) as out:
+        out.write("\n".join([*lines, "\\end\\", ""]))
     return sum(map(len, probabilities))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said in a grammar's free slots, heard again by a beam search with a language model."""
+"""What is said in a grammar's free slots, searched again by a beam search with a language model."""
 
 from __future__ import annotations
 

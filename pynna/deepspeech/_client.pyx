@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only door to csrc/deepspeech: models and streams behind DeepSpeech's and Coqui STT's interfaces.
 
-Statuses are handed on as numbers; what they mean to a program is `pynna.deepspeech.api`'s. A stream belongs to one thread
-at a time, which a lock sees to.
+Statuses are handed on as numbers; what they mean to a program is `pynna.deepspeech.api`'s. A stream belongs to one
+thread at a time, which a lock sees to.
 """
 
 import threading

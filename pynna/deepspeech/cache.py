@@ -2,8 +2,8 @@
 """Model files of DeepSpeech's and Coqui's, mapped the first time they are opened and kept from then on.
 
 What comes of NAME is kept as NAME.nna beside it, where libdeepspeech.so finds it, too, or in the user's cache under the
-checksum of NAME. Its card tells the source's size, time and SHA-256: as long as size and time are the same the file is
-not read again; else its checksum decides.
+checksum of NAME. Its metadata tell the source's size, time and SHA-256: as long as size and time are the same the file
+is not read again; else its checksum decides.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pynna.saving import whole_file
+
 MAGIC = b"\x89NNA\r\n\x1a\n"
-_MAX_CARD = 1 << 20
+_MAX_METADATA = 1 << 20
 
 
 def user_cache() -> Path:
@@ -106,20 +108,20 @@ class _Key:
             self._checksum = digest.hexdigest()
         return self._checksum
 
-    def card(self) -> dict[str, Any]:
-        """What a mapped model's card says of its source."""
+    def metadata(self) -> dict[str, Any]:
+        """What a mapped model's metadata say of its source."""
         return {"source_sha256": self.checksum, "source_stat": self.stat, "source_labels": self.labels}
 
     def made(self, place: Path) -> bool:
         """Whether a mapped model was made of this."""
-        card = read_card(place)
-        if card is None:
+        metadata = read_metadata(place)
+        if metadata is None:
             return False
-        if "source_sha256" not in card:  # by hand, with `pynna map`
+        if "source_sha256" not in metadata:  # by hand, with `pynna map`
             return place == self.beside and place.stat().st_mtime_ns >= self.stat[1]
-        if card.get("source_labels", "") != self.labels:
+        if metadata.get("source_labels", "") != self.labels:
             return False
-        return card.get("source_stat") == self.stat or card["source_sha256"] == self.checksum
+        return metadata.get("source_stat") == self.stat or metadata["source_sha256"] == self.checksum
 
     def _note_path(self) -> Path:
         seen = json.dumps([str(self.path.absolute()), self.stat, self.labels])
@@ -137,7 +139,8 @@ class _Key:
         """Remembers its checksum."""
         try:
             user_cache().mkdir(parents=True, exist_ok=True)
-            self._note_path().write_text(self.checksum, "ascii")
+            with whole_file(self._note_path()) as out:
+                out.write(self.checksum)
         except OSError:
             return  # it is computed again next time
 
@@ -148,12 +151,12 @@ def _map(path: Path, alphabet: Path | None, key: _Key) -> Path:
     labels = None if alphabet is None else read_alphabet(alphabet.read_text("utf-8"))
     weights = load_weights(path, labels)
     print(f"pynna: maps {path.name} once ({weights.n_parameters / 1e6:.0f} M weights)", file=sys.stderr)
-    weights = replace(weights, card={**weights.card, **key.card()})
+    weights = replace(weights, metadata={**weights.metadata, **key.metadata()})
     kept = user_cache() / f"{key.checksum}.nna"
     for place in (key.beside, kept):
         if place == key.beside and not os.access(path.parent, os.W_OK):
             continue
-        if place == key.beside and place.exists() and read_card(place) is None:
+        if place == key.beside and place.exists() and read_metadata(place) is None:
             continue  # somebody else's file
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -165,8 +168,8 @@ def _map(path: Path, alphabet: Path | None, key: _Key) -> Path:
     return kept
 
 
-def read_card(path: Path) -> dict[str, Any] | None:
-    """The card of a .nna file, without checking the rest of it; None for what is none."""
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """The metadata of a .nna file, without checking the rest of it; None for what is none."""
     try:
         with path.open("rb") as file:
             head = file.read(32)
@@ -174,10 +177,10 @@ def read_card(path: Path) -> dict[str, Any] | None:
                 return None
             for _ in range(min(struct.unpack_from("<I", head, 24)[0], 64)):
                 name, offset, size = struct.unpack("<32sQQ", file.read(48))
-                if name.rstrip(b"\0") in (b"metadata", b"provenance") and size <= _MAX_CARD:
+                if name.rstrip(b"\0") in (b"metadata", b"provenance") and size <= _MAX_METADATA:
                     file.seek(offset)
-                    card = json.loads(file.read(size) or b"{}")
-                    return card if isinstance(card, dict) else None
+                    metadata = json.loads(file.read(size) or b"{}")
+                    return metadata if isinstance(metadata, dict) else None
     except (OSError, ValueError, struct.error):
         return None
     return None

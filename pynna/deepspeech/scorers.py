@@ -7,7 +7,6 @@ A tree is an OpenFst automaton of the kind "const" over labels (alphabet index +
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from pynna.deepspeech.cache import user_cache
 from pynna.errors import LanguageModelError
+from pynna.saving import whole_file
 
 _TRIE, _FST = b"EIRT", 2125659606
 _PROPERTIES = 0xA5AA5A950001  # of a deterministic acceptor, its arcs sorted
@@ -109,9 +109,8 @@ def made_trie(lm: Path, labels: Sequence[bytes]) -> Path:
         head = _TRIE + struct.pack("<i?", 5, False)
         data = head + tree(words_of(lm), labels, len(head))
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with whole_file(path, "wb") as out:
+            out.write(data)
     return path
 
 
@@ -132,4 +131,5 @@ def write_scorer(
         del data[texts:]  # a scorer has the tree in their place
         data[_HAS_WORDS] = 0
     head = _TRIE + struct.pack("<i?dd", 6, False, alpha, beta)
-    path.write_bytes(data + head + tree(words, labels, len(data) + len(head)))
+    with whole_file(path, "wb") as out:
+        out.write(data + head + tree(words, labels, len(data) + len(head)))

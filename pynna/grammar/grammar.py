@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import random
@@ -118,7 +119,7 @@ class Grammar:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["_of"], state["_around"])  # type: ignore[misc]
 
-    @property
+    @functools.cached_property
     def has_free_slots(self) -> bool:
         """Whether some slot takes whatever is said: a wildcard's."""
         return any(has_wildcard(template.expression) for template in self._templates)
@@ -126,21 +127,26 @@ class Grammar:
     # ---- where it comes from --------------------------------------------------------------------------------------
 
     @classmethod
-    def from_file(cls, file: str | os.PathLike[str], **options: Any) -> Grammar:
-        """Reads a sentence file of any kind, told by its name's ending and by what it holds.
+    def from_file(cls, file: Source, *, skip_unspeakable: bool = False) -> Grammar:
+        """Reads a sentence file of any kind, told by its name's ending or else by what it holds.
 
-        ``.jsgf``, ``.gram`` and ``.grammar`` are JSGF, ``.ini`` is Rhasspy's, YAML is Home Assistant's or, where it
-        holds a ``context:``, Rhino's. Options are those of the kind's own reader.
+        ``.jsgf``, ``.gram`` and ``.grammar`` are JSGF, and so is what begins with ``#JSGF``; ``.ini`` and files of
+        ``[sections]`` are Rhasspy's; YAML is Home Assistant's or, where it holds a ``context:``, Rhino's.
+
+        Parameters
+        ----------
+        file : path of a file or folder, or an open text file
+        skip_unspeakable : bool
+            As for `from_yaml`.
+
+        Raises
+        ------
+        GrammarError
+            The file is wrong; file, line and word are told. OSError: it cannot be read.
         """
-        ending = Path(file).suffix.lower()
-        if ending in (".jsgf", ".gram", ".grammar", ".jsg"):
-            return cls.from_jsgf(file, **options)
-        if ending == ".ini":
-            return cls.from_ini(file, **options)
-        document, _ = sentence_file.load(file)
-        if isinstance(document, Mapping) and "context" in document and "intents" not in document:
-            return cls.from_rhino(file, **options)
-        return cls.from_yaml(file, **options)
+        kind, source = sentence_file.kind_of(file)
+        readers = {"jsgf": cls.from_jsgf, "ini": cls.from_ini, "rhino": cls.from_rhino, "yaml": cls.from_yaml}
+        return readers[kind](source, skip_unspeakable=skip_unspeakable)
 
     @classmethod
     def from_yaml(

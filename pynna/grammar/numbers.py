@@ -13,7 +13,7 @@ from pynna.errors import ArgumentError
 if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
 
-LARGEST = 10**15 - 1
+MAX_NUMBER = 10**15 - 1
 """Beyond it a number is told digit by digit."""
 BEYOND = 10**100
 """From here on a number is refused: it is of no use, and Python itself stops at some thousand digits."""
@@ -58,7 +58,7 @@ def number_words(value: int | float, language: str = "en") -> tuple[str, ...]:
     """
     if not math.isfinite(value) if isinstance(value, float) else abs(value) >= BEYOND:
         raise ArgumentError("a number to be spoken must be finite and of at most 100 digits")
-    if abs(value) > LARGEST:
+    if abs(value) > MAX_NUMBER:
         return (digit_words(str(abs(int(value))), language),)
     if not is_english(language):
         return _by_rules(value, language)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ BLOCK_KEYS = (
 )  # fmt: skip
 _SETTINGS = ("filter_with_regex", "ignore_whitespace")
 _NO_REPLY = Reply("")
+_KINDS = {".jsgf": "jsgf", ".gram": "jsgf", ".grammar": "jsgf", ".jsg": "jsgf", ".ini": "ini"}
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,30 @@ def read_text(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:
         except UnicodeDecodeError as error:
             raise GrammarError(f"{os.fspath(file)}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     return file.read(), str(getattr(file, "name", ""))
+
+
+def kind_of(file: str | os.PathLike[str] | IO[str]) -> tuple[str, Any]:
+    """What a file is, jsgf, ini, rhino or yaml, and what to read it from: an open one has been read by now."""
+    if isinstance(file, (str, os.PathLike)):
+        path = Path(file)
+        if path.is_dir():
+            return "yaml", file
+        if path.suffix.lower() in _KINDS:
+            return _KINDS[path.suffix.lower()], file
+        return _kind_of_text(read_text(file)[0]), file
+    text, name = read_text(file)
+    again = io.StringIO(text)
+    again.name = name
+    return _kind_of_text(text), again
+
+
+def _kind_of_text(text: str) -> str:
+    if re.search(r"^\s*#JSGF\b", text, re.MULTILINE):
+        return "jsgf"
+    if re.search(r"^\[\w+\]\s*$", text, re.MULTILINE):
+        return "ini"
+    rhino = re.search(r"^context\s*:", text, re.MULTILINE) and not re.search(r"^intents\s*:", text, re.MULTILINE)
+    return "rhino" if rhino else "yaml"
 
 
 def load(source: Any) -> tuple[Any, str]:

@@ -29,7 +29,7 @@ from pynna.mapping.graph_schema import (
     graph_class,
 )
 from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
-from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
+from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 
@@ -121,7 +121,7 @@ class _Graph:
             forget_bias=self.forget_bias(),
             relu_clip=self.relu_clip(),
             source=path.name,
-            card=card_of(self.number, self.string),
+            metadata=metadata_of(self.number, self.string),
             found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",
         )
 

@@ -61,7 +61,7 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
         label_priors=model.label_priors,
         feature_range=127 / model.feature_gain,
         source=os.fspath(path),
-        **_card(model),
+        **_metadata(model),
     )
 
 
@@ -92,7 +92,7 @@ def _clip(model: NnaModel) -> float:
     )
 
 
-def _card(model: NnaModel) -> dict[str, Any]:
-    card: dict[str, Any] = {key: str(model.metadata[key]) for key in ("name", "licence") if key in model.metadata}
-    card["card"] = {key: model.metadata[key] for key in ("passes",) if key in model.metadata}
-    return card
+def _metadata(model: NnaModel) -> dict[str, Any]:
+    fields: dict[str, Any] = {key: str(model.metadata[key]) for key in ("name", "licence") if key in model.metadata}
+    fields["metadata"] = {key: model.metadata[key] for key in ("passes",) if key in model.metadata}
+    return fields

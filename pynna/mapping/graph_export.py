@@ -21,6 +21,7 @@ from pynna.mapping.memmapped import write_memmapped
 from pynna.mapping.metadata import serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -75,9 +76,11 @@ def export_graph(
         writer.text("metadata_alphabet", serialise_alphabet(weights.alphabet))
         writer.text("metadata_language", language.encode())
     if Path(path).suffix == ".pbmm":
-        Path(path).write_bytes(write_memmapped(writer.graph, with_lengths=version is not None))
+        data = write_memmapped(writer.graph, with_lengths=version is not None)
     else:
-        Path(path).write_bytes(writer.graph.SerializeToString(deterministic=True))
+        data = writer.graph.SerializeToString(deterministic=True)
+    with whole_file(path, "wb") as file:
+        file.write(data)
 
 
 def _milliseconds(weights: Weights) -> dict[str, int]:

@@ -164,24 +164,24 @@ class IntegerNetwork(ReferenceNetwork):
         return self._clamp(name, out, 0, 255).astype(np.uint8)
 
     def quantise_features(self, x: Array) -> tuple[Array, Array]:
-        """float32 [n, frames, k] to int8 [n, frames * k]: rint (half to even) in float32, clamped; and what that leaves
-        over in steps of a 256th, zeros where the model counts none."""
+        """float32 [n, frames, k] to int8 [n, frames * k]: rint (half to even) in float32, clamped; and its residual in
+        steps of a 256th, zeros where the model counts none."""
         with np.errstate(over="ignore"):
             scaled = np.asarray(x, np.float32) * self.model.feature_gain
         scaled = self._clamp("features", scaled, -127, 127).reshape(len(x), -1)
         q = np.rint(scaled)
-        low = np.clip(np.rint((scaled - q) * np.float32(256)), -127, 127)
-        return q.astype(np.int8), (low * (self.model.geometry.feature_low_bits > 0)).astype(np.int8)
+        residual = np.clip(np.rint((scaled - q) * np.float32(256)), -127, 127)
+        return q.astype(np.int8), (residual * (self.model.geometry.feature_residual_bits > 0)).astype(np.int8)
 
-    def _layer_1(self, q: Array, low: Array) -> Array:
+    def _layer_1(self, q: Array, residual: Array) -> Array:
         layer, product = self.layers["layer_1"], self.products["layer_1"]
-        left = product(low.astype(np.int16) + 128).astype(np.int64) - 128 * layer.row_sum.astype(np.int64)
-        sums = self._sum("layer_1", q.astype(np.int16) + 128) + _round_shift(left, 8)
+        rest = product(residual.astype(np.int16) + 128).astype(np.int64) - 128 * layer.row_sum.astype(np.int64)
+        sums = self._sum("layer_1", q.astype(np.int16) + 128) + _round_shift(rest, 8)
         return self._activation("layer_1", sums)
 
     def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
-        q, low = self.quantise_features(x)
-        a1 = self._layer_1(q, low)
+        q, residual = self.quantise_features(x)
+        a1 = self._layer_1(q, residual)
         a2 = self._relu("layer_2", a1)
         a3 = self._relu("layer_3", a2)
         hs, cs, gates, c, h = self._lstm(a3, packed, c, h)
@@ -196,7 +196,7 @@ class IntegerNetwork(ReferenceNetwork):
             gain = np.tile(self.model.feature_gain, 2 * self.n_context + 1)
             g = self.model.geometry
             trace.update(
-                features=(q + low / np.float32(256)) / gain,
+                features=(q + residual / np.float32(256)) / gain,
                 layer_1=a1 * scale["layer_1"],
                 layer_2=a2 * scale["layer_2"],
                 layer_3=a3 * scale["layer_3"],

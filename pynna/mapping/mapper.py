@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
-from pynna.mapping.nna import encode_nna, write_bytes
+from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import quantise
 from pynna.mapping.report import Report, measure
 from pynna.mapping.weights import Weights, read_alphabet
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -137,7 +138,8 @@ class _Steps:
         model.metadata = _metadata(weights, sample, result)
         with _timed("write", seconds, tell):
             data = encode_nna(model)
-            write_bytes(data, out)
+            with whole_file(out, "wb") as file:
+                file.write(data)
         return replace(result or Report(), seconds=seconds, file_bytes=len(data))
 
 
@@ -211,15 +213,19 @@ def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None,
 
 
 def _metadata(weights: Weights, sample: Calibration, result: Report | None) -> dict[str, Any]:
-    card: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "name": weights.name or Path(weights.source).stem or "unnamed",
         "licence": weights.licence,
         "source": weights.source,
         "parameters": weights.n_parameters,
     }
-    card["calibration"] = {"clips": sample.n_clips, "seconds": round(sample.seconds, 1), "frames": len(sample.inputs)}
+    metadata["calibration"] = {
+        "clips": sample.n_clips,
+        "seconds": round(sample.seconds, 1),
+        "frames": len(sample.inputs),
+    }
     if weights.label_priors is None:
-        card["label_priors"] = "unknown"
+        metadata["label_priors"] = "unknown"
     if result is not None:
-        card["report"] = result.summary()
-    return {**weights.card, **card}
+        metadata["report"] = result.summary()
+    return {**weights.metadata, **metadata}

@@ -106,12 +106,12 @@ def beside(path: Path) -> tuple[str, ...] | None:
         return None
 
 
-def card_of(number: Callable[[str], int | None], string: Callable[[str], bytes | None]) -> dict[str, Any]:
-    """What goes into a mapped model's card: beam width and language, where the file tells them."""
-    card: dict[str, Any] = {}
+def metadata_of(number: Callable[[str], int | None], string: Callable[[str], bytes | None]) -> dict[str, Any]:
+    """What goes into a mapped model's metadata: beam width and language, where the file tells them."""
+    metadata: dict[str, Any] = {}
     beam, language = number("metadata_beam_width"), string("metadata_language")
     if beam is not None and 0 < beam <= 4096:
-        card["beam_width"] = beam
+        metadata["beam_width"] = beam
     if language:
-        card["language"] = bytes(language[:64]).decode("utf-8", "replace")
-    return card
+        metadata["language"] = bytes(language[:64]).decode("utf-8", "replace")
+    return metadata

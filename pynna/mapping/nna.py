@@ -42,6 +42,7 @@ from pynna.mapping.nna_model import (
     require,
     round_up,
 )
+from pynna.saving import whole_file
 
 MAGIC = b"\x89NNA\r\n\x1a\n"
 VERSION = 1
@@ -186,18 +187,8 @@ def write_nna(model: NnaModel, path: str | os.PathLike[str]) -> None:
     OSError
         The place cannot be written.
     """
-    write_bytes(encode_nna(model), path)
-
-
-def write_bytes(data: bytes, path: str | os.PathLike[str]) -> None:
-    """Writes a file beside its place and renames it there, so that nobody maps half a file."""
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(data)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path, "wb") as out:
+        out.write(encode_nna(model))
 
 
 # ---- reading -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,7 +46,7 @@ class Geometry:
     mel_lower_hz: float
     mel_upper_hz: float
     h_scale: float
-    feature_low_bits: int = 0
+    feature_residual_bits: int = 0
     speech_rows: int = 0
 
     _ranges: ClassVar[dict[str, tuple[int, int]]] = {
@@ -81,7 +81,10 @@ class Geometry:
         )
         require(0 < self.h_scale < np.inf, f"geometry: h_scale is {self.h_scale}, not positive")
         require(self.speech_rows in (0, 1), f"geometry: speech_rows is {self.speech_rows}, not 0 or 1")
-        require(self.feature_low_bits in (0, 8), f"geometry: feature_low_bits is {self.feature_low_bits}, not 0 or 8")
+        require(
+            self.feature_residual_bits in (0, 8),
+            f"geometry: feature_residual_bits is {self.feature_residual_bits}, not 0 or 8",
+        )
 
 
 @dataclass
@@ -181,7 +184,7 @@ def check_model(model: NnaModel) -> None:
     require([layer.name for layer in model.layers] == list(LAYER_NAMES), f"layers are not {', '.join(LAYER_NAMES)}")
     _check_shapes(model)
     for layer in model.layers:
-        _check_layer(layer, layer.name == "layer_1" and model.geometry.feature_low_bits > 0)
+        _check_layer(layer, layer.name == "layer_1" and model.geometry.feature_residual_bits > 0)
     require(model.layers[3].shift == model.layers[4].shift, "lstm_x and lstm_h have different shifts")
     priors, gain, labels = model.label_priors, model.feature_gain, model.alphabet
     g = model.geometry
@@ -225,7 +228,7 @@ def _within(values: Array, low: int, high: int) -> bool:
     return bool(((values >= low) & (values <= high)).all())
 
 
-def _check_layer(layer: Layer, has_low: bool) -> None:
+def _check_layer(layer: Layer, has_residual: bool) -> None:
     rows = len(layer.weights)
     good = layer.weights.dtype == np.int8 and _within(layer.weights, -127, 127)
     require(good, f"{layer.name}: a weight is not within +-127")
@@ -248,14 +251,7 @@ def _check_layer(layer: Layer, has_low: bool) -> None:
     good = m is not None and m.shape == (rows,) and _within(m, 0, MAX_MULTIPLIER)
     require(good, f"{layer.name}: a multiplier is negative")
     assert m is not None
-    sums = layer.weights.shape[1] * (255 * 127 + 64 * has_low) + np.abs(layer.bias.astype(np.int64))
+    sums = layer.weights.shape[1] * (255 * 127 + 64 * has_residual) + np.abs(layer.bias.astype(np.int64))
     largest, half = int((sums * m).max()), 1 << layer.shift - 1
     good = (largest + half) >> layer.shift < 1 << 30 and 2 * largest + half < 1 << 63
     require(good, f"{layer.name}: a sum could leave 32 bits after its shift, or 64 before it")
-
-
-def describe(model: NnaModel) -> dict[str, Any]:
-    """Sizes and parameters as a plain dict, for a model's metadata."""
-    g = {f.name: getattr(model.geometry, f.name) for f in fields(model.geometry)}
-    weights = sum(layer.weights.size for layer in model.layers)
-    return {"geometry": g, "alphabet": model.alphabet, "weights": weights, "metadata": model.metadata}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -73,7 +74,7 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
         name=_text(values, "name"),
         licence=_text(values, "licence"),
         source=os.path.basename(source),
-        card=_card(values),
+        metadata=_metadata(values),
     )
     if "n_context" in values and int(_number(values, "n_context", 9)) != weights.n_context:
         raise MappingError(f"n_context is {values['n_context']}, but layer_1 takes {weights.n_context} frames a side")
@@ -93,14 +94,14 @@ def _text(values: dict[str, Array], key: str) -> str:
     return str(values[key].reshape(-1)[0]) if key in values and values[key].size == 1 else ""
 
 
-def _card(values: dict[str, Array]) -> dict[str, Any]:
+def _metadata(values: dict[str, Array]) -> dict[str, Any]:
     try:
-        card = json.loads(_text(values, "card") or "{}")
+        metadata = json.loads(_text(values, "card") or "{}")
     except json.JSONDecodeError as error:
         raise MappingError(f"card is no JSON: {error}") from None
-    if not isinstance(card, dict):
+    if not isinstance(metadata, dict):
         raise MappingError("card is no JSON object")
-    return card
+    return metadata
 
 
 def _alphabet(values: dict[str, Array], arrays: dict[str, Array]) -> tuple[str, ...]:
@@ -148,10 +149,12 @@ def export_npz(weights: Weights, path: str | os.PathLike[str]) -> None:
         "relu_clip": weights.relu_clip,
         "name": weights.name,
         "licence": weights.licence,
-        "card": json.dumps(weights.card),
+        "card": json.dumps(weights.metadata),
     }
     if weights.label_priors is not None:
         extra["label_priors"] = weights.label_priors
     if weights.feature_range is not None:
         extra["feature_range"] = weights.feature_range
-    np.savez(path, **extra)
+    name = os.fspath(path)
+    with whole_file(name if name.endswith(".npz") else f"{name}.npz", "wb") as out:
+        np.savez(out, **extra)

@@ -401,6 +401,6 @@ def _geometry(weights: Weights, r: Ranges) -> Geometry:
         mel_lower_hz=f.lower_hz,
         mel_upper_hz=f.upper_hz,
         h_scale=r.hidden,
-        feature_low_bits=8,
+        feature_residual_bits=8,
         speech_rows=int(weights.tells_speech),
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.flatbuffer import Table, flex_map
 from pynna.mapping.front_end import MfccConfig
-from pynna.mapping.metadata import GENERATIONS, card_of, choose_alphabet, parse_alphabet
+from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
@@ -406,6 +406,6 @@ class _Network:
             relu_clip=self.relu_clip(),
             source=path.name,
             quantised=quantised,
-            card=card_of(self.model.number, self.model.string),
+            metadata=metadata_of(self.model.number, self.model.string),
             found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",
         )

@@ -12,7 +12,6 @@ import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from pynna.errors import MappingError
 from pynna.mapping.metadata import serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
+from pynna.saving import whole_file
 
 Array = NDArray[Any]
 
@@ -85,7 +85,8 @@ def export_tflite(
         graph.copied(f"metadata_{name}", _STRING, _string(value))
         for name, value in (("alphabet", serialise_alphabet(weights.alphabet)), ("language", language.encode()))
     ]
-    Path(path).write_bytes(graph.encode([node, c, h, samples], outputs))
+    with whole_file(path, "wb") as out:
+        out.write(graph.encode([node, c, h, samples], outputs))
 
 
 def _string(value: bytes) -> bytes:

@@ -21,7 +21,7 @@ KERNEL, LSTM_BIAS = "lstm_fused_cell/kernel", "lstm_fused_cell/bias"
 DENSE = ("layer_1", "layer_2", "layer_3", "layer_5", "layer_6")
 NAMES = (*(f"{layer}/{part}" for layer in DENSE for part in ("weights", "bias")), KERNEL, LSTM_BIAS)
 SPEECH = ("speech/weights", "speech/bias")  # what a network may have besides
-LARGEST_WEIGHT = 1e6
+MAX_WEIGHT = 1e6
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Weights:
         Magnitude at which each coefficient was clipped in training, and is in the float network and the mapped one.
         None: it was not; the mapping measures where to.
     name, licence, source : str
-        For the model's card.
+        For the model's metadata.
     quantised : mapping of str to QuantisedMatrix
         Matrices that were int8 in their file: the mapping takes them over as they are.
     found : str
@@ -89,7 +89,7 @@ class Weights:
     name: str = ""
     licence: str = ""
     source: str = ""
-    card: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     quantised: Mapping[str, QuantisedMatrix] = field(default_factory=dict)
     found: str = ""
     assumed: str = ""
@@ -185,8 +185,8 @@ def _checked(arrays: Mapping[str, Array], name: str) -> Array:
     with np.errstate(over="ignore"):
         array = array.astype(np.float32)
     largest = np.abs(array).max()
-    if not largest <= LARGEST_WEIGHT:  # NaN too
-        raise MappingError(f"{name} holds a number that is not finite or beyond +-{LARGEST_WEIGHT:g}")
+    if not largest <= MAX_WEIGHT:  # NaN too
+        raise MappingError(f"{name} holds a number that is not finite or beyond +-{MAX_WEIGHT:g}")
     return array
 
 

@@ -27,6 +27,8 @@ class Channel:
         The batch that runs it; without one its windows are run as they come in.
     after_step : callable, optional
         What is done after each step; a call then runs one step at a time.
+    max_log : int
+        Frames of log-probabilities that are kept, see `_core.Channel.log`.
 
     Raises
     ------
@@ -40,10 +42,11 @@ class Channel:
         sink: _core.Decoder,
         batch: Batch | None = None,
         after_step: Callable[[], None] | None = None,
+        max_log: int = 0,
     ) -> None:
         self.network = network
         self.after_step = after_step
-        self.core = _core.Channel(network.core, sink)
+        self.core = _core.Channel(network.core, sink, max_log)
         self.n_samples = 0
         self.finished = False
         self._waiting: deque[Pcm] = deque()  # audio until there is room for its frames
@@ -67,6 +70,16 @@ class Channel:
     def n_waiting(self) -> int:
         """Samples that wait for room."""
         return sum(map(len, self._waiting))
+
+    @property
+    def waiting(self) -> Pcm:
+        """The samples that wait for room, a copy."""
+        return np.concatenate([np.zeros(0, np.int16), *self._waiting])
+
+    def take_up(self, n_samples: int, waiting: Pcm) -> None:
+        """Goes on where another channel left off after so many samples, of which these wait."""
+        self.n_samples = n_samples
+        self._waiting = deque([waiting] if len(waiting) else [])
 
     @property
     def state(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:

@@ -5,10 +5,23 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 
 from pynna.errors import ArgumentError
+
+
+class SavedNumbers(Protocol):
+    """Numbers by their names, checked: a `pynna.streaming.state.SavedState`."""
+
+    def integer(self, name: str, least: int = 0, most: int = ...) -> int: ...
+
+    def integers(self, name: str, least: int = 0, most: int = ...) -> list[int]: ...
+
+    def number(self, name: str, least: float = 0.0) -> float: ...
+
+    def flag(self, name: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +84,16 @@ class Endpointer:
         The last frame with a letter.
     """
 
-    LOUD = 8.0  # times the floor's power, 9 dB
-    RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
-    SPEECH, GOES_ON = 0.5, 0.2  # mean probability of speech in the last tenth of a second, for a letter to begin an
-    # utterance, and to go on with it
-    SURE, SURE_WITHIN = 0.9, 0.5  # the mean that an utterance needs to begin, within seconds from its first letter: of
-    # utterances in held-out noise it is less in two thirds of those that are none, and in 1 % of the others
-    FAINT = 10**-4.5  # of the utterance's greatest power, -45 dB: letters are not that much quieter than each other
-    FAINT_AFTER = 0.2  # seconds from a sound to its letter, at most
+    LOUD_TIMES_FLOOR = 8.0  # times the floor's power, 9 dB
+    FLOOR_RISE = 1.005  # of the floor, a frame: 0.02 dB, 6 dB in six seconds
+    # Mean probability of speech in the last tenth of a second: for a letter to begin an utterance, to go on with it.
+    SPEECH_TO_BEGIN, SPEECH_TO_GO_ON = 0.5, 0.2
+    # The mean that an utterance needs to begin, within seconds from its first letter: of utterances in held-out noise
+    # it is less in two thirds of those that are none, and in 1 % of the others.
+    SPEECH_OF_UTTERANCE, UTTERANCE_WITHIN = 0.9, 0.5
+    # Of the utterance's greatest power, -45 dB: letters are not that much quieter than each other.
+    MIN_SHARE_OF_PEAK = 10**-4.5
+    SOUND_TO_LETTER = 0.2  # seconds from a sound to its letter, at most
 
     def __init__(self, rules: EndpointRules, seconds_per_frame: float) -> None:
         self.rules, self._seconds = rules, seconds_per_frame
@@ -94,7 +109,7 @@ class Endpointer:
     @property
     def n_before(self) -> int:
         """Frames from the start of an utterance to the one that tells it, at most."""
-        return self.frames(self.rules.pre_roll) + self.frames(self.SURE_WITHIN) + 1
+        return self.frames(self.rules.pre_roll) + self.frames(self.UTTERANCE_WITHIN) + 1
 
     def frames(self, seconds: float) -> int:
         """Seconds as whole frames."""
@@ -115,16 +130,16 @@ class Endpointer:
             Probability that someone speaks, of a network that tells it.
         """
         frame, self.frame = self.frame, self.frame + 1
-        self._floor = min(power, self._floor * self.RISE) + 1e-9
+        self._floor = min(power, self._floor * self.FLOOR_RISE) + 1e-9
         self._speech = 1.0 if speech is None else self._speech + self._smoothing * (speech - self._speech)
-        if power > self.LOUD * self._floor if speech is None else self._speech >= self.SPEECH:
+        if power > self.LOUD_TIMES_FLOOR * self._floor if speech is None else self._speech >= self.SPEECH_TO_BEGIN:
             self._loud_last = frame
         if self.speaking:
             self._peak = max(self._peak, power)
-        if power > self.FAINT * self._peak:
+        if power > self.MIN_SHARE_OF_PEAK * self._peak:
             self._sound_last = frame
-        faint = self.speaking and frame - self._sound_last > self.frames(self.FAINT_AFTER)
-        heard = self._speech >= (self.GOES_ON if self.speaking else self.SPEECH)
+        faint = self.speaking and frame - self._sound_last > self.frames(self.SOUND_TO_LETTER)
+        heard = self._speech >= (self.SPEECH_TO_GO_ON if self.speaking else self.SPEECH_TO_BEGIN)
         if letter >= self.rules.speech_threshold and not faint and heard:
             self.last = frame
             if not self.speaking:
@@ -143,9 +158,9 @@ class Endpointer:
 
     def _begins(self, frame: int) -> bool:
         """Whether there was a letter just now, and speech is sure."""
-        while self._letters and frame - self._letters[0] > self.frames(self.SURE_WITHIN):
+        while self._letters and frame - self._letters[0] > self.frames(self.UTTERANCE_WITHIN):
             self._letters.popleft()
-        return bool(self._letters) and self._speech >= self.SURE
+        return bool(self._letters) and self._speech >= self.SPEECH_OF_UTTERANCE
 
     def _end(self, frame: int, complete: bool) -> str:
         rules = self.rules
@@ -158,3 +173,34 @@ class Endpointer:
             self._quiet_since, self._ended = frame, frame + 1
             return "end" if over else "cut"
         return ""
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON can hold it."""
+        return {
+            "speaking": self.speaking,
+            **{name: getattr(self, name) for name in ("frame", "start", "last")},
+            "quiet_since": self._quiet_since,
+            "ended": self._ended,
+            "loud_last": self._loud_last,
+            "sound_last": self._sound_last,
+            "letters": list(self._letters),
+            **{name: float(getattr(self, f"_{name}")) for name in ("floor", "peak", "speech")},
+        }
+
+    def take_up(self, state: SavedNumbers) -> None:
+        """Goes on where another endpointer, whose `state` this is, left off.
+
+        Raises
+        ------
+        StateError
+            Numbers that no endpointer has.
+        """
+        self.speaking, self.frame = state.flag("speaking"), state.integer("frame")
+        self.start, self.last = state.integer("start", 0, self.frame), state.integer("last", 0, self.frame)
+        self._quiet_since = state.integer("quiet_since", 0, self.frame)
+        self._ended = state.integer("ended", 0, self.frame)
+        self._loud_last = state.integer("loud_last", -1, self.frame)
+        self._sound_last = state.integer("sound_last", -1, self.frame)
+        self._letters = deque(state.integers("letters", 0, self.frame))
+        self._floor, self._peak = state.number("floor"), state.number("peak")
+        self._speech = np.float64(state.number("speech"))  # its steps are NumPy's, and so is their rounding

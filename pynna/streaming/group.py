@@ -116,6 +116,22 @@ class Group:
         self._members = [*self.streams, listener]
         return listener
 
+    def restore_stream(self, data: bytes, **options: Unpack[AnyOptions]) -> Stream[Any]:
+        """As ``Model.restore_stream``, in this group. Raises CapacityError as ``stream``."""
+        self._batch.check_room()
+        stream: Stream[Any] = Stream.restored(self.network, data, self._options(**options), self._batch)
+        self._members = [*self.streams, stream]
+        return stream
+
+    def restore_listener(
+        self, data: bytes, worker: RescoringWorker | None = None, **options: Unpack[AnyOptions]
+    ) -> Listener[Any]:
+        """As ``Model.restore_listener``, in this group. Raises CapacityError as ``stream``."""
+        self._batch.check_room()
+        listener: Listener[Any] = Listener.restored(self.network, data, self._options(**options), self._batch, worker)
+        self._members = [*self.streams, listener]
+        return listener
+
     def remove(self, member: Member) -> None:
         """Takes a stream or a listener out without finishing it, as when its connection is lost; it may go on alone.
 

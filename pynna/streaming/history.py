@@ -43,3 +43,12 @@ class AudioHistory:
         if not self._chunks or first < self._first or end - first > self.max_samples:
             return None
         return np.concatenate(self._chunks)[first - self._first : end - self._first]
+
+    def kept(self) -> tuple[int, int, list[Pcm]]:
+        """Numbers of the first sample that is kept and of the next to come, and the chunks between."""
+        return self._first, self._end, list(self._chunks)
+
+    def take_up(self, first: int, chunks: list[Pcm]) -> None:
+        """Goes on where another history, of which `kept` told, left off."""
+        self._chunks = deque(chunks)
+        self._first, self._end = first, first + sum(map(len, chunks))

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Generic, cast
 
 import numpy as np
@@ -16,20 +16,29 @@ import numpy.typing as npt
 from pynna import _core
 from pynna.audio.pcm import chunk_as_pcm
 from pynna.decoding.decoder import Decoder
+from pynna.decoding.fingerprint import fingerprint
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result, ResultT
-from pynna.errors import FinishedError, StateError
+from pynna.errors import ArgumentError, FinishedError, StateError
 from pynna.events import Event, Final, Partial, SpeechStart, Timeout
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
 from pynna.streaming.endpointer import Endpointer, EndpointRules
 from pynna.streaming.history import AudioHistory
 from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
+from pynna.streaming.state import (
+    SavedState,
+    history_values,
+    hot_words_as_json,
+    hot_words_of,
+    replay,
+    restore_history,
+)
 from pynna.streaming.worker import RescoringWorker
 
 F32 = npt.NDArray[np.float32]
 
-LONGEST_CARRIED = 60.0
+MAX_CARRIED_SECONDS = 60.0
 """Seconds of utterances, cut off one after the other, through which the network's state is carried."""
 
 
@@ -77,6 +86,7 @@ class Listener(Generic[ResultT]):
         self._endpointer = Endpointer(rules, self._seconds)
         self._recent: deque[F32] = deque(maxlen=self._endpointer.n_before)
         self._decoder: Decoder | None = None
+        self._fed: list[F32] = []  # rows of the utterance under way: what its decoder can be made of again
         self._first = 0  # frame of the utterance under way
         self._said = ""
         self._carried = 0  # frames of utterances cut off, one after the other
@@ -84,7 +94,109 @@ class Listener(Generic[ResultT]):
         self._left = np.zeros(0, np.int16)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise StateError("a listener cannot be pickled or copied: pickle its model and options, and begin a new one")
+        raise StateError("a listener cannot be pickled or copied: save it, or pickle its options and begin a new one")
+
+    # ---- saved, and taken up again -----------------------------------------------------------------------------------
+
+    @property
+    def n_pending(self) -> int:
+        """Utterances that are being rescored, and events that wait for them: `poll` tells them."""
+        return len(self._events)
+
+    def save(self) -> bytes:
+        """The listener as it is now, to be taken up by ``Model.restore_listener`` or ``Group.restore_listener``, in
+        another process or on another machine, without a lost sample: from there on both tell the same events, to the
+        bit. What has happened before stays this listener's to tell: `poll` it first, and until `n_pending` is 0.
+
+        Returns
+        -------
+        bytes
+            With a version, a checksum, and the fingerprints of model and options. It holds audio and what was said.
+
+        Raises
+        ------
+        FinishedError
+            After ``finish``.
+        StateError
+            `options` have changed while an utterance goes on with those of before; save when it is over.
+        """
+        if self.channel.finished:
+            raise FinishedError("the listener is finished; there is nothing to go on with")
+        labels, options = self.network.labels, self._options
+        under_way = self._decoder
+        if under_way is not None and fingerprint(under_way.options, labels) != fingerprint(options, labels):
+            raise StateError("the utterance under way must have the listener's options, and has those of before")
+        state = SavedState.of("listener", self.channel, options)
+        values, audio = history_values(self._history)
+        rows = self._fed if under_way is not None else list(self._recent)
+        changes = [] if under_way is None else under_way.hot_word_changes
+        state.values.update(
+            values,
+            rules=asdict(self.rules),
+            endpointer=self._endpointer.state(),
+            first=self._first,
+            said=self._said,
+            carried=self._carried,
+            hot_words=hot_words_as_json(changes),
+            expected=None if options.hot_words is None else list(map(list, options.hot_words.items())),
+        )
+        state.arrays.update(
+            rows=np.stack(rows) if rows else np.zeros((0, len(labels)), np.float32),
+            powers=np.array(self._powers, np.float64),
+            left=self._left,
+            history=audio,
+        )
+        return state.to_bytes()
+
+    @classmethod
+    def restored(
+        cls,
+        network: Network,
+        data: bytes,
+        options: DecoderOptions,
+        batch: Batch | None = None,
+        worker: RescoringWorker | None = None,
+    ) -> Listener[ResultT]:
+        """A listener that goes on where a saved one left off; see ``Model.restore_listener``."""
+        state = SavedState.from_bytes(data, "listener")
+        state.check(network, options)
+        try:
+            rules = EndpointRules(**state.values["rules"])
+            words = state.values["expected"]
+            expected = None if words is None else {str(word): float(boost) for word, boost in words}
+        except (KeyError, TypeError, ValueError, OverflowError) as error:  # an ArgumentError is a ValueError
+            raise StateError(f"the saved state's rules and hot words must be a listener's: {error}") from None
+        options = replace(options, hot_words=expected)
+        try:
+            listener: Listener[ResultT] = cls(network, options, rules, batch, worker)
+        except ArgumentError as error:
+            raise StateError(f"the saved state's hot words must be the model's: {error}") from None
+        try:
+            listener._take_up(state)
+        except BaseException:
+            listener.channel.leave()
+            raise
+        return listener
+
+    def _take_up(self, state: SavedState) -> None:
+        point, labels = self._endpointer, self.network.labels
+        numbers = state.values.get("endpointer")
+        point.take_up(SavedState(numbers if isinstance(numbers, dict) else {}, {}))
+        rows = state.array("rows", np.float32, -1, len(labels))
+        self._first, self._carried = state.integer("first", 0, point.frame), state.integer("carried")
+        self._said = state.text("said")
+        if len(rows) != (point.frame - self._first if point.speaking else min(len(rows), point.n_before)):
+            raise StateError(f"the saved state's rows must be those of its utterance, got {len(rows)}")
+        if point.speaking:
+            self._decoder = self._new_decoder(replace(self._options, hot_words=None), self._first)
+            replay(self._decoder, rows, hot_words_of(state, len(rows)))
+            self._fed = list(rows)
+        else:
+            self._recent.extend(rows)
+        self._powers = deque(state.array("powers", np.float64, -1).tolist())
+        self._left = state.array("left", np.int16, -1)
+        restore_history(self._history, state)
+        state.put_into(self.channel)
 
     def reset(self) -> None:
         """Begins anew, as if nothing had been fed: times count from 0 again, and what was not told yet is dropped."""
@@ -125,6 +237,11 @@ class Listener(Generic[ResultT]):
         if self._decoder is not None:
             self._decoder.hot_words = boosts
         self._options = options
+
+    @property
+    def speaking(self) -> bool:
+        """Whether an utterance is under way."""
+        return self._endpointer.speaking
 
     @property
     def lag(self) -> float:
@@ -207,6 +324,7 @@ class Listener(Generic[ResultT]):
             self._history.forget((frame + 1 - len(self._recent)) * self.network.geometry["step"])
         else:
             self._decoder.feed(row[None])
+            self._fed.append(row)
         complete = self._decoder is not None and self._decoder.complete
         happened = self._endpointer.process(letter, power, complete, speech)
         if happened == "start":
@@ -216,7 +334,7 @@ class Listener(Generic[ResultT]):
             self._end_utterance(frame + 1)
             # where speech goes on the state does, or its next words would not be heard; but not for ever
             self._carried += frame + 1 - self._endpointer.start
-            if happened == "end" or self._time(self._carried) > LONGEST_CARRIED:
+            if happened == "end" or self._time(self._carried) > MAX_CARRIED_SECONDS:
                 self.channel.reset_state()
                 self._carried = 0
         elif happened == "timeout":
@@ -226,7 +344,8 @@ class Listener(Generic[ResultT]):
         """A decoder for the utterance, fed with what was just before."""
         self._first = max(self._endpointer.start, frame + 1 - len(self._recent))
         self._decoder = self._new_decoder(self._options, self._first)
-        self._decoder.feed(np.stack(list(self._recent)[self._first - frame - 1 :]))
+        self._fed = list(self._recent)[self._first - frame - 1 :]
+        self._decoder.feed(np.stack(self._fed))
         self._recent.clear()
         self._said = ""
 
@@ -234,7 +353,7 @@ class Listener(Generic[ResultT]):
         """Tells the utterance under way, which ends before a frame: at once, or when the worker is through with it."""
         assert self._decoder is not None
         result, options, first = self._decoder.finish(), self._decoder.options, self._first
-        self._decoder = None
+        self._decoder, self._fed = None, []
         point, time = self._endpointer, self._time(end)
         began, ended = self._time(point.start), self._time(min(end, point.last + 1))
 

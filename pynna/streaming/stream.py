@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Generic, cast
 
 import numpy as np
@@ -19,7 +20,18 @@ from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
 from pynna.streaming.history import AudioHistory
 from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
+from pynna.streaming.state import (
+    SavedState,
+    history_values,
+    hot_words_as_json,
+    hot_words_of,
+    replay,
+    restore_history,
+)
 from pynna.streaming.worker import RescoringWorker
+
+SAVED_SECONDS = 600.0
+"""Of a stream, up to which it can be saved: its log-probabilities are kept for that, 6 kB a second of 29 labels."""
 
 
 class Stream(Generic[ResultT]):
@@ -40,12 +52,63 @@ class Stream(Generic[ResultT]):
             options=options,
             seconds_per_frame=network.seconds_per_step,
         )
-        self.channel = Channel(network, self.decoder.core, self._batch)
+        max_log = round(SAVED_SECONDS / network.seconds_per_step)
+        self.channel = Channel(network, self.decoder.core, self._batch, max_log=max_log)
         self._history = AudioHistory(history_samples(options, network.sample_rate))
         self._result: ResultT | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise StateError("a stream cannot be pickled or copied: pickle its model and options, and begin a new one")
+        raise StateError("a stream cannot be pickled or copied: save it, or pickle its options and begin a new one")
+
+    # ---- saved, and taken up again -----------------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """The stream as it is now, to be taken up by ``Model.restore_stream`` or ``Group.restore_stream``, in another
+        process or on another machine, without a lost sample: from there on both give the same bits.
+
+        Returns
+        -------
+        bytes
+            With a version, a checksum, and the fingerprints of model and options. It holds audio and what was said.
+
+        Raises
+        ------
+        FinishedError
+            After ``finish``.
+        StateError
+            The stream is longer than ten minutes (`SAVED_SECONDS`); a `Listener` has no such limit.
+        """
+        if self.finished:
+            raise FinishedError("the stream is finished; there is nothing to go on with")
+        log = self.channel.core.log
+        if log is None:
+            raise StateError(
+                f"a stream must be of {SAVED_SECONDS:.0f} s at most to be saved, got {self.duration:.0f} s"
+            )
+        state = SavedState.of("stream", self.channel, self.decoder.options)
+        values, audio = history_values(self._history)
+        state.values.update(values, hot_words=hot_words_as_json(self.decoder.hot_word_changes))
+        state.arrays.update(log=log, history=audio)
+        return state.to_bytes()
+
+    @classmethod
+    def restored(
+        cls, network: Network, data: bytes, options: DecoderOptions, batch: Batch | None = None
+    ) -> Stream[ResultT]:
+        """A stream that goes on where a saved one left off; see ``Model.restore_stream``."""
+        state = SavedState.from_bytes(data, "stream")
+        state.check(network, options)
+        stream: Stream[ResultT] = cls(network, replace(options, hot_words=None), batch)
+        try:
+            log = state.array("log", np.float32, -1, len(network.labels))
+            stream.channel.core.log = log
+            replay(stream.decoder, log, hot_words_of(state, len(log)))
+            restore_history(stream._history, state)
+            state.put_into(stream.channel)
+        except BaseException:
+            stream.channel.leave()
+            raise
+        return stream
 
     def reset(self) -> None:
         """Begins anew, as if nothing had been fed: another utterance with the same options, in the same group.

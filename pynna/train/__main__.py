@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training's command line: ``python -m pynna.train text | synthesise | features | fit | export | calibrate |
-search-passes | evaluate | noise-test | card | ablate | widen | recordings | dialogue | sounds | slot-lm``.
+search-passes | evaluate | noise-test | model-card | ablate | widen | recordings | dialogue | sounds | slot-lm``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def _text(args: argparse.Namespace, config: configuration.Config) -> None:
 
 
 def _synthesise(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.voices.synthesise import speak
+    from pynna.train.voices.synthesise import synthesise
 
-    speak(config, args.first, args.last if args.last is not None else config["speak"]["shards"], args.jobs)
+    synthesise(config, args.first, args.last if args.last is not None else config["synthesise"]["shards"], args.jobs)
 
 
 def _features(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -99,10 +99,10 @@ def _search_passes(args: argparse.Namespace, config: configuration.Config) -> No
     search_passes(config, args.model, args.noise, args.corpus)
 
 
-def _card(args: argparse.Namespace, config: configuration.Config) -> None:
-    from pynna.train.evaluation.card import card
+def _model_card(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.model_card import model_card
 
-    text = card(config, args.model, args.notes.read_text(encoding="utf-8") if args.notes else "")
+    text = model_card(config, args.model, args.notes.read_text(encoding="utf-8") if args.notes else "")
     if args.output:
         args.output.write_text(text, encoding="utf-8")
     else:
@@ -233,7 +233,7 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
-        ("search-passes", "try how doubtful speech is best heard again, on no test's data", _search_passes),
+        ("search-passes", "try in what passes doubtful speech is best rescored, on no test's data", _search_passes),
     ):
         p = commands.add_parser(name, help=what)
         p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
@@ -241,11 +241,11 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
         p.add_argument("--corpus", type=Path, action="append", default=[], help="folder with a manifest.tsv")
         p.set_defaults(run=do)
 
-    p = commands.add_parser("card", help="the model's card, from the features, the export and the evaluation")
+    p = commands.add_parser("model-card", help="the model's card, from the features, the export and the evaluation")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--notes", type=Path, help="Markdown that tells how it was trained")
     p.add_argument("-o", "--output", type=Path, help="default: printed")
-    p.set_defaults(run=_card)
+    p.set_defaults(run=_model_card)
 
     p = commands.add_parser("ablate", help="what each augmentation is worth: short trainings without it")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file to train on from (default: ours)")

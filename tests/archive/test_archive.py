@@ -20,6 +20,8 @@ import pynna
 from pynna.archive.cutting import Cutter
 from pynna.archive.journal import Parts
 from pynna.archive.writers import WRITERS
+from pynna.audio.channels import remarks
+from pynna.audio.files import recordings_in
 
 RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
 RATE = 16000
@@ -70,6 +72,31 @@ def test_a_file_that_fails_is_told_and_the_rest_goes_on(model: pynna.Model, tmp_
     (tmp_path / "bad.wav").write_bytes(b"bad")
     found = list(pynna.transcribe_files([RECORDINGS[0], tmp_path / "bad.wav", RECORDINGS[1]], model, ordered=True))
     assert [bool(each.error) for each in found] == [False, True, False] and found[2].text
+
+
+def test_a_folder_stands_for_its_recordings(model: pynna.Model, tmp_path: Path) -> None:
+    (tmp_path / "b/c").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("b/c/z.FLAC", "b/a.flac"):
+        (tmp_path / name).write_bytes(RECORDINGS[0].read_bytes())
+    (tmp_path / "b/notes.txt").write_text("none")
+    (tmp_path / "b/.hidden.flac").write_text("none")
+    found = list(pynna.transcribe_files([tmp_path / "b", RECORDINGS[1], tmp_path / "empty"], model, ordered=True))
+    names = ["b/a.flac", "b/c/z.FLAC"]
+    assert [each.path for each in found] == [
+        *(str(tmp_path / name) for name in names), str(RECORDINGS[1]), str(tmp_path / "empty"),
+    ]  # fmt: skip
+    assert [bool(each.error) for each in found] == [False, False, False, True]
+    assert recordings_in([tmp_path / "b"], raw=True)[-1].endswith("notes.txt")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_looks_wrong_with_a_recording_is_told(model: pynna.Model, tmp_path: Path, whole: bool) -> None:
+    pcm = (pynna.audio.read(RECORDINGS[0]).pcm * 40.0).clip(-32768, 32767).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", np.stack([pcm, pcm], axis=1), RATE)
+    (found,) = pynna.transcribe_files([tmp_path / "a.wav"], model, whole=whole)
+    assert found.notes[0] == "2 channels mixed down to one" and found.notes[1].startswith("it is clipped")
+    assert found.notes[1:] == remarks(pcm, RATE, RATE)
 
 
 def test_no_part_is_cut_in_a_sound() -> None:

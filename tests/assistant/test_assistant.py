@@ -345,6 +345,12 @@ def test_the_examples_show_each_intent():
     assert set(intents) == set(GRAMMAR.intents)
 
 
+@pytest.mark.parametrize("sentence", [sentence for family in EXAMPLES.values() for sentence in family])
+def test_every_example_is_acted_on(assistant, sentence):
+    answer = assistant.read(sentence)
+    assert answer.understood and answer.reply, sentence
+
+
 @pytest.mark.parametrize(
     "text", ["please increase the volume", "Could you increase the volume, please?", "increase the volume please"]
 )

@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import json
 import logging
-import zlib
-from collections.abc import Awaitable, Callable
+import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -18,68 +18,12 @@ from pynna.assistant import run
 from pynna.assistant import server as server_module
 from pynna.audio.files import read
 
-UPGRADE = (
-    "GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-)
+ROOT = str(Path(__file__).resolve().parents[2])
+if ROOT not in sys.path:
+    sys.path.append(ROOT)
 
-
-def frame(
-    opcode: int, data: bytes, *, mask: bytes | None = b"\1\2\3\4", length: int | None = None, first: int = 0x80
-) -> bytes:
-    """A client's frame, right or wrong."""
-    told = len(data) if length is None else length
-    head = bytes([first | opcode, (0x80 if mask else 0) | (told if told < 126 else 126 if told < 65536 else 127)])
-    head += told.to_bytes(2, "big") if 126 <= told < 65536 else told.to_bytes(8, "big") if told >= 65536 else b""
-    masked = bytes(b ^ mask[i % 4] for i, b in enumerate(data)) if mask else data
-    return head + (mask or b"") + masked
-
-
-def bomb() -> bytes:
-    """A hundred megabytes of zeros, deflated."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(100))
-    return (packed + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
-
-
-async def _opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    name, _, port = host.rpartition(":")
-    reader, writer = await asyncio.open_connection(name, int(port))
-    writer.write(UPGRADE.format(host=host, more=more).encode())
-    assert b"101" in await reader.readline()
-    return reader, writer
-
-
-async def _frames(host: str, *frames: bytes, more: str = "") -> bytes:
-    """Sends frames; what comes until the server closes, which it must within seconds."""
-    reader, writer = await _opened(host, more)
-    with contextlib.suppress(ConnectionError):
-        for each in frames:
-            writer.write(each)
-        await writer.drain()
-    got = b""
-    with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
-            while piece := await reader.read(65536):
-                got = (got + piece)[-65536:]
-    writer.close()
-    return got
-
-
-HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
-    "not masked": lambda host: _frames(host, frame(1, b"{}", mask=None), frame(8, b"")),
-    "bad UTF-8": lambda host: _frames(host, frame(1, b"\xff\xfe\xc0")),
-    "reserved opcode": lambda host: _frames(host, frame(5, b"x")),
-    "reserved bits": lambda host: _frames(host, frame(1, b"x", first=0xF0)),
-    "a length of 2^63": lambda host: _frames(host, frame(2, b"x", length=(1 << 63) - 1)),
-    "a long ping": lambda host: _frames(host, frame(9, b"x" * 300)),
-    "continued from nothing": lambda host: _frames(host, frame(0, b"x")),
-    "a compressed bomb": lambda host: _frames(
-        host, frame(2, bomb(), first=0xC0), more="Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    ),
-    "huge JSON": lambda host: _frames(host, frame(1, b"[" * 100_000)),
-    "pings": lambda host: _frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
-}
+from tests.fuzz.attack import HOSTILE, frames  # noqa: E402
+from tests.fuzz.frames import frame  # noqa: E402
 
 
 @pytest.mark.parametrize("what", HOSTILE)
@@ -90,7 +34,8 @@ def test_a_hostile_client_is_dropped_and_the_others_are_heard(what: str) -> None
                 await until(page, "hello")
                 await HOSTILE[what](url.removeprefix("http://").rstrip("/"))
                 await page.send_json({"type": "command", "text": "increase the volume"})
-                assert (await until(page, "done"))["intent"] == "VolumeUp"
+                while (await until(page, "done"))["intent"] != "VolumeUp":
+                    pass  # what the other one said is told to all
             await asyncio.sleep(0.1)
             assert not server._sessions
 
@@ -123,7 +68,7 @@ def test_microphones_are_heard_under_attack() -> None:
                     writer.write(start)
                     open_ones.append(writer)
                 with contextlib.suppress(OSError, AssertionError, TimeoutError):
-                    await _frames(host, *[frame(9, b"x")] * 50, frame(8, b""))
+                    await frames(host, *[frame(9, b"x")] * 50, frame(8, b""))
                 for writer in open_ones[:-100]:
                     writer.close()
                 del open_ones[:-100]
@@ -157,6 +102,8 @@ def test_microphones_are_heard_under_attack() -> None:
         ("/page/%00index.html", {}, 404),
         ("//etc/passwd", {}, 404),
         ("/", {}, 200),
+        ("/", {"X": "\udc90"}, 400),
+        ("/ws", {"Origin": "http://\udc90"}, 400),
     ],
 )
 def test_every_answer_has_the_headers(path: str, headers: dict[str, str], status: int) -> None:
@@ -166,7 +113,7 @@ def test_every_answer_has_the_headers(path: str, headers: dict[str, str], status
             name, _, port = host.rpartition(":")
             reader, writer = await asyncio.open_connection(name, int(port))
             told = "".join(f"{key}: {value}\r\n" for key, value in {"Host": host, **headers}.items())
-            writer.write(f"GET {path} HTTP/1.1\r\n{told}Connection: close\r\n\r\n".encode())
+            writer.write(f"GET {path} HTTP/1.1\r\n{told}Connection: close\r\n\r\n".encode(errors="surrogateescape"))
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             writer.close()
             assert f" {status} " in head.splitlines()[0]
@@ -210,3 +157,27 @@ def test_nothing_that_is_said_is_logged(caplog: pytest.LogCaptureFixture) -> Non
 
     asyncio.run(scenario())
     assert "volume" not in caplog.text.lower() and "secret" not in caplog.text
+
+
+def test_no_broken_request_is_logged_and_failures_are_no_flood(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with served() as (_, url), aiohttp.ClientSession(url) as client:
+            host, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+            for request in (
+                b"GET /?token=secret HTTP/1.1\r\nHost: x\x04\r\n\r\n",
+                b"POST /try HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+                b"POST /try HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n",
+            ):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(request)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+                writer.close()
+            async with client.get("/health") as answer:
+                assert answer.status == 200
+
+    asyncio.run(scenario())
+    assert not caplog.records
+    for _ in range(20):
+        run.http_log.error("a failure")
+    assert len(caplog.records) == 1

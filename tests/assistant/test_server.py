@@ -17,7 +17,8 @@ from support.served import served, until
 import pynna
 from pynna.assistant import run
 from pynna.assistant import server as server_module
-from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS, check_access
+from pynna.assistant.access import check_access
+from pynna.assistant.server import MAX_CONNECTIONS, MAX_MESSAGE, MAX_SESSIONS
 from pynna.audio.files import read
 
 FRAME = 640  # bytes of 20 ms
@@ -381,7 +382,7 @@ def test_thousands_of_idle_connections_shut_nobody_out_and_leave_nothing_behind(
 
 
 def test_who_takes_too_long_over_a_request_is_dropped_and_sessions_are_not(monkeypatch):
-    monkeypatch.setattr(server_module, "LONGEST_REQUEST", 0.4)
+    monkeypatch.setattr(server_module, "MAX_REQUEST_SECONDS", 0.4)
 
     async def scenario():
         async with served() as (server, url), aiohttp.ClientSession(url) as client, client.ws_connect("/ws") as page:

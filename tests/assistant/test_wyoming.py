@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import socket
 import sys
 
 import pytest
-from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
-from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from support.wyoming_client import connected, next_event, say
+from wyoming.asr import Transcript, TranscriptChunk, TranscriptStart
+from wyoming.audio import AudioChunk, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.error import Error
 from wyoming.event import Event
@@ -21,51 +20,6 @@ from wyoming.ping import Ping, Pong
 import pynna
 from pynna.assistant import run
 from pynna.assistant.wyoming import MAX_CONNECTIONS, serve
-from pynna.audio.files import read
-
-
-@contextlib.asynccontextmanager
-async def _connected(grammar=None, zeroconf=False):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ready = asyncio.Event()
-    host = "0.0.0.0" if zeroconf else "127.0.0.1"
-    running = asyncio.create_task(
-        serve(pynna.load(), f"tcp://{host}:{port}", grammar=grammar, zeroconf=zeroconf, ready=lambda _: ready.set())
-    )
-    await asyncio.wait_for(ready.wait(), 10)
-    try:
-        async with AsyncTcpClient("127.0.0.1", port) as client:
-            yield client
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-
-
-async def _next(client: AsyncTcpClient) -> Event:
-    event = await asyncio.wait_for(client.read_event(), 10)
-    assert event is not None
-    return event
-
-
-async def _say(client: AsyncTcpClient, path, rate: int = 16000, width: int = 2, channels: int = 1) -> list[Event]:
-    audio = read(path, sample_rate=rate)
-    pcm = audio.pcm.repeat(channels)
-    data = pcm.tobytes() if width == 2 else (pcm.astype("<i4") << 16).tobytes()
-    await client.write_event(Transcribe(language="en").event())
-    await client.write_event(AudioStart(rate=rate, width=width, channels=channels).event())
-    size = rate // 10 * width * channels
-    for at in range(0, len(data), size):
-        await client.write_event(
-            AudioChunk(rate=rate, width=width, channels=channels, audio=data[at : at + size]).event()
-        )
-    await client.write_event(AudioStop().event())
-    events = [await _next(client)]
-    while not TranscriptStop.is_type(events[-1].type):
-        events.append(await _next(client))
-    return events
 
 
 def _text(events: list[Event]) -> str:
@@ -74,14 +28,14 @@ def _text(events: list[Event]) -> str:
 
 def test_it_describes_itself_and_answers_pings():
     async def scenario():
-        async with _connected() as client:
+        async with connected() as client:
             await client.write_event(Describe().event())
-            info = Info.from_event(await _next(client))
+            info = Info.from_event(await next_event(client))
             assert info.asr[0].name == "pynna"
             assert info.asr[0].models[0].languages == ["en"]
             assert info.asr[0].supports_transcript_streaming
             await client.write_event(Ping(text="hello").event())
-            assert Pong.from_event(await _next(client)).text == "hello"
+            assert Pong.from_event(await next_event(client)).text == "hello"
 
     asyncio.run(scenario())
 
@@ -89,17 +43,17 @@ def test_it_describes_itself_and_answers_pings():
 @pytest.mark.parametrize("form", [{}, {"rate": 48000, "channels": 2}, {"rate": 22050}, {"width": 4}])
 def test_audio_of_any_form_becomes_the_grammars_sentence(form):
     async def scenario():
-        async with _connected(pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
-            assert _text(await _say(client, run.demo_recordings()[0], **form)) == "increase the volume"
+        async with connected(pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+            assert _text(await say(client, run.demo_recordings()[0], **form)) == "increase the volume"
 
     asyncio.run(scenario())
 
 
 def test_streaming_chunks_put_together_are_the_transcript():
     async def scenario():
-        async with _connected() as client:
+        async with connected() as client:
             for path in run.demo_recordings()[:3]:  # several requests on a connection
-                events = await _say(client, path)
+                events = await say(client, path)
                 assert TranscriptStart.is_type(events[0].type)
                 chunks = [TranscriptChunk.from_event(e).text for e in events if TranscriptChunk.is_type(e.type)]
                 assert "".join(chunks) == _text(events) == pynna.load().transcribe(path).text
@@ -109,8 +63,8 @@ def test_streaming_chunks_put_together_are_the_transcript():
 
 def test_speech_outside_of_the_grammar_is_an_empty_transcript():
     async def scenario():
-        async with _connected(pynna.Grammar.from_sentences(["xylophone quartet"])) as client:
-            assert _text(await _say(client, run.demo_recordings()[1])) == ""
+        async with connected(pynna.Grammar.from_sentences(["xylophone quartet"])) as client:
+            assert _text(await say(client, run.demo_recordings()[1])) == ""
 
     asyncio.run(scenario())
 
@@ -128,12 +82,12 @@ def test_speech_outside_of_the_grammar_is_an_empty_transcript():
 )
 def test_what_is_wrong_is_told_as_an_error(events):
     async def scenario():
-        async with _connected() as client:
+        async with connected() as client:
             for event in events:
                 await client.write_event(event)
-            answer = await _next(client)
+            answer = await next_event(client)
             while TranscriptStart.is_type(answer.type):
-                answer = await _next(client)
+                answer = await next_event(client)
             assert Error.is_type(answer.type)
             assert Error.from_event(answer).text.startswith(events[-1].type)
 
@@ -156,7 +110,7 @@ def test_what_is_wrong_is_told_as_an_error(events):
 )
 def test_a_broken_event_ends_its_connection_only(data):
     async def scenario():
-        async with _connected() as client:
+        async with connected() as client:
             host, port = client.host, client.port
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(data)
@@ -164,20 +118,20 @@ def test_a_broken_event_ends_its_connection_only(data):
             assert b"transcript" not in await asyncio.wait_for(reader.read(), 10)
             writer.close()
             await client.write_event(Ping(text="well").event())
-            assert Pong.from_event(await _next(client)).text == "well"
+            assert Pong.from_event(await next_event(client)).text == "well"
 
     asyncio.run(scenario())
 
 
 def test_more_connections_than_there_are_places_are_told_so_and_leave_nothing_behind():
     async def scenario():
-        async with _connected() as client:
+        async with connected() as client:
             before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
             peers = [AsyncTcpClient(client.host, client.port) for _ in range(MAX_CONNECTIONS + 8)]
             for peer in peers:
                 await peer.connect()
                 await peer.write_event(Ping(text="x").event())
-            answers = [(await _next(peer)).type for peer in peers]
+            answers = [(await next_event(peer)).type for peer in peers]
             assert answers.count("error") == 9  # one place was taken
             for peer in peers:
                 await peer.disconnect()
@@ -185,7 +139,7 @@ def test_more_connections_than_there_are_places_are_told_so_and_leave_nothing_be
                 while sys.platform == "linux" and len(os.listdir("/proc/self/fd")) > before:
                     await asyncio.sleep(0.02)
             await client.write_event(Ping(text="well").event())
-            assert Pong.from_event(await _next(client)).text == "well"
+            assert Pong.from_event(await next_event(client)).text == "well"
 
     asyncio.run(scenario())
 
@@ -212,7 +166,7 @@ def test_it_is_found_in_the_local_network():
             found.put_nowait(name)
 
         browser = AsyncServiceBrowser(network.zeroconf, "_wyoming._tcp.local.", handlers=[note])
-        async with _connected(zeroconf=True):
+        async with connected(zeroconf=True):
             async with asyncio.timeout(15):
                 while not (await found.get()).startswith("pynna-"):
                     pass

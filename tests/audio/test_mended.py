@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pynna.audio.channels import remarks
+from pynna.audio.channels import Remarks, remarks
 from pynna.audio.files import load_audio, read
 from pynna.errors import AudioError
 
@@ -153,9 +153,9 @@ def test_of_other_formats_is_told_what_would_be_right(tmp_path, name, start, mes
 
 def test_raw_samples_are_read_at_the_rate_that_is_told(tmp_path):
     (tmp_path / "a.raw").write_bytes(PCM.tobytes() + b"x")
-    audio = read(tmp_path / "a.raw", raw_rate=16000)
+    audio = read(tmp_path / "a.raw", raw_sample_rate=16000)
     assert np.array_equal(audio.pcm, PCM) and audio.notes == ("half a sample at its end is left out",)
-    assert len(read(tmp_path / "a.raw", raw_rate=8000).pcm) == 32000
+    assert len(read(tmp_path / "a.raw", raw_sample_rate=8000).pcm) == 32000
 
 
 @pytest.mark.parametrize("make", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
@@ -189,3 +189,14 @@ def test_a_file_name_need_not_be_utf8(tmp_path: Path):
 def test_what_looks_wrong_is_remarked(pcm, remark):
     found = remarks(pcm, 16000, 16000)
     assert remark in "; ".join(found) and bool(remark) == bool(found)
+
+
+def test_remarks_do_not_depend_on_the_pieces():
+    pcm = np.tile(PCM, 40)
+    whole, pieces, rng = Remarks(16000), Remarks(16000), np.random.default_rng(0)
+    whole.add(pcm)
+    for piece in np.split(pcm, np.sort(rng.integers(0, len(pcm), 60))):
+        pieces.add(piece)
+    assert np.allclose(whole._power, pieces._power) and len(pcm) > 2 * 200 * 1024
+    assert (whole._n_looked_at, whole._stride) == (pieces._n_looked_at, pieces._stride)
+    assert whole.told(16000) == pieces.told(16000) == ()

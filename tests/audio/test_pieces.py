@@ -46,8 +46,8 @@ def test_raw_samples(tmp_path: Path) -> None:
     (tmp_path / "a.raw").write_bytes((noise(9000)[:, 0] * 3e4).astype("<i2").tobytes() + b"x")
     for rate in (16000, 11025):
         notes: list[str] = []
-        pieces = list(read_in_pieces(tmp_path / "a.raw", notes, raw_rate=rate))
-        whole = read(tmp_path / "a.raw", raw_rate=rate)
+        pieces = list(read_in_pieces(tmp_path / "a.raw", notes, raw_sample_rate=rate))
+        whole = read(tmp_path / "a.raw", raw_sample_rate=rate)
         assert np.array_equal(np.concatenate(pieces), whole.pcm) and tuple(notes) == whole.notes
 
 

@@ -245,3 +245,11 @@ def test_boards_are_estimated_from_the_inner_loops(cache: Path) -> None:
     assert all(1 < most[core] < 64 for core in most)
     assert all(e["channels_batched"] >= e["channels"] > 0 for e in found["estimates"])
     assert len(found["estimates"]) == 8
+
+
+def test_startup_tells_parts_and_memory_of_fresh_interpreters(cache: Path) -> None:
+    found = bench(cache, "startup", "--rounds", 1, "--no-peers")["startup"]
+    rows = {row["name"]: row for row in found}
+    alone, ours = rows["Python alone"], rows["pynna"]
+    assert all(seconds > 0 for seconds in ours["seconds"].values())
+    assert alone["peak"] < rows["NumPy alone"]["peak"] < ours["peak"] < 500e6

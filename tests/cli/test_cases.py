@@ -15,8 +15,10 @@ import pytest
 import soundfile
 
 import pynna
+from pynna.archive.writers import WRITERS
 from pynna.audio.files import read
 from pynna.cli.main import main
+from pynna.cli.transcribe import FORMATS
 
 RECORDINGS = pynna.CAR_GRAMMAR.parents[2] / "recordings"
 CLIP = str(RECORDINGS / "increase_the_volume.flac")
@@ -123,3 +125,13 @@ def test_what_is_piped_to_listen_may_have_a_header_and_end_anywhere(rate, channe
     told = capsys.readouterr()
     assert told.out.startswith("increase the volume  [VolumeUp")
     assert ("unfinished sample" in told.err) == bool(cut) and ("converted" in told.err) == (rate != 16000)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_format_is_silent(form, tmp_path, capsys):
+    assert set(FORMATS) == set(WRITERS)
+    assert main(["transcribe", "--format", form, CLIP]) == 0
+    assert "volume" in capsys.readouterr().out
+    assert main(["transcribe", "--format", form, CLIP, "-o", str(tmp_path)]) == 0
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size > 20

@@ -307,7 +307,7 @@ def test_the_grammar_command(tmp_path: Path) -> None:
 # ---- info ----------------------------------------------------------------------------------------
 
 
-def test_info_tells_the_build_and_the_models_card() -> None:
+def test_info_tells_the_build_and_the_models_metadata() -> None:
     done = run("info")
     assert (done.returncode, done.stderr) == (0, "")
     for part in (importlib.metadata.version("pynna"), "isa", "name", "licence", "source", "calibration"):
@@ -337,7 +337,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "net.npz"
 
 
-def test_a_mapped_model_has_the_card_it_was_given_and_transcribes(source: Path) -> None:
+def test_a_mapped_model_has_the_metadata_it_was_given_and_transcribes(source: Path) -> None:
     mapped = source.with_suffix(".nna")
     clips = sorted(RECORDINGS.glob("c*.flac"))
     done = run("map", source, "-o", mapped, "--name", "Tiny", "--licence", "CC0-1.0", "--calibrate", *clips)

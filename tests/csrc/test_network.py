@@ -227,20 +227,20 @@ def test_every_scale_of_the_hidden_state_is_as_in_the_numpy_model(core: Core, mu
         assert set(np.unique(last.h)) <= {-127, 0, 127}  # saturated, and never -128
 
 
-@pytest.mark.parametrize(("low_bits", "gain"), [(0, 2.0), (8, 64.0)])
-def test_features_on_rounding_ties_go_to_the_even_step(core: Core, low_bits: int, gain: float) -> None:
+@pytest.mark.parametrize(("residual_bits", "gain"), [(0, 2.0), (8, 64.0)])
+def test_features_on_rounding_ties_go_to_the_even_step(core: Core, residual_bits: int, gain: float) -> None:
     """A model that tells its features by its cell states: one tie more or less is another state."""
     base = small_model(31)
     first = base.layers[0]
-    if low_bits:  # small features, and a layer that makes much of them
+    if residual_bits:  # small features, and a layer that makes much of them
         first = replace(first, bias=-128 * first.row_sum, multiplier=first.multiplier * 20)
     model = replace(
         base,
         layers=[first, *base.layers[1:]],
         feature_gain=np.full(26, gain, np.float32),
-        geometry=replace(base.geometry, feature_low_bits=low_bits),
+        geometry=replace(base.geometry, feature_residual_bits=residual_bits),
     )
-    rng, step = np.random.default_rng(0), 2.0**-low_bits / gain
+    rng, step = np.random.default_rng(0), 2.0**-residual_bits / gain
     x = ((rng.integers(-120, 120, (2, 19 * 26)) * 2 + 1) * step / 2).astype(np.float32)
     assert (np.abs(np.mod(x / step, 1)) == 0.5).all()
     got = check_against_numpy(core, model, x, *states(rng, 2, 31, "fresh"))
@@ -250,7 +250,7 @@ def test_features_on_rounding_ties_go_to_the_even_step(core: Core, low_bits: int
 
 @pytest.mark.parametrize("kind", ["ordinary", "huge", "ties"])
 def test_a_file_without_the_features_lower_halves_is_as_in_the_numpy_model(core: Core, kind: str) -> None:
-    model, rng = random_model(45, cell=33, seed=6, feature_low_bits=0), np.random.default_rng(6)
+    model, rng = random_model(45, cell=33, seed=6, feature_residual_bits=0), np.random.default_rng(6)
     x, (c, h) = features(rng, 3, model, 4, kind), states(rng, 3, 33)
     check_against_numpy(core, model, x, c, h)
     net = Net(core, model)

@@ -75,7 +75,7 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
         "h_shift",
         "mel_lower_hz",
         "mel_upper_hz",
-        "feature_low_bits",
+        "feature_residual_bits",
     ):
         assert getattr(g, name) == getattr(model.geometry, name), name
     assert g.h_scale == np.float32(model.geometry.h_scale)

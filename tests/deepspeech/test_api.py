@@ -20,7 +20,7 @@ from support.float_networks import random_weights
 import pynna.deepspeech
 from pynna.audio import load_audio
 from pynna.deepspeech import Model, commands, stt
-from pynna.deepspeech.cache import mapped_model, read_card
+from pynna.deepspeech.cache import mapped_model, read_metadata
 from pynna.deepspeech.scorers import words_of, write_scorer
 from pynna.mapping import export_tflite, map_model
 from pynna.mapping.front_end import MfccConfig
@@ -230,8 +230,8 @@ def test_a_model_file_is_mapped_once_and_kept(
     Model(str(own_file))
     kept = own_file.with_name("model.tflite.nna")
     assert "maps model.tflite once" in capsys.readouterr().err
-    card = read_card(kept)
-    assert card is not None and len(card["source_sha256"]) == 64
+    metadata = read_metadata(kept)
+    assert metadata is not None and len(metadata["source_sha256"]) == 64
     written = kept.stat().st_mtime_ns
     Model(str(own_file))
     assert capsys.readouterr().err == "" and kept.stat().st_mtime_ns == written

@@ -15,8 +15,9 @@ import time
 import traceback
 from pathlib import Path
 
+from tests.fuzz import connections, targets  # noqa: F401 (they register what is fuzzed)
 from tests.fuzz.mutation import mutated
-from tests.fuzz.targets import TARGETS, Finding, Target
+from tests.fuzz.registry import TARGETS, Finding, Target
 
 SECONDS_A_CASE = 5.0
 

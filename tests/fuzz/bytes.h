@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What fuzz targets share: an input that is taken apart into numbers, and blocks that a sanitizer watches to the byte. */
+/* What fuzz targets share: an input that is taken apart into numbers, and blocks that a sanitizer watches to the
+ * byte. */
 #ifndef FUZZ_BYTES_H
 #define FUZZ_BYTES_H
 

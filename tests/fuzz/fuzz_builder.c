@@ -4,11 +4,11 @@
 
 #include "pynna.h"
 
-enum { MOST = 64 };
+enum { MAX_LABELS = 64 };
 
 static int texts(pynna_builder *b, bytes *in, int32_t then, int32_t *made)
 {
-    int32_t labels[MOST], ends[8], n = take_from(in, 0, 8), at = 0;
+    int32_t labels[MAX_LABELS], ends[8], n = take_from(in, 0, 8), at = 0;
     for (int32_t i = 0; i < n; i++) {
         for (int32_t k = take_from(in, 0, 7); k > 0; k--)
             labels[at++] = take_from(in, -1, 4);
@@ -19,7 +19,7 @@ static int texts(pynna_builder *b, bytes *in, int32_t then, int32_t *made)
 
 static int call(pynna_builder *b, bytes *in, const int32_t *states, int32_t n_states, int32_t *made)
 {
-    int32_t some[MOST], n = take_from(in, 0, 6);
+    int32_t some[MAX_LABELS], n = take_from(in, 0, 6);
     const int32_t then = take8(in) == 0 ? take32(in) : states[take8(in) % (uint32_t)n_states];
     switch (take_from(in, 0, 4)) {
     case 0: return pynna_builder_end(b, made);
@@ -61,10 +61,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t n_bytes = pynna_builder_size(max_states);
     void *memory = block(n_bytes);
     pynna_builder *b;
-    int32_t states[MOST], n = 1;
+    int32_t states[MAX_LABELS], n = 1;
     MUST(pynna_builder_init(memory, n_bytes, max_states, space, &b) == PYNNA_OK);
     MUST(pynna_builder_end(b, &states[0]) == PYNNA_OK);
-    while (in.at < in.end && n < MOST) {
+    while (in.at < in.end && n < MAX_LABELS) {
         const int status = call(b, &in, states, n, &states[n]);
         if (status == PYNNA_ERR_FULL)
             break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The front end: audio in any chunks, queues of any length, and saved blocks that come from outside. However it is cut, the
- * windows are the same. */
+/* The front end: audio in any chunks, queues of any length, and saved blocks that come from outside. However it is cut,
+ * the windows are the same. */
 #include "bytes.h"
 
 #include "pynna.h"

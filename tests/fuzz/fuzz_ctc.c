@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Greedy decoding and the beam search over any probabilities and options, with words of any tables; the frames cut in any
- * way give the same. */
+/* Greedy decoding and the beam search over any probabilities and options, with words of any tables; the frames cut in
+ * any way give the same. */
 #include "bytes.h"
 
 #include "pynna.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Grammars' graphs: an odd first byte is a graph of any arrays, an even one a block that comes from outside; what is held
- * to be good is searched with any probabilities and options, and comes out as its sentences. */
+/* Grammars' graphs: an odd first byte is a graph of any arrays, an even one a block that comes from outside; what is
+ * held to be good is searched with any probabilities and options, and comes out as its sentences. */
 #include "bytes.h"
 
 #include "pynna.h"

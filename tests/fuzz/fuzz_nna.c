@@ -37,7 +37,7 @@ static unsigned char *patched(bytes *in, size_t *size)
                     .seed = take8(in),
                     .coarse = 0x7f,
                     .four_bits = (int32_t)take8(in) & 0x7f,
-                    .feature_low_bits = 8 * take_from(in, 0, 1),
+                    .feature_residual_bits = 8 * take_from(in, 0, 1),
                     .speech_rows = take_from(in, 0, 1)};
     unsigned char *file = make_file(&p, size);
     while (in->end - in->at >= 3) {

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-LARGEST_INPUT = 1 << 17  # bytes
+MAX_INPUT = 1 << 17  # bytes
 _NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 _TEXTS = (
     b"0",
@@ -61,7 +61,7 @@ def mutated(rng: random.Random, pool: Sequence[bytes], words: Sequence[bytes]) -
     """A new input out of those of the pool."""
     data = bytearray(rng.choice(pool))
     for _ in range(rng.choice((1, 1, 2, 4, 12))):
-        at = rng.randrange(min(len(data), rng.choice((64, 1024, LARGEST_INPUT))) + 1)
+        at = rng.randrange(min(len(data), rng.choice((64, 1024, MAX_INPUT))) + 1)
         kind = rng.randrange(10)
         if kind < 6:
             rng.choice(_KINDS)(rng, data, at)
@@ -75,4 +75,4 @@ def mutated(rng: random.Random, pool: Sequence[bytes], words: Sequence[bytes]) -
             other = rng.choice(pool)
             start = rng.randrange(len(other) + 1)
             data[at : at + rng.randrange(200)] = other[start : start + rng.randrange(400)]
-    return bytes(data[:LARGEST_INPUT])
+    return bytes(data[:MAX_INPUT])

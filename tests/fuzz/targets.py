@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is fuzzed: each target takes bytes and must answer, or refuse with a PynnaError."""
+"""What is fuzzed of files: each target takes bytes and must answer, or refuse with a PynnaError."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
-import json
 import random
 import tempfile
-import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,48 +17,10 @@ import numpy as np
 
 import pynna
 from pynna import _core
-from pynna.errors import PynnaError
 from tests.fuzz import seeds
+from tests.fuzz.registry import target
 
-CORPUS = Path(__file__).parent / "corpus"
 MOST_STATES = 20_000
-
-
-class Finding(Exception):
-    """Something that must not happen."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is fuzzed: how it is run, what it starts from, the words of its format."""
-
-    name: str
-    run: Callable[[bytes], None]
-    seeds: Callable[[], list[bytes]]
-    words: tuple[bytes, ...] = ()
-
-
-TARGETS: dict[str, Target] = {}
-
-
-def target(own_seeds: Callable[[], list[bytes]], *words: bytes) -> Callable[[Callable[[bytes], Any]], None]:
-    """Registers a function: what it raises beside PynnaError is a finding."""
-
-    def register(function: Callable[[bytes], Any]) -> None:
-        name = function.__name__.lstrip("_")
-
-        def run(data: bytes) -> None:
-            with warnings.catch_warnings(), contextlib.suppress(PynnaError):
-                warnings.simplefilter("ignore")
-                function(data)
-
-        def kept() -> list[bytes]:
-            folder = CORPUS / name
-            return own_seeds() + [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()]
-
-        TARGETS[name] = Target(name, run, kept, words)
-
-    return register
 
 
 @cache
@@ -233,70 +191,3 @@ def _graph(data: bytes) -> None:
         decoder.feed(np.full((20, graph.n_labels), -1.0, np.float32))
         decoder.finish()
         decoder.tails(1)
-
-
-@cache
-def _assistant() -> tuple[asyncio.Runner, Any, Any]:
-    from pynna.assistant.server import Server
-
-    runner = asyncio.Runner()
-    return runner, Server(pynna.load()), None
-
-
-@target(lambda: [json.dumps(m).encode() for m in (
-    {"type": "microphone", "on": True}, {"type": "command", "text": "turn on the lights"},
-    {"type": "act", "intent": "Volume", "slots": {"level": 50, "change": "up"}})],
-    b'"slots":', b'"level":', b"1e999", b"NaN", b'"\\ud800"')  # fmt: skip
-def _websocket(data: bytes) -> None:
-    """A page's text message."""
-    from pynna.assistant.server import _Session
-
-    runner, server, _ = _assistant()
-
-    async def told() -> None:
-        session = _Session(None, "fuzz", None)  # type: ignore[arg-type]
-        with contextlib.suppress(ValueError, RecursionError):  # answered with an error by Server._read
-            server._command(session, data.decode("utf-8", "replace"))
-        if session.microphone is not None:
-            server.scheduler.leave(session.microphone)
-        for text in iter(session.queue.get_nowait, None) if not session.queue.empty() else ():
-            json.loads(text)
-            if session.queue.empty():
-                break
-
-    runner.run(told())
-
-
-class _Writer:
-    """What a handler writes to."""
-
-    def write(self, data: bytes) -> None: ...
-    def writelines(self, data: Any) -> None: ...
-    def close(self) -> None: ...
-    async def drain(self) -> None: ...
-
-
-@target(lambda: [
-    b'{"type": "describe"}\n', b'{"type": "ping", "data": {"text": "a"}}\n',
-    b'{"type": "transcribe", "data": {"language": "en"}}\n{"type": "audio-start", "data": {"rate": 16000, "width": 2, '
-    b'"channels": 1}}\n'
-    b'{"type": "audio-chunk", "data": {"rate": 16000, "width": 2, "channels": 1}, "payload_length": 8}\n'
-    b'12345678{"type": "audio-stop"}\n',
-    b'{"type": "recognize", "data": {"text": "turn on the lights", "context": {"a": 1}}}\n'],
-    b'"data_length": ', b'"payload_length": ', b'"rate": ', b'"context": ', b"\n")  # fmt: skip
-def _wyoming(data: bytes) -> None:
-    from pynna.assistant.wyoming import Handler, Programs
-
-    runner, server, _ = _assistant()
-    programs = Programs(server.model, {"car": server.assistant.grammar}, ("jarvis",))
-
-    async def serve() -> None:
-        reader = asyncio.StreamReader()
-        reader.feed_data(data)
-        reader.feed_eof()
-        handler = Handler(reader, _Writer(), scheduler=server.scheduler, programs=programs)  # type: ignore[arg-type]
-        with contextlib.suppress(ValueError):  # "ends a connection"
-            await asyncio.wait_for(handler.run(), 2)
-
-    with contextlib.suppress(TimeoutError):
-        runner.run(serve())

@@ -536,3 +536,10 @@ def test_the_package_shows_it():
 def test_no_language_is_a_path(language):
     """Found by fuzzing: rules are looked up as a file of the language's name."""
     assert number_words(21, language) == number_words(21, "en")
+
+
+def test_free_slots_are_looked_for_once(car: Grammar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A microphone that opens asks for them, and others' steps must not wait for that."""
+    asked = car.has_free_slots
+    monkeypatch.setattr("pynna.grammar.grammar.has_wildcard", lambda _: pytest.fail("looked for again"))
+    assert car.has_free_slots is asked

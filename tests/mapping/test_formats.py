@@ -135,7 +135,9 @@ def test_graphs_go_out_in_the_layout_of_each_release(release: str, found: str, s
     x = np.random.default_rng(0).normal(0, 3, (7, 19, 26)).astype(np.float32)
     np.testing.assert_allclose(again.network().run(x), weights.network().run(x), rtol=0, atol=1e-5)
     if release != "0.5":
-        assert again.card["language"] == "de-DE" and again.card.get("beam_width") == (None if found == "0.6" else 77)
+        assert again.metadata["language"] == "de-DE" and again.metadata.get("beam_width") == (
+            None if found == "0.6" else 77
+        )
 
 
 def test_a_file_without_a_front_end_says_what_is_assumed_and_is_told_another(tmp_path: Path) -> None:

@@ -228,13 +228,13 @@ def test_an_npz_that_is_written_is_read_back(tmp_path: Path) -> None:
         feature_range=np.linspace(90.0, 1.0, 26),
         name="a name",
         licence="CC0-1.0",
-        card={"trained_on": ["x"]},
+        metadata={"trained_on": ["x"]},
     )
     export_npz(weights, tmp_path / "a.npz")
     again = import_npz(tmp_path / "a.npz")
     _same(again, weights)
     assert (again.name, again.licence, again.source) == ("a name", "CC0-1.0", "a.npz")
-    assert again.card == {"trained_on": ["x"]}
+    assert again.metadata == {"trained_on": ["x"]}
     np.testing.assert_array_equal(again.label_priors, weights.label_priors)
     np.testing.assert_array_equal(again.feature_range, weights.feature_range)
 

@@ -64,7 +64,7 @@ def test_each_layer_of_the_integer_network_is_near_the_float_one(weights: Weight
 def test_features_of_16_bits_bring_the_integers_nearer(weights: Weights, calibration: Calibration) -> None:
     model, sqnr = quantise(weights, calibration), {}
     for bits in (0, 8):
-        model.geometry = replace(model.geometry, feature_low_bits=bits)
+        model.geometry = replace(model.geometry, feature_residual_bits=bits)
         report = measure(weights, model, [Clip(speechlike(2.0, 9))])
         sqnr[bits] = {layer.name: layer.sqnr_db for layer in report.layers}
     assert sqnr[8]["features"] > sqnr[0]["features"] + 30
@@ -75,7 +75,7 @@ def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> N
     out, stages = tmp_path / "out.nna", []
     clips = [(clip.pcm, "some text") for clip in CLIPS]
     report = map_model(
-        replace(weights, card={"trained_on": "noise"}),
+        replace(weights, metadata={"trained_on": "noise"}),
         out,
         calibration=clips,
         name="tiny",
@@ -86,9 +86,9 @@ def test_map_model_writes_what_it_reports(weights: Weights, tmp_path: Path) -> N
     assert report.file_bytes == out.stat().st_size and report.n_clips == 4
     assert report.n_frames == sum(len(windows(clip.pcm)) for clip in CLIPS)
     assert report.cer_float is not None and report.cer_int8 is not None
-    card = model.metadata
-    assert (card["name"], card["licence"], card["trained_on"]) == ("tiny", "CC0-1.0", "noise")
-    assert card["calibration"]["clips"] == 4 and card["report"]["frames"] == report.n_frames
+    metadata = model.metadata
+    assert (metadata["name"], metadata["licence"], metadata["trained_on"]) == ("tiny", "CC0-1.0", "noise")
+    assert metadata["calibration"]["clips"] == 4 and metadata["report"]["frames"] == report.n_frames
     json.dumps(report.as_dict(), allow_nan=False)
     assert "same label" in str(report) and "gates" in str(report)
     assert [name for name, share in stages if share == 0] == ["read", "calibrate", "quantise", "report", "write"]
@@ -150,7 +150,7 @@ def test_the_same_input_gives_the_same_file(weights: Weights, calibration: Calib
     assert encode_nna(quantise(weights, calibration)) == encode_nna(quantise(weights, calibrate(weights, CLIPS)))
 
 
-def test_without_a_report_the_file_is_the_same_but_for_the_card(weights: Weights, tmp_path: Path) -> None:
+def test_without_a_report_the_file_is_the_same_but_for_the_metadata(weights: Weights, tmp_path: Path) -> None:
     calibration = [clip.pcm for clip in CLIPS]
     report = map_model(weights, tmp_path / "a.nna", calibration=calibration, report=False)
     assert report.n_frames == 0 and str(report) == "not measured" and report.file_bytes

@@ -158,15 +158,15 @@ def _plain_step(model: NnaModel, x: np.ndarray, c: list[int], h: list[int]) -> t
 
     v1 = [max(min(float(v), 127.0), -127.0) for v in x.reshape(-1) * np.tile(model.feature_gain, len(x))]
     q = [round(v) for v in v1]
-    low = [clamp(round((v - n) * 256), 127) if g.feature_low_bits else 0 for v, n in zip(v1, q, strict=True)]
-    left = [sum(int(w) * v for w, v in zip(row, low, strict=True)) for row in layers["layer_1"].weights]
+    residual = [clamp(round((v - n) * 256), 127) if g.feature_residual_bits else 0 for v, n in zip(v1, q, strict=True)]
+    of_residual = [sum(int(w) * v for w, v in zip(row, residual, strict=True)) for row in layers["layer_1"].weights]
     a3 = relu(
         "layer_3",
         relu(
             "layer_2",
             activations(
                 "layer_1",
-                [v + (n + 128 >> 8) for v, n in zip(sums("layer_1", [v + 128 for v in q]), left, strict=True)],
+                [v + (n + 128 >> 8) for v, n in zip(sums("layer_1", [v + 128 for v in q]), of_residual, strict=True)],
             ),
         ),
     )

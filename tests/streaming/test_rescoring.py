@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What leaves doubt is heard again, at other speeds and without noise, and the hearings vote."""
+"""Doubtful speech is rescored in passes at other speeds and without noise, which vote."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RATE = 16000
 
 @pytest.fixture(scope="module")
 def loud(model, car):
-    """The recorded commands in so loud a noise that they leave doubt, each with its first hearing."""
+    """The recorded commands in so loud a noise that they leave doubt, each with its first pass."""
     found = []
     for i, path in enumerate(sorted(RECORDINGS.glob("*.flac"))):
         pcm = pynna.audio.load_audio(path, sample_rate=RATE).pcm
@@ -67,7 +67,7 @@ def count_groups(monkeypatch, model):
 
 
 def heard_at(model, car, pcm, speed):
-    """One hearing of a tape, its seconds the recording's."""
+    """One pass over a recording, its seconds the recording's."""
     decoder = Decoder(
         model.labels,
         label_priors=model.label_priors,
@@ -150,7 +150,7 @@ def test_words_have_the_times_of_the_recording(model, car, loud):
         same += voted.text == once.text
         for word in voted.words:
             assert 0 <= word.start < word.end <= len(pcm) / RATE + 0.1
-        if voted.text == once.text:  # then the first hearing's own
+        if voted.text == once.text:  # then the first pass's own
             assert voted.words == once.words
     slow = change_speed(pynna.audio.load_audio(RECORDINGS / "call_home.flac", sample_rate=RATE).pcm, 0.8, RATE)
     home = model.transcribe(RECORDINGS / "call_home.flac", grammar=car).words[-1]
@@ -289,9 +289,9 @@ def test_how_often_is_the_models_own(model, car, tmp_path):
     assert plain.decoder_options(passes=3).n_passes == model.decoder_options(passes=3).n_passes == 3
     assert plain.decoder_options(grammar=car).n_passes == MAX_PASSES
     for wrong in (0, 8, "7", 2.5, None):
-        card = random_model()
-        card.metadata["passes"] = wrong
-        path.write_bytes(encode_nna(card))
+        changed = random_model()
+        changed.metadata["passes"] = wrong
+        path.write_bytes(encode_nna(changed))
         with pytest.raises(pynna.ModelFileError, match="its metadata's passes are .*; 1 to 7 are right"):
             pynna.load(path)
 
@@ -307,15 +307,15 @@ def test_a_tape_at_another_speed(speed):
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.integers(0, 60), st.integers(0, 99), st.integers(0, 99))
 def test_a_tape_gives_what_was_fed_or_nothing(sizes, most, first, length):
-    tape = AudioHistory(0)
-    tape.max_samples = most
+    history = AudioHistory(0)
+    history.max_samples = most
     fed = np.arange(sum(sizes), dtype=np.int16)
     at = 0
     for size in sizes:
-        tape.feed(fed[at : at + size])
+        history.feed(fed[at : at + size])
         at += size
-    assert sum(map(len, tape._chunks)) < most + 10
-    audio = tape.audio(first, first + length)
+    assert sum(map(len, history._chunks)) < most + 10
+    audio = history.audio(first, first + length)
     if first >= max(0, at - most) and first < at and length <= most:
         assert audio is not None
     if audio is not None:

@@ -49,7 +49,7 @@ def random_model(
     alphabet: list[str] | None = None,
     cell: int | None = None,
     bits4: Collection[str] = (),
-    feature_low_bits: int = 8,
+    feature_residual_bits: int = 8,
     speech_rows: int = 0,
 ) -> NnaModel:
     """A network of random weights: nothing it says makes sense, all of it is reproducible."""
@@ -87,7 +87,7 @@ def random_model(
             mel_lower_hz=20.0,
             mel_upper_hz=upper_hz,
             h_scale=1 / 127,
-            feature_low_bits=feature_low_bits,
+            feature_residual_bits=feature_residual_bits,
             speech_rows=speech_rows,
         ),
         layers=layers,

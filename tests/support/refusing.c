@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-enum { MOST = 4096 };
-static void *out[MOST];
+enum { MAX_BLOCKS = 4096 };
+static void *out[MAX_BLOCKS];
 static long left = -1;
 
 void refuse(long n)
@@ -23,7 +23,7 @@ long refuse_left(void)
 int live_blocks(void)
 {
     int n = 0;
-    for (int i = 0; i < MOST; i++)
+    for (int i = 0; i < MAX_BLOCKS; i++)
         n += out[i] != NULL;
     return n;
 }
@@ -36,7 +36,7 @@ int posix_memalign(void **p, size_t alignment, size_t size)
     if (left >= 0 && left-- == 0)
         return ENOMEM;
     const int status = real(p, alignment, size);
-    for (int i = 0; status == 0 && i < MOST; i++)
+    for (int i = 0; status == 0 && i < MAX_BLOCKS; i++)
         if (out[i] == NULL) {
             out[i] = *p;
             break;
@@ -49,7 +49,7 @@ void free(void *p)
     static void (*real)(void *);
     if (real == NULL)
         *(void **)&real = dlsym(RTLD_NEXT, "free");
-    for (int i = 0; p != NULL && i < MOST; i++)
+    for (int i = 0; p != NULL && i < MAX_BLOCKS; i++)
         if (out[i] == p) {
             out[i] = NULL;
             break;

@@ -36,11 +36,11 @@ from pynna.train.voices import base
 from pynna.train.voices.synthesise import Pcm, trim
 
 RATE = 11025
-CERTAIN, NEAR, AGREED = 90.0, 72.0, 95.0
+SAME_LINE, WORTH_COMPARING, SAME_HEARD = 90.0, 72.0, 95.0
 """Percent of the letters that two texts share: for a subtitle to be what is heard, to be worth a comparison, and for
-two hearings to be the same."""
-FASTER = 1.07
-"""The second hearing is of the clip played this much faster."""
+two passes to be the same."""
+SECOND_SPEED = 1.07
+"""The second pass is over the clip played this much faster."""
 
 Line = tuple[str, str, Callable[[], Pcm]]
 """Name, speaker (``corpus:name``), and what reads the samples: none where it is no sound."""
@@ -215,12 +215,12 @@ class Listener:
         heard = self.hear(pcm)
         if not heard:
             return ""
-        found = process.extractOne(heard, self.subtitles, scorer=fuzz.ratio, score_cutoff=NEAR)
-        if found and found[1] >= CERTAIN:
+        found = process.extractOne(heard, self.subtitles, scorer=fuzz.ratio, score_cutoff=WORTH_COMPARING)
+        if found and found[1] >= SAME_LINE:
             return str(found[0])
-        faster = resample_poly(pcm.astype(np.float32), 100, round(100 * FASTER))
+        faster = resample_poly(pcm.astype(np.float32), 100, round(100 * SECOND_SPEED))
         again = self.hear(np.asarray(faster.clip(-32768, 32767), np.int16))
-        agreed = fuzz.ratio(heard, again) >= AGREED
+        agreed = fuzz.ratio(heard, again) >= SAME_HEARD
         if found and fits(pcm, str(found[0])) > fits(pcm, heard):
             return str(found[0])
         return heard if agreed else ""

@@ -28,7 +28,7 @@ F32 = npt.NDArray[np.float32]
 LEVEL = 10 ** (-28 / 20) * 32768
 """Root mean square of what is written."""
 SECONDS = 60
-MOST = {"music": 6, "drums": 4}
+FILES_OF_KIND = {"music": 6, "drums": 4}
 """Files of a package and kind, where it is not `FILES`."""
 FILES = 5
 FOREIGN = "foreign"
@@ -203,7 +203,7 @@ def _make(output: Path, usr: Path, package: str, name: str, licence: str, paths:
     sounds = (sound for sound in map(read, paths) if len(sound))
     rows = []
     for number, (samples, count) in enumerate(minutes(sounds, rng)):
-        if number == MOST.get(name, FILES):
+        if number == FILES_OF_KIND.get(name, FILES):
             break
         if len(samples) < RATE:
             continue

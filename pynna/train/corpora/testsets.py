@@ -19,8 +19,8 @@ from pynna.train.config import DATA, Config
 from pynna.train.text.sampler import BroadEnglish
 from pynna.train.voices import engines
 from pynna.train.voices.base import RATE, read
+from pynna.train.voices.held_out import test_voice
 from pynna.train.voices.synthesise import Pcm
-from pynna.train.voices.test_voices import test_voice
 
 SPEEDS = (0.9, 1.0, 1.12)
 FREE_INTENT = "Reminder"

@@ -2,11 +2,11 @@
 """Fit what turns a grammar search's scores into a confidence, and choose the priors' exponent: on no test's data.
 
 The development set: sentences drawn from the car's file and sentences outside of it, by neural voices that training
-leaves out and by training voices, all of them at another tape speed so that none is one that training knows, clean and
+leaves out and by training voices, all of them at another speed so that none is one that training knows, clean and
 in noise; and real recordings of the training part, with their phrases as the grammar and against the car's. Sentences
 outside of the car's file are also put together to small grammars, in which the confidence learns what a grammar's size
 is worth. The default threshold is the lowest that no more than 3 % of the speech outside of the car's file reaches: the
-people's, and the voices' clean and in noise down to 10 dB; heard again where the weights leave doubt.
+people's, and the voices' clean and in noise down to 10 dB; rescored where the weights leave doubt.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,9 @@ from tqdm import tqdm
 
 from pynna.decoding import confidence
 from pynna.decoding.confidence import FEATURES
+from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import MAX_PASSES
-from pynna.decoding.results import GrammarResult
+from pynna.decoding.results import GrammarResult, Result
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
 from pynna.train.config import Config
@@ -42,6 +45,9 @@ from pynna.train.voices.kokoro import DEVELOPMENT, kokoro
 from pynna.train.voices.synthesise import Pcm, trim
 
 F64 = npt.NDArray[np.float64]
+LogProbs = npt.NDArray[np.float32]
+Heard: TypeAlias = tuple[Clip, LogProbs]
+"""A clip and what the network makes of it, [frames, labels]."""
 EXPONENTS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 RATIOS = (None, 20.0, 10.0, 5.0, 0.0)
 SEED = 77
@@ -49,7 +55,7 @@ SEED = 77
 
 def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm]:
     """By neural voices for development and random training voices, played faster or slower than they were made."""
-    settings = config["speak"]
+    settings = config["synthesise"]
     names = ["espeak", "flite", "pico", "festival"] + ["kokoro"] * 2 * (settings["engines"].get("kokoro", 0) > 0)
     spoken: dict[int, Pcm | None] = {}
     batch: list[tuple[int, Job]] = []  # festival starts slowly: all its sentences at once
@@ -72,6 +78,12 @@ def _speak(config: Config, texts: Sequence[str], rng: random.Random) -> list[Pcm
     return out
 
 
+def surroundings(index: int) -> tuple[float, float]:
+    """Seconds of its noise, or of silence, before and after a clip: for one of four none."""
+    before, after = np.random.default_rng([21, index]).uniform(0.3, 3.0, 2) if index % 4 else (0.0, 0.0)
+    return float(before), float(after)
+
+
 def development(config: Config, car: Grammar, n: int, noises: list[Pcm]) -> tuple[list[Clip], list[Clip]]:
     """n clips of the car's sentences and n of others, a fifth of each clean, the others in noise; made once.
 
@@ -89,7 +101,7 @@ def development(config: Config, car: Grammar, n: int, noises: list[Pcm]) -> tupl
     clips = []
     for i, text in enumerate(texts):
         clip, ratio = pcm[at[i] : at[i + 1]], RATIOS[i % len(RATIOS)]
-        noisy = clip if ratio is None else testsets.noisy(clip, ratio, 9000 + i, noises)
+        noisy = testsets.noisy(clip, ratio, 9000 + i, noises, surroundings(9000 + i))
         clips.append(Clip("clean" if ratio is None else f"{ratio:g} dB", text, noisy))
     return clips[: len(texts) // 2], [clip for clip in clips[len(texts) // 2 :] if car.parse(clip.text) is None]
 
@@ -104,40 +116,58 @@ def people(config: Config, folders: Sequence[Path], n: int, noises: list[Pcm]) -
         for i, (path, speaker, text) in enumerate(rng.sample(rows, min(n, len(rows)))):
             pcm = read(folder / path)
             if len(pcm) < 10 * RATE:
-                pcm = testsets.noisy(pcm, rng.choice((20.0, 10.0, 5.0)), 9500 + i, noises) if i % 2 else pcm
+                ratio = rng.choice((20.0, 10.0, 5.0)) if i % 2 else None
+                pcm = testsets.noisy(pcm, ratio, 9500 + i, noises, surroundings(9500 + i // 2))
                 clips.append(Clip(speaker.partition(":")[0], text, pcm))
     return clips
 
 
-def results(
-    model: Model,
-    clips: Sequence[Clip],
-    judge: Judge,
-    exponent: float | None = None,
-    passes: int = 1,
-) -> list[tuple[GrammarResult, bool]]:
+def search(
+    model: Model, log_probs: Sequence[LogProbs], grammar: Grammar, exponent: float | None = None
+) -> list[Result]:
+    """What a grammar's search makes of each clip's log-probabilities, in one pass."""
+    options = model.decoder_options(grammar=grammar, prior_scale=exponent, passes=1)
+
+    def result(rows: LogProbs) -> Result:
+        decoder = Decoder(
+            model.labels,
+            label_priors=model.label_priors,
+            seconds_per_frame=model.seconds_per_step,
+            options=options,
+        )
+        decoder.feed(rows)
+        return decoder.finish()
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(result, log_probs))
+
+
+def judged(clips: Sequence[Clip], results: Sequence[Result], judge: Judge) -> list[tuple[GrammarResult, bool]]:
     """Each complete result, and whether it means what was said."""
-    heard = zip(clips, hear_int8(model, clips, judge.grammar, prior_scale=exponent, passes=passes), strict=True)
     return [
         (result, judge.verdict(clip, result, "").right)
-        for clip, result in heard
+        for clip, result in zip(clips, results, strict=True)
         if isinstance(result, GrammarResult) and result.complete
     ]
 
 
-def small_grammars(model: Model, clips: Sequence[Clip], others: Sequence[Clip]) -> list[tuple[GrammarResult, bool]]:
-    """`results` with grammars of ten, thirty and a hundred of the clips' sentences: of these clips, and of others."""
+def small_grammars(model: Model, clips: Sequence[Heard], others: Sequence[Heard]) -> list[tuple[GrammarResult, bool]]:
+    """`judged` with grammars of ten, thirty and a hundred of the clips' sentences: these clips, and others."""
     rng, start = random.Random(SEED), 0
     rows: list[tuple[GrammarResult, bool]] = []
     for size in itertools.cycle((10, 30, 100)):
         part = clips[start : start + size]
         if not part:
             return rows
-        judge = Judge(Grammar.from_sentences({clip.text for clip in part}))
+        judge = Judge(Grammar.from_sentences({clip.text for clip, _ in part}))
         strangers = [
-            clip for clip in rng.sample(list(others), min(2 * size, len(others))) if judge.means(clip.text) is None
+            heard
+            for heard in rng.sample(list(others), min(2 * size, len(others)))
+            if judge.means(heard[0].text) is None
         ]
-        rows += results(model, part, judge) + results(model, strangers, judge)
+        for heard in (part, strangers):
+            found = search(model, [log_probs for _, log_probs in heard], judge.grammar)
+            rows += judged([clip for clip, _ in heard], found, judge)
         start += size
     return rows
 
@@ -174,28 +204,38 @@ def calibrate(config: Config, path: Path, noise: list[Path], corpora: list[Path]
     inside, outside = development(config, car.grammar, 400, noises)
     real = people(config, corpora, 500, noises)
     phrases = Judge(Grammar.from_sentences({clip.text for clip in real})) if real else None
-    print("exponent | best sentence right, %: car | real")
-    for exponent in EXPONENTS:
-        rights = [
-            np.mean([right for _, right in results(model, clips, judge, exponent)] or [False])
-            for clips, judge in ((inside, car), (real, phrases))
-            if judge is not None
-        ]
-        print(f"{exponent:g} | " + " | ".join(f"{100 * right:.1f}" for right in rights))
     strangers = [clip for clip in real if car.means(clip.text) is None]
     usual = [clip for clip in outside if clip.source in ("clean", "20 dB", "10 dB")]
     loud = [clip for clip in outside if clip.source in ("5 dB", "0 dB")]
+    log_probs = {
+        id(clip): model.log_probs(clip.pcm) for clip in tqdm(inside + outside + real, desc="log-probabilities")
+    }
     sets = {
         "car": (inside, car), "outside, down to 10 dB": (usual, car), "outside, 5 and 0 dB": (loud, car),
         "real outside": (strangers, car), **({"real": (real, phrases)} if phrases else {}),
     }  # fmt: skip
-    once = [row for clips, judge in sets.values() for row in results(model, clips, judge)]
-    once += small_grammars(model, outside, inside + outside + strangers)
-    weights = fit([(result.features, right) for result, right in once])
+
+    def once(name: str, exponent: float | None = None) -> list[tuple[GrammarResult, bool]]:
+        clips, judge = sets[name]
+        found = search(model, [log_probs[id(clip)] for clip in clips], judge.grammar, exponent)
+        return judged(clips, found, judge)
+
+    names = [name for name in ("car", "real") if name in sets]
+    print("exponent | best sentence right, %: " + " | ".join(names))
+    for exponent in EXPONENTS:
+        rights = [np.mean([right for _, right in once(name, exponent)] or [False]) for name in names]
+        print(f"{exponent:g} | " + " | ".join(f"{100 * right:.1f}" for right in rights))
+    rows = [row for name in sets for row in once(name)]
+    strange = [(clip, log_probs[id(clip)]) for clip in outside]
+    rows += small_grammars(model, strange, [(clip, log_probs[id(clip)]) for clip in inside + strangers] + strange)
+    weights = fit([(result.features, right) for result, right in rows])
     print(f"BIAS = {weights[0]:.3f}")
     print("WEIGHTS = (" + ", ".join(f"{w:.3f}" for w in weights[1:]) + ")  # " + ", ".join(FEATURES))
     confidence.BIAS, confidence.WEIGHTS = weights[0], tuple(weights[1:])
-    heard = {name: results(model, clips, judge, passes=MAX_PASSES) for name, (clips, judge) in sets.items()}
+    heard = {
+        name: judged(clips, hear_int8(model, clips, judge.grammar, passes=MAX_PASSES), judge)
+        for name, (clips, judge) in sets.items()
+    }
     sure = {name: np.array([result.confidence for result, _ in rows]) for name, rows in heard.items()}
     false = np.concatenate([sure["outside, down to 10 dB"], sure["real outside"]])
     print(f"DEFAULT_THRESHOLD = {lowest_threshold(false, len(usual) + len(strangers)):.2f}")

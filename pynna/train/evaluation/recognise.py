@@ -47,7 +47,7 @@ def listen(model: Model, clips: Sequence[Clip], grammar: Grammar) -> list[list[G
 def hear_float(
     weights: Weights, clips: Sequence[Clip], grammar: Grammar | None, model: Model, **options: Any
 ) -> list[Result]:
-    """Results of the float network with the mapped model's decoders, greedy or a grammar's, heard again where they
+    """Results of the float network with the mapped model's decoders, greedy or a grammar's, rescored where they
     leave doubt; options as of `Model.stream`."""
     network = weights.network()
     if grammar is None:

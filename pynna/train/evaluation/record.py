@@ -29,7 +29,7 @@ class Record:
         self.bars.append((test, f"{'at most ' if most else ''}{round(bar, 1):g} %", figure, reached))
 
     def greedy_once(self, clips: Sequence[Clip]) -> Score:
-        """The mapped model's greedy decoding of a first hearing alone."""
+        """The mapped model's greedy decoding of a first pass alone."""
         return Score.of(clips, hear_int8(self.e.model, clips, None, passes=1))
 
     def above(self, test: str, figure: float, others: Mapping[str, float]) -> None:

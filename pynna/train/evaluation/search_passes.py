@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How doubtful speech is best heard again: sets of passes (`rescoring.PERTURBATIONS`) tried on no test's data.
+"""In what passes doubtful speech is best rescored: sets of them (`rescoring.PERTURBATIONS`) tried on no test's data.
 
 The development set is that of `calibrate`, and people's recordings played a fifth to a quarter faster or slower, so
 that none is one that training knows. What leaves doubt is heard once in every pass; then each set of passes votes as
@@ -35,20 +35,20 @@ CANDIDATES: tuple[Perturbation, ...] = tuple(
 )  # fmt: skip
 STRANGE = (0.78, 0.82, 1.22, 1.28)
 """Speeds of people's recordings."""
-FALSE = 0.1
+FALSE_ACCEPTANCE_WEIGHT = 0.1
 """What a percent of false acceptances counts beside one of sentences heard rightly."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A recording's first hearing, and one in each pass where that leaves doubt."""
+    """A recording's first pass, and the others where that leaves doubt."""
 
     clip: Clip
     first: Result
     others: dict[Perturbation, Result]
 
     def vote_by_meaning(self, passes: Iterable[Perturbation]) -> Result:
-        """The vote of the first hearing and of these."""
+        """The vote of the first pass and of these."""
         return combine([self.first, *(self.others[m] for m in passes)]) if self.others else self.first
 
 
@@ -88,7 +88,7 @@ def worth(parts: Sequence[Part], passes: Sequence[Perturbation]) -> float:
     """Of a set of passes, as the module's text says, in percent."""
     good = [share for part in parts if part.inside for share in part.shares(passes)]
     bad = [part.shares(passes)[1] for part in parts if not part.inside]
-    return float(np.mean(good)) - FALSE * sum(bad)
+    return float(np.mean(good)) - FALSE_ACCEPTANCE_WEIGHT * sum(bad)
 
 
 def ordered(parts: Sequence[Part], passes: Sequence[Perturbation]) -> tuple[Perturbation, ...]:

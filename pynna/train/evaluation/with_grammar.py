@@ -148,7 +148,7 @@ def people(record: Record) -> None:
 
 
 def again(record: Record) -> None:
-    """What hearing again is worth, after `car` and `people`."""
+    """What rescoring is worth, after `car` and `people`."""
     e, t = record.e, record.threshold
     rows = []
     for name, clips, judge in e.sets():
@@ -162,9 +162,9 @@ def again(record: Record) -> None:
             cells = [[v.right(0.0), v.right(t), v.wrong(t)] for v in (once, record.curve[f"{name}, {title(snr)}"])]
             rows.append([f"{name}, {title(snr)}", doubted, *(x for pair in zip(*cells, strict=True) for x in pair)])
     record.lines += [
-        "## Heard again",
+        "## Rescoring",
         "",
-        "Percent of the clips that the first hearing leaves in doubt, which are "
+        "Percent of the clips that the first pass leaves in doubt, which are "
         f"heard {MAX_PASSES - 1} times more; what became of all clips, heard once and as above.",
         "",
         *table(

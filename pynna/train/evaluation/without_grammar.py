@@ -16,7 +16,7 @@ def without_grammar(record: Record) -> None:
         "## Without a grammar",
         "",
         "CER and WER: character and word error rates, percent; right: percent of "
-        "the clips transcribed exactly. What leaves doubt is heard again here, too, but where a row says "
+        "the clips transcribed exactly. What leaves doubt is rescored here, too, but where a row says "
         "once.",
         "",
     ]

@@ -21,10 +21,10 @@ from pynna.train.corpora.features import BINS, HZ_PER_BIN, dct_matrix, mel_filte
 from pynna.train.network.clips import CHANCES, TIMES, Clips, Source
 from pynna.train.network.surroundings import F32, Sounds, level_of, reverberate
 
-LOUD = 25.0  # `level_of` of speech that all but fills the range of 16 bits
+FULL_LEVEL = 25.0  # `level_of` of speech that all but fills the range of 16 bits
 N_WARPS = 400
-QUIET = 1e-3  # of a recording's loudest frame's energy: what is below is no speech
-NEAR, FAR = 4, 14  # frames around speech that count as speech, and beyond which none is near
+SILENT_BELOW = 1e-3  # of a recording's loudest frame's energy: what is below is no speech
+NEAR_FRAMES, FAR_FRAMES = 4, 14  # frames around speech that count as speech, and beyond which none is near
 
 
 @functools.lru_cache(maxsize=2)
@@ -95,17 +95,17 @@ class Augmenter(Clips):
     def where_speech(self, x: Tensor) -> Tensor:
         """Of clips alone [rows, frames, 257]: `Heard.speech`, [rows, frames]."""
         energy = x.square().sum(dim=2)
-        loud = (energy > (QUIET * energy.amax(dim=1, keepdim=True)).clamp_min(1e-8)).float()[:, None]
-        near, far = (functional.max_pool1d(loud, 2 * n + 1, 1, n)[:, 0] for n in (NEAR, FAR))
+        loud = (energy > (SILENT_BELOW * energy.amax(dim=1, keepdim=True)).clamp_min(1e-8)).float()[:, None]
+        near, far = (functional.max_pool1d(loud, 2 * n + 1, 1, n)[:, 0] for n in (NEAR_FRAMES, FAR_FRAMES))
         return (near - (far - near)).to(torch.int8)
 
     def alone(self, x: Tensor, frames: Tensor) -> Tensor:
         """Log mel energies [rows, frames, 40] of clips as they are, at a usual level above a faint floor."""
-        x = x * (LOUD / 3 / level_of(x, frames).clamp_min(1e-5))[:, None, None]
+        x = x * (FULL_LEVEL / 3 / level_of(x, frames).clamp_min(1e-5))[:, None, None]
         x = torch.sqrt(x.square() + (self.rayleigh(*x.shape) * 10**-3.5).square())
         return torch.log((x @ self.filters[N_WARPS]).clamp_min_(1e-12))
 
-    def hear(
+    def augment(
         self, rows: Sequence[Sequence[Source]], seed: Sequence[int], hard: float, pad: int = 10,
         without: Collection[str] = (), views: int = 1, extra: int = 0, clean: bool = False,
     ) -> Heard:  # fmt: skip
@@ -150,7 +150,7 @@ class Augmenter(Clips):
         }
         on["noise"] = np.union1d(on["noise"], np.flatnonzero(silent & (drawn[0] < 0.95) & ("noise" not in without)))
         x = self._coloured(x, on)
-        level = LOUD * 10 ** (self.uniform(n, low=-30, high=4) / 20)
+        level = FULL_LEVEL * 10 ** (self.uniform(n, low=-30, high=4) / 20)
         x = x * (level / level_of(x, frames).clamp_min(1e-5))[:, None, None]
         if len(on["noise"]):
             chosen = self.there(on["noise"])

@@ -107,15 +107,15 @@ class Data:
 class Batches:
     """An endless, seeded series of batches; `state` and `restore` allow an exact resume.
 
-    Batches are augmented in a `studio`. One on a CUDA device keeps the shards that are there at the beginning, all of
-    them; one in main memory takes the clips of a batch in, and new shards are picked up as they appear.
+    Batches are augmented by an `augmenter`. One on a CUDA device keeps the shards that are there at the beginning, all
+    of them; one in main memory takes the clips of a batch in, and new shards are picked up as they appear.
     """
 
-    def __init__(self, data: Data, config: Config, rank: int, studio: Augmenter) -> None:
-        self.data, self.config, self.rank, self.studio = data, config, rank, studio
-        self.resident = studio.device.type != "cpu"
+    def __init__(self, data: Data, config: Config, rank: int, augmenter: Augmenter) -> None:
+        self.data, self.config, self.rank, self.augmenter = data, config, rank, augmenter
+        self.resident = augmenter.device.type != "cpu"
         if self.resident:
-            studio.keep(data.spectra)
+            augmenter.keep(data.spectra)
         self.views = 2 if config["fit"]["consistency"] > 0 else 1
         self.pool_index, self.position = -1, 0
         self.pool: list[list[tuple[Clip, float]]] = []
@@ -152,7 +152,7 @@ class Batches:
         self.pool, self.pool_index, self.position = batches, index, 0
 
     def next(self, hard: float) -> tuple[Heard, Tensor, Tensor]:
-        """What is heard, on the studio's device; labels one after the other, and their counts.
+        """What is heard, on the augmenter's device; labels one after the other, and their counts.
 
         Where `fit.consistency` of the configuration is more than 0, the second half of the batch is the first heard
         elsewhere: the same clips, frame by frame, coloured otherwise. In some batches the speech lies anywhere within
@@ -181,14 +181,14 @@ class Batches:
             texts = [join([texts[i] for i in row if texts[i]], self.data.space) for row in rows]
         starts = [self.data.first[c.shard] + c.start for c, _ in items]
         if not self.resident:
-            self.studio.keep([self.data.spectrum(c) for c, _ in items])
+            self.augmenter.keep([self.data.spectrum(c) for c, _ in items])
             starts = np.cumsum([0] + [c.frames for c, _ in items[:-1]]).tolist()
         sources = [
             Source(start, c.frames, rate, bool(silent))
             for start, (c, rate), silent in zip(starts, items, nothing, strict=True)
         ]
         recordings = [[sources[i] for i in row] for row in rows]
-        heard = self.studio.hear(
+        heard = self.augmenter.augment(
             recordings,
             [*seed, 1],
             hard,

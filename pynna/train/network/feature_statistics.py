@@ -25,12 +25,12 @@ def statistics(config: Config, data: Data, sounds: Sounds) -> tuple[Tensor, Tens
     path = config.folder("features") / "stats.npz"
     if not path.exists():
         rng = random.Random(config["seed"])
-        studio = Augmenter(sounds, torch.device("cpu"), config["features"]["mel_upper"])
+        augmenter = Augmenter(sounds, torch.device("cpu"), config["features"]["mel_upper"])
         drawn = [data.draw(rng, 0.1, 400) for _ in range(400)]
-        studio.keep([data.spectrum(clip) for clip, _ in drawn])
+        augmenter.keep([data.spectrum(clip) for clip, _ in drawn])
         starts = np.cumsum([0] + [clip.frames for clip, _ in drawn]).tolist()
         rows = [[Source(start, clip.frames, rate)] for start, (clip, rate) in zip(starts, drawn, strict=False)]
-        features, lengths, *_ = studio.hear(rows, [config["seed"]], 0.7)
+        features, lengths, *_ = augmenter.augment(rows, [config["seed"]], 0.7)
         frames = features[torch.arange(len(features))[:, None] < lengths].numpy()
         frames = frames[frames[:, 0] > -60.0]  # digital silence would blow up the deviations
         np.savez(path, mean=frames.mean(axis=0), std=frames.std(axis=0))

@@ -19,7 +19,8 @@
 
 typedef uint16_t bf16;
 
-/* Asks Linux for the tiles (ARCH_REQ_XCOMP_PERM of XTILEDATA); 0, or an error. Without tiles there is nothing to ask. */
+/* Asks Linux for the tiles (ARCH_REQ_XCOMP_PERM of XTILEDATA); 0, or an error. Without tiles there is nothing to
+ * ask. */
 int lstm_open(void) {
 #ifdef __AMX_BF16__
     return (int)syscall(SYS_arch_prctl, 0x1023, 18);

@@ -95,8 +95,8 @@ class Trainer:
         self.data = Data(config.folder("features"), config["network"]["alphabet"], self.settings["kept"])
         self.data.refresh()
         sounds = Sounds.load(config.folder("features"))
-        studio = Augmenter(sounds, self.device, config["features"]["mel_upper"])
-        self.batches = Batches(self.data, config, rank, studio)
+        augmenter = Augmenter(sounds, self.device, config["features"]["mel_upper"])
+        self.batches = Batches(self.data, config, rank, augmenter)
         torch.manual_seed(config["seed"])
         mean, std = statistics(config, self.data, sounds)
         network = config["network"]

@@ -108,7 +108,7 @@ def narrow(weights: Weights, n: int, speech: Sequence[Pcm]) -> dict[str, F64]:
     return out
 
 
-def merge(one: Weights, other: Weights, width: int, speech: Sequence[Pcm]) -> Weights:
+def widen(one: Weights, other: Weights, width: int, speech: Sequence[Pcm]) -> Weights:
     """One network of both, its logits the mean of theirs.
 
     Raises
@@ -169,4 +169,4 @@ def speech_to_fit_on(config: Config, noise: Sequence[Path], n: int = 360) -> lis
 def widen_files(config: Config, sources: Sequence[Path], noise: Sequence[Path], output: Path) -> None:
     """Write the merged network, of the configured width."""
     one, other = (dequantise(path) if path.suffix == ".nna" else load_weights(path) for path in sources)
-    export_npz(merge(one, other, config["network"]["width"], speech_to_fit_on(config, noise)), output)
+    export_npz(widen(one, other, config["network"]["width"], speech_to_fit_on(config, noise)), output)

@@ -9,22 +9,15 @@ from __future__ import annotations
 import functools
 import random
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pynna.grammar import numbers
+from pynna.grammar.normalise import normalise as as_said
 from pynna.train.config import DATA
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
-IRREGULAR_ORDINALS = {
-    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
-    "twelve": "twelfth",
-}  # fmt: skip
+DIGITS = "zero one two three four five six seven eight nine".split()
 FIRST_NAMES = (
     "john mary peter anna david sarah michael laura james emma robert linda thomas julia daniel lisa mark susan paul "
     "karen george nancy andrew betty steven helen kevin sandra brian donna edward carol ronald ruth anthony sharon "
@@ -45,60 +38,28 @@ SURNAMES = (
 
 
 def normalise(text: str) -> str:
-    """Text in the network's alphabet: lower case a-z, apostrophe, single spaces; numbers as words.
+    """Text in the network's alphabet, as a grammar has it said: lower case a-z, apostrophe, single spaces.
 
     >>> normalise("Turn to 21.5 degrees, O'Brien & co!")
     "turn to twenty one point five degrees o'brien and co"
     """
-    text = unicodedata.normalize("NFKD", text).replace("’", "'").lower().replace("&", " and ").replace("%", " percent ")
-    text = re.sub(r"(\d),(\d{3})\b", r"\1\2", text)
-    text = re.sub(r"\d+\.\d+", lambda m: decimal_words(m.group()), text)
-    text = re.sub(r"\d{1,7}", lambda m: f" {number_words(int(m.group()))} ", text)
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = as_said(text.lower() if text.isupper() else text)  # of capitals alone nothing is an abbreviation
     text = re.sub(r"[^a-z' ]+", " ", text)
-    text = re.sub(r"(?<![a-z])'+|'+(?![a-z])", " ", text)
-    return " ".join(text.split())
+    return " ".join(re.sub(r"(?<![a-z])'+|'+(?![a-z])", " ", text).split())
 
 
+@functools.lru_cache(maxsize=4096)
 def number_words(n: int) -> str:
-    """A number from 0 to 9,999,999 in words, without "and".
+    """A number in words, without "and".
 
     >>> number_words(2415)
     'two thousand four hundred fifteen'
     """
-    if n < 0:
-        raise ValueError(f"number_words wants a number of 0 or more, not {n}")
-    if n < 20:
-        return ONES[n]
-    if n < 100:
-        return TENS[n // 10] + (f" {ONES[n % 10]}" if n % 10 else "")
-    size, name = next(p for p in ((1_000_000, "million"), (1000, "thousand"), (100, "hundred")) if n >= p[0])
-    return f"{number_words(n // size)} {name}" + (f" {number_words(n % size)}" if n % size else "")
-
-
-def decimal_words(text: str) -> str:
-    """Decimal number in words: "21.5" is "twenty one point five"."""
-    whole, fraction = text.split(".")
-    return f" {number_words(int(whole[-7:]))} point {spell(fraction)} "
-
-
-def spell(digits: str) -> str:
-    """Digits one by one."""
-    return " ".join(ONES[int(d)] for d in digits)
-
-
-def ordinal_words(n: int) -> str:
-    """Ordinal in words: 21 is "twenty first"."""
-    head, _, last = number_words(n).rpartition(" ")
-    if last in IRREGULAR_ORDINALS:
-        last = IRREGULAR_ORDINALS[last]
-    else:
-        last = last[:-1] + "ieth" if last.endswith("y") else last + "th"
-    return f"{head} {last}".strip()
+    return numbers.number_words(n)[0]
 
 
 def _digits(rng: random.Random) -> str:
-    return " ".join(rng.choice(ONES[:10]) for _ in range(rng.randint(3, 8)))
+    return " ".join(rng.choice(DIGITS) for _ in range(rng.randint(3, 8)))
 
 
 def _name(rng: random.Random) -> str:
@@ -132,7 +93,7 @@ FUNCTION_SLOTS: dict[str, Callable[[random.Random], str]] = {
     "number60": _number(1, 60), "number100": _number(0, 100), "number108": _number(88, 107),
     "digit": _number(0, 9), "digits": _digits, "name": _name, "clock": _clock, "temperature": _temperature,
     "surname": lambda rng: rng.choice(SURNAMES),
-    "ordinal": lambda rng: ordinal_words(rng.randint(1, 31)),
+    "ordinal": lambda rng: numbers.ordinal_words(rng.randint(1, 31))[0],
     "house": lambda rng: number_words(rng.choice((rng.randint(1, 99), rng.randint(100, 999)))),
     "speed": lambda rng: number_words(5 * rng.randint(3, 26)) + rng.choice(UNITS_OF_SPEED),
 }  # fmt: skip

@@ -97,7 +97,7 @@ _ESPEAK = _SAME | {  # mnemonics of espeak-ng's English; an r in brackets is sai
 }  # fmt: skip
 _RHOTIC = ("en-us", "en-gb-scotland", "en-us-nyc")
 _STOPS = "b ch d g jh k p t".split()
-PAUSE, SHORTEST = 0.1, 0.015  # seconds
+PAUSE, MIN_PHONE = 0.1, 0.015  # seconds
 CLOSURE = 0.03  # seconds of a stop before espeak-ng's event of it, taken from what was said before
 
 
@@ -220,7 +220,7 @@ def espeak_prosody(text: str, accent: str, rng: random.Random) -> list[Segment]:
             if phone == out[-1].phone == "pau":
                 out[-1] = out[-1]._replace(seconds=out[-1].seconds + length)
             else:  # UniSyn has been seen to write beyond its memory for phones of no length
-                out.append(Segment(phone, max(SHORTEST, length), 0.0, " " * begins))
+                out.append(Segment(phone, max(MIN_PHONE, length), 0.0, " " * begins))
             begins = False
     out[-1] = out[-1]._replace(seconds=max(PAUSE, out[-1].seconds))
     total = sum(s.seconds for s in out)
@@ -245,7 +245,7 @@ def recorded(voice: str) -> frozenset[str]:
     if not path.exists():
         raise FileNotFoundError(
             f"no {path}: the Debian packages that `pynna.train.voices.foreign` names, or foreign = 0 in the "
-            "configuration's [speak.engines], are right"
+            "configuration's [synthesise.engines], are right"
         )
     return frozenset(re.findall(r"(?m)^(\S+-\S+) \d+", path.read_bytes()[: 1 << 17].decode("latin-1")))
 

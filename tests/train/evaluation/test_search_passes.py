@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manners of hearing again: what is tried votes as it does in use, and the best of it is found."""
+"""Passes of rescoring: what is tried votes as it does in use, and the best of it is found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pynna
 from pynna.streaming.rescoring import PERTURBATIONS
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.scores import Judge
-from pynna.train.evaluation.search_passes import FALSE, Heard, Part, best_sets, hear, ordered, worth
+from pynna.train.evaluation.search_passes import FALSE_ACCEPTANCE_WEIGHT, Heard, Part, best_sets, hear, ordered, worth
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
@@ -59,7 +59,7 @@ def test_shares_are_of_all_recordings(heard: list[Heard], judge: Judge) -> None:
     nothing_right, false = Part("outside", judge, strangers, inside=False).shares(FEW)
     assert nothing_right == 0 and false >= accepted
     parts = [Part("noise", judge, heard), Part("outside", judge, strangers, inside=False)]
-    assert worth(parts, FEW) == pytest.approx((right + accepted) / 2 - FALSE * false)
+    assert worth(parts, FEW) == pytest.approx((right + accepted) / 2 - FALSE_ACCEPTANCE_WEIGHT * false)
 
 
 def test_the_best_set_is_first_and_its_best_manner(heard: list[Heard], judge: Judge) -> None:

@@ -32,19 +32,19 @@ def clips() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def studio(clips: list[np.ndarray]) -> Augmenter:
+def augmenter(clips: list[np.ndarray]) -> Augmenter:
     """Keeps the clips, has two noises and a room."""
     rng = np.random.default_rng(5)
     noises = [(np.sqrt(rng.standard_exponential((n, 257))) * 0.05).astype(np.float16) for n in (40, 700)]
-    studio = Augmenter(Sounds(noises, [np.array([1.0, 0.3, 0.1], np.float32)]), DEVICE)
-    studio.keep(clips)
-    return studio
+    augmenter = Augmenter(Sounds(noises, [np.array([1.0, 0.3, 0.1], np.float32)]), DEVICE)
+    augmenter.keep(clips)
+    return augmenter
 
 
 def keeping(*clips: np.ndarray, sounds: Sounds | None = None) -> Augmenter:
-    studio = Augmenter(sounds or Sounds([], []), DEVICE)
-    studio.keep(clips)
-    return studio
+    augmenter = Augmenter(sounds or Sounds([], []), DEVICE)
+    augmenter.keep(clips)
+    return augmenter
 
 
 def sources(clips: list[np.ndarray], rate: float = 1.0) -> list[Source]:
@@ -52,20 +52,20 @@ def sources(clips: list[np.ndarray], rate: float = 1.0) -> list[Source]:
     return [Source(int(start), len(clip), rate) for start, clip in zip(starts, clips, strict=False)]
 
 
-def heard(studio: Augmenter, rows: list[list[Source]], seed: int = 1, **options: object) -> list[np.ndarray]:
+def heard(augmenter: Augmenter, rows: list[list[Source]], seed: int = 1, **options: object) -> list[np.ndarray]:
     """Features of each recording; what follows its end is zero."""
-    features, frames, *_ = studio.hear(rows, [seed], **options)
+    features, frames, *_ = augmenter.augment(rows, [seed], **options)
     assert features.shape == (int(frames.max()), len(frames), 26)
     assert all(not features[n:, r].any() for r, n in enumerate(frames.tolist()))
     return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
 
 def timed(
-    studio: Augmenter, rows: list[list[Source]], seed: int = 1, hard: float = 0.0, pad: int = 1
+    augmenter: Augmenter, rows: list[list[Source]], seed: int = 1, hard: float = 0.0, pad: int = 1
 ) -> list[np.ndarray]:
     """Amplitudes of each recording."""
-    studio.hear(rows[:1], [seed], 0.0)  # seeds the device's numbers
-    amplitudes, frames = studio.timed(rows, np.random.default_rng(seed), hard, pad, ())
+    augmenter.augment(rows[:1], [seed], 0.0)  # seeds the device's numbers
+    amplitudes, frames = augmenter.timed(rows, np.random.default_rng(seed), hard, pad, ())
     assert all(not row[n:].any() for row, n in zip(amplitudes, frames.tolist(), strict=True))
     return [row[:n].cpu().numpy() for row, n in zip(amplitudes, frames.tolist(), strict=True)]
 
@@ -77,15 +77,15 @@ def levels(clips: list[np.ndarray]) -> np.ndarray:
     return level_of(batch.to(DEVICE), torch.tensor([len(clip) for clip in clips], device=DEVICE)).cpu().numpy()
 
 
-def test_the_same_seed_gives_the_same_and_another_another(clips: list[np.ndarray], studio: Augmenter) -> None:
+def test_the_same_seed_gives_the_same_and_another_another(clips: list[np.ndarray], augmenter: Augmenter) -> None:
     rows = [[source] for source in sources(clips, 1.1)]
-    first, again, other = (studio.hear(rows, [seed], 1.0)[0] for seed in (1, 1, 2))
+    first, again, other = (augmenter.augment(rows, [seed], 1.0)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert first.shape != other.shape or not torch.equal(first, other)
     assert torch.isfinite(first).all()
 
 
-def test_clips_taken_in_for_a_batch_sound_as_those_kept(clips: list[np.ndarray], studio: Augmenter) -> None:
+def test_clips_taken_in_for_a_batch_sound_as_those_kept(clips: list[np.ndarray], augmenter: Augmenter) -> None:
     alone = Augmenter(Sounds([], []), DEVICE)
     alone.keep(clips[20:40])
     kept = heard(keeping(*clips), [[s] for s in sources(clips, 1.1)[20:40]], 3, hard=1.0)
@@ -93,9 +93,9 @@ def test_clips_taken_in_for_a_batch_sound_as_those_kept(clips: list[np.ndarray],
         np.testing.assert_array_equal(a, b)
 
 
-def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndarray], studio: Augmenter) -> None:
+def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndarray], augmenter: Augmenter) -> None:
     near = []
-    for clip, row in zip(clips, heard(studio, [[s] for s in sources(clips)], hard=0.0, pad=1), strict=True):
+    for clip, row in zip(clips, heard(augmenter, [[s] for s in sources(clips)], hard=0.0, pad=1), strict=True):
         plain = mfcc(clip.astype(np.float32))
         assert len(row) == len(plain)
         loud = plain[:, 0] > np.median(plain[:, 0])
@@ -103,9 +103,9 @@ def test_easy_speech_is_itself_but_for_its_level_and_a_floor(clips: list[np.ndar
     assert np.median(near) < 0.3
 
 
-def test_a_second_hearing_is_of_the_same_frames(clips: list[np.ndarray], studio: Augmenter) -> None:
+def test_a_second_view_is_of_the_same_frames(clips: list[np.ndarray], augmenter: Augmenter) -> None:
     rows = [[source] for source in sources(clips)[:30]]
-    features, frames, *_ = studio.hear(rows, [1], 1.0, views=2)
+    features, frames, *_ = augmenter.augment(rows, [1], 1.0, views=2)
     assert frames[:30].equal(frames[30:])
     assert not torch.equal(features[:, :30], features[:, 30:])
 
@@ -127,7 +127,7 @@ def test_what_is_left_out_changes_nothing_and_what_is_not_does(
         return not all(np.array_equal(a, b) for a, b in pairs)
 
     def heard(kept: Augmenter, rows: list[list[Source]], hard: float = 0.0, without: object = ()) -> list[np.ndarray]:
-        features, frames, *_ = kept.hear(rows, [1], hard, 10, without)
+        features, frames, *_ = kept.augment(rows, [1], hard, 10, without)
         return [features[:n, r].cpu().numpy() for r, n in enumerate(frames.tolist())]
 
     assert not differs([*CHANCES])
@@ -158,11 +158,11 @@ def test_tempo_changes_the_number_of_frames_alone() -> None:
     assert max(differs) > 0.02
 
 
-def test_silence_before_and_after_is_cut_but_for_a_frame_or_two(clips: list[np.ndarray], studio: Augmenter) -> None:
+def test_silence_before_and_after_is_cut_but_for_a_frame_or_two(clips: list[np.ndarray], augmenter: Augmenter) -> None:
     rows = [[source] for source in sources(clips)]
-    lost = [len(clip) - len(row) for clip, row in zip(clips, timed(studio, rows, hard=2.0), strict=True)]
+    lost = [len(clip) - len(row) for clip, row in zip(clips, timed(augmenter, rows, hard=2.0), strict=True)]
     assert 5 <= min(lost) <= max(lost) < 30  # five quiet frames at either end, and soft ones next to them
-    assert not any(len(clip) - len(row) for clip, row in zip(clips, timed(studio, rows, hard=0.0), strict=True))
+    assert not any(len(clip) - len(row) for clip, row in zip(clips, timed(augmenter, rows, hard=0.0), strict=True))
 
 
 def test_silence_around_speech_does_not_change_its_level(clips: list[np.ndarray]) -> None:
@@ -207,9 +207,9 @@ def test_a_room_adds_a_tail_in_power() -> None:
 
 
 @pytest.mark.parametrize("make", ["hiss", "tones", "knocks", "made_noise"])
-def test_made_noises_are_amplitudes_of_any_length(studio: Augmenter, make: str) -> None:
+def test_made_noises_are_amplitudes_of_any_length(augmenter: Augmenter, make: str) -> None:
     for n in (1, 2, 50, 400):
-        noise = getattr(studio, make)(9, n).cpu()
+        noise = getattr(augmenter, make)(9, n).cpu()
         assert noise.shape == (9, n, 257)
         assert noise.dtype == torch.float32
         assert (noise >= 0).all()
@@ -217,7 +217,7 @@ def test_made_noises_are_amplitudes_of_any_length(studio: Augmenter, make: str) 
         assert noise.max() > 0
 
 
-def test_noise_is_as_unsteady_as_through_the_window(studio: Augmenter) -> None:
+def test_noise_is_as_unsteady_as_through_the_window(augmenter: Augmenter) -> None:
     rng = np.random.default_rng(9)
     time = np.arange(32000) / 16000
     speech = sum(4000 / k * np.sin(2 * np.pi * 130 * k * time) for k in range(1, 40))  # a vowel, say
@@ -232,20 +232,20 @@ def test_noise_is_as_unsteady_as_through_the_window(studio: Augmenter) -> None:
 
     for speech_too in (False, True):
         real = [spectrum(np.asarray(noise + speech * speech_too, np.int16)) for noise in noises]
-        made = [studio.rayleigh(*clean.shape) * float(size) for _ in noises]
+        made = [augmenter.rayleigh(*clean.shape) * float(size) for _ in noises]
         if speech_too:
-            made = [studio.add(there, noise) for noise in made]
+            made = [augmenter.add(there, noise) for noise in made]
         ratio = spread([noise.cpu().numpy() for noise in made]) / spread(real)
         assert 0.93 < ratio.mean() < 1.12
         assert ((ratio > 0.8) & (ratio < 1.25))[1:].all()  # the lowest has hardly a bin
 
 
-def test_tones_lie_in_lines_and_knocks_in_bursts(studio: Augmenter) -> None:
+def test_tones_lie_in_lines_and_knocks_in_bursts(augmenter: Augmenter) -> None:
     def peak(x: np.ndarray) -> np.ndarray:
         """Highest value over the mean, along the last axis."""
         return x.max(axis=-1) / x.mean(axis=-1)
 
-    made = [(getattr(studio, make)(10, 300) ** 2).cpu().numpy() for make in ("tones", "knocks", "hiss")]
+    made = [(getattr(augmenter, make)(10, 300) ** 2).cpu().numpy() for make in ("tones", "knocks", "hiss")]
     for line, burst, even in zip(*made, strict=True):
         sounding = line[line.max(axis=1) > 0.01 * line.max()]  # without the silences between notes
         assert np.median(peak(sounding)) > 3
@@ -268,14 +268,14 @@ def test_a_recorded_noise_is_heard_at_other_speeds() -> None:
 def test_silence_stays_finite() -> None:
     quiet = keeping(np.zeros((50, 257), np.float16))
     for seed in range(10):
-        assert torch.isfinite(quiet.hear([[Source(0, 50, 1.1)]] * 4, [seed], 1.0)[0]).all()
+        assert torch.isfinite(quiet.augment([[Source(0, 50, 1.1)]] * 4, [seed], 1.0)[0]).all()
 
 
 def test_speech_is_told_where_it_is_and_not_in_what_surrounds_it(clips: list[np.ndarray]) -> None:
     rng = np.random.default_rng(8)
     clip = speech_like(rng, 60)
-    studio = keeping(clip)
-    heard = studio.hear([[Source(0, 60, 1.0)]] * 30, [2], 0.0, extra=200)
+    augmenter = keeping(clip)
+    heard = augmenter.augment([[Source(0, 60, 1.0)]] * 30, [2], 0.0, extra=200)
     speech = heard.speech.cpu().numpy()
     assert heard.features.shape[0] == speech.shape[0] and set(heard.frames.tolist()) == {len(speech)}
     assert set(np.unique(speech)) == {-1, 0, 1}
@@ -288,26 +288,28 @@ def test_speech_is_told_where_it_is_and_not_in_what_surrounds_it(clips: list[np.
 
 
 def test_of_a_silent_clip_nothing_is_heard_but_the_surroundings(clips: list[np.ndarray]) -> None:
-    studio = keeping(*clips[:2])
+    augmenter = keeping(*clips[:2])
     rows = [[Source(0, len(clips[0]), 1.0)], [Source(0, len(clips[0]), 1.0, silent=True)]]
-    heard = studio.hear(rows, [4], 0.0)
+    heard = augmenter.augment(rows, [4], 0.0)
     assert (heard.speech[:, 0] == 1).any() and not heard.speech[:, 1].any()
-    other = studio.hear([rows[0], [Source(len(clips[0]), len(clips[0]), 1.0, silent=True)]], [4], 0.0)
+    other = augmenter.augment([rows[0], [Source(len(clips[0]), len(clips[0]), 1.0, silent=True)]], [4], 0.0)
     assert torch.equal(heard.features[:, 1], other.features[:, 1])  # whatever the clip was
 
 
-def test_a_clip_alone_is_what_the_teacher_hears(studio: Augmenter, clips: list[np.ndarray]) -> None:
+def test_a_clip_alone_is_what_the_teacher_hears(augmenter: Augmenter, clips: list[np.ndarray]) -> None:
     rows = [[source] for source in sources(clips[:8])]
-    calm, wild = (studio.hear(rows, [5], hard, 1, without=("uneven tempo", "cut"), clean=True) for hard in (0.0, 1.0))
+    calm, wild = (
+        augmenter.augment(rows, [5], hard, 1, without=("uneven tempo", "cut"), clean=True) for hard in (0.0, 1.0)
+    )
     assert calm.clean is not None and wild.clean is not None
     assert torch.allclose(calm.clean[:, :, 1:], wild.clean[:, :, 1:], atol=1.0)
     assert not torch.allclose(calm.features[:, :, 1:], wild.features[:, :, 1:], atol=1.0)
-    assert studio.hear(rows, [5], 1.0).clean is None
+    assert augmenter.augment(rows, [5], 1.0).clean is None
 
 
-def test_surroundings_are_of_one_level_and_some_waver(studio: Augmenter) -> None:
-    studio.hear([[Source(0, 40, 1.0)]], [6], 0.0)
-    noise = studio.surroundings(40, 200, np.random.default_rng(6))
+def test_surroundings_are_of_one_level_and_some_waver(augmenter: Augmenter) -> None:
+    augmenter.augment([[Source(0, 40, 1.0)]], [6], 0.0)
+    noise = augmenter.surroundings(40, 200, np.random.default_rng(6))
     level = level_of(noise, torch.full((40,), 200, device=noise.device))
     assert torch.allclose(level, torch.ones_like(level), rtol=1e-3)
     loud = noise.square().sum(dim=2).view(40, 10, 20).mean(dim=2)
@@ -315,8 +317,8 @@ def test_surroundings_are_of_one_level_and_some_waver(studio: Augmenter) -> None
     assert spread.max() > 3 and spread.min() < 1
 
 
-def test_lost_packets_leave_short_gaps(studio: Augmenter) -> None:
-    x = torch.ones(6, 300, 257, device=studio.device)
-    studio.lose(x, torch.tensor([1, 4], device=studio.device))
+def test_lost_packets_leave_short_gaps(augmenter: Augmenter) -> None:
+    x = torch.ones(6, 300, 257, device=augmenter.device)
+    augmenter.lose(x, torch.tensor([1, 4], device=augmenter.device))
     gone = (x == 0).all(dim=2)
     assert not gone[[0, 2, 3, 5]].any() and 3 <= int(gone[1].sum()) <= 90

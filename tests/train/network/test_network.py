@@ -102,7 +102,7 @@ def test_weights_trained_rounded_are_mapped_to_int8_without_a_loss(net: Any, tmp
         names = [n for n in before if not n.startswith("layer_1") and not n.endswith("bias")]
         losses[net.quantise] = {n: float(np.abs(after[n] - before[n]).max() / np.abs(before[n]).max()) for n in names}
     assert max(losses[True].values()) < 1e-5 < min(losses[False].values())
-    assert pynna.load(mapped).passes == dequantise(mapped).card["passes"] == MAX_PASSES
+    assert pynna.load(mapped).passes == dequantise(mapped).metadata["passes"] == MAX_PASSES
 
 
 def test_rounded_weights_are_127_steps_of_each_output_and_gradients_pass_through(net: Any) -> None:
@@ -180,7 +180,7 @@ def small(tmp_path: Path) -> configuration.Config:
     return config
 
 
-def studio() -> Augmenter:
+def augmenter() -> Augmenter:
     """Without noises or rooms."""
     return Augmenter(Sounds([], []), torch.device("cpu"))
 
@@ -188,10 +188,10 @@ def studio() -> Augmenter:
 def test_batches_go_on_where_their_state_was_taken(small: configuration.Config) -> None:
     data = Data(small.folder("features"), ALPHABET)
     data.refresh()
-    batches = Batches(data, small, 0, studio())
+    batches = Batches(data, small, 0, augmenter())
     for _ in range(3):
         batches.next(0.5)
-    again = Batches(data, small, 0, studio())
+    again = Batches(data, small, 0, augmenter())
     again.restore(batches.state())
     (first, *labels), (second, *same) = batches.next(0.5), again.next(0.5)
     for a, b in zip([*first[:3], *labels], [*second[:3], *same], strict=True):
@@ -205,7 +205,7 @@ def test_a_batch_holds_each_clip_twice_where_consistency_counts(
     small["fit"].update(consistency=consistency, nothing=0.0, late=0.0)
     data = Data(small.folder("features"), ALPHABET)
     data.refresh()
-    batches = Batches(data, small, 0, studio())
+    batches = Batches(data, small, 0, augmenter())
     batches.easy = False
     (features, lengths, *_), labels, counts = batches.next(1.0)
     assert features.shape[1] == len(lengths) == len(counts)
@@ -226,7 +226,7 @@ def test_two_clips_of_a_batch_are_one_recording(small: configuration.Config) -> 
     drawn = {}
     for share in (0.0, 1.0):
         small["fit"].update(joined=share, late=0.0, nothing=0.0, consistency=0.0)
-        batches = Batches(data, small, 0, studio())
+        batches = Batches(data, small, 0, augmenter())
         batches.easy = False
         drawn[share] = batches.next(1.0)
     ((alone, *_), _, one), ((pairs, lengths, *_), labels, two) = drawn[0.0], drawn[1.0]

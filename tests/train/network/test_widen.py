@@ -9,7 +9,7 @@ from support.float_networks import random_arrays, random_weights, speechlike
 
 from pynna.mapping.front_end import windows
 from pynna.mapping.weights import Weights
-from pynna.train.network.widen import merge, narrow
+from pynna.train.network.widen import narrow, widen
 
 SPEECH = [speechlike(3.0, seed) for seed in range(4)]
 SEEN, UNSEEN = windows(SPEECH[0], random_weights().features), windows(speechlike(2.0, 9), random_weights().features)
@@ -40,7 +40,7 @@ def test_what_is_taken_out_is_made_up_for_by_the_rest() -> None:
 @pytest.mark.parametrize("forget_bias", [0.0, 1.0])
 def test_the_answer_is_the_mean_of_both(forget_bias: float) -> None:
     one, other = random_weights(16, seed=1), random_weights(16, seed=2, forget_bias=forget_bias)
-    both = merge(one, other, 32, SPEECH)
+    both = widen(one, other, 32, SPEECH)
     assert both.n_cell == 32
     expected = (
         logits(dict(one.arrays), one.forget_bias, UNSEEN) + logits(dict(other.arrays), other.forget_bias, UNSEEN)
@@ -50,6 +50,6 @@ def test_the_answer_is_the_mean_of_both(forget_bias: float) -> None:
 
 def test_networks_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="even width"):
-        merge(random_weights(16), random_weights(16), 31, SPEECH)
+        widen(random_weights(16), random_weights(16), 31, SPEECH)
     with pytest.raises(ValueError, match="same features"):
-        merge(random_weights(16), Weights(random_arrays(16), relu_clip=6.0), 32, SPEECH)
+        widen(random_weights(16), Weights(random_arrays(16), relu_clip=6.0), 32, SPEECH)

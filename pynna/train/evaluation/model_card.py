@@ -71,7 +71,7 @@ def _accuracy(config: Config) -> list[str]:
     return [
         f"{report['n_car']} clips of car sentences in seven synthetic voices with the car's sentence file, "
         f"{report['n_real']} recordings of real people with the {report['n_phrases']} phrases of their corpora as the "
-        "grammar; voices and people that training never heard; int8 as it ships, what leaves doubt heard again. "
+        "grammar; voices and people that training never heard; int8 as it ships, what leaves doubt rescored. "
         "`bench/accuracy.md` in the project's repository holds all of it.",
         "",
         *table(["", *conditions], cells),
@@ -82,7 +82,7 @@ def _accuracy(config: Config) -> list[str]:
     ]
 
 
-def card(config: Config, path: Path, notes: str) -> str:
+def model_card(config: Config, path: Path, notes: str) -> str:
     """The card of a mapped model as Markdown; `notes` tell how it was trained.
 
     Raises

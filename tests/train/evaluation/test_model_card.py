@@ -16,7 +16,7 @@ from pynna.model import DEFAULT_MODEL  # noqa: E402
 from pynna.train import config as configuration  # noqa: E402
 from pynna.train.corpora.corpora import save_features  # noqa: E402
 from pynna.train.evaluation.ablate import variant  # noqa: E402
-from pynna.train.evaluation.card import card  # noqa: E402
+from pynna.train.evaluation.model_card import model_card  # noqa: E402
 from pynna.train.network.export import write_weights  # noqa: E402
 from pynna.train.network.model import Network  # noqa: E402
 
@@ -40,7 +40,7 @@ def made(tmp_path: Path) -> configuration.Config:
 
 
 def test_sources_and_licences_of_what_was_heard(made: configuration.Config) -> None:
-    text = card(made, DEFAULT_MODEL, "It heard much.")
+    text = model_card(made, DEFAULT_MODEL, "It heard much.")
     assert "It heard much." in text
     assert "3 synthetic clips" in text
     assert "| espeak-ng: 8 English accents, 77 voice variants | 3 | 100 % | GPL-3.0-or-later" in text
@@ -67,7 +67,7 @@ def test_the_evaluation_is_told(made: configuration.Config) -> None:
         "int8_float": 0.1,
     }
     made.folder("evaluation").joinpath("report.json").write_text(json.dumps(report))
-    text = card(made, DEFAULT_MODEL, "")
+    text = model_card(made, DEFAULT_MODEL, "")
     assert "| car sentences: accepted rightly, % | 88.0 | 70.0 |" in text
     assert "1.5 %" in text
 
@@ -75,7 +75,7 @@ def test_the_evaluation_is_told(made: configuration.Config) -> None:
 def test_a_source_of_unknown_licence_is_refused(made: configuration.Config) -> None:
     save_features(made.folder("features"), "real-mine", [(np.ones(16000, np.int16), "one", "mine:me")])
     with pytest.raises(ValueError, match=r"sources.toml tells nothing of mine"):
-        card(made, DEFAULT_MODEL, "")
+        model_card(made, DEFAULT_MODEL, "")
 
 
 def test_a_short_training_without_an_augmentation_shares_the_features(made: configuration.Config) -> None:

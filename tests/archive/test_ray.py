@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Archives on a real cluster: three Ray nodes on this machine, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import pynna
+
+ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'pynna[ray]'")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+from pynna.archive.ray import _blocks, _Found  # noqa: E402
+from pynna.ray import Report, Transcriber, transcribe_archive  # noqa: E402
+
+RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
+OPTIONS: dict[str, Any] = {"beam_width": 0, "passes": 1}
+"""Fast."""
+
+STORE = 80 << 20
+"""Bytes of a node's object store, about the least that Ray takes."""
+
+
+class Slow(Transcriber):
+    """A second a block at least, so that a node has something under way when it is killed; and a recording of the name
+    "ends.wav" ends its process."""
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        if any("ends.wav" in str(path) for path in batch["path"]):
+            os._exit(1)
+        time.sleep(1.0)
+        return super().__call__(batch)
+
+
+def node() -> dict[str, Any]:
+    """A node's options. Its agents' ports are given: then it does not wait for them, which may take too long."""
+    names = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    open_ones = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: each.getsockname()[1] for name, each in zip(names, open_ones, strict=True)}
+    for each in open_ones:
+        each.close()
+    return {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, **ports}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head and two nodes, a processor each."""
+    os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # a loaded machine is no failure
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
+    before = os.environ.get("PYTHONPATH")
+    roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]  # this package, and this file, for the actors
+    os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, roots), *filter(None, [before])])
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args=node())
+    made.more = [made.add_node(**node()) for _ in range(2)]
+    made.wait_for_nodes()
+    ray.init(address=made.address, log_to_driver=False, logging_level="error")
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    os.environ.pop("PYTHONPATH")
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dozen recordings in two folders, one that is none, and a silent one."""
+    folder = tmp_path_factory.mktemp("archive")
+    (folder / "inner").mkdir()
+    for i, path in enumerate(RECORDINGS):
+        shutil.copy(path, folder / ("inner" if i % 2 else ".") / path.name)
+    (folder / "bad.wav").write_bytes(b"bad")
+    soundfile.write(folder / "silent.wav", np.zeros(8000, np.int16), 16000)
+    return folder
+
+
+def rows(output: Path) -> list[tuple[Any, ...]]:
+    """Of all Parquet files, sorted."""
+    from pyarrow import parquet
+
+    found = [row for path in output.glob("*.parquet") for row in parquet.read_table(path).to_pylist()]
+    return sorted((row["path"], row["start"], row["end"], row["text"], row["confidence"]) for row in found)
+
+
+def alone(model: pynna.Model, archive: Path) -> list[tuple[Any, ...]]:
+    """The same by this process."""
+    want = []
+    for each in pynna.transcribe_files([archive], model, **OPTIONS):
+        kept = [(s["start"], s["end"], s["text"], s["confidence"]) for s in each.segments]
+        want += [(each.path, *row) for row in kept or [(0.0, each.seconds, "", 0.0)]]
+    return sorted(want)
+
+
+def test_a_node_that_is_killed_leaves_the_output_whole(
+    model: pynna.Model, cluster: Any, archive: Path, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not (found := len(list(tmp_path.glob("out/*.parquet")))):
+            time.sleep(0.02)
+        cluster.remove_node(cluster.more.pop(), allow_graceful=False)
+        killed.append(found)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    report = transcribe_archive([archive], tmp_path / "out", actor=Slow, **OPTIONS)
+    killer.join()
+    assert killed and killed[0] < 6, "the node must be killed in the middle"
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 2
+    assert report.n_done == len(RECORDINGS) + 1 and list(report.failed) == [str(archive / "bad.wav")]
+    assert "silence" in report.notes[str(archive / "silent.wav")]
+    assert rows(tmp_path / "out") == alone(model, archive)
+
+
+def test_a_recording_that_ends_its_process_is_told_and_resumed(cluster: Any, tmp_path: Path) -> None:
+    for name in ("a.flac", "ends.wav", "z.flac"):
+        shutil.copy(RECORDINGS[0], tmp_path / name)
+    report = transcribe_archive([tmp_path], tmp_path / "out", actor=Slow, **OPTIONS)
+    assert report == Report(2, {str(tmp_path / "ends.wav"): "the process that worked on it ended"}, {})
+    before = rows(tmp_path / "out")
+    with pytest.raises(pynna.ArgumentError, match="2 recordings are in it"):
+        transcribe_archive([tmp_path], tmp_path / "out")
+    again = transcribe_archive([tmp_path], tmp_path / "out", resume=True, **OPTIONS)
+    assert again == Report(1, {}, {}) and len(rows(tmp_path / "out")) == len(before) * 3 // 2
+
+
+def test_batches_of_bytes_and_of_paths_give_the_same() -> None:
+    transcriber = Transcriber(**OPTIONS)
+    paths = np.array([str(path) for path in RECORDINGS[:2]], object)
+    read = transcriber({"path": paths})
+    given = transcriber({"path": paths, "bytes": np.array([path.read_bytes() for path in RECORDINGS[:2]], object)})
+    assert all(np.array_equal(read[name], given[name]) for name in read) and list(read["path"]) == list(paths)
+
+
+def test_blocks_are_about_as_large_as_each_other() -> None:
+    sizes = {f"{i}.wav": int(size) for i, size in enumerate(np.random.default_rng(0).lognormal(13, 1, 64))}
+    blocks = _blocks(sizes, 2)
+    assert sorted(path for block in blocks for path in block) == sorted(sizes) and len(blocks) == 4
+    loads = [sum(sizes[path] for path in block) for block in blocks]
+    assert max(loads) < 1.5 * min(loads)
+    assert len(_blocks({"a": 0}, 8)) == 1 and len(_blocks(dict.fromkeys(map(str, range(9999)), 1 << 30), 2)) == 200
+
+
+def test_a_recording_without_speech_has_a_row() -> None:
+    (row,) = _Found(seconds=3.0).rows("a.wav")
+    assert (row.text, row.end, row.error) == ("", 3.0, "")

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks the assistant's server while microphones speak: `python -m tests.fuzz.attack --minutes 60`.
+
+The server is a process of its own; sixteen microphones speak the recordings that ship in real time, and a third process
+keeps 200 hostile connections: broken frames, compressed bombs, floods, slow and half-open ones, commands that are none.
+It is right when no step is late, no microphone is dropped, what was said without noise is understood, memory is after
+the attack what it was in its middle, and file descriptors are what they were before. Both are told before the attack,
+in its middle, at its end and 15 s after it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.fuzz.frames import DEFLATE, UPGRADE, bomb, frame
+
+GROWTH = 1.1  # of memory, from the middle of the attack to after it
+
+
+async def opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the page's socket."""
+    name, _, port = host.rpartition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(UPGRADE.format(host=host, more=more).encode())
+    assert b"101" in await reader.readline()
+    return reader, writer
+
+
+async def frames(host: str, *sent: bytes, more: str = "") -> bytes:
+    """Sends frames; what comes until the server closes, which it must within seconds."""
+    reader, writer = await opened(host, more)
+    with contextlib.suppress(ConnectionError):
+        for each in sent:
+            writer.write(each)
+        await writer.drain()
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while piece := await reader.read(65536):
+                got = (got + piece)[-65536:]
+    writer.close()
+    return got
+
+
+_ON = frame(1, b'{"type": "microphone", "on": true}')
+
+HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
+    "not masked": lambda host: frames(host, frame(1, b"{}", mask=None), frame(8, b"")),
+    "bad UTF-8": lambda host: frames(host, frame(1, b"\xff\xfe\xc0")),
+    "reserved opcode": lambda host: frames(host, frame(5, b"x")),
+    "reserved bits": lambda host: frames(host, frame(1, b"x", first=0xF0)),
+    "a length of 2^63": lambda host: frames(host, frame(2, b"x", length=(1 << 63) - 1)),
+    "a long ping": lambda host: frames(host, frame(9, b"x" * 300)),
+    "continued from nothing": lambda host: frames(host, frame(0, b"x")),
+    "a compressed bomb": lambda host: frames(host, frame(2, bomb(), first=0xC0), more=DEFLATE),
+    "huge JSON": lambda host: frames(host, frame(1, b"[" * 100_000)),
+    "pings": lambda host: frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
+    "microphones on and off": lambda host: frames(host, *[_ON, frame(2, bytes(641))] * 20, frame(8, b"")),
+    "commands": lambda host: frames(host, *[frame(1, b'{"type": "command", "text": "a"}')] * 50, frame(8, b"")),
+}
+"""What a hostile client does; each ends with the connection."""
+
+
+async def _waits(host: str, rng: random.Random) -> None:
+    """A connection that says little and stays: slow, half-open, or a page that reads nothing."""
+    name, _, port = host.rpartition(":")
+    _, writer = await asyncio.open_connection(name, int(port))
+    try:
+        for letter in rng.choice((b"", b"GET / HTTP/1.1\r\nHost: x\r\n", UPGRADE.format(host=host, more="").encode())):
+            writer.write(bytes([letter]))
+            await asyncio.sleep(rng.choice((0, 0, 0.2)))
+        await asyncio.sleep(rng.uniform(0, 10))
+    finally:
+        writer.close()
+
+
+async def assault(host: str, connections: int, pause: float = 0.5) -> None:
+    """Keeps so many hostile connections, until cancelled."""
+
+    async def one(seed: int) -> None:
+        rng = random.Random(seed)
+        ways = [name for name in HOSTILE if name != "a compressed bomb" or seed % 8 == 0]
+        while True:
+            with contextlib.suppress(OSError, AssertionError, TimeoutError, asyncio.IncompleteReadError):
+                await (_waits(host, rng) if rng.random() < 0.6 else HOSTILE[rng.choice(ways)](host))
+            await asyncio.sleep(rng.uniform(0, 2 * pause))
+
+    await asyncio.gather(*(one(i) for i in range(connections)))
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+async def _microphones(url: str, pid: int, minutes: float, connections: int, n: int) -> dict[str, Any]:
+    import aiohttp
+
+    from bench import soak
+
+    heard: Counter[tuple[bool, bool]] = Counter()
+    ended: soak.Ends = {}
+    waited: list[float] = []
+    async with aiohttp.ClientSession(url) as client:
+        sockets = [await client.ws_connect("/ws") for _ in range(n)]
+        named = [(socket, json.loads((await socket.receive()).data)["name"]) for socket in sockets]
+        for socket in sockets:
+            await socket.send_json({"type": "microphone", "on": True})
+        tasks = [
+            asyncio.create_task(soak._listen(sockets[0], heard, ended, waited)),
+            *(asyncio.create_task(soak._drain(socket)) for socket in sockets[1:]),
+            *(asyncio.create_task(soak._speak(s, name, i, ended)) for i, (s, name) in enumerate(named)),
+        ]  # fmt: skip
+        await asyncio.sleep(20)  # until every buffer has its size
+        before = soak._memory(pid), _descriptors(pid)
+        hostile = [sys.executable, "-m", "tests.fuzz.attack", "--of", url, "--connections", str(connections)]
+        with subprocess.Popen(hostile, stderr=subprocess.DEVNULL) as attacker:
+            await asyncio.sleep(30 * minutes)
+            half = soak._memory(pid), _descriptors(pid)
+            await asyncio.sleep(30 * minutes)
+            end = soak._memory(pid), _descriptors(pid)
+            still = attacker.poll() is None
+            attacker.kill()
+        await asyncio.sleep(15)  # until what has gone is forgotten
+        after = soak._memory(pid), _descriptors(pid)
+        async with client.get("/metrics") as answer:
+            metrics = await answer.text()
+        for task in tasks:
+            task.cancel()
+    return {
+        "minutes": minutes, "microphones": n, "hostile connections": connections, "attacked to the end": still,
+        "late steps": soak._metric(metrics, "pynna_late_steps_total"),
+        "steps": soak._metric(metrics, "pynna_steps_total"),
+        "said without noise": heard[False, True] + heard[False, False], "understood": heard[False, True],
+        "end of speech to action, s": soak.spread(waited),
+        "memory, MiB": [round(each[0], 1) for each in (before, half, end, after)],
+        "descriptors": [each[1] for each in (before, half, end, after)],
+        "microphones that were dropped": sum(socket.closed for socket in sockets),
+    }  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.attack", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--connections", type=int, default=200, help="hostile ones")
+    parser.add_argument("--microphones", type=int, default=16)
+    parser.add_argument("--of", metavar="URL", help="attack a server that runs, and do no more")
+    told = parser.parse_args()
+    if told.of:
+        asyncio.run(assault(told.of.removeprefix("http://").rstrip("/"), told.connections))
+    command = [sys.executable, "-m", "pynna", "assistant", "--no-browser", "--port", "0", "--channels", "32"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            url, out = server.stdout.readline().strip(), server.stdout
+            threading.Thread(target=lambda: [None for _ in out], daemon=True).start()
+            found = asyncio.run(_microphones(url, server.pid, told.minutes, told.connections, told.microphones))
+        finally:
+            server.terminate()
+    for name, value in found.items():
+        print(f"{name:40} {value}")
+    memory, descriptors = found["memory, MiB"], found["descriptors"]
+    well = found["late steps"] == found["microphones that were dropped"] == 0
+    well = well and found["understood"] == found["said without noise"] > 0
+    return int(not (well and memory[-1] <= GROWTH * memory[1] and descriptors[-1] <= descriptors[0] + 2))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
