@@ -2,8 +2,9 @@
 """The real clients of DeepSpeech and Coqui STT beside `pynna.deepspeech`, on the same model files and recordings.
 
 Each client is a native library that runs in a process of its own (they carry the same symbols), takes recordings one by
-one; all are timed clip by clip in turn, and the least of the runs counts. The wheels are for CPython 3.7 and 3.9,
-but the libraries in them are plain C:
+one; all are timed clip by clip in turn, and the least of the runs counts. With --search each clip is heard with a beam
+of one, too: what the whole beam takes of the processor beyond that is the search's time. The wheels are for CPython 3.7
+and 3.9, but the libraries in them are plain C:
 
     pip download --no-deps --only-binary=:all: --python-version 3.7 --implementation cp --abi cp37m \\
         --platform manylinux1_x86_64 deepspeech==0.9.3 && unzip deepspeech-0.9.3-*.whl -d ds093
@@ -23,7 +24,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,14 @@ from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]
 Heard = tuple[str, list[int], float]  # text, frames of its characters, the number told
+
+
+class Hearing(Protocol):
+    """Somebody who hears."""
+
+    def __call__(self, pcm: Array, /) -> Heard: ...
+
+    def use_beam(self, beam: int, /) -> None: ...
 
 
 # ---- the clients' structures -----------------------------------------------------------------------
@@ -75,15 +84,27 @@ class Client:
         self.state = C.c_void_p()
         self.alphabet = str(alphabet or "").encode()
         name = str(model).encode()
-        if self.generation == 5:
-            self.check(self.call("CreateModel")(name, 26, 9, self.alphabet, beam, C.byref(self.state)))
-        elif self.generation == 6:
-            self.check(self.call("CreateModel")(name, beam, C.byref(self.state)))
-        else:
-            self.check(self.call("CreateModel")(name, C.byref(self.state)))
-            self.check(self.call("SetModelBeamWidth")(self.state, beam))
+        self.create, self.model = self.call("CreateModel"), name
+        self.beams: dict[int, C.c_void_p] = {}  # 0.5 and 0.6 have a model for each
+        self.enabled: list[Any] = []
+        if self.generation >= 7:
+            self.check(self.create(name, C.byref(self.state)))
+        self.use_beam(beam)
         whole = self.call("SpeechToTextWithMetadata")
         whole.restype = C.POINTER(_Transcript if self.generation < 7 else _Metadata)
+
+    def use_beam(self, beam: int) -> None:
+        """Keeps so many hypotheses from now on."""
+        if self.generation >= 7:
+            self.check(self.call("SetModelBeamWidth")(self.state, beam))
+            return
+        if beam not in self.beams:
+            self.state = self.beams[beam] = C.c_void_p()
+            shape = [26, 9, self.alphabet] if self.generation == 5 else []
+            self.check(self.create(self.model, *shape, beam, C.byref(self.state)))
+            if self.enabled:
+                self.check(self.call("EnableDecoderWithLM")(self.state, *self.enabled))
+        self.state = self.beams[beam]
 
     def call(self, name: str) -> Any:
         return getattr(self.library, self.prefix + name)
@@ -99,11 +120,8 @@ class Client:
             self.check(self.call("EnableExternalScorer")(self.state, str(scorer).encode()))
         elif lm is not None and trie is not None and self.generation < 7:
             first = [self.alphabet] if self.generation == 5 else []
-            self.check(
-                self.call("EnableDecoderWithLM")(
-                    self.state, *first, str(lm).encode(), str(trie).encode(), C.c_float(alpha), C.c_float(beta)
-                )
-            )
+            self.enabled = [*first, str(lm).encode(), str(trie).encode(), C.c_float(alpha), C.c_float(beta)]
+            self.check(self.call("EnableDecoderWithLM")(self.state, *self.enabled))
 
     def __call__(self, pcm: Array) -> Heard:
         """The best hypothesis of int16 [n]."""
@@ -120,8 +138,11 @@ class Client:
 # ---- a process for each ------------------------------------------------------------------------------
 
 
-def _serve(pipe: Any, make: Callable[..., Callable[[Array], Heard]], arguments: tuple[Any, ...]) -> None:
-    """Answers recordings with (seconds, heard) until None comes; first tells what loading took, last the memory."""
+def _serve(pipe: Any, make: Callable[..., Hearing], arguments: tuple[Any, ...]) -> None:
+    """Answers (recording, beam) with (seconds, processor seconds, heard) until None comes.
+
+    First it tells what loading took, last the memory.
+    """
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     try:
         hear = make(*arguments)
@@ -129,10 +150,12 @@ def _serve(pipe: Any, make: Callable[..., Callable[[Array], Heard]], arguments: 
         pipe.send(str(error) or type(error).__name__)
         return
     pipe.send(time.perf_counter() - start)
-    while (pcm := pipe.recv()) is not None:
-        start = time.perf_counter()
+    while (asked := pipe.recv()) is not None:
+        pcm, beam = asked
+        hear.use_beam(beam)
+        start, used = time.perf_counter(), time.process_time()
         heard = hear(pcm)
-        pipe.send((time.perf_counter() - start, heard))
+        pipe.send((time.perf_counter() - start, time.process_time() - used, heard))
     pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
@@ -142,19 +165,24 @@ def _make_client(folder: Path, model: Path, options: dict[str, Any]) -> Client:
     return client
 
 
-def _make_own(nna: Path, options: dict[str, Any]) -> Callable[[Array], Heard]:
-    model = Model(nna)
-    model.setBeamWidth(options["beam"])
-    if options["scorer"]:
-        model.enableExternalScorer(options["scorer"])
-    elif options["lm"]:
-        model.enableDecoderWithLM(options["lm"], options["trie"] or "", options["alpha"], options["beta"])
+class Own:
+    """pynna.deepspeech."""
 
-    def hear(pcm: Array) -> Heard:
-        best = model.sttWithMetadata(pcm).transcripts[0]
+    def __init__(self, nna: Path, options: dict[str, Any]) -> None:
+        self.model = Model(nna)
+        if options["scorer"]:
+            self.model.enableExternalScorer(options["scorer"])
+        elif options["lm"]:
+            self.model.enableDecoderWithLM(options["lm"], options["trie"] or "", options["alpha"], options["beta"])
+
+    def use_beam(self, beam: int) -> None:
+        """Keeps so many hypotheses from now on."""
+        self.model.setBeamWidth(beam)
+
+    def __call__(self, pcm: Array) -> Heard:
+        """The best hypothesis of int16 [n]."""
+        best = self.model.sttWithMetadata(pcm).transcripts[0]
         return "".join(t.text for t in best.tokens), [t.timestep for t in best.tokens], best.confidence
-
-    return hear
 
 
 class Peer:
@@ -164,6 +192,7 @@ class Peer:
         context = multiprocessing.get_context("spawn")
         self.name, self.seconds, self.memory = name, {}, 0.0
         self.heard: dict[str, Heard] = {}
+        self.used: dict[tuple[str, bool], float] = {}  # processor seconds with the whole beam, and without a search
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
         self.process.start()
@@ -172,11 +201,23 @@ class Peer:
             raise SystemExit(f"{name}: {loaded}")
         self.load_seconds = float(loaded)
 
-    def hear(self, clip: str, pcm: Array) -> None:
+    def hear(self, clip: str, pcm: Array, beam: int) -> None:
         """Once more; the least time counts."""
-        self.pipe.send(pcm)
-        seconds, self.heard[clip] = self.pipe.recv()
+        self.pipe.send((pcm, beam))
+        seconds, used, self.heard[clip] = self.pipe.recv()
         self.seconds[clip] = min(seconds, self.seconds.get(clip, np.inf))
+        self.used[clip, True] = min(used, self.used.get((clip, True), np.inf))
+
+    def hear_alone(self, clip: str, pcm: Array) -> None:
+        """Once more with a beam of one: the network's time."""
+        self.pipe.send((pcm, 1))
+        used = self.pipe.recv()[1]
+        self.used[clip, False] = min(used, self.used.get((clip, False), np.inf))
+
+    @property
+    def search_seconds(self) -> float:
+        """What the search took of the processor, in all clips."""
+        return sum(used - self.used[clip, False] for (clip, searched), used in self.used.items() if searched)
 
     def close(self) -> None:
         self.pipe.send(None)
@@ -237,6 +278,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=float, default=0.75, help="its weight (0.75)")
     add("--beta", type=float, default=1.85, help="what each word adds (1.85)")
     add("--repeat", type=int, default=1, help="times that each clip is heard; the least time counts (1)")
+    add("--search", action="store_true", help="tell the search's time, too: each clip is heard twice as often")
     add("--no-float", action="store_true", help="leave the float reference out")
     add("--posteriors", type=Path, metavar="NPZ", help="write the float reference's probabilities")
     add("--results", type=Path, metavar="JSON", help="write what each heard")
@@ -251,22 +293,24 @@ def run(arguments: argparse.Namespace) -> int:
         Peer(folder.name, _make_client, folder, model, options)
         for folder, model in zip(arguments.client, models, strict=True)
     ]
-    own = Peer("pynna int8", _make_own, arguments.nna or models[0], options)
+    own = Peer("pynna int8", Own, arguments.nna or models[0], options)
     for _ in range(arguments.repeat):
         for name, pcm in clips.items():
             for peer in (*peers, own):
-                peer.hear(name, pcm)
+                peer.hear(name, pcm, options["beam"])
+                if arguments.search:
+                    peer.hear_alone(name, pcm)
     for peer in (*peers, own):
         peer.close()
     heard = {"pynna int8": own.heard}
     if not arguments.no_float:
         heard["pynna float"] = _reference(load_weights(models[0]), clips, options, arguments.posteriors)
     seconds = sum(len(pcm) for pcm in clips.values()) / 16000
-    table = Table("", "real-time factor", "load s", "memory MB")
+    table = Table("", "real-time factor", "search, us a frame", "load s", "memory MB")
     for peer in (*peers, own):
-        table.add(
-            peer.name, f"{sum(peer.seconds.values()) / seconds:.4f}", f"{peer.load_seconds:.3f}", f"{peer.memory:.0f}"
-        )
+        search = f"{1e6 * peer.search_seconds / (seconds / 0.02):.0f}" if arguments.search else ""
+        factor = sum(peer.seconds.values()) / seconds
+        table.add(peer.name, f"{factor:.4f}", search, f"{peer.load_seconds:.3f}", f"{peer.memory:.0f}")
     texts = Table(
         "against", "who", "same texts", "and times", "of", "CER between %", "largest difference of the number"
     )

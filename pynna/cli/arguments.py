@@ -88,6 +88,25 @@ def boost(text: str) -> tuple[str, float]:
     return word, value
 
 
+def mel_band(text: str) -> tuple[float, float]:
+    """Two frequencies with a hyphen between them, the lower one first."""
+    low, _, high = text.partition("-")
+    try:
+        band = float(low), float(high)
+    except ValueError:
+        band = (0.0, 0.0)
+    if not 0 <= band[0] < band[1] <= 192000:
+        raise argparse.ArgumentTypeError(f"a band like 20-8000, in Hz, is needed, got {text!r}")
+    return band
+
+
+def add_front_end(parser: Any) -> None:
+    """Options that tell the front end of a model whose file does not."""
+    what = "of a checkpoint, ONNX or PyTorch model whose file does not tell it"
+    parser.add_argument("--sample-rate", type=at_least(1000, 384000), metavar="HZ", help=f"sample rate {what}")
+    parser.add_argument("--mel-band", type=mel_band, metavar="LOW-HIGH", help=f"mel band {what}, in Hz")
+
+
 def add_decoding(parser: Any) -> None:
     """What `decoding_options` makes a stream's options of."""
     group = parser.add_argument_group("what is expected")

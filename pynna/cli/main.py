@@ -23,6 +23,7 @@ COMMANDS = {
     "grammar": "check a sentence file",
     "lm": "a language model from one's own text",
     "map": "a trained DeepSpeech model to a .nna file",
+    "export": "a model for DeepSpeech's and Coqui STT's own runtimes",
     "info": "this build, and a model's metadata",
 }
 """What each does; the module of that name beside this one is loaded when it is asked for: `DESCRIPTION`, `EPILOG`,
@@ -38,6 +39,7 @@ examples:
   pynna grammar car.yaml                       check a sentence file
   pynna lm notes.txt -o mine.arpa              a language model for dictation
   pynna map output_graph.pb -o mine.nna        a trained DeepSpeech model for this machine and any other
+  pynna export mine.nna output_graph.pbmm      back again, for DeepSpeech's and Coqui STT's own runtimes
   pynna info mine.nna                          what is in it, and which instruction set runs it
 
 `pynna COMMAND --help` tells more about each.

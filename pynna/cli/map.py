@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pynna.cli.arguments import EXIT_CODES
+from pynna.cli.arguments import EXIT_CODES, add_front_end
 from pynna.cli.terminal import OK, Progress, to_json
 
 DESCRIPTION = "Maps a trained model to int8, writes it to a .nna file and reports what that cost."
@@ -18,6 +18,7 @@ examples:
   pynna map output_graph.pbmm -o mine.nna
   pynna map model.tflite -o model.tflite.nna          where pynna.deepspeech and libdeepspeech.so look for it
   pynna map output_graph.pb -o mine.nna --alphabet alphabet.txt --calibrate clips/*.wav
+  pynna map best_dev-7.index -o mine.nna --sample-rate 8000 --mel-band 20-4000
   pynna map weights.npz -o mine.nna --name "Car, German" --licence CC0-1.0
   pynna map output_graph.pb -o mine.nna --bits4 lstm_x,lstm_h
 
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
     )
+    add_front_end(parser)
     parser.add_argument(
         "--bits4",
         type=lambda names: names.split(","),
@@ -62,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
     # the importers are loaded for this command alone
     from pynna.mapping.importers import load_weights
     from pynna.mapping.mapper import map_model, read_labels
+    from pynna.mapping.told import tell_front_end
 
     weights = load_weights(args.source, read_labels(args.alphabet))
+    weights = tell_front_end(weights, args.sample_rate, args.mel_band)
     if args.output is None:
         print(weights.describe())
         return OK

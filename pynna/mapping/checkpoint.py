@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.npz import CUDNN
+from pynna.mapping.told import front_end
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 from pynna.mapping.wire import fields, signed, varint
 
@@ -31,7 +31,6 @@ MAGIC = b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"  # the last eight bytes of an index
 _FOOTER = 48
 _DT_FLOAT = 1
 _MAX_RECORDS = 1 << 16
-_LATER_UPPER_HZ = 8000.0  # of the mel bands from DeepSpeech 0.7 on; a checkpoint does not tell
 
 
 def index_of(path: Path) -> Path | None:
@@ -48,8 +47,9 @@ def index_of(path: Path) -> Path | None:
 def import_checkpoint(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
     """Reads a network from a checkpoint of DeepSpeech 0.5 to 0.9 or Coqui STT.
 
-    A checkpoint holds no front end: those with the LSTM of DeepSpeech 0.6 and later get the mel band of 0.7, 20 Hz to
-    half the sample rate, at 16 kHz. (0.6's ends at 4000 Hz: export that one with its own tool.)
+    A checkpoint holds no front end. The sample rate is that of the training's ``flags.txt`` beside it, else 16 kHz;
+    those with the LSTM of DeepSpeech 0.6 and later get the mel band of 0.7, 20 Hz to half of it (0.6's: to 4000 Hz).
+    `pynna.mapping.tell_front_end` tells another.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def _weights(bundle: _Bundle, index: Path, alphabet: tuple[str, ...] | None) -> 
     arrays = {name: bundle.array(key) for name, key in keys.items()}
     later = "cudnn" in keys[KERNEL]
     labels = choose_alphabet(alphabet, None, index, arrays["layer_6/bias"].size)
-    features = MfccConfig(upper_hz=_LATER_UPPER_HZ) if later else MfccConfig()
+    features, assumed = front_end(index, later=later)
     kind = "DeepSpeech 0.7 to 0.9 or Coqui STT" if later else "DeepSpeech 0.5"
     return Weights(
         arrays,
@@ -157,6 +157,7 @@ def _weights(bundle: _Bundle, index: Path, alphabet: tuple[str, ...] | None) -> 
         forget_bias=0.0 if later else 1.0,
         source=index.stem,
         found=f"{kind}, TensorFlow checkpoint",
+        assumed=assumed,
     )
 
 

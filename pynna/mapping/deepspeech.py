@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Importer and exporter of DeepSpeech's frozen graphs, output_graph.pb and .pbmm, without TensorFlow.
+"""Importer of DeepSpeech's frozen graphs, output_graph.pb and .pbmm, without TensorFlow.
 
 Weights are found by the names of their variables, parameters in the attributes of the nodes that use them: Mfcc and
 AudioSpectrogram (front end), BlockLSTM (forget bias), Minimum (clip of the ReLUs), and what the graph says of itself in
-the node model_metadata (0.5) or the constants metadata_* (from 0.6 on).
-`export_graph` writes a network in the layout of a 0.5.1 release, which the DeepSpeech 0.5.1 client loads and runs.
+the node model_metadata (0.5) or the constants metadata_* (from 0.6 on). `graph_export` writes them.
 """
 
 from __future__ import annotations
@@ -32,8 +31,7 @@ from pynna.mapping.graph_schema import (
 from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
 from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.npz import CUDNN
-from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, NAMES, Weights
-from pynna.saving import whole_file
+from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 
 Array = NDArray[Any]
 
@@ -46,7 +44,6 @@ _TENSORS: dict[int, tuple[str, str]] = {  # dtype: (NumPy's, the field of values
     DT_HALF: ("<f2", "half_val"),
 }
 _MAX_ELEMENTS = 1 << 28
-_EXPORTED_STEPS = 16  # time steps a call in a release's graph
 
 
 # ---- reading -------------------------------------------------------------------------------------
@@ -287,214 +284,3 @@ def _tensor(name: str, tensor: Any) -> Array:
         raise MappingError(f"{name} holds {len(values)} values; {count} make its shape {list(shape)}")
     # the last value is repeated to the end
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))]).reshape(shape)
-
-
-# ---- writing -------------------------------------------------------------------------------------
-
-
-def export_graph(weights: Weights, path: str | os.PathLike[str], *, n_steps: int = _EXPORTED_STEPS) -> None:
-    """Writes the network as an output_graph.pb of DeepSpeech 0.5.1: batch 1, `n_steps` time steps a call.
-
-    Raises
-    ------
-    MappingError
-        The protobuf package is not installed; or the window or step is no whole number of milliseconds, in which the
-        format counts.
-    OSError
-        The file cannot be written.
-    """
-    f = weights.features
-    for length in (f.window, f.step):
-        if length * 1000 % f.sample_rate:
-            raise MappingError(f"{length} samples at {f.sample_rate} Hz: the file needs whole milliseconds")
-    writer = _Writer()
-    _write_front_end(writer, weights)
-    _write_network(writer, weights, n_steps)
-    writer.node(
-        "model_metadata",
-        "NoOp",
-        sample_rate=f.sample_rate,
-        feature_win_len=f.window * 1000 // f.sample_rate,
-        feature_win_step=f.step * 1000 // f.sample_rate,
-    )
-    with whole_file(path, "wb") as out:
-        out.write(writer.graph.SerializeToString(deterministic=True))
-
-
-class _Type(int):
-    """An attribute that is a TensorFlow type."""
-
-
-FLOAT, INT32, INT64 = _Type(DT_FLOAT), _Type(DT_INT32), _Type(DT_INT64)
-
-
-class _Writer:
-    """A graph under construction; nodes give back their names, to be the inputs of others."""
-
-    def __init__(self) -> None:
-        self.graph = graph_class()(version=1)
-
-    def node(self, name: str, op: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node; an attribute's kind follows from its value's Python type."""
-        node = self.graph.node.add(name=name, op=op)
-        node.input.extend(inputs)
-        for key, value in attributes.items():
-            self._set(node.attr[key], value)
-        return name
-
-    def _set(self, attr: Any, value: Any) -> None:
-        if isinstance(value, _Type):
-            attr.type = int(value)
-        elif isinstance(value, bool):
-            attr.b = value
-        elif isinstance(value, int):
-            attr.i = value
-        elif isinstance(value, float):
-            attr.f = value
-        elif isinstance(value, bytes):
-            attr.list.s.append(value)
-        elif isinstance(value, tuple):
-            for size in value:
-                attr.shape.dim.add(size=size)
-            attr.shape.SetInParent()
-        else:
-            self._set_tensor(attr.tensor, value)
-
-    def _set_tensor(self, tensor: Any, value: Array) -> None:
-        tensor.dtype = {"f": DT_FLOAT, "i": DT_INT32, "l": DT_INT64, "q": DT_INT64}[value.dtype.char]
-        tensor.tensor_shape.SetInParent()
-        for size in value.shape:
-            tensor.tensor_shape.dim.add(size=size)
-        tensor.tensor_content = value.astype(value.dtype.newbyteorder("<")).tobytes()
-
-    def constant(self, name: str, value: Any, kind: type = np.int32) -> str:
-        """A Const node."""
-        array: Array = np.asarray(value, kind)
-        types = {"f": FLOAT, "i": INT32, "l": INT64, "q": INT64}
-        return self.node(name, "Const", dtype=types[array.dtype.char], value=array)
-
-    def weight(self, name: str, value: Array) -> str:
-        """A frozen variable: the Const and the Identity that reads it."""
-        return self.node(f"{name}/read", "Identity", self.constant(name, value, np.float32), T=FLOAT)
-
-    def reshape(self, name: str, value: str, shape: tuple[int, ...], shape_name: str | None = None) -> str:
-        """A Reshape node and the constant with its shape."""
-        target = self.constant(shape_name or f"{name}/shape", shape)
-        return self.node(name, "Reshape", value, target, T=FLOAT, Tshape=INT32)
-
-    def state(self, name: str, n_cell: int) -> str:
-        """A state's variable, and the node that reads it."""
-        here = f"loc:@{name}".encode()
-        self.node(name, "VariableV2", shape=(1, n_cell), dtype=FLOAT, _class=here)
-        return self.node(f"{name}/read", "Identity", name, T=FLOAT, _class=here)
-
-    def assign(self, name: str, variable: str, value: str) -> str:
-        """An Assign node, as a control input."""
-        return "^" + self.node(name, "Assign", variable, value, T=FLOAT, _class=f"loc:@{variable}".encode())
-
-
-def _write_front_end(w: _Writer, weights: Weights) -> None:
-    """input_samples [window] to mfccs [1, n_coefficients]."""
-    f = weights.features
-    w.node("input_samples", "Placeholder", dtype=FLOAT, shape=(f.window,))
-    w.node("samples_column", "ExpandDims", "input_samples", w.constant("samples_column/dim", -1), T=FLOAT, Tdim=INT32)
-    w.node(
-        "AudioSpectrogram",
-        "AudioSpectrogram",
-        "samples_column",
-        window_size=f.window,
-        stride=f.step,
-        magnitude_squared=True,
-    )
-    w.node(
-        "Mfcc",
-        "Mfcc",
-        "AudioSpectrogram",
-        w.constant("Mfcc/sample_rate", f.sample_rate),
-        upper_frequency_limit=float(f.upper_hz),
-        lower_frequency_limit=float(f.lower_hz),
-        filterbank_channel_count=f.n_mel,
-        dct_coefficient_count=f.n_coefficients,
-    )
-    w.node("mfccs", "Identity", w.reshape("mfccs_rows", "Mfcc", (-1, f.n_coefficients)), T=FLOAT)
-
-
-def _write_network(w: _Writer, weights: Weights, n_steps: int) -> None:
-    """input_node [1, n_steps, frames, n_coefficients] and input_lengths [1] to logits [n_steps, 1, labels]."""
-    n_frames, n_coefficients = 2 * weights.n_context + 1, weights.features.n_coefficients
-    w.node("input_node", "Placeholder", dtype=FLOAT, shape=(1, n_steps, n_frames, n_coefficients))
-    w.node("input_lengths", "Placeholder", dtype=INT32, shape=(1,))
-    order = w.constant("time_major/perm", [1, 0, 2, 3])
-    x = w.node("time_major", "Transpose", "input_node", order, T=FLOAT, Tperm=INT32)
-    x = w.reshape("windows", x, (-1, n_frames * n_coefficients))
-    arrays = weights.arrays
-    for layer in DENSE[:3]:
-        x = _write_dense(w, layer, x, arrays, weights.relu_clip)
-    x = _write_lstm(w, weights, w.reshape("lstm_inputs", x, (n_steps, 1, arrays["layer_3/bias"].size)))
-    x = _write_dense(w, "layer_5", w.reshape("lstm_outputs", x, (-1, weights.n_cell)), arrays, weights.relu_clip)
-    x = _write_dense(w, "layer_6", x, arrays, None)
-    raw = w.reshape("raw_logits", x, (n_steps, 1, weights.n_labels))
-    # Reading the result stores the new states, as in a release.
-    probabilities = w.node("probabilities", "Softmax", raw, T=FLOAT)
-    w.node(
-        "logits",
-        "Identity",
-        probabilities,
-        w.assign("store_c", "previous_state_c", "new_state_c"),
-        w.assign("store_h", "previous_state_h", "new_state_h"),
-        T=FLOAT,
-    )
-
-
-def _write_dense(w: _Writer, layer: str, x: str, arrays: Mapping[str, Array], relu_clip: float | None) -> str:
-    """min(max(x W + b, 0), clip), or x W + b."""
-    read = [w.weight(f"{layer}/{part}", arrays[f"{layer}/{part}"]) for part in ("weights", "bias")]
-    x = w.node(f"{layer}/product", "MatMul", x, read[0], T=FLOAT, transpose_a=False, transpose_b=False)
-    x = w.node(f"{layer}/sum", "BiasAdd", x, read[1], T=FLOAT)
-    if relu_clip is None:
-        return x
-    x = w.node(f"{layer}/relu", "Relu", x, T=FLOAT)
-    clip = w.constant(f"{layer}/clip", relu_clip, np.float32)
-    return w.node(f"{layer}/minimum", "Minimum", x, clip, T=FLOAT)
-
-
-def _write_lstm(w: _Writer, weights: Weights, x: str) -> str:
-    """BlockLSTM over the steps that input_lengths counts, its states in variables that initialize_state zeroes."""
-    n_cell = weights.n_cell
-    c, h = w.state("previous_state_c", n_cell), w.state("previous_state_h", n_cell)
-    peephole = w.constant("no_peephole", np.zeros(n_cell), np.float32)
-    longest = w.node(
-        "longest", "Max", "input_lengths", w.constant("longest/axis", [0]), T=INT32, Tidx=INT32, keep_dims=False
-    )
-    length = w.node("length", "Cast", longest, SrcT=INT32, DstT=INT64)
-    read = [w.weight(name, weights.arrays[name]) for name in (KERNEL, LSTM_BIAS)]
-    w.node(
-        "BlockLSTM",
-        "BlockLSTM",
-        length,
-        x,
-        c,
-        h,
-        read[0],
-        peephole,
-        peephole,
-        peephole,
-        read[1],
-        T=FLOAT,
-        forget_bias=float(weights.forget_bias),
-        cell_clip=-1.0,
-        use_peephole=False,
-    )
-    last = w.node("last", "Sub", longest, w.constant("last/one", 1), T=INT32)
-    axis = w.constant("states/axis", 0)
-    gather: dict[str, Any] = {"Tparams": FLOAT, "Tindices": INT32, "Taxis": INT32}
-    w.node("new_state_c", "GatherV2", "BlockLSTM:1", last, axis, **gather)
-    w.node("new_state_h", "GatherV2", "BlockLSTM:6", last, axis, **gather)
-    zero = w.constant("zero_state", np.zeros((1, n_cell)), np.float32)
-    w.node(
-        "initialize_state",
-        "NoOp",
-        w.assign("reset_c", "previous_state_c", zero),
-        w.assign("reset_h", "previous_state_h", zero),
-    )
-    return "BlockLSTM:6"

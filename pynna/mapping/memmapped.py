@@ -8,7 +8,10 @@ The directory is repeated {uint64 offset = 1, string name = 2, uint64 length = 3
 from __future__ import annotations
 
 import mmap
+import re
+import struct
 from pathlib import Path
+from typing import Any
 
 from pynna.errors import MappingError
 from pynna.mapping.wire import BYTES, fields, text
@@ -16,6 +19,8 @@ from pynna.mapping.wire import BYTES, fields, text
 PREFIX = "memmapped_package://"
 GRAPH = PREFIX + "."
 MAX_REGIONS = 1 << 16
+_ALIGNMENT = 64  # of tensors in the file
+_SMALLEST = 10000  # bytes from which a tensor is a region of its own
 
 
 def is_memmapped(data: memoryview) -> bool:
@@ -81,3 +86,55 @@ def _element(data: memoryview) -> tuple[int, str, int | None]:
         elif number == 3 and isinstance(value, int):
             length = value
     return offset, name, length
+
+
+# ---- writing -------------------------------------------------------------------------------------
+
+
+def write_memmapped(graph: Any, *, with_lengths: bool) -> bytes:
+    """A GraphDef message as a .pbmm; its large constants are changed to ones that lie in the file.
+
+    Parameters
+    ----------
+    graph : message
+        As `pynna.mapping.graph_schema.graph_class` has it.
+    with_lengths : bool
+        As TensorFlow 1.14 and later, and with it DeepSpeech 0.6 and later, want it.
+    """
+    out, directory = bytearray(), bytearray()
+
+    def add(name: str, data: bytes) -> None:
+        out.extend(bytes(-len(out) % _ALIGNMENT))
+        element = _field(1, len(out)) + _field(2, name.encode()) + (_field(3, len(data)) if with_lengths else b"")
+        directory.extend(_field(1, element))
+        out.extend(data)
+
+    for node in graph.node:
+        tensor = node.attr["value"].tensor if node.op == "Const" else None
+        if tensor is None or len(tensor.tensor_content) < _SMALLEST:
+            continue
+        name = PREFIX + re.sub(r"[^A-Za-z0-9_]", "_", node.name)
+        add(name, tensor.tensor_content)
+        shape = [dim.size for dim in tensor.tensor_shape.dim]
+        del node.attr["value"]
+        node.op = "ImmutableConst"
+        node.attr["shape"].shape.SetInParent()
+        for size in shape:
+            node.attr["shape"].shape.dim.add(size=size)
+        node.attr["memory_region_name"].s = name.encode()
+    add(GRAPH, graph.SerializeToString(deterministic=True))
+    return bytes(out + directory) + struct.pack("<Q", len(out))
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.metadata import choose_alphabet
+from pynna.mapping.told import front_end
 from pynna.mapping.torch_file import lstm_arrays
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.mapping.wire import BYTES, as_float, fields, packed_ints, signed, text
@@ -52,7 +52,6 @@ _QUIET = {
     "ConstantOfShape",
     "HardTanh",
 }
-_UPPER_HZ = 8000.0
 
 
 def is_onnx(head: bytes) -> bool:
@@ -61,7 +60,7 @@ def is_onnx(head: bytes) -> bool:
 
 
 def import_onnx(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
-    """Reads a network from an ONNX file; features as in DeepSpeech 0.7 and later, at 16 kHz.
+    """Reads a network from an ONNX file; features as in DeepSpeech 0.7 and later, unless its properties tell others.
 
     Parameters
     ----------
@@ -86,17 +85,29 @@ def import_onnx(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None =
         graph = _Graph(data)
         arrays, clip = graph.network()
         labels = choose_alphabet(alphabet, None, Path(path), len(arrays["layer_6/bias"]))
+        features, assumed = front_end(Path(path), _properties(data))
         return Weights(
             arrays,
             labels,
-            MfccConfig(upper_hz=_UPPER_HZ),
+            features,
             forget_bias=0.0,
             relu_clip=clip,
             source=Path(path).name,
             found="ONNX graph",
+            assumed=assumed,
         )
     except MappingError as error:
         raise MappingError(f"{name}: {error}") from None
+
+
+def _properties(data: memoryview) -> dict[str, str]:
+    """What the file says beside the graph: metadata_props {key = 1, value = 2}."""
+    out = {}
+    for number, kind, value in fields(data):
+        if number == 14 and kind == BYTES and isinstance(value, memoryview):
+            entry = {n: text(v) for n, k, v in fields(value) if k == BYTES}
+            out[entry.get(1, "")] = entry.get(2, "")
+    return out
 
 
 @dataclass

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.metadata import choose_alphabet
+from pynna.mapping.told import front_end
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 
 Array = NDArray[Any]
@@ -39,7 +39,6 @@ _STORAGES = {
     "CharStorage": "i1",
 }
 _SAFE = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
-_LATER_UPPER_HZ = 8000.0
 
 
 def is_state_dict(names: list[str]) -> bool:
@@ -53,7 +52,8 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def import_state_dict(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
-    """Reads a network from a PyTorch or safetensors file; features as in DeepSpeech 0.7 and later, at 16 kHz.
+    """Reads a network from a PyTorch or safetensors file; features are those of DeepSpeech 0.7 and later, unless the
+    numbers beside the tensors tell others.
 
     Parameters
     ----------
@@ -73,17 +73,19 @@ def import_state_dict(path: str | os.PathLike[str], alphabet: tuple[str, ...] | 
         head = file.read(16)
         file.seek(0)
         try:
-            tensors = _safetensors(file) if is_safetensors(head) else _state_dict(file)
+            tensors, properties = _safetensors(file) if is_safetensors(head) else _state_dict(file)
             kind = "safetensors" if is_safetensors(head) else "PyTorch state dict"
             arrays = network_of(tensors)
             labels = choose_alphabet(alphabet, None, Path(path), len(arrays["layer_6/bias"]))
+            features, assumed = front_end(Path(path), properties)
             return Weights(
                 arrays,
                 labels,
-                MfccConfig(upper_hz=_LATER_UPPER_HZ),
+                features,
                 forget_bias=0.0,
                 source=Path(path).name,
                 found=kind,
+                assumed=assumed,
             )
         except MappingError as error:
             raise MappingError(f"{name}: {error}") from None
@@ -203,7 +205,8 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-def _state_dict(file: IO[bytes]) -> dict[str, Array]:
+def _state_dict(file: IO[bytes]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The tensors, and the numbers beside them."""
     try:
         with zipfile.ZipFile(file) as archive:
             name = next(n for n in archive.namelist() if n == "data.pkl" or n.endswith("/data.pkl"))
@@ -215,16 +218,19 @@ def _state_dict(file: IO[bytes]) -> dict[str, Array]:
         raise
     except Exception as error:  # a damaged file fails in zipfile, zlib, struct or pickle, each in its way
         raise MappingError(f"no state dict in a zip, as PyTorch 1.6 and later save it ({error})") from None
+    beside = value.items() if isinstance(value, Mapping) else ()
+    properties = {str(k): v for k, v in beside if isinstance(v, (int, float))}
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(value, Mapping) and isinstance(value.get(key), Mapping):
             value = value[key]
     if not isinstance(value, Mapping):
         raise MappingError(f"the file holds {type(value).__name__}; a state dict is needed")
     tensors = {str(k): v for k, v in value.items() if isinstance(v, np.ndarray)}
-    return {k: v for k, v in tensors.items() if v.dtype.kind == "f"}
+    return {k: v for k, v in tensors.items() if v.dtype.kind == "f"}, properties
 
 
-def _safetensors(file: IO[bytes]) -> dict[str, Array]:
+def _safetensors(file: IO[bytes]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The tensors, and the texts of ``__metadata__``."""
     data = file.read()
     length = struct.unpack_from("<Q", data)[0]
     try:
@@ -238,4 +244,5 @@ def _safetensors(file: IO[bytes]) -> dict[str, Array]:
             out[name] = np.frombuffer(raw, _SAFE[entry["dtype"]]).reshape(entry["shape"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MappingError(f"the safetensors header is damaged ({error})") from None
-    return out
+    properties = header.get("__metadata__")
+    return out, properties if isinstance(properties, dict) else {}

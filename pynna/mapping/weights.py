@@ -69,6 +69,8 @@ class Weights:
         Matrices that were int8 in their file: the mapping takes them over as they are.
     found : str
         What the importer found, for people.
+    assumed : str
+        What of the front end the file does not tell, for people; "" where it tells all.
 
     Raises
     ------
@@ -90,6 +92,7 @@ class Weights:
     metadata: dict[str, Any] = field(default_factory=dict)
     quantised: Mapping[str, QuantisedMatrix] = field(default_factory=dict)
     found: str = ""
+    assumed: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(
@@ -154,6 +157,7 @@ class Weights:
             f"{len(self.alphabet)} labels ({text}) and the blank, {f.sample_rate} Hz, window {f.window} and step "
             f"{f.step} samples, {f.n_coefficients} coefficients of {f.n_mel} mel bands {f.lower_hz:g} to "
             f"{f.upper_hz:g} Hz, forget bias {self.forget_bias:g}, ReLUs clipped at {self.relu_clip:g}"
+            + (f" ({self.assumed})" if self.assumed else "")
         )
 
     def network(self, dtype: type = np.float32) -> FloatNetwork:

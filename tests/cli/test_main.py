@@ -183,7 +183,7 @@ def test_a_wrong_command_line_is_2_and_told(args: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["transcribe"], ["map"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["map"], ["export"], ["info"]])
 def test_help_teaches_by_examples_and_tells_the_exit_codes(command: list[str]) -> None:
     done = run(*command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -369,6 +369,18 @@ def test_a_source_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
 
 
 # ---- a process among processes -------------------------------------------------------------------
+
+
+def test_a_model_goes_out_for_other_runtimes(source: Path) -> None:
+    for name, options, found in (
+        ("a.pb", ["--release", "0.5.1"], "DeepSpeech 0.5, frozen graph"),
+        ("a.pbmm", [], "DeepSpeech 0.7 to 0.9 or Coqui STT 1.x, "),
+        ("a.tflite", ["--int8"], ".tflite"),
+    ):
+        out = source.with_name(name)
+        assert run("export", source, out, *options).returncode == 0
+        assert found in run("map", out).stdout
+    assert_one_line_error(run("export", source, source.with_suffix(".h5")), "net.h5", ".pbmm, .tflite")
 
 
 def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:

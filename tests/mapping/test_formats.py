@@ -31,6 +31,7 @@ from pynna.mapping import (
     load_clips,
     load_weights,
     quantise,
+    tell_front_end,
 )
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.importers import importer_of
@@ -65,6 +66,16 @@ def _old_pbmm(weights: Weights, folder: Path) -> Path:
     return folder / "m"
 
 
+def _graph_06(weights: Weights, folder: Path) -> Path:
+    export_graph(weights, folder / "m", release="0.6.1")
+    return folder / "m"
+
+
+def _graph_09(weights: Weights, folder: Path) -> Path:
+    export_graph(weights, folder / "m", release="0.9")
+    return folder / "m"
+
+
 def _tflite(weights: Weights, folder: Path) -> Path:
     export_tflite(weights, folder / "m")
     return folder / "m"
@@ -95,7 +106,7 @@ def _npz(weights: Weights, folder: Path) -> Path:
     return (folder / "m.npz").rename(folder / "m")
 
 
-WRITERS = (_pb, _pbmm, _old_pbmm, _tflite, _int8, _checkpoint, _onnx, _safetensors, _npz)
+WRITERS = (_pb, _pbmm, _old_pbmm, _graph_06, _graph_09, _tflite, _int8, _checkpoint, _onnx, _safetensors, _npz)
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -107,6 +118,58 @@ def test_each_kind_is_recognised_by_its_content_and_read_whole(write: Write, tmp
         step = np.abs(array).max() / 127 if name in again.quantised else 0.0
         np.testing.assert_allclose(again.arrays[name], array, rtol=0, atol=0.51 * step, err_msg=name)
     assert str(weights.n_cell) in again.describe() and "8000 Hz" in again.describe()
+
+
+@pytest.mark.parametrize(
+    ("release", "found"), [("0.5", "0.5"), ("0.6.1", "0.6"), ("0.7", "0.7"), ("0.9.3", "0.7 to 0.9")]
+)
+@pytest.mark.parametrize("suffix", ["pb", "pbmm"])
+def test_graphs_go_out_in_the_layout_of_each_release(release: str, found: str, suffix: str, tmp_path: Path) -> None:
+    weights = random_weights(60, cell=61, features=LATER, forget_bias=1.0)
+    path = tmp_path / f"m.{suffix}"
+    export_graph(weights, path, release=release, beam_width=77, language="de-DE")
+    again = load_weights(path)
+    assert f"DeepSpeech {found}" in again.found and ("memory-mapped" in again.found) == (suffix == "pbmm")
+    assert again.features == weights.features and again.alphabet == weights.alphabet
+    assert again.forget_bias == (1.0 if release == "0.5" else 0.0)
+    x = np.random.default_rng(0).normal(0, 3, (7, 19, 26)).astype(np.float32)
+    np.testing.assert_allclose(again.network().run(x), weights.network().run(x), rtol=0, atol=1e-5)
+    if release != "0.5":
+        assert again.metadata["language"] == "de-DE" and again.metadata.get("beam_width") == (
+            None if found == "0.6" else 77
+        )
+
+
+def test_a_file_without_a_front_end_says_what_is_assumed_and_is_told_another(tmp_path: Path) -> None:
+    path = _checkpoint(later(), tmp_path)
+    weights = load_weights(path)
+    assert "assumed" in weights.describe() and weights.features == LATER
+    told = tell_front_end(weights, 8000, (50.0, 3500.0))
+    f = told.features
+    assert (f.sample_rate, f.window, f.step, f.lower_hz, f.upper_hz) == (8000, 256, 160, 50.0, 3500.0)
+    assert not told.assumed
+    with pytest.raises(MappingError, match="the file tells its front end: 16000 Hz"):
+        tell_front_end(load_weights(_graph_09(later(), tmp_path)), 8000)
+    for flags in ("--audio_sample_rate=8000\n--train_files=a.csv\n", '{"audio_sample_rate": 8000, "epochs": 3}'):
+        (tmp_path / "flags.txt").write_text(flags)
+        weights = load_weights(path)
+        assert (weights.features.sample_rate, weights.features.upper_hz, weights.assumed) == (8000, 4000.0, "")
+    (tmp_path / "flags.txt").write_text('{"audio_sample_rate": "fast"}')
+    with pytest.raises(MappingError, match="audio_sample_rate must be a number"):
+        load_weights(path)
+
+
+def test_numbers_beside_tensors_tell_the_front_end(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in torch_tensors(later()).items()}
+    torch.save({"state_dict": tensors, "sample_rate": 8000, "mel_upper_hz": 3800.0}, tmp_path / "m.pt")
+    features = load_weights(tmp_path / "m.pt").features
+    assert (features.sample_rate, features.window, features.upper_hz) == (8000, 256, 3800.0)
+
+
+def test_a_release_that_never_was_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match=r"release must be one of 0\.5, .*, got '1\.4'"):
+        export_graph(later(), tmp_path / "m.pb", release="1.4")
 
 
 def test_pytorchs_own_file_is_read_without_pytorch(tmp_path: Path) -> None:
