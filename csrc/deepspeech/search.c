@@ -13,6 +13,8 @@
 #include "../exact_math.h"
 #include "search_state.h"
 
+enum { DEAD = 0, ALIVE = 1, FREE = 2 }; /* a dead prefix is kept for those behind it */
+
 static const float IMPOSSIBLE = -INFINITY;
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -59,14 +61,26 @@ static int32_t add_prefix(ds_search *s, int32_t parent, int32_t label)
                   .score = IMPOSSIBLE,
                   .best_prob = IMPOSSIBLE,
                   .alive = ALIVE,
-                  .from_time = NONE,
-                  .born = -1};
+                  .from_time = NONE};
     if (parent != NONE) {
-        int32_t *link = &s->prefixes[parent].child;
-        while (*link != NONE)
-            link = &s->prefixes[*link].sibling;
-        *link = at;
+        p->sibling = s->prefixes[parent].child;
+        s->prefixes[parent].child = at;
     }
+    return at;
+}
+
+static int32_t add_moment(ds_search *s, int32_t parent, int32_t frame)
+{
+    for (int32_t i = s->moments[parent].child; i != NONE; i = s->moments[i].sibling)
+        if (s->moments[i].frame == frame)
+            return i;
+    if (!ds_grow(&s->moments, s->n_moments, &s->moment_room, sizeof *s->moments)) {
+        s->failed = 1;
+        return parent;
+    }
+    const int32_t at = s->n_moments++;
+    s->moments[at] = (moment){parent, NONE, s->moments[parent].child, frame};
+    s->moments[parent].child = at;
     return at;
 }
 
@@ -84,6 +98,36 @@ static void release(ds_search *s, int32_t at)
         s->free_prefix = at;
         at = parent;
     }
+}
+
+/* Throws out the times that no prefix leads to: parents stand before their children, so one pass moves all. */
+static void sweep_moments(ds_search *s)
+{
+    int32_t *moved = calloc((size_t)s->n_moments, sizeof *moved);
+    if (moved == NULL)
+        return;
+    for (int32_t i = 0; i < s->n_beam; i++)
+        for (int32_t m = s->prefixes[s->beam[i]].time; m != NONE && !moved[m]; m = s->moments[m].parent)
+            moved[m] = 1;
+    moved[0] = 1;
+    int32_t n = 0;
+    for (int32_t i = 0; i < s->n_moments; i++) {
+        if (!moved[i])
+            continue;
+        const int32_t parent = i == 0 ? NONE : moved[s->moments[i].parent];
+        moved[i] = n;
+        s->moments[n] = (moment){parent, NONE, NONE, s->moments[i].frame};
+        if (parent != NONE) {
+            s->moments[n].sibling = s->moments[parent].child;
+            s->moments[parent].child = n;
+        }
+        n++;
+    }
+    for (int32_t i = 0; i < s->n_beam; i++)
+        s->prefixes[s->beam[i]].time = moved[s->prefixes[s->beam[i]].time];
+    free(moved);
+    s->n_moments = n;
+    s->moments_wanted = 2 * n + 65536;
 }
 
 /* No less than the scorer ever adds for a word. */
@@ -141,7 +185,6 @@ void ds_search_free(ds_search *s)
     free(s->hot);
     free(s->prefixes);
     free(s->moments);
-    free(s->candidates);
     free(s->beam);
     free(s->log_prob);
     free(s->order);
@@ -150,6 +193,11 @@ void ds_search_free(ds_search *s)
 }
 
 /* ---- a frame ----------------------------------------------------------------------------------------------------- */
+
+static float log_add(float a, float b)
+{
+    return (float)pn_log_add((double)a, (double)b);
+}
 
 /* Better first: the higher score, of equals the lower label. */
 static int is_better(const prefix *a, const prefix *b)
@@ -229,7 +277,7 @@ static int32_t order_labels(ds_search *s, const float *probs)
     return keep;
 }
 
-int32_t ds_find_child(const ds_search *s, int32_t at, int32_t label)
+static int32_t find_child(const ds_search *s, int32_t at, int32_t label)
 {
     int32_t child = s->prefixes[at].child;
     while (child != NONE && s->prefixes[child].label != label)
@@ -237,10 +285,22 @@ int32_t ds_find_child(const ds_search *s, int32_t at, int32_t label)
     return child;
 }
 
+/* A time that is a frame, as told before 0.9: told when the prefix came up, and by some anew when its label is
+ * likelier. 0.6 does so as long as nothing follows; within a frame labels come in order, so only the first label's can. */
+static void tell_frame(ds_search *s, prefix *p)
+{
+    const float log_prob = s->log_prob[p->label];
+    if (!(log_prob > p->best_prob))
+        return;
+    p->best_prob = log_prob;
+    if (s->config.times == DS_TIMES_BEST || (s->config.times == DS_TIMES_LEAF && p->label == 0 && p->child == NONE))
+        p->time = s->n_frames;
+}
+
 /* A new child of a prefix, or one that was dead; NONE where the tree of words has none, or it could not live. */
 static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way, float floor, int ends)
 {
-    int32_t child = ds_find_child(s, at, label);
+    int32_t child = find_child(s, at, label);
     if (child == NONE) {
         const int64_t state =
             s->scorer == NULL ? 0 : ds_tree_next(&s->scorer->tree, s->prefixes[at].tree_state, label + 1);
@@ -263,13 +323,9 @@ static int32_t bring_to_life(ds_search *s, int32_t at, int32_t label, float way,
         p->boost = end.boost;
         p->previous_word = ends ? s->prefixes[at].boundary : NONE;
         p->time = s->config.times == DS_TIMES_PATH ? 0 : s->n_frames;
-        if (s->config.times != DS_TIMES_PATH)
-            p->made = s->n_frames;
     }
     prefix *p = &s->prefixes[child];
     p->alive = ALIVE;
-    if (s->config.times != DS_TIMES_PATH)
-        p->born = s->n_frames;
     p->blank = p->last = p->score = IMPOSSIBLE;
     if (!ds_grow(&s->beam, s->n_beam, &s->beam_room, sizeof *s->beam)) {
         s->failed = 1;
@@ -284,16 +340,16 @@ static void arrive(ds_search *s, int32_t at, int32_t child, float way)
 {
     prefix *c = &s->prefixes[child];
     if (s->config.times != DS_TIMES_PATH)
-        ds_tell_frame(s, c);
+        tell_frame(s, c);
     if (s->scorer != NULL && c->boundary == child) {
         way += c->bonus;
         way += (float)s->beta;
     }
-    if (s->config.times == DS_TIMES_PATH && c->last_now < way) {
+    if (c->last_now < way) {
         c->from_time = s->prefixes[at].time;
         c->new_time = s->n_frames;
     }
-    c->last_now = ds_log_add(c->last_now, way);
+    c->last_now = log_add(c->last_now, way);
 }
 
 static float way_of(const ds_search *s, const prefix *p, int32_t label)
@@ -315,7 +371,7 @@ static void stay(ds_search *s, int32_t at, float cutoff)
             arrive(s, p->parent, at, way_of(s, above, p->label));
     }
     const float way = s->log_prob[s->config.n_labels - 1] + p->score;
-    if (s->config.times == DS_TIMES_PATH && p->last_now < way)
+    if (p->last_now < way)
         p->from_time = NONE;
     p->blank_now = way;
 }
@@ -330,7 +386,7 @@ static void extend(ds_search *s, int32_t label, int32_t n_before, float cutoff, 
         const float best = s->log_prob[label] + p->score, way = way_of(s, p, label);
         if (best < cutoff || best + most < floor || p->score == IMPOSSIBLE)
             break;
-        const int32_t child = ds_find_child(s, at, label);
+        const int32_t child = find_child(s, at, label);
         if (way + most < floor || (child != NONE && s->prefixes[child].alive == ALIVE))
             continue;
         const int ends = s->scorer != NULL && ds_ends_word(s, at, label);
@@ -347,7 +403,17 @@ static void settle(ds_search *s, int32_t at)
     p->blank = p->blank_now;
     p->last = p->last_now;
     p->blank_now = p->last_now = IMPOSSIBLE;
-    p->score = ds_log_add(p->blank, p->last);
+    p->score = log_add(p->blank, p->last);
+}
+
+/* New times are made after all old ones were read: a prefix' time hangs on its parent's of the frame before. */
+static void settle_time(ds_search *s, int32_t at)
+{
+    if (s->config.times == DS_TIMES_PATH && s->prefixes[at].from_time != NONE) {
+        const int32_t made = add_moment(s, s->prefixes[at].from_time, s->prefixes[at].new_time);
+        s->prefixes[at].time = made;
+    }
+    s->prefixes[at].from_time = NONE;
 }
 
 /* What no new prefix may fall below and live: the worst that the full beam will hold if it but stays. */
@@ -378,23 +444,17 @@ static void feed_frame(ds_search *s, const float *probs)
     const float floor = floor_of(s, n_labels);
     float cutoff = IMPOSSIBLE;
     rank_beam(s, n_before, 1);
-    for (int32_t i = 0; i < n_before && s->scorer != NULL; i++)
-        s->prefixes[s->beam[i]].rank = i;
     if (s->scorer != NULL && n_before >= s->config.beam)
         cutoff = s->prefixes[s->beam[n_before - 1]].score + s->log_prob[blank] - (float)(s->beta > 0.0 ? s->beta : 0.0);
-    s->n_order = n_labels;
-    s->cutoff = cutoff;
     for (int32_t i = 0; i < n_before; i++)
         stay(s, s->beam[i], cutoff);
     for (int32_t k = 0; k < n_labels; k++)
         if (s->order[k] != blank)
             extend(s, s->order[k], n_before, cutoff, floor);
-    if (s->config.times == DS_TIMES_LEAF && s->scorer == NULL)
-        ds_rank_beam(s);
     for (int32_t i = 0; i < s->n_beam; i++)
         settle(s, s->beam[i]);
     for (int32_t i = 0; i < s->n_beam; i++)
-        ds_settle_time(s, s->beam[i]);
+        settle_time(s, s->beam[i]);
     if (s->n_beam > s->config.beam) {
         rank_beam(s, s->config.beam, 0);
         const int32_t n = s->n_beam;
@@ -405,7 +465,7 @@ static void feed_frame(ds_search *s, const float *probs)
             release(s, s->beam[i]);
     }
     if (s->n_moments > s->moments_wanted)
-        ds_sweep_moments(s);
+        sweep_moments(s);
 }
 
 int ds_search_feed(ds_search *s, const float *probs, int32_t n_frames)

@@ -11,7 +11,7 @@ import pytest
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 CSRC = FUZZ.parents[1] / "csrc"
-SCORER = ("kenlm", "scorer", "search", "search_words", "search_results", "search_times")  # what the target needs of csrc/deepspeech
+SCORER = ("kenlm", "scorer", "search", "search_words", "search_results")  # what the target needs of csrc/deepspeech
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.c"))
 
 
