@@ -276,6 +276,21 @@ def test_an_endless_stream_of_filler_takes_constant_room():
     assert len(decoder.tails(1)[0][1]) < 32768
 
 
+def test_frames_that_no_path_survives_change_nothing():
+    """A frame that gives all paths probability 0 is passed over, also when records are collected right after it."""
+    graph = graph_of([{0: 1}, {1: 0}], [1, 1])
+    possible = np.where([True, True, False, True], log_probs(6, 40000, 3.0), -np.inf).astype(np.float32)
+    impossible = np.array([-np.inf, -np.inf, 0, -np.inf], np.float32)
+    twice = np.empty((2 * len(possible), N_LABELS), np.float32)
+    twice[0::2], twice[1::2] = possible, impossible
+
+    def heard(rows):
+        decoder = decode(graph, rows, n=2, max_active=16)
+        return [[(t[0], *t[3:]) for t in decoder.committed + tail[1]] for tail in decoder.tails(2)]
+
+    assert heard(twice) == heard(possible)
+
+
 def test_too_little_room_drops_places_and_says_so():
     rng = np.random.default_rng(1)
     graph = trie({tuple(rng.integers(0, 3, 9)) for _ in range(300)})
