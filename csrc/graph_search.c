@@ -663,10 +663,21 @@ static void hear(search *s)
     }
 }
 
+/* A frame that no path has survived: the cells stay as they were before it, and the records made in it are thrown out. */
+static void stand_still(search *s, int32_t n_records)
+{
+    const int32_t n_best = s->d->config.n_best;
+    s->d->n_records = n_records;
+    for (int32_t c = 0; c < s->d->n_cells; c++)
+        for (int32_t k = 0; k < s->cells[c].n_paths; k++)
+            s->paths[c * n_best + k].left = NONE;
+}
+
 static void advance(search *s)
 {
     pynna_search *d = s->d;
     make_room(s);
+    const int32_t n_records = d->n_records;
     weigh(s);
     s->n_next = 0;
     const int32_t n_touched = group(s);
@@ -681,8 +692,10 @@ static void advance(search *s)
     d->unconstrained_label = s->best_label;
     d->n_frames++;
     d->n_frames_untaken++;
-    if (s->n_next == 0)
-        return; /* no path has a finite score: the cells stay as they were */
+    if (s->n_next == 0) {
+        stand_still(s, n_records);
+        return;
+    }
     d->n_cells = s->n_next;
     d->most_active = d->n_cells > d->most_active ? d->n_cells : d->most_active;
     d->current = 1 - d->current;
