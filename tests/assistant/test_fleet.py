@@ -197,8 +197,9 @@ def test_health_needs_no_token_and_metrics_do(monkeypatch: pytest.MonkeyPatch):
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server of its own, and what it says first."""
     command = [sys.executable, "-m", "pynna", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+    installed = Path(pynna.__file__).parents[1]  # not the tree that the tests lie in: it may hold no extension
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=installed) as server:
         try:
             assert server.stdout is not None
             yield server, server.stdout.readline().strip()
