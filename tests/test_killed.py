@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
 def test_no_file_is_half_written() -> None:
     jobs = [job for job in JOBS if job.name in ("lm", "scorer", "add-on", "picture")]
-    assert kill(20, jobs) == 0
+    assert kill(8, jobs) == 0
 
 
 def _careless(to: Path) -> None:
@@ -34,7 +34,7 @@ def _careless(to: Path) -> None:
 
 
 def test_a_careless_writer_is_found() -> None:
-    assert kill(20, [Job("careless", _careless)], tell=lambda _: None) > 0
+    assert kill(8, [Job("careless", _careless)], tell=lambda _: None) > 0
 
 
 def test_what_was_there_stays_until_all_is_written(tmp_path: Path) -> None:

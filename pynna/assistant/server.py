@@ -228,10 +228,12 @@ class Server:
         self._sessions.add(session)  # before anything is waited for, so that the bound holds
         self.metrics.sessions.set(len(self._sessions))
         writer: asyncio.Task[None] | None = None
+        answer: web.StreamResponse = web.Response()  # to who has gone before the upgrade
         try:
             if request.transport is not None and isinstance(door := request.transport.get_protocol(), ConnectionLimit):
                 door.keep()
             await socket.prepare(request)
+            answer = socket
             self._send(
                 session,
                 {
@@ -256,7 +258,7 @@ class Server:
                 self.scheduler.leave(session.microphone)
             if writer is not None:
                 writer.cancel()
-        return socket
+        return answer
 
     def _refusal(self, wants_microphone: bool) -> BusyError | None:
         if self.scheduler.draining or wants_microphone:

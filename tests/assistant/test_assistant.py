@@ -41,7 +41,7 @@ def _check_bounds(car: Car) -> None:
     assert car.view in VIEWS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1 << 30), st.integers(1, 12))
 def test_any_commands_keep_the_car_in_bounds_and_can_be_undone(seed, n):
     assistant, rng = Assistant(GRAMMAR, now=lambda: NOON), random.Random(seed)
