@@ -29,6 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.opening import opening
 from bench.report import Table, emit
 from pynna.audio import load_audio
 from pynna.deepspeech import Model
@@ -311,6 +312,7 @@ def run(arguments: argparse.Namespace) -> int:
         search = f"{1e6 * peer.search_seconds / (seconds / 0.02):.0f}" if arguments.search else ""
         factor = sum(peer.seconds.values()) / seconds
         table.add(peer.name, f"{factor:.4f}", search, f"{peer.load_seconds:.3f}", f"{peer.memory:.0f}")
+    opened = opening(arguments.nna or models[0])
     texts = Table(
         "against", "who", "same texts", "and times", "of", "CER between %", "largest difference of the number"
     )
@@ -337,5 +339,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.results.write_text(
             json.dumps({**everything, **{k: {"heard": v} for k, v in heard.items() if k not in everything}}, indent=1)
         )
-    emit(arguments, everything, f"{len(clips)} clips, {seconds:.1f} s of audio", table, texts)
+    emit(arguments, everything, f"{len(clips)} clips, {seconds:.1f} s of audio", table, opened, texts)
     return 0

@@ -21,6 +21,7 @@ from pynna.deepspeech.api import (
     Model,
     Stream,
     TokenMetadata,
+    freeStream,
     printVersions,
     version,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Model",
     "Stream",
     "TokenMetadata",
+    "freeStream",
     "install",
     "printVersions",
     "version",

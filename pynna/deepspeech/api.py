@@ -151,7 +151,7 @@ class Model:
 
     Parameters
     ----------
-    path : str or path
+    model_path : str or path
         A .nna file, or a model file of any kind that `pynna map` reads; it is mapped the first time.
 
     Raises
@@ -164,16 +164,16 @@ class Model:
 
     _coqui = False
 
-    def __init__(self, path: Any, *arguments: Any) -> None:
+    def __init__(self, model_path: Any, *arguments: Any) -> None:
         if len(arguments) not in (0, 1, 4):
             raise TypeError(
                 f"Model takes a path; a path and a beam width; or a path, n_features, n_context, an alphabet "
                 f"and a beam width; got {1 + len(arguments)} arguments"
             )
-        if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(model_path, (str, os.PathLike)):
             raise TypeError("in method 'CreateModel', argument 1 of type 'char const *'")
         alphabet = arguments[2] if len(arguments) == 4 else None
-        self._model = self._open(os.fspath(path), alphabet)
+        self._model = self._open(os.fspath(model_path), alphabet)
         if arguments:
             legacy = len(arguments) == 4
             self._model.tell_as(TIMES_BEST if legacy else TIMES_LEAF, False, True)
@@ -386,3 +386,8 @@ class Stream:
     def freeStream(self) -> None:
         """Ends the stream without a result."""
         self._valid("free").free()
+
+
+def freeStream(stream: Stream) -> None:
+    """0.6's `Stream.freeStream`."""
+    stream.freeStream()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -273,6 +272,8 @@ class Listener(Generic[ResultT]):
 
     async def listen_async(self, chunks: AsyncIterable[npt.ArrayLike | bytes]) -> AsyncIterator[Event[ResultT]]:
         """As ``listen``, for chunks that come asynchronously: steps run in a thread, and the event loop goes on."""
+        import asyncio  # here: it takes megabytes, and whoever comes with chunks like these has it
+
         async for chunk in chunks:
             for event in await asyncio.to_thread(self.feed, chunk):
                 yield event
