@@ -73,7 +73,7 @@ def denoise(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int1
     window, hop = round(WINDOW * sample_rate), round(HOP * sample_rate)
     hann = np.hanning(window + 1)[:-1].astype(np.float32)
     n = max(window, len(pcm))
-    n_frames = -(-(n + window // 2 * 2 - window) // hop) + 1
+    n_frames = -(-(n - window % 2) // hop) + 1
     padded = np.zeros((n_frames - 1) * hop + window, np.float32)
     padded[window // 2 : window // 2 + len(pcm)] = pcm
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
@@ -83,6 +83,6 @@ def denoise(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int1
     for i, frame in enumerate(np.fft.irfft(spectra, window) * hann):  # least squares, by Griffin and Lim
         clean[i * hop : i * hop + window] += frame
         weights[i * hop : i * hop + window] += hann * hann
-    clean = (clean / np.maximum(weights, np.float32(1e-10)))[window // 2 :][: len(pcm)]
+    heard = (clean / np.maximum(weights, 1e-10))[window // 2 :][: len(pcm)]
     limits = np.iinfo(np.int16)
-    return np.rint(clean).clip(limits.min, limits.max).astype(np.int16)
+    return np.rint(heard).clip(limits.min, limits.max).astype(np.int16)
