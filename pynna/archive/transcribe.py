@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynna.archive.jobs import run_here, run_jobs
 from pynna.archive.journal import Journal, Parts, write_whole
 from pynna.archive.recogniser import AllRead, Failed, Message, PartDone, Settings, Unit
-from pynna.archive.writers import SEGMENTED, WRITERS
+from pynna.archive.writers import SEGMENTED, WRITERS, Recording
 from pynna.audio.files import recordings_in, seconds_of
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import AnyOptions
@@ -291,6 +291,6 @@ class _Run:
         read = item.read[0]
         if self._journal is None or item.output is None:
             return Transcript(item.path, list(item.parts.segments()), read.seconds, tuple(read.notes))
-        write_whole(item.output, self._writer(item.path, read.seconds, item.parts.segments))
+        write_whole(item.output, self._writer(Recording(item.path, read.seconds, read.notes), item.parts.segments))
         self._journal.finish(item.path, item.output, item.parts)
         return Transcript(item.path, [], read.seconds, tuple(read.notes), item.output)

@@ -44,12 +44,10 @@ def wiener_gains(power: F32) -> F32:
     -------
     float32 [n_frames, n_bins], `FLOOR` to 1
     """
-    from scipy.ndimage import uniform_filter1d  # slow to import, and most audio needs none of it
-
     n = len(power)
-    smooth = uniform_filter1d(power, min(SMOOTH, n), axis=0, mode="nearest")
+    smooth = _moving_mean(power, min(SMOOTH, n))
     rank = int(QUANTILE * (n - 1))
-    noise = uniform_filter1d(OVER * np.partition(smooth, rank, axis=0)[rank], 3, mode="nearest")
+    noise = _moving_mean(OVER * np.partition(smooth, rank, axis=0)[rank], 3)
     posterior = power / np.maximum(noise, 1e-12 * max(float(power.max()), 1e-30))
     instant = (1 - MEMORY) * np.maximum(posterior - 1, 0)
     gains = np.empty_like(power)
@@ -61,14 +59,30 @@ def wiener_gains(power: F32) -> F32:
     return gains
 
 
+def _moving_mean(x: F32, width: int) -> F32:
+    """Means of `width` neighbours along the first axis; beyond the ends the last values stand."""
+    before = width // 2
+    padded = np.concatenate([*[x[:1]] * before, x, *[x[-1:]] * (width - 1 - before)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
+    means: F32 = windows.mean(axis=-1, dtype=np.float64).astype(np.float32)
+    return means
+
+
 def denoise(pcm: npt.NDArray[np.int16], sample_rate: int) -> npt.NDArray[np.int16]:
     """Samples at a rate in Hz, int16 [n_samples], without the noise that is there all along."""
-    from scipy.signal import istft, stft
-
     window, hop = round(WINDOW * sample_rate), round(HOP * sample_rate)
-    padded = np.pad(pcm, (0, max(0, window - len(pcm)))).astype(np.float32)
-    _, _, spectra = stft(padded, nperseg=window, noverlap=window - hop)
-    gains = wiener_gains((np.abs(spectra) ** 2).T)
-    _, clean = istft(spectra * gains.T, nperseg=window, noverlap=window - hop)
+    hann = np.hanning(window + 1)[:-1].astype(np.float32)
+    n = max(window, len(pcm))
+    n_frames = -(-(n - window % 2) // hop) + 1
+    padded = np.zeros((n_frames - 1) * hop + window, np.float32)
+    padded[window // 2 : window // 2 + len(pcm)] = pcm
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    spectra = np.fft.rfft(frames * hann)
+    spectra *= wiener_gains(np.abs(spectra) ** 2)
+    clean, weights = np.zeros_like(padded), np.zeros_like(padded)
+    for i, frame in enumerate(np.fft.irfft(spectra, window) * hann):  # least squares, by Griffin and Lim
+        clean[i * hop : i * hop + window] += frame
+        weights[i * hop : i * hop + window] += hann * hann
+    heard = (clean / np.maximum(weights, 1e-10))[window // 2 :][: len(pcm)]
     limits = np.iinfo(np.int16)
-    return np.rint(clean[: len(pcm)]).clip(limits.min, limits.max).astype(np.int16)
+    return np.rint(heard).clip(limits.min, limits.max).astype(np.int16)

@@ -31,6 +31,7 @@ MAX_FLOAT = 256.0
 BLOCK_SAMPLES = 1 << 20  # read at a time, all channels together
 _HALF_TAPS = 10  # of the anti-aliasing filter, in periods of the lower of the two rates
 _KAISER_BETA = 5.0
+_GROUP = 32  # samples of the result that are one product of matrices
 
 _WANTED = "int16 PCM or float32/float64 in [-1, 1] is needed"
 _WRONG_DTYPES = {
@@ -215,25 +216,60 @@ def resampling_note(source_rate: int, sample_rate: int) -> str:
     return f"resampled from {source_rate} Hz to {sample_rate} Hz"
 
 
+class _Polyphase:
+    """A low pass, and samples of it at another rate: `_GROUP` neighbours of the result are a product of the samples
+    that they depend on and a matrix of taps, the same one each `up` samples of the result, or a multiple of these.
+    """
+
+    def __init__(self, up: int, down: int) -> None:
+        most = max(up, down)
+        half = _HALF_TAPS * most
+        taps = np.sinc(np.arange(-half, half + 1) / most) * np.kaiser(2 * half + 1, _KAISER_BETA)
+        taps *= up / taps.sum()
+        self._reach = half // up  # samples before the one at hand
+        self._span = (_GROUP - 1) * down // up + 2 * self._reach + 3
+        times = max(-(-_GROUP // up), -(-self._span // down))  # rows that do not overlap are multiplied without a copy
+        self._up, self._down = up * times, down * times
+        self._taps, self._half, self._ratio = taps, half, (up, down)
+        self._matrices = [self._matrix(first) for first in range(0, self._up, _GROUP)]
+
+    def _matrix(self, first: int) -> Floats:
+        """Taps from the samples that results `first`, `first` + 1... depend on, [span, n]."""
+        up, down = self._ratio
+        results = np.arange(first, min(first + _GROUP, self._up))
+        samples = first * down // up - self._reach + np.arange(self._span)
+        at = results * down - samples[:, None] * up + self._half
+        return np.where((at >= 0) & (at < len(self._taps)), self._taps[at.clip(0, len(self._taps) - 1)], 0.0)
+
+    def __call__(self, x: Floats, start: int, n_out: int) -> Floats:
+        """Results from the one at sample `start` of x on, a multiple of `down`."""
+        up, down = self._ratio
+        n_rows = -(-n_out // self._up)
+        first = start - self._reach
+        padded = np.zeros(max(0, -first) + max(len(x), start + n_rows * self._down + self._down + self._span))
+        padded[max(0, -first) :][: len(x)] = x
+        windows = np.lib.stride_tricks.sliding_window_view(padded[max(0, first) :], self._span)
+        out = np.empty((n_rows, self._up))
+        for i, matrix in enumerate(self._matrices):
+            at = i * _GROUP
+            out[:, at : at + matrix.shape[1]] = windows[at * down // up :: self._down][:n_rows] @ matrix
+        return out.reshape(-1)[:n_out]
+
+
 def resample(blocks: Iterable[Floats], source_rate: int, sample_rate: int) -> Iterator[Floats]:
     """Blocks of any lengths, resampled: what scipy.signal.resample_poly gives for all of them in one.
 
     Each piece is resampled with as much of its neighbours as the filter reaches, and starts at a multiple of `down`
     samples, where the polyphase filter is at its first phase.
     """
-    from scipy import signal  # as long to import as all else together, and most audio needs no resampling
-
     divisor = math.gcd(source_rate, sample_rate)
     up, down = sample_rate // divisor, source_rate // divisor
-    half = _HALF_TAPS * max(up, down)
-    taps = signal.firwin(2 * half + 1, 1.0 / max(up, down), window=("kaiser", _KAISER_BETA))
-    margin = down * math.ceil((half / up + 1) / down)
+    margin = down * math.ceil((_HALF_TAPS * max(up, down) / up + 1) / down)
     hop = down * max(1, BLOCK_SAMPLES // 4 // down)
+    polyphase = _Polyphase(up, down)
 
     def piece(x: Floats, n_out: int) -> Floats:
-        start = margin // down * up
-        resampled: Floats = signal.resample_poly(x, up, down, window=taps)[start : start + n_out]
-        return resampled
+        return polyphase(x, margin, n_out)
 
     waiting = np.zeros(margin)
     for block in blocks:

@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_archive(args: argparse.Namespace) -> int:
     """Many recordings, or long ones: sixteen channels of each of the jobs' cores."""
     from pynna.archive import transcribe_files
-    from pynna.archive.writers import SEGMENTED, WRITERS
+    from pynna.archive.writers import SEGMENTED, WRITERS, Recording
 
     if STDIN in args.files:
         raise ArgumentError('--jobs, --resume and this format need files, got "-"')
@@ -146,8 +146,8 @@ def _run_archive(args: argparse.Namespace) -> int:
                 complain(AudioError(found.error), found.path)
                 code = FAILED
             elif found.output is None:
-                segments = found.segments
-                for piece in WRITERS[args.format][1](found.path, found.seconds, lambda s=segments: s):  # type: ignore[misc]
+                of, segments = Recording(found.path, found.seconds, found.notes), found.segments
+                for piece in WRITERS[args.format][1](of, lambda s=segments: s):  # type: ignore[misc]
                     print(f"{found.path}: " if several and args.format == "text" else "", piece, sep="", end="")
                 print(end="", flush=True)
     return code
@@ -227,11 +227,15 @@ def _recognise(
 
 
 def _print_notes(path: str, audio: Audio, progress: Progress) -> None:
-    notes = (*audio.notes, *remarks(audio.pcm, audio.source_rate, audio.sample_rate))
+    notes = _notes(audio)
     if notes:
         progress.hide()
     for note in notes:
         print(f"{path}: {note}", file=sys.stderr)
+
+
+def _notes(audio: Audio) -> list[str]:
+    return [*audio.notes, *remarks(audio.pcm, audio.source_rate, audio.sample_rate)]
 
 
 def _print_results(path: str, audio: Audio, results: list[Result], args: argparse.Namespace) -> None:
@@ -247,4 +251,4 @@ def _print_results(path: str, audio: Audio, results: list[Result], args: argpars
 
 
 def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
-    return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": list(audio.notes)}
+    return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": _notes(audio)}

@@ -18,6 +18,8 @@ import soundfile
 
 import pynna
 
+os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # a loaded machine is no failure; read by the import
+os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'pynna[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 from pynna.archive.ray import _blocks, _Found  # noqa: E402
@@ -55,8 +57,6 @@ def node() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head and two nodes, a processor each."""
-    os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # a loaded machine is no failure
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")
     before = os.environ.get("PYTHONPATH")
     roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]  # this package, and this file, for the actors
     os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, roots), *filter(None, [before])])

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage, signal
 
 import pynna
-from pynna.audio.denoise import FLOOR, denoise, wiener_gains
+from pynna.audio.denoise import FLOOR, HOP, SMOOTH, WINDOW, _moving_mean, denoise, wiener_gains
 
 RATE = 16000
 RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
@@ -83,3 +84,18 @@ def test_gains_are_between_the_floor_and_one(n_frames, n_bins, seed):
 def test_spectra_of_nothing_are_no_trouble():
     assert np.isfinite(wiener_gains(np.zeros((5, 4), np.float32))).all()
     assert not denoise(np.zeros(3000, np.int16), RATE).any()
+
+
+@pytest.mark.parametrize(
+    ("n", "rate"), [(0, RATE), (100, RATE), (511, RATE), (16001, RATE), (9000, 44100), (5000, 11025)]
+)
+def test_it_gives_what_scipy_s_spectra_give(n, rate):
+    pcm = np.random.default_rng(n).normal(0, 3000, n).astype(np.int16)
+    window, hop = round(WINDOW * rate), round(HOP * rate)
+    padded = np.pad(pcm, (0, max(0, window - n))).astype(np.float32)
+    _, _, spectra = signal.stft(padded, nperseg=window, noverlap=window - hop)
+    power = (np.abs(spectra) ** 2).T
+    smooth = ndimage.uniform_filter1d(power, min(SMOOTH, len(power)), axis=0, mode="nearest")
+    assert np.allclose(_moving_mean(power, min(SMOOTH, len(power))), smooth, rtol=1e-5)
+    _, clean = signal.istft(spectra * wiener_gains(power).T, nperseg=window, noverlap=window - hop)
+    assert abs(np.rint(clean[:n]).clip(-32768, 32767) - denoise(pcm, rate)).max(initial=0) <= 1

@@ -21,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import signal
 
 from pynna import audio
+from pynna.audio.pcm import resample
 from pynna.errors import AudioError, PynnaError
 
 INT16 = hnp.arrays(np.int16, st.integers(0, 300))
@@ -158,6 +159,18 @@ def test_resampling_in_pieces_is_resampling_in_one(rate: int, monkeypatch: pytes
     result = audio.from_array(x, rate)
     np.testing.assert_array_equal(result.pcm, np.clip(expected, -32768, 32767))
     assert result.notes == (f"resampled from {rate} Hz to 16000 Hz",)
+
+
+@pytest.mark.parametrize(
+    "rates", [(1000, 48000), (14400, 16000), (17600, 16000), (44100, 8000), (16001, 12000), (9, 7)]
+)
+def test_resampling_is_scipy_s(rates: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pynna.audio.pcm.BLOCK_SAMPLES", 4 * 700)
+    for n in (0, 1, 5, 700, 3001):
+        x = np.random.default_rng(n).normal(0, 3000, n)
+        found = np.concatenate(list(resample([x[: n // 3], x[n // 3 :]], *rates)))
+        expected = signal.resample_poly(x, rates[1], rates[0]) if n else x
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
 
 
 @given(INT16, st.integers(1000, 384000), st.integers(1000, 48000))

@@ -189,4 +189,14 @@ def test_no_format_is_silent(form, tmp_path, capsys):
     assert "volume" in capsys.readouterr().out
     assert main(["transcribe", "--format", form, CLIP, "-o", str(tmp_path)]) == 0
     (file,) = tmp_path.iterdir()
-    assert file.stat().st_size > 20
+    assert file.stat().st_size >= 20
+
+
+def test_json_tells_the_same_with_jobs(tmp_path, capsys):
+    pcm = (soundfile.read(CLIP, dtype="int16")[0] * 40.0).clip(-32768, 32767).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", np.stack([pcm, pcm], axis=1), 16000)
+    found = []
+    for more in ([], ["--jobs", "1"]):
+        assert main(["transcribe", "--json", str(tmp_path / "a.wav"), *more]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0].items() <= found[1].items() and len(found[0]["notes"]) > 1 and found[0]["duration"] > 1
