@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pynna
 from bench.models import random_arrays
 from bench.report import Table, emit, machine_line
 from pynna.model import DEFAULT_MODEL
@@ -103,7 +105,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def start(code: str) -> list[float]:
     """Of one fresh interpreter: seconds of each part and of the processor, most bytes resident, modules."""
-    done = subprocess.run([sys.executable, "-c", FRAME.format(code=code)], check=True, capture_output=True, text=True)
+    installed = Path(pynna.__file__).parents[1]  # the tree that this lies in may hold no extension
+    done = subprocess.run(
+        [sys.executable, "-c", FRAME.format(code=code)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=installed,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )
     return [float(value) for value in json.loads(done.stdout.splitlines()[-1])]
 
 
@@ -122,7 +132,7 @@ def _values(path: Path, names: list[str], folder: Path) -> Mapping[str, Any]:
     """What cases name: the model, and files of its shape for the others."""
     geometry = Network(path).geometry
     inputs, width = (2 * geometry["n_context"] + 1) * geometry["n_coefficients"], geometry["n_cell"]
-    values: dict[str, Any] = {"model": str(path), "inputs": inputs, "width": width}
+    values: dict[str, Any] = {"model": str(path.resolve()), "inputs": inputs, "width": width}
     arrays = random_arrays(width, inputs, geometry["n_labels"]) if set(names) & set(NEEDS) else {}
     if "ONNX Runtime" in names:
         from bench.peers import onnx_graph, onnxruntime_int8

@@ -90,4 +90,4 @@ def test_a_refused_sentence_is_told():
     for event in model.listen(grammar=grammar).listen([read(CLIP, sample_rate=16000).pcm, np.zeros(24000, np.int16)]):
         live.tell(event)
     live.close()
-    assert "(not accepted, 0." in out.getvalue()
+    assert "(not accepted, " in out.getvalue()
