@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -216,7 +216,11 @@ def transcribe_archive(
         _run(ray, _blocks(left, n), made, n, actor, arguments)
         missing = {path: left[path] for path in left.keys() - _results(made).keys()}
         _run(ray, [[path] for path in missing], made, n, actor, arguments)  # whom nobody else can have ended
-    after = _results(made)
+    return _report(left, _results(made))
+
+
+def _report(left: Iterable[str], after: Mapping[str, tuple[str, str]]) -> Report:
+    """Of the recordings that were to be transcribed, by the rows that are there now."""
     failed = {path: after[path][0] if path in after else "the process that worked on it ended" for path in left}
     return Report(
         sum(not text for text in failed.values()),
