@@ -13,6 +13,7 @@ import pynna
 from pynna.archive import recogniser
 from pynna.archive.cutting import Cutter
 from pynna.archive.seams import end_window, start_window
+from pynna.distance import edit_distance
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE, LEVEL, NOISE_DB = 16000, 1500.0, 10.0
@@ -41,24 +42,26 @@ def noisy(path: Path, seed: int) -> str:
     return " ".join(texts[name] for name in order)
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+def words_wrong(model: pynna.Model, path: Path, text: str, longest: float) -> int:
+    """Of the sentences' 34 words, where no part is longer than so many seconds."""
+    (found,) = pynna.transcribe_files([path], model, rules=pynna.EndpointRules(max_utterance=longest))
+    assert all(a["end"] <= b["start"] for a, b in zip(found.segments, found.segments[1:], strict=False))
+    return edit_distance(found.text.split(), text.split())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("longest", [3.0, 5.0])
 def test_no_word_is_cut_in_noise(model: pynna.Model, tmp_path: Path, seed: int, longest: float) -> None:
     text = noisy(tmp_path / "noisy.wav", seed)
-    rules = pynna.EndpointRules(max_utterance=longest)
-    (found,) = pynna.transcribe_files([tmp_path / "noisy.wav"], model, rules=rules)
-    assert found.text == text
-    assert all(a["end"] <= b["start"] for a, b in zip(found.segments, found.segments[1:], strict=False))
+    assert words_wrong(model, tmp_path / "noisy.wav", text, longest) <= 2  # the noise hides one or two, cut or not
 
 
 def test_a_cut_at_the_proposal_itself_would_be_seen(
     model: pynna.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recogniser, "seam", lambda *_: 0)
     text = noisy(tmp_path / "noisy.wav", 0)
-    rules = pynna.EndpointRules(max_utterance=3.0)
-    (found,) = pynna.transcribe_files([tmp_path / "noisy.wav"], model, rules=rules)
-    assert found.text != text
+    monkeypatch.setattr(recogniser, "seam", lambda *_: 0)
+    assert words_wrong(model, tmp_path / "noisy.wav", text, 3.0) > 2
 
 
 def test_seams_do_not_depend_on_who_finds_them(model: pynna.Model, tmp_path: Path) -> None:
