@@ -446,6 +446,13 @@ static void extend_by(search *s, int32_t slot, int32_t label, double most)
         push(s, (pn_ranked){score + extra_of(s, s->b.node[slot], label, &unused), slot, label});
 }
 
+/* The lowest label of a mask that is not empty, by halves: 32-bit processors have no instruction for all of it. */
+static int32_t lowest(uint64_t labels)
+{
+    const uint32_t half = (uint32_t)labels;
+    return half != 0 ? __builtin_ctz(half) : 32 + __builtin_ctz((uint32_t)(labels >> 32));
+}
+
 /* A hypothesis by the labels of a mask that are free for it. */
 static void extend_freely(search *s, int32_t slot, uint64_t labels)
 {
@@ -453,7 +460,7 @@ static void extend_freely(search *s, int32_t slot, uint64_t labels)
     pn_ranked *out = s->ranked + s->n_ranked;
     const double floor = s->floor;
     for (uint64_t rest = labels; rest != 0; rest &= rest - 1) {
-        const int32_t label = __builtin_ctzll(rest);
+        const int32_t label = lowest(rest);
         const double score = leaving(s, slot, label);
         *out = (pn_ranked){score, slot, label};
         out += (score >= floor) & (score > IMPOSSIBLE);

@@ -39,7 +39,7 @@ def _run(tmp_path: Path, program: str, *arguments: object) -> str:
     )
     command = [sys.executable, "-W", "error", "-c", start, str(PROGRAMS / program), *map(str, arguments)]
     environment = {**os.environ, "PYNNA_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
