@@ -34,7 +34,7 @@ def test_unknown_speakers_are_split_by_clip_at_the_share() -> None:
 
 
 def test_manifest_is_normalised_and_headers_are_skipped(tmp_path: Path) -> None:
-    tmp_path.joinpath("manifest.tsv").write_text("path\tspeaker\ttext\na.flac\tc:x\tTurn ON 2\nbroken line\n")
+    tmp_path.joinpath("manifest.tsv").write_text("path\tspeaker\ttext\na.flac\tc:x\tTURN ON 2\nbroken line\n")
     assert read_manifest(tmp_path) == [("a.flac", "c:x", "turn on two")]
 
 
