@@ -54,7 +54,7 @@ def node() -> dict[str, Any]:
     return {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, **ports}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Any]:
     """A head and two nodes, a processor each."""
     before = os.environ.get("PYTHONPATH")
