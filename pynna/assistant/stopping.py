@@ -26,7 +26,7 @@ def on_sigterm(drain: Callable[[], Awaitable[None]], stop: Callable[[], None]) -
 
     try:
         loop.add_signal_handler(signal.SIGTERM, told)
-    except (NotImplementedError, RuntimeError, ValueError):
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows has no signal handlers; or another thread
         yield
         return
     try:

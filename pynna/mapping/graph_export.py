@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.graph_schema import DT_FLOAT, DT_INT32, DT_INT64, DT_STRING, graph_class
 from pynna.mapping.memmapped import write_memmapped
-from pynna.mapping.metadata import serialise_alphabet
+from pynna.mapping.metadata import milliseconds, serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.saving import whole_file
@@ -62,7 +62,7 @@ def export_graph(
     key = ".".join(release.split(".")[:2])
     if key not in _VERSIONS:
         raise MappingError(f"release must be one of {', '.join(_VERSIONS)}, got {release!r}")
-    lengths, version = _milliseconds(weights), _VERSIONS[key]
+    lengths, version = milliseconds(weights.features), _VERSIONS[key]
     writer = _Writer()
     _write_front_end(writer, weights)
     (_write_old_network if version is None else _write_network)(writer, weights, n_steps)
@@ -81,19 +81,6 @@ def export_graph(
         data = writer.graph.SerializeToString(deterministic=True)
     with whole_file(path, "wb") as file:
         file.write(data)
-
-
-def _milliseconds(weights: Weights) -> dict[str, int]:
-    """Sample rate, window and step as the formats count them."""
-    f = weights.features
-    for length in (f.window, f.step):
-        if length * 1000 % f.sample_rate:
-            raise MappingError(f"{length} samples at {f.sample_rate} Hz: the file needs whole milliseconds")
-    return {
-        "sample_rate": f.sample_rate,
-        "feature_win_len": f.window * 1000 // f.sample_rate,
-        "feature_win_step": f.step * 1000 // f.sample_rate,
-    }
 
 
 class _Type(int):

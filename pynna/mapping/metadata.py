@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pynna.errors import MappingError
+from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.weights import ENGLISH, read_alphabet
 
 BYTE_LABELS = tuple(chr(byte) for byte in range(1, 256))
@@ -72,6 +73,24 @@ def serialise_alphabet(labels: Sequence[str]) -> bytes:
     return struct.pack("<H", len(labels)) + b"".join(
         struct.pack("<HH", i, len(label)) + label for i, label in enumerate(as_bytes)
     )
+
+
+def milliseconds(features: MfccConfig) -> dict[str, int]:
+    """Sample rate, window and step as graphs count them, the latter two in milliseconds.
+
+    Raises
+    ------
+    MappingError
+        A window or a step that is no whole number of them.
+    """
+    for length in (features.window, features.step):
+        if length * 1000 % features.sample_rate:
+            raise MappingError(f"{length} samples at {features.sample_rate} Hz: the file needs whole milliseconds")
+    return {
+        "sample_rate": features.sample_rate,
+        "feature_win_len": features.window * 1000 // features.sample_rate,
+        "feature_win_step": features.step * 1000 // features.sample_rate,
+    }
 
 
 def choose_alphabet(

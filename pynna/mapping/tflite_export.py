@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.metadata import serialise_alphabet
+from pynna.mapping.metadata import milliseconds, serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.saving import whole_file
@@ -62,21 +62,11 @@ def export_tflite(
     OSError
         The file cannot be written.
     """
-    f = weights.features
-    if any(length * 1000 % f.sample_rate for length in (f.window, f.step)):
-        raise MappingError(
-            f"window {f.window} or step {f.step} at {f.sample_rate} Hz: the file needs whole milliseconds"
-        )
+    lengths = milliseconds(weights.features)
     graph = _Graph()
     samples, mfccs = _front_end(graph, weights)
     node, c, h, logits, new_c, new_h = _network(graph, weights, n_steps, int8)
-    numbers = {
-        "version": 6,
-        "sample_rate": f.sample_rate,
-        "feature_win_len": f.window * 1000 // f.sample_rate,
-        "feature_win_step": f.step * 1000 // f.sample_rate,
-        "beam_width": beam_width,
-    }
+    numbers = {"version": 6, **lengths, "beam_width": beam_width}
     outputs = [logits, new_c, new_h, mfccs]
     outputs += [
         graph.copied(f"metadata_{name}", _INT32, np.array([value], "<i4").tobytes()) for name, value in numbers.items()

@@ -6,14 +6,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.wyoming_client import connected
 from wyoming.asr import Transcribe, Transcript, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
@@ -25,7 +24,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 import pynna
 from pynna.assistant import run
-from pynna.assistant.wyoming import NAME_BOOST, TERM_BOOST, Handler, Programs, serve
+from pynna.assistant.wyoming import NAME_BOOST, TERM_BOOST, Handler, Programs
 from pynna.assistant.wyoming_intents import understood
 from pynna.audio.files import read
 
@@ -39,24 +38,10 @@ HOME = {
 }
 
 
-@contextlib.asynccontextmanager
-async def connected(**grammars: pynna.Grammar) -> AsyncIterator[AsyncTcpClient]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ready, model = asyncio.Event(), pynna.load()
-    programs = Programs(model, grammars, wake_words=("call home", "navigate home"))
-    running = asyncio.create_task(
-        serve(model, f"tcp://127.0.0.1:{port}", programs=programs, ready=lambda _: ready.set())
-    )
-    await asyncio.wait_for(ready.wait(), 20)
-    try:
-        async with AsyncTcpClient("127.0.0.1", port) as client:
-            yield client
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+def programs(**grammars: pynna.Grammar) -> contextlib.AbstractAsyncContextManager[AsyncTcpClient]:
+    """A server of these sentence files, and a client of it."""
+    model = pynna.load()
+    return connected(model=model, programs=Programs(model, grammars, wake_words=("call home", "navigate home")))
 
 
 async def answer(client: AsyncTcpClient, *kinds: str) -> Event:
@@ -84,7 +69,7 @@ def recording(name: str) -> np.ndarray:
 def test_info_tells_all_services_and_that_ends_are_heard_here():
     async def scenario():
         car = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
-        async with connected(home=pynna.Grammar.from_dict(HOME), car=car) as client:
+        async with programs(home=pynna.Grammar.from_dict(HOME), car=car) as client:
             await client.write_event(Describe().event())
             info = Info.from_event(await answer(client))
             assert [program.name for program in info.intent] == ["home", "car"]
@@ -118,7 +103,7 @@ def test_sentences_are_understood_one_or_several(text, context, intents):
 @pytest.mark.parametrize("kind", ["recognize", "transcript"])
 def test_the_intent_service_answers(kind):
     async def scenario():
-        async with connected(home=pynna.Grammar.from_dict(HOME)) as client:
+        async with programs(home=pynna.Grammar.from_dict(HOME)) as client:
 
             async def ask(text: str) -> None:
                 context = {"area": "kitchen"}
@@ -141,7 +126,7 @@ def test_the_intent_service_answers(kind):
 def test_another_program_is_selected():
     async def scenario():
         car = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
-        async with connected(home=pynna.Grammar.from_dict(HOME), car=car) as client:
+        async with programs(home=pynna.Grammar.from_dict(HOME), car=car) as client:
             await client.write_event(Event(type="select-program", data={"name": "car"}))
             await client.write_event(Recognize(text="check battery levels").event())
             assert Intent.from_event(await answer(client)).name == "BatteryStatus"
@@ -157,7 +142,7 @@ def test_another_program_is_selected():
 def test_an_answer_comes_before_the_audio_ends(sensitivity, with_grammar):
     async def scenario():
         grammars = {"car": pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)} if with_grammar else {}
-        async with connected(**grammars) as client:
+        async with programs(**grammars) as client:
             await client.write_event(Transcribe(vad_sensitivity=sensitivity).event())
             pcm = np.concatenate([recording("increase"), np.zeros(80000, np.int16)])
             await send(client, pcm, stop=False)
@@ -173,7 +158,7 @@ def test_a_relaxed_client_is_answered_later():
     """Seconds of audio until the answer comes, by the client's ``vad_sensitivity``."""
 
     async def waited(sensitivity: str) -> float:
-        async with connected(car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+        async with programs(car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
             await client.write_event(Transcribe(vad_sensitivity=sensitivity).event())
             await client.write_event(AudioStart(rate=16000, width=2, channels=1).event())
             pcm = np.concatenate([recording("increase"), np.zeros(64000, np.int16)]).astype("<i2").tobytes()
@@ -210,7 +195,7 @@ def test_a_clients_list_becomes_hot_words_in_the_models_letters(field):
 )  # fmt: skip
 def test_the_wake_service_detects_its_words(names, said, detected):
     async def scenario():
-        async with connected() as client:
+        async with programs() as client:
             await client.write_event(Detect(names=names).event())
             await send(client, np.concatenate([recording(said), np.zeros(16000, np.int16)]))
             event = await answer(client)
@@ -224,7 +209,7 @@ def test_the_wake_service_detects_its_words(names, said, detected):
 
 def test_a_wake_word_that_is_not_known_is_told():
     async def scenario():
-        async with connected() as client:
+        async with programs() as client:
             await client.write_event(Detect(names=["computer"]).event())
             told = Error.from_event(await answer(client)).text
             assert "the wake words are call home, navigate home, got computer" in told
@@ -235,7 +220,7 @@ def test_a_wake_word_that_is_not_known_is_told():
 @pytest.mark.parametrize("channels", [3, 4, 6, 8])
 def test_microphone_arrays_are_heard(channels):
     async def scenario():
-        async with connected(car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
+        async with programs(car=pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)) as client:
             data = np.repeat(recording("increase"), channels).astype("<i2").tobytes()
             await client.write_event(AudioStart(rate=16000, width=2, channels=channels).event())
             for at in range(0, len(data), 5001):
@@ -248,7 +233,7 @@ def test_microphone_arrays_are_heard(channels):
 
 def test_a_clients_names_and_terms_are_expected():
     async def scenario():
-        async with connected() as client:
+        async with programs() as client:
             request = Transcribe(transcript_names=["Zoë's №5", "東京"], transcript_terms=["volume", ""])
             await client.write_event(request.event())
             await send(client, recording("increase"))

@@ -19,11 +19,13 @@ def noise(n: int, channels: int = 1) -> np.ndarray:
     return np.random.default_rng(3).normal(0, 0.1, (n, channels))
 
 
-@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-@pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (22050, 1), (44100, 2), (8000, 3)])
+FORMS = [(16000, 1), (22050, 1), (44100, 2), (8000, 3)]
+CASES = [(name, *form) for name in ("a.wav", "a.flac", "a.ogg", "a.mp3") for form in FORMS]
+CASES.remove(("a.mp3", 8000, 3))  # MP3 has two channels at most
+
+
+@pytest.mark.parametrize(("name", "rate", "channels"), CASES)
 def test_pieces_are_what_is_read_at_once(tmp_path: Path, name: str, rate: int, channels: int) -> None:
-    if name == "a.mp3" and channels > 2:
-        pytest.skip("MP3 has two channels at most")
     soundfile.write(tmp_path / name, noise(3 * rate + 7, channels), rate)
     notes: list[str] = []
     pieces = list(read_in_pieces(tmp_path / name, notes))

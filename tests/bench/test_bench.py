@@ -159,7 +159,7 @@ def missing(peer: str) -> bool:
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_computes_the_same_network(peer: str) -> None:
     if missing(peer):
-        pytest.skip("not installed")
+        pytest.skip(f"{PEERS[peer]} is not installed")
     code = f"""
 import json, sys
 import numpy as np

@@ -18,7 +18,7 @@ from pynna.audio.files import read
 
 
 @contextlib.asynccontextmanager
-async def connected(grammar=None, zeroconf=False, **options):
+async def connected(grammar=None, zeroconf=False, model=None, **options):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -26,7 +26,7 @@ async def connected(grammar=None, zeroconf=False, **options):
     host = "0.0.0.0" if zeroconf else "127.0.0.1"
     running = asyncio.create_task(
         serve(
-            pynna.load(),
+            model or pynna.load(),
             f"tcp://{host}:{port}",
             grammar=grammar,
             zeroconf=zeroconf,
@@ -34,7 +34,7 @@ async def connected(grammar=None, zeroconf=False, **options):
             **options,
         )
     )
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), 20)
     try:
         async with AsyncTcpClient("127.0.0.1", port) as client:
             yield client
