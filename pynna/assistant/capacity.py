@@ -2,8 +2,7 @@
 """How many microphones a machine serves: more and more of them are listened to, until steps are not in time any more.
 
 Each server is a process with the scheduler that serves; its microphones speak the recordings that ship, in frames of
-20 ms as they come from a browser, each at another moment, with pauses. Sockets are not measured: what they take beside
-this is in the guide (docs/fleets.md).
+20 ms as they come from a browser, each at another moment, with pauses. Audio over sockets is not measured.
 """
 
 from __future__ import annotations

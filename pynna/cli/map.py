@@ -62,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The command."""
     # the importers are loaded for this command alone
+    from pynna.mapping.front_end_settings import tell_front_end
     from pynna.mapping.importers import load_weights
     from pynna.mapping.mapper import map_model, read_labels
-    from pynna.mapping.told import tell_front_end
 
     weights = load_weights(args.source, read_labels(args.alphabet))
     weights = tell_front_end(weights, args.sample_rate, args.mel_band)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Clip, calibrate, load_clips
 from pynna.mapping.deepspeech import import_graph
+from pynna.mapping.front_end_settings import tell_front_end
 from pynna.mapping.graph_export import export_graph
 from pynna.mapping.importers import Importer, load_weights, register, suffixes
 from pynna.mapping.mapper import map_model
@@ -23,7 +24,6 @@ from pynna.mapping.quantisation import Ranges, choose_ranges, quantise
 from pynna.mapping.report import LayerReport, Report, measure
 from pynna.mapping.tflite import import_tflite
 from pynna.mapping.tflite_export import export_tflite
-from pynna.mapping.told import tell_front_end
 from pynna.mapping.weights import QuantisedMatrix, Weights, read_alphabet
 
 __all__ = [

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
+from pynna.mapping.front_end_settings import front_end
 from pynna.mapping.metadata import choose_alphabet
 from pynna.mapping.npz import CUDNN
-from pynna.mapping.told import front_end
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 from pynna.mapping.wire import fields, signed, varint
 

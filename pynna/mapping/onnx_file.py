@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
+from pynna.mapping.front_end_settings import front_end
 from pynna.mapping.metadata import choose_alphabet
-from pynna.mapping.told import front_end
 from pynna.mapping.torch_file import lstm_arrays
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.mapping.wire import BYTES, as_float, fields, packed_ints, signed, text
