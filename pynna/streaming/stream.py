@@ -52,8 +52,8 @@ class Stream(Generic[ResultT]):
             options=options,
             seconds_per_frame=network.seconds_per_step,
         )
-        max_log = round(SAVED_SECONDS / network.seconds_per_step)
-        self.channel = Channel(network, self.decoder.core, self._batch, max_log=max_log)
+        self._max_log = round(SAVED_SECONDS / network.seconds_per_step)
+        self.channel = Channel(network, self.decoder.core, self._batch, max_log=self._max_log)
         self._history = AudioHistory(history_samples(options, network.sample_rate))
         self._result: ResultT | None = None
 
@@ -150,6 +150,8 @@ class Stream(Generic[ResultT]):
     @hot_words.setter
     def hot_words(self, boosts: Mapping[str, float]) -> None:
         self.decoder.hot_words = boosts
+        if self.decoder.core.stats["n_frames"] > self._max_log:
+            self.decoder.hot_word_changes.clear()  # too long to be saved: nobody asks for them any more
 
     def reset_state(self) -> None:
         """The network's states as at the start of a stream; what is to be decoded stays."""

@@ -290,6 +290,19 @@ def test_what_is_finished_or_too_long_is_not_saved(model: pynna.Model, monkeypat
     assert stream.finish() is not None
 
 
+def test_a_stream_that_is_too_long_keeps_no_changes_of_hot_words(
+    model: pynna.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "SAVED_SECONDS", 1.0)
+    stream = model.stream()
+    kept = []
+    for i in range(4):
+        stream.feed(PCM[:12000])
+        stream.hot_words = {"volume": 1.0 + i}
+        kept.append(len(stream.decoder.hot_word_changes))
+    assert kept == [1, 0, 0, 0] and stream.hot_words == {"volume": 4.0}
+
+
 def test_another_grammar_in_the_middle_of_an_utterance_has_to_wait(model: pynna.Model, car: pynna.Grammar) -> None:
     listener = model.listen(RULES, grammar=car)
     chunks = iter(steps(PCM))
