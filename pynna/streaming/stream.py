@@ -150,8 +150,9 @@ class Stream(Generic[ResultT]):
     @hot_words.setter
     def hot_words(self, boosts: Mapping[str, float]) -> None:
         self.decoder.hot_words = boosts
-        if self.decoder.core.stats["n_frames"] > self._max_log:
-            self.decoder.hot_word_changes.clear()  # too long to be saved: nobody asks for them any more
+        changes = self.decoder.hot_word_changes
+        if changes and changes[-1][0] > self._max_log:
+            changes.clear()  # too long to be saved: nobody asks for them any more
 
     def reset_state(self) -> None:
         """The network's states as at the start of a stream; what is to be decoded stays."""
