@@ -31,8 +31,8 @@ typedef struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];
     uint8_t rows[16];
-} shapes;
-_Static_assert(sizeof(shapes) == 64, "what ldtilecfg reads");
+} tile_shapes;
+_Static_assert(sizeof(tile_shapes) == 64, "what ldtilecfg reads");
 
 /* This thread's tiles, from the first product of a step until `release`; no columns: they have no shape. */
 static _Thread_local struct {
@@ -40,11 +40,11 @@ static _Thread_local struct {
 } shaped;
 
 /* Shapes the tiles for n_columns, and for `left` groups at a row's end. */
-TARGET static void shape(int32_t n_columns, int32_t left)
+TARGET static void set_shapes(int32_t n_columns, int32_t left)
 {
     if (shaped.n_columns == n_columns && (left == 0 || shaped.left == left))
         return;
-    shapes s = {.palette = 1};
+    tile_shapes s = {.palette = 1};
     for (int i = 0; i < 4; i++) {
         s.row_bytes[i] = PN_LINE;
         s.rows[i] = (uint8_t)n_columns;
@@ -151,7 +151,7 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int8_t *weights = p->weights;
-    shape(p->n_columns, p->n_groups % TILE_GROUPS);
+    set_shapes(p->n_columns, p->n_groups % TILE_GROUPS);
     for (int32_t b = p->n_blocks, nb; b > 0; b -= nb, acc += nb * p->n_columns * PN_BLOCK) {
         nb = b < 4 ? b : 4;
         const int8_t *following = weights + (size_t)nb * block_bytes, *next = b > nb ? following : p->next;
