@@ -142,7 +142,7 @@ cdef class GraphDecoder(Decoder):
     as n_labels + label."""
 
     cdef readonly Graph graph
-    cdef void *_memory
+    cdef _Block _memory
     cdef pynna_search *_state
     cdef readonly int n_best
     cdef int64_t _n_fed
@@ -175,11 +175,8 @@ cdef class GraphDecoder(Decoder):
         self._kept_rows = self._kept
         self.committed = []
         cdef size_t size = pynna_search_size(&graph.g, &config)
-        self._memory = allocate(size)
-        check(pynna_search_init(self._memory, size, &graph.g, &config, &self._state), "grammar search")
-
-    def __dealloc__(self):
-        free(self._memory)
+        self._memory = _Block(size)
+        check(pynna_search_init(self._memory.start, size, &graph.g, &config, &self._state), "grammar search")
 
     cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
         cdef int32_t done = 0, n, i, n_tokens
