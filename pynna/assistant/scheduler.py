@@ -239,7 +239,7 @@ class Scheduler:
                     self.metrics.late.inc()
                     due = done
                 if self._is_behind:  # the steps that this turn had no time for
-                    due = min(due, done + period / 4)
+                    due = min(due, done + period / 10)
                 self.turnstile.due = due
                 await asyncio.sleep(max(0.0, due - done))
         finally:
