@@ -155,7 +155,6 @@ class Server:
                 web.get("/", self._file),
                 web.get("/page/{name}", self._file),
                 web.get("/{name:try}", self._file),
-                *Workbench(model).routes(),
                 web.get("/map", self._map),
                 web.get("/sentences", self._sentences),
                 web.get("/ws", self._connect),
@@ -163,6 +162,7 @@ class Server:
                 *Health(self.scheduler).routes(),
             ]
         )
+        self.workbench = Workbench(model).join(self.application)
         self.application.cleanup_ctx.append(self._run)
 
     # ---- who may come in ----

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import sys
 
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, device
@@ -52,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from pynna.assistant import run
         from pynna.assistant.access import check_access, is_loopback
+        from pynna.assistant.scheduler import put_steps_first
         from pynna.assistant.server import Server
     except ModuleNotFoundError as error:
         raise ImportError(f"the assistant needs {error.name}: pip install 'pynna[assistant]'") from None
@@ -74,8 +74,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
         print("Say or type “increase the volume”. Ctrl-C ends.", file=sys.stderr)
 
-    gc.collect()
-    gc.freeze()  # what is there now stays: to look through it again takes 50 ms, in which no step is taken
+    put_steps_first()
     asyncio.run(
         run.serve(
             server,

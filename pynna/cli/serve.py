@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -83,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         return _measure(args)
     try:
         from pynna.assistant import wyoming
+        from pynna.assistant.scheduler import put_steps_first
         from pynna.assistant.wyoming_programs import Programs
     except ModuleNotFoundError as error:
         raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
@@ -112,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 with contextlib.suppress(asyncio.CancelledError):
                     await following
 
-    gc.collect()
-    gc.freeze()  # what is there now stays: to look through it again takes 50 ms, in which no step is taken
+    put_steps_first()
     asyncio.run(serve())
     return OK
 

@@ -26,8 +26,10 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+from pynna import CAR_GRAMMAR
 from tests.fuzz.frames import DEFLATE, UPGRADE, bomb, frame
 
 SERVER = """
@@ -74,6 +76,20 @@ async def frames(host: str, *sent: bytes, more: str = "") -> bytes:
     return got
 
 
+async def posted(host: str, question: bytes) -> bytes:
+    """Sends a question to the page's workbench; what comes."""
+    name, _, port = host.rpartition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(f"POST /try HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(question)}\r\n\r\n".encode() + question)
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(20):
+            return await reader.read(65536)
+    writer.close()
+    return b""
+
+
+TRIED = json.dumps({"sentences": Path(CAR_GRAMMAR).read_text("utf-8"), "text": "increase the volume"}).encode()
+
 _ON = frame(1, b'{"type": "microphone", "on": true}')
 
 HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
@@ -88,6 +104,7 @@ HOSTILE: dict[str, Callable[[str], Awaitable[object]]] = {
     "huge JSON": lambda host: frames(host, frame(1, b"[" * 100_000)),
     "pings": lambda host: frames(host, *[frame(9, b"x")] * 5000, frame(8, b"")),
     "microphones on and off": lambda host: frames(host, *[_ON, frame(2, bytes(641))] * 20, frame(8, b"")),
+    "a sentence file to be tried": lambda host: posted(host, TRIED),
     "commands": lambda host: frames(host, *[frame(1, b'{"type": "command", "text": "a"}')] * 50, frame(8, b"")),
 }
 """What a hostile client does; each ends with the connection."""

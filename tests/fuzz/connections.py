@@ -82,6 +82,7 @@ class _Running:
         self.runner = asyncio.Runner()
         self.server = Server(pynna.load())
         self.server.application.cleanup_ctx.clear()  # its own clock: turns are taken here
+        self.server.workbench.side = None  # what it does is done here
         self.complaints = _Complaints()
         http_log.filters[:] = [HttpLogFilter(seconds=0)]
         self.web = runner_of(self.server, lingering_time=0.0)
