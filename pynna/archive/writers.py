@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from pynna.decoding import subtitles
 from pynna.decoding.results import Word
+from pynna.decoding.telling import meaning, to_json
 
 Segments: TypeAlias = Callable[[], Iterable[dict[str, Any]]]
 """Gives a recording's segments in order, each time from the first."""
@@ -32,30 +31,6 @@ def words_of(segments: Iterable[dict[str, Any]]) -> Iterator[Word]:
 def _text(of: Recording, segments: Segments) -> Iterator[str]:
     for segment in segments():
         yield segment["text"] + meaning(segment) + "\n"
-
-
-def meaning(segment: Mapping[str, Any]) -> str:
-    """Intent and slots behind a line of text, where there are some."""
-    if "intent" not in segment:
-        return ""
-    if not segment["accepted"]:
-        why = f"{segment['confidence']:.2f}" if segment["complete"] else "no whole sentence"
-        return f"  (not accepted, {why})"
-    slots = "".join(f" {name}={value}" for name, value in segment["slots"].items())
-    return f"  [{segment['intent']}{slots}, {segment['confidence']:.2f}]"
-
-
-def to_json(value: Any) -> str:
-    """One line of JSON; what is infinite or NaN, which JSON does not know, is null."""
-
-    def known(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {str(key): known(part) for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [known(part) for part in item]
-        return None if isinstance(item, float) and not math.isfinite(item) else item
-
-    return json.dumps(known(value), allow_nan=False)
 
 
 def _jsonl(of: Recording, segments: Segments) -> Iterator[str]:

@@ -7,10 +7,10 @@ import os
 import sys
 from types import TracebackType
 
-from pynna.archive import writers
+from pynna.decoding import telling
 from pynna.decoding.results import Result
 
-to_json = writers.to_json
+to_json = telling.to_json
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; argparse itself exits with 2."""
@@ -46,7 +46,7 @@ def print_text(before: str, result: Result, words: bool) -> None:
 
 def meaning(result: Result) -> str:
     """Intent and slots, if the result has any."""
-    return writers.meaning(result.as_dict())
+    return telling.meaning(result.as_dict())
 
 
 class Progress:
