@@ -45,11 +45,11 @@ examples:
   arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
 
 Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
-down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
-gives one object on a line of its own: file, start and end (seconds), text, words (text, start, end, confidence),
-confidence, alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With --grammar
-the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots, or
-"(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
+down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each
+file gives one object on a line of its own: file, start and end (seconds), text, words (text, start, end, confidence),
+confidence, alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With
+--grammar the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots,
+or "(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
 --utterances cuts a recording at its pauses: a line, or an object, for each.
 
 """
