@@ -134,7 +134,9 @@ def models() -> list[dict[str, Any]]:
 
 def recordings() -> list[dict[str, Any]]:
     """Where the clips that ship come from, by the table in their README.md."""
-    rows = re.findall(r"^\| (\S+_\*) \| (.+?) \| (.+?) \| (.+?) \|$", (RECORDINGS / "README.md").read_text("utf-8"), re.M)
+    rows = re.findall(
+        r"^\| (\S+_\*) \| (.+?) \| (.+?) \| (.+?) \|$", (RECORDINGS / "README.md").read_text("utf-8"), re.M
+    )
     known = {"CC BY 4.0": {"id": "CC-BY-4.0"}, "Apache-2.0": {"id": "Apache-2.0"}}
     return [
         _component(

@@ -45,7 +45,7 @@ _WATCHED = 100  # turns that these are taken from: 2 s
 _FEW = 10  # steps, with less of which nothing is known
 
 SWITCH_SECONDS = 0.0005
-"""After which another thread, that rescores or compiles, hands the interpreter back; Python's own is ten times as long."""
+"""After which another thread, that rescores or compiles, hands the interpreter back: a tenth of Python's own."""
 
 AnySession = TypeVar("AnySession", bound=Session)
 
