@@ -95,7 +95,7 @@ class SideProcess:
 def answer_lines(answer: Any) -> None:
     """Answers questions from standard input until it ends; what happens there never reaches the output unasked."""
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(5)
+        os.nice(15)
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin.buffer:
