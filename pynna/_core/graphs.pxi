@@ -146,7 +146,7 @@ cdef class GraphDecoder(Decoder):
     as n_labels + label."""
 
     cdef readonly Graph graph
-    cdef void *_memory
+    cdef _Block _memory
     cdef pynna_search *_state
     cdef pynna_search_config _config
     cdef object _bias  # what the configuration points into
@@ -189,10 +189,8 @@ cdef class GraphDecoder(Decoder):
         if wrong is not NULL:
             raise ArgumentError(f"grammar search: {text(wrong)}")
         cdef size_t size = pynna_search_size(g, &self._config)
-        cdef void *memory = allocate(size)
-        free(self._memory)
-        self._memory = memory
-        check(pynna_search_init(memory, size, g, &self._config, &self._state), "grammar search")
+        self._memory = _Block(size)
+        check(pynna_search_init(self._memory.start, size, g, &self._config, &self._state), "grammar search")
         return 0
 
     cdef const pynna_words *_tables(self):
@@ -214,9 +212,6 @@ cdef class GraphDecoder(Decoder):
         check(pynna_search_change_hot_words(self._state, &self.graph.g, self._tables(), NULL if hot is None else &hot.w),
               "hot words")
         self._hot = hot
-
-    def __dealloc__(self):
-        free(self._memory)
 
     cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
         cdef int32_t done = 0, n, i, n_tokens

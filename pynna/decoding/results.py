@@ -302,6 +302,16 @@ class GrammarResult(Result):
         return self._meaning(0)
 
     def _meaning(self, i: int) -> str:
+        if i not in self._meanings:
+            self._meanings[i] = self._meaning_of(i)
+        return self._meanings[i]
+
+    @cached_property
+    def _meanings(self) -> dict[int, str]:
+        """Those that have been asked for: a sentence is parsed once."""
+        return {}
+
+    def _meaning_of(self, i: int) -> str:
         filler_word = re.sub(f"[{chr(FIRST_FILLER)}-{chr(LAST_FILLER)}]+", filler_text("x"), self._letters(i))
         match = self._grammar.parse(filler_word) if self._complete[i] else None
         if match is None:

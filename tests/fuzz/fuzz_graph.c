@@ -124,8 +124,7 @@ static void search(const pynna_graph *g, bytes *in)
         MUST(pynna_search_change_hot_words(s, g, NULL, hot) == PYNNA_OK);
     }
     for (int32_t n = take_from(in, 0, MOST_FRAMES); n > 0; n--) {
-        for (int32_t i = 0; i < g->n_labels; i++)
-            row[i] = take_log_prob(in);
+        take_row(in, row, g->n_labels);
         if (take8(in) == 1) {
             const pynna_words *before = hot;
             hot = take_hot_words(in, g->n_labels, &tables[++n_changes % 2]);
