@@ -58,7 +58,7 @@ static const pynna_words *take_hot_words(bytes *in, int32_t n_labels, hot_words 
         hot->bonus[i] = take_from(in, 0, 1) ? 0.0 : (double)take_from(in, -40, 40) / 4;
     }
     for (int32_t i = 0; i < n; i++)
-        hot->end[i] = (double)take_from(in, -40, 40) / 4;
+        hot->end[i] = i == 0 ? 0.0 : (double)take_from(in, -40, 40) / 4; /* an empty text has no phrase */
     return n < 2 || pynna_words_error(&hot->words) != NULL ? NULL : &hot->words;
 }
 
