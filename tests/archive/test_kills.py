@@ -19,7 +19,7 @@ import soundfile
 
 import pynna
 from pynna.archive.journal import Journal, Parts
-from pynna.archive.writers import WRITERS
+from pynna.archive.writers import FORMATS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks")
 
@@ -129,7 +129,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [folder / "long.wav", folder / "short.wav"]
 
 
-@pytest.mark.parametrize("format", list(WRITERS))
+@pytest.mark.parametrize("format", list(FORMATS))
 def test_nothing_is_lost_and_nothing_done_twice(
     model: pynna.Model, sources: list[Path], tmp_path: Path, format: str
 ) -> None:
