@@ -230,7 +230,7 @@ def test_noise_around_a_sentence_costs_its_letters(spoken, seed, n_frames, noise
     silent = decode(trie([spoken]), rows)
     decoder = decode(trie([spoken]), rows, noise_cost=noise_cost)
     if truth > -math.inf:
-        score, _, complete, noise_loss = decoder.hypotheses(1)[0]
+        score, _, complete, noise_loss, _ = decoder.hypotheses(1)[0]
         assert complete and noise_loss >= -1e-9
         assert silent.tails(1)[0][0] - 1e-4 <= score <= truth + 1e-4
         assert score >= truth - noise_cost - 1e-4
@@ -242,7 +242,7 @@ def test_noise_is_no_labels_loss():
     rows = np.full((len(said), N_LABELS), np.log(0.001), np.float32)
     rows[np.arange(len(said)), said] = np.log(0.997)
     decoder = decode(trie([(0, 1)]), rows, noise_cost=2.5)
-    score, tokens, complete, noise_loss = decoder.hypotheses(1)[0]
+    score, tokens, complete, noise_loss, _ = decoder.hypotheses(1)[0]
     assert complete and [t[0] for t in tokens] == [0, 1]
     assert noise_loss == pytest.approx(3 * 2.5, abs=1e-3)
     assert all(abs(t[4]) < 1e-3 for t in tokens)
