@@ -20,6 +20,7 @@ from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import quantise
 from pynna.mapping.report import Report, measure
+from pynna.mapping.splitting import split_sample, split_units
 from pynna.mapping.weights import Weights, read_alphabet
 from pynna.saving import whole_file
 
@@ -127,14 +128,16 @@ class _Steps:
             sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
         weights = _with_priors(weights, priors, sample)
         with _timed("quantise", seconds, tell):
-            model = quantise(weights, sample, progress=tell, bits4=self.bits4)
+            wide, order = split_units(weights)
+            sample = split_sample(sample, order)
+            model = quantise(wide, sample, progress=tell, bits4=self.bits4)
         result = None
         if self.report:
             with _timed("report", seconds, tell):
                 heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
                 result = measure(weights, model, heard, progress=tell)
                 if self.bits4:
-                    result = replace(result, eight_bits=measure(weights, quantise(weights, sample), heard))
+                    result = replace(result, eight_bits=measure(weights, quantise(wide, sample), heard))
         model.metadata = _metadata(weights, sample, result)
         with _timed("write", seconds, tell):
             data = encode_nna(model)
