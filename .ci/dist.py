@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+RECORDINGS = ROOT / "pynna" / "recordings"
 
 
 def epoch() -> int:
@@ -131,6 +132,21 @@ def models() -> list[dict[str, Any]]:
     return found
 
 
+def recordings() -> list[dict[str, Any]]:
+    """Where the clips that ship come from, by the table in their README.md."""
+    rows = re.findall(
+        r"^\| (\S+_\*) \| (.+?) \| (.+?) \| (.+?) \|$", (RECORDINGS / "README.md").read_text("utf-8"), re.M
+    )
+    known = {"CC BY 4.0": {"id": "CC-BY-4.0"}, "Apache-2.0": {"id": "Apache-2.0"}}
+    return [
+        _component(
+            "data", f"recordings/calibration/{clips}", description=source, copyright=attribution,
+            licenses=[{"license": known.get(licence, {"name": licence})}],
+        )
+        for clips, source, licence, attribution in rows
+    ]  # fmt: skip
+
+
 def sbom(time: int) -> dict[str, Any]:
     """What is in a release and what it needs, as CycloneDX."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -161,7 +177,7 @@ def sbom(time: int) -> dict[str, Any]:
                 "licenses": [{"license": {"id": project["license"]}}],
             },
         },
-        "components": [*models(), *(parts[each] for each in sorted(parts))],
+        "components": [*models(), *recordings(), *(parts[each] for each in sorted(parts))],
     }
 
 

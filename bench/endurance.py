@@ -21,6 +21,7 @@ import pynna
 from bench import recordings
 from bench.core import default_cache
 from bench.report import Table, emit, machine_line
+from pynna.audio.files import seconds_of
 
 MOST_MB = 150.0
 LOOK = 0.25  # seconds between two looks at the memory
@@ -28,6 +29,7 @@ LOOK = 0.25  # seconds between two looks at the memory
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hours", type=float, default=1.0, help="of sound (1)")
+    parser.add_argument("--file", type=Path, help="a recording of one's own instead, such as of real rooms and people")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--kills", type=int, default=10, help="how often it is killed (10)")
     parser.add_argument("--model", type=Path, metavar="NNA", help="a mapped model; the one that ships unless given")
@@ -105,7 +107,8 @@ def killed(arguments: argparse.Namespace, source: Path, output: Path, seconds: f
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
     folder = (arguments.cache or default_cache()).expanduser() / "endurance"
-    source = recordings.write(folder / f"{arguments.hours:g}-hours.wav", 3600 * arguments.hours, 1)
+    source = arguments.file or recordings.write(folder / f"{arguments.hours:g}-hours.wav", 3600 * arguments.hours, 1)
+    hours = (seconds_of(str(source)) or 0.0) / 3600
     work = folder / f"run-{os.getpid()}"
     base = interpreter()
     seconds, seen = calm(arguments, source, work / "calm")
@@ -123,12 +126,12 @@ def run(arguments: argparse.Namespace) -> int:
     emit(
         arguments,
         {
-            "hours": arguments.hours, "jobs": arguments.jobs, "seconds": seconds, "interpreter_mb": base,
+            "hours": hours, "jobs": arguments.jobs, "seconds": seconds, "interpreter_mb": base,
             "quarters_mb": quarters, "most_mb": most, "segments": n_segments, "parts_at_kills": parts,
             "same": same,
         },
         machine_line(),
-        f"{arguments.hours:g} hours, {arguments.jobs} jobs, {seconds:.0f} s undisturbed, {n_segments} segments; "
+        f"{hours:g} hours, {arguments.jobs} jobs, {seconds:.0f} s undisturbed, {n_segments} segments; "
         f"an interpreter alone: {base:.0f} MB",
         table,
         f"at most {most:.0f} MB above it, the bar is {MOST_MB:.0f}: {'met' if most <= MOST_MB else 'missed'}",

@@ -2,12 +2,14 @@
 /* The best path through a grammar's graph and CTC's topology at once; doc/grammar.md tells it in prose.
  *
  * A place is where a path can be between two frames: inside the label of an arc (places 0 .. n_arcs - 1), or in the
- * blank after having reached a state (places n_arcs + state). A cell is a place with its best paths, at most n_best of
- * different label sequences; a path is a score, a record of the labels behind it, and the run of the label it is in.
+ * blank after having reached a state (places n_arcs + state). A cell is a place and a state of the hot words' automaton,
+ * with its best paths, at most n_best of different label sequences; a path is a score, a record of the labels behind it,
+ * and the run of the label it is in. Without hot words a place has one cell.
  * A frame's steps, from the cells of the frame before to new ones:
  *   weigh   the frame's labels: bias added, the best of them found          -> log_prob, free score
  *   group   cells by the state that they have reached                       -> head, touched
- *   leave   from each such state into its blank and into each of its arcs   -> next cells
+ *   leave   from each such state, and each state of the hot words with it, into its blank and each of its arcs
+ *                                                                           -> next cells
  *   stay    inside an arc's label                                           -> next cells
  *   prune   what is further than `margin` below the best
  * A record is made when a path leaves a label. When there is no room for the records that a frame may need, those that
@@ -32,6 +34,7 @@ typedef struct {
 
 typedef struct {
     double score;
+    double bonus;        /* what of the score the hot words gave */
     uint64_t hash;       /* of its label sequence */
     int32_t history;     /* the record of the label before, or NONE */
     int32_t left;        /* the record made when it left its label in this frame, or NONE */
@@ -44,6 +47,8 @@ typedef struct {
 
 typedef struct {
     int32_t place, n_paths;
+    int32_t hot;           /* state of the hot words' automaton */
+    int32_t next_at_place; /* new cells of the same place, as a list */
     int32_t next_in_state; /* cells that reached the same state, as a list */
 } cell;
 
@@ -57,6 +62,8 @@ struct pynna_search {
     int32_t n_states, n_arcs;
     int32_t has_bias, finished;
     int32_t current, n_cells; /* which of the two halves holds the cells */
+    int32_t n_hot;            /* states of the hot words' automaton; 0 for none */
+    int32_t last_committed;   /* the last committed label, or NONE */
     int32_t n_records;
     int32_t n_frames, n_frames_untaken, first_waiting, n_waiting;
     int32_t unconstrained_label; /* the last frame's best label */
@@ -69,10 +76,11 @@ struct pynna_search {
 typedef struct {
     pynna_search *d;
     const pynna_graph *g;
+    const pynna_words *hot; /* NULL: no hot words */
     const float *bias, *row;
     double *log_prob; /* of the frame, biased */
     double filler;    /* log-probability of the filler in this frame */
-    int32_t *slot;    /* [places]: the new cell of a place, or NONE */
+    int32_t *slot;    /* [places]: the first of a place's new cells, or NONE */
     int32_t *head;    /* [states]: the first of the cells that reached it, or NONE */
     int32_t *touched; /* states that were reached */
     cell *cells, *next;
@@ -211,18 +219,18 @@ int pynna_search_reset(pynna_search *d, const pynna_graph *g)
     if (!fits(d, g))
         return PYNNA_ERR_ARGUMENT;
     d->finished = d->current = d->n_records = d->n_frames = d->n_frames_untaken = 0;
+    d->last_committed = NONE;
     d->first_waiting = d->n_waiting = d->most_active = 0;
     d->n_dropped = 0;
     d->unconstrained_score = d->gap = 0.0;
     d->unconstrained_label = d->config.blank;
-    memset((char *)d + d->at.log_prob, 0, d->at.end - d->at.log_prob); /* equal streams are equal blocks of bytes */
-    search s = view(d, g);
+    search s = view(d, g); /* cells, paths and records are written before they are read: what is not needed stays untouched */
     for (int32_t i = 0; i < g->n_arcs + g->n_states; i++)
         s.slot[i] = NONE;
     for (int32_t i = 0; i < g->n_states; i++)
         s.head[i] = NONE;
     d->n_cells = 1;
-    s.cells[0] = (cell){.place = g->n_arcs + g->start, .n_paths = 1, .next_in_state = NONE};
+    s.cells[0] = (cell){.place = g->n_arcs + g->start, .n_paths = 1, .next_at_place = NONE, .next_in_state = NONE};
     s.paths[0] = (path){.score = 0.0, .history = NONE, .left = NONE, .run_label = NONE, .noise_label = NONE};
     return PYNNA_OK;
 }
@@ -257,13 +265,19 @@ static int32_t add_record(search *s, pynna_search_token token, int32_t previous)
     return s->d->n_records++;
 }
 
+/* A path's score as far as labels count: without what noise cost and hot words gave. */
+static double fit(const path *p)
+{
+    return p->score - p->bonus + p->noise_loss;
+}
+
 /* The labels behind a path that leaves the label it is in, made once. */
 static int32_t leave_label(search *s, path *p)
 {
     if (p->run_label < 0) /* in a blank or in the filler, whose labels have records already */
         return p->history;
     if (p->left == NONE) {
-        const float gap = (float)(p->score + p->noise_loss - s->unconstrained_before);
+        const float gap = (float)(fit(p) - s->unconstrained_before);
         p->left = add_record(s, (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob, gap}, p->history);
     }
     return p->left;
@@ -309,6 +323,7 @@ static void commit(search *s, int32_t r)
     const double gap = (double)token.loss;
     token.loss = (float)(d->gap - gap);
     d->gap = gap;
+    d->last_committed = token.label;
     s->waiting[(d->first_waiting + d->n_waiting++) % (2 * d->config.n_records)] = token;
     s->records[r].n_uses = 0;
     for (int32_t i = r + 1; i < d->n_records; i++)
@@ -385,6 +400,42 @@ static void make_room(search *s)
     }
 }
 
+/* ---- hot words --------------------------------------------------------------------------------------------------- */
+
+enum { HOT_START = 0, HOT_INSIDE = 1 }; /* as words.c has them */
+
+/* What the end of a text would add in a state of the hot words. */
+static double hot_end(const search *s, int32_t hot)
+{
+    return s->hot == NULL ? 0.0 : s->hot->hot_end[hot];
+}
+
+/* The least and the most that a path in a state of the hot words counts beside its score: what was added for a phrase
+ * under way may be taken back, or what a phrase was charged with given back. */
+static double hot_least(const search *s, int32_t hot)
+{
+    const double end = hot_end(s, hot);
+    return end < 0.0 ? end : 0.0;
+}
+
+static double hot_most(const search *s, int32_t hot)
+{
+    const double end = hot_end(s, hot);
+    return end > 0.0 ? end : 0.0;
+}
+
+/* The nats that a label adds in a state of the hot words, and the state then. The filler ends a text and begins one. */
+static double hot_step(const search *s, int32_t hot, int32_t label, int32_t *next)
+{
+    if (s->hot == NULL || label < 0 || label >= s->hot->n_labels) {
+        *next = HOT_START;
+        return hot_end(s, hot);
+    }
+    const int64_t at = (int64_t)hot * s->hot->n_labels + label;
+    *next = s->hot->hot_next[at];
+    return s->hot->hot_bonus[at];
+}
+
 /* ---- one frame: weigh, group, leave, stay, prune ----------------------------------------------------------------- */
 
 static void weigh(search *s)
@@ -428,7 +479,8 @@ static int32_t group(search *s)
             s->touched[n_touched++] = state;
         s->cells[c].next_in_state = s->head[state];
         s->head[state] = c;
-        const double score = s->paths[c * s->d->config.n_best].score + log_prob_of(s, label_at(s, place));
+        const double score = s->paths[c * s->d->config.n_best].score + log_prob_of(s, label_at(s, place))
+                             + hot_least(s, s->cells[c].hot);
         s->best = score > s->best ? score : s->best;
     }
     s->floor = s->best - s->d->config.margin;
@@ -457,49 +509,67 @@ static int32_t insert(path *paths, int32_t n, int32_t n_best, const path *p)
     return n;
 }
 
-/* The new cell of a place; when there is no room, the worse half of the new cells goes. */
-static int32_t cell_of(search *s, int32_t place)
+/* The new cell of a place and a state of the hot words, or NONE. */
+static int32_t find_cell(const search *s, int32_t place, int32_t hot)
 {
-    const int32_t n_best = s->d->config.n_best;
-    if (s->slot[place] != NONE)
-        return s->slot[place];
+    int32_t c = s->slot[place];
+    while (c != NONE && s->next[c].hot != hot)
+        c = s->next[c].next_at_place;
+    return c;
+}
+
+static void link_cell(search *s, int32_t c)
+{
+    int32_t *first = &s->slot[s->next[c].place];
+    s->next[c].next_at_place = *first;
+    *first = c;
+}
+
+/* The same, made if it is not there; when there is no room, the worse half of the new cells goes. */
+static int32_t cell_of(search *s, int32_t place, int32_t hot)
+{
+    const int32_t n_best = s->d->config.n_best, found = find_cell(s, place, hot);
+    if (found != NONE)
+        return found;
     if (s->n_next == s->d->config.max_active) {
         for (int32_t c = 0; c < s->n_next; c++)
             s->slot[s->next[c].place] = NONE;
         s->n_next = keep_best(s, s->next, s->next_paths, s->n_next, s->n_next / 2);
         double worst = (double)INFINITY;
         for (int32_t c = 0; c < s->n_next; c++) {
-            s->slot[s->next[c].place] = c;
+            link_cell(s, c);
             worst = s->next_paths[c * n_best].score < worst ? s->next_paths[c * n_best].score : worst;
         }
         s->floor = worst > s->floor ? worst : s->floor;
     }
-    s->next[s->n_next] = (cell){.place = place, .n_paths = 0, .next_in_state = NONE};
-    return s->slot[place] = s->n_next++;
+    s->next[s->n_next] = (cell){.place = place, .n_paths = 0, .hot = hot, .next_in_state = NONE};
+    link_cell(s, s->n_next);
+    return s->n_next++;
 }
 
-static void offer(search *s, int32_t place, const path *p)
+static void offer(search *s, int32_t place, int32_t hot, const path *p)
 {
-    if (p->score < s->floor || p->score == IMPOSSIBLE)
+    if (p->score + hot_most(s, hot) < s->floor || p->score == IMPOSSIBLE)
         return;
-    const int32_t c = cell_of(s, place), n_best = s->d->config.n_best;
+    const int32_t c = cell_of(s, place, hot), n_best = s->d->config.n_best;
     s->next[c].n_paths = insert(&s->next_paths[c * n_best], s->next[c].n_paths, n_best, p);
-    if (p->score > s->best) {
-        s->best = p->score;
+    const double sure = p->score + hot_least(s, hot);
+    if (sure > s->best) {
+        s->best = sure;
         const double floor = s->best - s->d->config.margin;
         s->floor = floor > s->floor ? floor : s->floor;
     }
 }
 
-/* The best paths that reached a state, but for those inside the label `except`; a path's `left` here is its place among
- * s->paths. */
-static int32_t arrivals(const search *s, int32_t state, int32_t except, path *out)
+/* The best paths that reached a state with a state of the hot words, but for those inside the label `except`; a path's
+ * `left` here is its place among s->paths. */
+static int32_t arrivals(const search *s, int32_t state, int32_t hot, int32_t except, path *out)
 {
     const int32_t n_best = s->d->config.n_best;
     int32_t n = 0;
     for (int32_t c = s->head[state]; c != NONE; c = s->cells[c].next_in_state) {
         const int32_t place = s->cells[c].place;
-        if (except >= 0 && place < s->g->n_arcs && s->g->arc_label[place] == except)
+        if (s->cells[c].hot != hot || (except >= 0 && place < s->g->n_arcs && s->g->arc_label[place] == except))
             continue;
         for (int32_t k = 0; k < s->cells[c].n_paths; k++) {
             path p = s->paths[c * n_best + k];
@@ -511,10 +581,10 @@ static int32_t arrivals(const search *s, int32_t state, int32_t except, path *ou
 }
 
 /* Whether some path that reached the state is inside this label: it must not take the label again without a blank. */
-static int is_inside(const search *s, int32_t state, int32_t label)
+static int is_inside(const search *s, int32_t state, int32_t hot, int32_t label)
 {
     for (int32_t c = s->head[state]; c != NONE; c = s->cells[c].next_in_state)
-        if (s->cells[c].place < s->g->n_arcs && s->g->arc_label[s->cells[c].place] == label)
+        if (s->cells[c].hot == hot && s->cells[c].place < s->g->n_arcs && s->g->arc_label[s->cells[c].place] == label)
             return 1;
     return 0;
 }
@@ -525,14 +595,17 @@ static uint64_t extend_hash(uint64_t hash, int32_t label)
     return hash ^ (hash >> 29);
 }
 
-static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
+static void enter_arc(search *s, int32_t arc, int32_t hot, const path *from, int32_t n_from)
 {
     const int32_t label = s->g->arc_label[arc];
+    int32_t next = hot;
+    const double bonus = s->hot == NULL ? 0.0 : hot_step(s, hot, label, &next);
     const double cost = log_prob_of(s, label) - (label == PYNNA_FILLER ? s->d->config.filler_entry_cost : 0.0);
     for (int32_t k = 0; k < n_from; k++) {
-        if (from[k].score + cost < s->floor)
+        if (from[k].score + cost + bonus + hot_most(s, next) < s->floor)
             break;
-        path p = {.score = from[k].score + cost,
+        path p = {.score = from[k].score + cost + bonus,
+                  .bonus = from[k].bonus + bonus,
                   .hash = extend_hash(from[k].hash, label),
                   .left = NONE,
                   .noise_label = NONE,
@@ -542,7 +615,7 @@ static void enter_arc(search *s, int32_t arc, const path *from, int32_t n_from)
                   .frame = s->d->n_frames,
                   .log_prob = s->row[label == PYNNA_FILLER ? s->best_label : label]};
         p.history = leave_label(s, &s->paths[from[k].left]);
-        offer(s, arc, &p);
+        offer(s, arc, next, &p);
     }
 }
 
@@ -575,33 +648,54 @@ static void wait_in_blank(search *s, int32_t state, path *p)
     p->score += taken;
 }
 
-/* From a state into its blank and its arcs. */
-static void leave(search *s, int32_t state)
+/* From a state into its blank. */
+static void leave_into_blank(search *s, int32_t state, int32_t hot, const path *from, int32_t n_from)
+{
+    for (int32_t k = 0; k < n_from; k++) {
+        if (from[k].score + s->log_prob[s->best_label] + hot_most(s, hot) < s->floor)
+            break;
+        path p = {.score = from[k].score,
+                  .bonus = from[k].bonus,
+                  .hash = from[k].hash,
+                  .left = NONE,
+                  .run_label = NONE,
+                  .noise_label = from[k].noise_label,
+                  .noise_loss = from[k].noise_loss};
+        p.history = leave_label(s, &s->paths[from[k].left]);
+        wait_in_blank(s, state, &p);
+        offer(s, s->g->n_arcs + state, hot, &p);
+    }
+}
+
+/* From a state, reached with a state of the hot words, into its blank and its arcs. */
+static void leave(search *s, int32_t state, int32_t hot)
 {
     const pynna_graph *g = s->g;
     path best[MAX_BEST], others[MAX_BEST];
-    const int32_t n = arrivals(s, state, NONE, best);
-    for (int32_t k = 0; k < n; k++) {
-        if (best[k].score + s->log_prob[s->best_label] < s->floor)
-            break;
-        path p = {.score = best[k].score,
-                  .hash = best[k].hash,
-                  .left = NONE,
-                  .run_label = NONE,
-                  .noise_label = best[k].noise_label,
-                  .noise_loss = best[k].noise_loss};
-        p.history = leave_label(s, &s->paths[best[k].left]);
-        wait_in_blank(s, state, &p);
-        offer(s, g->n_arcs + state, &p);
-    }
+    const int32_t n = arrivals(s, state, hot, NONE, best);
+    leave_into_blank(s, state, hot, best, n);
     for (int32_t a = g->first_arc[state]; a < g->first_arc[state + 1]; a++) {
         const int32_t label = g->arc_label[a];
-        if (best[0].score + log_prob_of(s, label) < s->floor)
+        if (s->hot == NULL && best[0].score + log_prob_of(s, label) < s->floor)
             continue;
-        if (label != PYNNA_FILLER && is_inside(s, state, label))
-            enter_arc(s, a, others, arrivals(s, state, label, others));
+        if (label != PYNNA_FILLER && is_inside(s, state, hot, label))
+            enter_arc(s, a, hot, others, arrivals(s, state, hot, label, others));
         else
-            enter_arc(s, a, best, n);
+            enter_arc(s, a, hot, best, n);
+    }
+}
+
+/* The same, for all states of the hot words that it was reached with. */
+static void leave_all(search *s, int32_t state)
+{
+    for (int32_t c = s->head[state]; c != NONE; c = s->cells[c].next_in_state) {
+        int32_t before = s->head[state];
+        while (before != c && s->cells[before].hot != s->cells[c].hot)
+            before = s->cells[before].next_in_state;
+        if (before == c)
+            leave(s, state, s->cells[c].hot);
+        if (s->hot == NULL)
+            return;
     }
 }
 
@@ -618,7 +712,7 @@ static void stay(search *s, const cell *from, const path *paths)
             p.log_prob = s->row[label];
             p.frame = s->d->n_frames;
         }
-        offer(s, from->place, &p);
+        offer(s, from->place, from->hot, &p);
     }
 }
 
@@ -631,7 +725,8 @@ static void prune(search *s)
     for (int32_t c = 0; c < s->n_next; c++) {
         s->slot[s->next[c].place] = NONE;
         int32_t n = s->next[c].n_paths;
-        while (n > 0 && s->next_paths[c * n_best + n - 1].score < floor)
+        const double least = floor - hot_most(s, s->next[c].hot);
+        while (n > 0 && s->next_paths[c * n_best + n - 1].score < least)
             n--;
         if (n == 0)
             continue;
@@ -657,7 +752,7 @@ static void hear(search *s)
             if (label == d->unconstrained_label && p->start != d->n_frames)
                 continue;
             const pynna_search_token token = {d->config.n_labels + label, d->n_frames, d->n_frames, s->row[label],
-                                              (float)(p->score + p->noise_loss - d->unconstrained_score)};
+                                              (float)(fit(p) - d->unconstrained_score)};
             p->history = add_record(s, token, p->history);
         }
     }
@@ -673,6 +768,16 @@ static void stand_still(search *s, int32_t n_records)
             s->paths[c * n_best + k].left = NONE;
 }
 
+/* The new cells are the cells. */
+static void swap(search *s)
+{
+    const pynna_words *hot = s->hot;
+    s->d->n_cells = s->n_next;
+    s->d->current = 1 - s->d->current;
+    *s = view(s->d, s->g);
+    s->hot = hot;
+}
+
 static void advance(search *s)
 {
     pynna_search *d = s->d;
@@ -682,7 +787,7 @@ static void advance(search *s)
     s->n_next = 0;
     const int32_t n_touched = group(s);
     for (int32_t i = 0; i < n_touched; i++)
-        leave(s, s->touched[i]);
+        leave_all(s, s->touched[i]);
     for (int32_t i = 0; i < n_touched; i++)
         s->head[s->touched[i]] = NONE;
     for (int32_t c = 0; c < d->n_cells; c++)
@@ -696,10 +801,8 @@ static void advance(search *s)
         stand_still(s, n_records);
         return;
     }
-    d->n_cells = s->n_next;
-    d->most_active = d->n_cells > d->most_active ? d->n_cells : d->most_active;
-    d->current = 1 - d->current;
-    *s = view(d, s->g);
+    d->most_active = s->n_next > d->most_active ? s->n_next : d->most_active;
+    swap(s);
 }
 
 static int32_t n_room(const pynna_search *d)
@@ -707,15 +810,28 @@ static int32_t n_room(const pynna_search *d)
     return d->config.n_records / 2 - d->n_frames_untaken;
 }
 
+/* Whether these are the hot words that the search goes by. */
+static int knows(const pynna_search *d, const pynna_words *hot)
+{
+    return d->n_hot == 0 ? hot == NULL : hot != NULL && hot->n_hot == d->n_hot && hot->n_labels == d->config.n_labels;
+}
+
 int pynna_search_feed(pynna_search *d, const pynna_graph *graph, const float *log_probs, int32_t n_frames)
 {
-    if (!fits(d, graph) || n_frames < 0 || (log_probs == NULL && n_frames > 0))
+    return pynna_search_feed_hot(d, graph, NULL, log_probs, n_frames);
+}
+
+int pynna_search_feed_hot(pynna_search *d, const pynna_graph *graph, const pynna_words *hot, const float *log_probs,
+                          int32_t n_frames)
+{
+    if (!fits(d, graph) || !knows(d, hot) || n_frames < 0 || (log_probs == NULL && n_frames > 0))
         return PYNNA_ERR_ARGUMENT;
     if (d->finished)
         return PYNNA_ERR_FINISHED;
     if (n_frames > n_room(d) || n_frames > INT32_MAX - d->n_frames)
         return PYNNA_ERR_FULL;
     search s = view(d, graph);
+    s.hot = hot;
     if (!pn_ctc_frames_valid(log_probs, n_frames, d->config.n_labels, s.bias))
         return PYNNA_ERR_NOT_FINITE;
     for (int32_t t = 0; t < n_frames; t++) {
@@ -725,15 +841,78 @@ int pynna_search_feed(pynna_search *d, const pynna_graph *graph, const float *lo
     return PYNNA_OK;
 }
 
+/* ---- other hot words in a stream --------------------------------------------------------------------------------- */
+
+/* The state of the hot words after a path's labels, those that are committed and before the last of them left out. */
+static int32_t hot_state_of(search *s, const path *p)
+{
+    const pynna_search *d = s->d;
+    const int32_t last = d->last_committed;
+    int32_t n = 0, hot = last < 0 || last >= d->config.n_labels || last == s->hot->space ? HOT_START : HOT_INSIDE;
+    for (int32_t r = p->history; r != NONE; r = s->records[r].previous)
+        s->moved[n++] = r;
+    while (n-- > 0)
+        hot_step(s, hot, s->records[s->moved[n]].token.label, &hot);
+    if (p->run_label >= 0)
+        hot_step(s, hot, p->run_label, &hot);
+    return hot;
+}
+
+/* A path goes on with the hot words `s->hot`: it keeps what those before would have added had the text ended here. */
+static void carry_over(search *s, int32_t place, path p, double settled)
+{
+    const int32_t hot = s->hot == NULL ? HOT_START : hot_state_of(s, &p);
+    const double extra = settled - hot_end(s, hot);
+    p.score += extra;
+    p.bonus += extra;
+    offer(s, place, hot, &p);
+}
+
+int pynna_search_change_hot_words(pynna_search *d, const pynna_graph *graph, const pynna_words *before,
+                                  const pynna_words *hot)
+{
+    if (!fits(d, graph) || !knows(d, before)
+        || (hot != NULL && (hot->n_labels != d->config.n_labels || hot->n_hot < 2 || hot->hot_next == NULL)))
+        return PYNNA_ERR_ARGUMENT;
+    if (d->finished)
+        return PYNNA_ERR_FINISHED;
+    search s = view(d, graph);
+    s.hot = hot;
+    s.best = s.floor = IMPOSSIBLE;
+    s.n_next = 0;
+    const int32_t n_best = d->config.n_best;
+    for (int32_t c = 0; c < d->n_cells; c++)
+        for (int32_t k = 0; k < s.cells[c].n_paths; k++)
+            carry_over(&s, s.cells[c].place, s.paths[c * n_best + k],
+                       before == NULL ? 0.0 : before->hot_end[s.cells[c].hot]);
+    prune(&s);
+    swap(&s);
+    d->n_hot = hot == NULL ? 0 : hot->n_hot;
+    return PYNNA_OK;
+}
+
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
 int pynna_search_finish(pynna_search *d)
 {
-    if (d == NULL)
+    return pynna_search_finish_hot(d, NULL);
+}
+
+int pynna_search_finish_hot(pynna_search *d, const pynna_words *hot)
+{
+    if (d == NULL || !knows(d, hot))
         return PYNNA_ERR_ARGUMENT;
     if (d->finished)
         return PYNNA_ERR_FINISHED;
     d->finished = 1;
+    const cell *cells = (const cell *)((const char *)d + d->at.cells[d->current]);
+    path *paths = (path *)((char *)d + d->at.paths[d->current]);
+    for (int32_t c = 0; hot != NULL && c < d->n_cells; c++)
+        for (int32_t k = 0; k < cells[c].n_paths; k++) {
+            path *p = &paths[c * d->config.n_best + k];
+            p->score += hot->hot_end[cells[c].hot];
+            p->bonus += hot->hot_end[cells[c].hot];
+        }
     return PYNNA_OK;
 }
 
@@ -792,7 +971,7 @@ static void write_labels(const search *s, const path *p, int32_t n, pynna_search
     int32_t i = n;
     if (p->run_label >= 0)
         tokens[--i] = (pynna_search_token){p->run_label, p->start, p->frame, p->log_prob,
-                                           (float)(p->score + p->noise_loss - s->d->unconstrained_score)};
+                                           (float)(fit(p) - s->d->unconstrained_score)};
     for (int32_t r = p->history; r != NONE; r = s->records[r].previous)
         tokens[--i] = s->records[r].token;
     double before = s->d->gap;
@@ -825,8 +1004,8 @@ int pynna_search_nbest(const pynna_search *d, const pynna_graph *graph, int32_t 
     int32_t first = 0;
     for (int32_t i = 0; i < n; i++) {
         const int32_t length = n_labels_of(&s, &best[i]);
-        hypotheses[i] =
-            (pynna_search_hypothesis){best[i].score, first, length, is_complete(&s, places[i]), best[i].noise_loss};
+        hypotheses[i] = (pynna_search_hypothesis){best[i].score,      first,        length, is_complete(&s, places[i]),
+                                                  best[i].noise_loss, best[i].bonus};
         write_labels(&s, &best[i], length, tokens + first);
         first += length;
     }

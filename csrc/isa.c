@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which kernels there are, and which of them this processor runs. */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* syscall */
+#endif
 #include "verify.h"
 
 #if (defined(__aarch64__) || defined(__arm__)) && defined(__linux__) && !defined(PYNNA_MICRO)
@@ -13,6 +16,11 @@
 
 #if defined(__x86_64__) && !defined(PYNNA_MICRO)
 #include <cpuid.h>
+#if PN_HAS_AMX
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static int has_avx2(void)
 {
@@ -32,6 +40,31 @@ static int has_avx512vnni(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
            && __builtin_cpu_supports("avx512vnni") && has_avx2();
 }
+
+#if PN_HAS_AMX
+/* The processor has tiles of 8-bit products, the system keeps them when threads take turns, and this process may use
+ * them: the kernel wants to be asked, because they make what it keeps of a thread 8 KB larger. */
+static int ask_for_tiles(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* of arch_prctl; in XCR0, behind the tiles' shapes */
+    unsigned a, b, c, d, low, high;
+    if (!has_avx512vnni() || !__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1))
+        return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & 3) != 3)
+        return 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low >> (TILE_DATA - 1) & 3) == 3 && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+static int has_amx(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static atomic_int answer = UNKNOWN; /* of all threads: who asks twice hears the same */
+    if (atomic_load(&answer) == UNKNOWN)
+        atomic_store(&answer, ask_for_tiles() ? YES : NO);
+    return atomic_load(&answer) == YES;
+}
+#endif
 #endif
 
 #if defined(__aarch64__) && PN_HAS_NEON_DOT && !defined(PYNNA_MICRO)
@@ -78,6 +111,9 @@ static const struct {
     {&pn_kernels_avxvnni,    has_avxvnni   },
 #endif
     {&pn_kernels_avx512vnni, has_avx512vnni},
+#if PN_HAS_AMX
+    {&pn_kernels_amx,        has_amx       },
+#endif
 #elif defined(__aarch64__) && !defined(PYNNA_MICRO)
     {&pn_kernels_neon, always},
 #if PN_HAS_NEON_DOT
@@ -143,5 +179,6 @@ int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const
     const pn_product product = {weights,  row_sum,   n_blocks, n_groups, weight_bits, weights, u,
                                 u_stride, n_columns, NULL,     0};
     k->mac(&product, acc);
+    pn_release(k);
     return PYNNA_OK;
 }

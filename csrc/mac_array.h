@@ -61,7 +61,17 @@ typedef struct {
     /* With v = clamp(x[i] * gain[i], -127, 127): u[i] = 128 + rint(v) and, unless `residual` is NULL, the residual in
      * steps of a 256th, residual[i] = 128 + clamp(rint((v - rint(v)) * 256), -127, 127). */
     void (*quantise)(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual);
+
+    /* Gives back what `mac` holds of the processor between two calls; NULL: nothing. Every thread calls it when it has
+     * done its part of the steps, so that nobody sleeps, or runs another's code, with it. */
+    void (*release)(void);
 } pn_kernels;
+
+static inline void pn_release(const pn_kernels *k)
+{
+    if (k->release)
+        k->release();
+}
 
 /* What stands around the MAC array, shared by the instruction sets of a family: declarations. */
 #define PN_AROUND(family)                                                                                              \
@@ -79,8 +89,11 @@ PN_AROUND(pn_ref)
 #else
 #define PN_HAS_AVXVNNI 0
 #endif
-extern const pn_kernels pn_kernels_avx2, pn_kernels_avxvnni, pn_kernels_avx512vnni;
+extern const pn_kernels pn_kernels_avx2, pn_kernels_avxvnni, pn_kernels_avx512vnni, pn_kernels_amx;
 PN_AROUND(pn_avx2)
+PN_AROUND(pn_avx512vnni)
+/* AVX-512's MAC array, which AMX uses for a single column. */
+void pn_avx512vnni_mac(const pn_product *p, int32_t *acc);
 #elif defined(__aarch64__) && !defined(PYNNA_MICRO)
 /* Before version 16, clang had the intrinsics of the dot product and of i8mm only where the whole file was compiled for
  * them. */
@@ -102,6 +115,21 @@ extern const pn_kernels pn_kernels_neon;
 PN_AROUND(pn_neon)
 #else
 #define PN_HAS_NEON_32 0
+#endif
+
+/* Tiles: Linux gives them to who asks for them (see isa.c). Compilers that know them: gcc 11, clang 12; its memory
+ * sanitizer does not. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define PN_HAS_AMX 0
+#endif
+#endif
+#ifndef PN_HAS_AMX
+#if defined(__x86_64__) && defined(__linux__) && !defined(PYNNA_MICRO)
+#define PN_HAS_AMX PN_HAS_AVXVNNI
+#else
+#define PN_HAS_AMX 0
+#endif
 #endif
 
 /* Microcontrollers: chosen when compiling, for there is nobody to ask at run time. */

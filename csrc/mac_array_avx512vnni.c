@@ -118,7 +118,7 @@ BLOCKS(2, 1)
 BLOCKS(2, 2)
 
 /* Two blocks at a time, which stay in the nearest caches while all columns pass; in that time the next two arrive. */
-TARGET static void mac(const pn_product *p, int32_t *acc)
+TARGET void pn_avx512vnni_mac(const pn_product *p, int32_t *acc)
 {
     const int four = p->weight_bits == 4;
     if (p->n_columns == 1) {
@@ -152,8 +152,8 @@ TILE __m512i shift_and_merge(__m512i even, __m512i odd, __m128i shift)
     return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
 }
 
-TARGET static void requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
-                              const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
+TARGET void pn_avx512vnni_requantise(const int32_t *acc, int32_t n_blocks, int32_t n_columns, const int32_t *bias,
+                                     const int32_t *multiplier, int32_t shift, uint8_t *out, size_t out_stride)
 {
     const __m512i half = _mm512_set1_epi64((int64_t)1 << (shift - 1));
     const __m128i count = _mm_cvtsi32_si128(shift);
@@ -210,7 +210,7 @@ TILE __m256i to_q12(__m256i c, int32_t fraction_bits)
     return _mm512_cvtsepi32_epi16(v);
 }
 
-TARGET static void lstm(const pn_lstm_tile *t)
+TARGET void pn_avx512vnni_lstm(const pn_lstm_tile *t)
 {
     const pn_cubics s = pn_load_cubics(pn_sigmoid_coefficients), th = pn_load_cubics(pn_tanh_coefficients);
     const __m512i half = _mm512_set1_epi64((int64_t)1 << (t->shift - 1)), round15 = _mm512_set1_epi32(1 << 14);
@@ -244,12 +244,13 @@ TARGET static void lstm(const pn_lstm_tile *t)
     }
 }
 
-TARGET static void quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
+TARGET void pn_avx512vnni_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, uint8_t *residual)
 {
     pn_quantise_loop(x, gain, n, u, residual);
 }
 
-const pn_kernels pn_kernels_avx512vnni = {"avx512vnni", mac, requantise, lstm, quantise};
+const pn_kernels pn_kernels_avx512vnni = {"avx512vnni",       pn_avx512vnni_mac,      pn_avx512vnni_requantise,
+                                          pn_avx512vnni_lstm, pn_avx512vnni_quantise, NULL};
 #else
 typedef int pn_no_avx512vnni;
 #endif

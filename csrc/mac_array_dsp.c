@@ -99,7 +99,7 @@ static void mac(const pn_product *p, int32_t *acc)
     PN_BY_BITS(product, p, acc);
 }
 
-const pn_kernels pn_kernels_dsp = {"dsp", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise};
+const pn_kernels pn_kernels_dsp = {"dsp", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL};
 #else
 typedef int pn_no_dsp;
 #endif

@@ -109,7 +109,7 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
     PN_BY_BITS(product, p, acc);
 }
 
-const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise};
+const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise, NULL};
 #else
 typedef int pn_no_neon_i8mm;
 #endif

@@ -435,6 +435,7 @@ static void run_steps(void *argument, int32_t thread, int32_t n_threads)
             carry_h(&batch);
         pn_pool_meet(batch.pool); /* before the buffers are written again */
     }
+    pn_release(whole->w->kernels);
 }
 
 /* Not a number and infinity are what v - v is not zero of. */

@@ -545,6 +545,7 @@ typedef struct {
     int32_t first, n_tokens; /* its labels after the committed ones: tokens[first .. first + n_tokens - 1] */
     int32_t complete;        /* 1: it is a sentence of the graph; 0: the beginning of one */
     double noise_loss;       /* nats of what its path lost that were lost to noise, and are no label's loss */
+    double bonus;            /* nats of its score that the hot words gave, which are no label's either */
 } pynna_search_hypothesis;
 
 typedef struct {
@@ -584,6 +585,21 @@ int pynna_search_feed(pynna_search *search, const pynna_graph *graph, const floa
 
 /* Ends the sentence. PYNNA_ERR_ARGUMENT: null; PYNNA_ERR_FINISHED. */
 int pynna_search_finish(pynna_search *search);
+
+/* The same with hot words: of `hot` the hot words' tables alone count, which pynna_words_error finds right. The search
+ * has those that pynna_search_change_hot_words gave it, NULL for none, as it has without; PYNNA_ERR_ARGUMENT also for
+ * others. A score has what a text's phrases add, exactly, as of the beam search; the filler ends a text and begins
+ * one, and counts for no phrase. */
+int pynna_search_feed_hot(pynna_search *search, const pynna_graph *graph, const pynna_words *hot,
+                          const float *log_probs, int32_t n_frames);
+int pynna_search_finish_hot(pynna_search *search, const pynna_words *hot);
+
+/* Exchanges the hot words, `before` the search's so far, either NULL for none: before the first frame, or while a
+ * sentence runs. What has been said keeps what those before would have added had the text ended here; a phrase that is
+ * being said counts on. PYNNA_ERR_ARGUMENT: null, another graph, other labels, or `before` not the search's;
+ * PYNNA_ERR_FINISHED. */
+int pynna_search_change_hot_words(pynna_search *search, const pynna_graph *graph, const pynna_words *before,
+                                  const pynna_words *hot);
 
 /* Labels that all paths have in common are committed when room gets short (a sentence of a graph without filler
  * never is that long): moves the oldest of them, at most max_tokens. PYNNA_ERR_ARGUMENT: null, max_tokens < 0. */

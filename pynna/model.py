@@ -83,8 +83,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
 
     Raises
     ------
-    MissingFileError
-        No such file.
+    MissingFileError, FileReadError
+        No such file; a folder, or a file that may not be read.
     ModelFileError
         Not a model file, of another version, cut short, damaged; the subclass and the message say what.
     IsaError

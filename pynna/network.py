@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.audio.files import AudioPath, load_audio
-from pynna.errors import ArgumentError, MissingFileError, ModelFileError, NotFiniteError, StateError
+from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, StateError, reading
 
 _MACS_A_THREAD = 8_000_000  # of one channel's step: with less, waking and meeting cost more than is saved
 
@@ -59,9 +59,8 @@ class Network:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, isa: str | None = None) -> None:
         self.path = Path(path)
-        if not self.path.exists():
-            raise MissingFileError(f"{self.path}: no such model file")
-        self.core = _core.MappedModel(os.fspath(self.path))
+        with reading(self.path):
+            self.core = _core.MappedModel(os.fspath(self.path))
         self.geometry: dict[str, Any] = self.core.geometry
         self.labels = tuple(self.core.labels)
         self.label_priors = self.core.label_priors

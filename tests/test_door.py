@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -53,6 +54,21 @@ def test_a_file_that_is_not_there_is_an_error_of_pynnas(tmp_path, model):
             ask(missing)
     with pytest.raises(FileNotFoundError):
         pynna.load(missing)
+
+
+def test_a_folder_in_a_files_place_is_an_error_of_pynnas(tmp_path, model):
+    for ask in (pynna.load, model.transcribe, model.segments, pynna.Grammar.from_jsgf, pynna.LanguageModel):
+        with pytest.raises(PynnaError, match=tmp_path.name):
+            ask(tmp_path)
+
+
+def test_the_page_of_names_lists_what_the_package_offers():
+    page = Path(__file__).parents[1] / "docs" / "names.md"
+    told = re.findall(r"^\| `(\w+)` \|", page.read_text(encoding="utf-8").split("\n| `pynna.", 2)[1], re.MULTILINE)
+    assert sorted(told) == sorted(pynna.__all__)
+    errors = {n: e for n, e in vars(pynna.errors).items() if isinstance(e, type) and issubclass(e, PynnaError)}
+    whys = {name for name, error in errors.items() if pynna.ModelFileError in error.__bases__}
+    assert errors.keys() - whys <= set(pynna.__all__)
 
 
 def test_what_was_done_to_a_recording_is_told_with_its_result(model):

@@ -35,7 +35,7 @@ def preloaded(tmp_path: Path, *command: str) -> str:
     return told.stdout
 
 
-@pytest.mark.parametrize(("job", "every"), [("small", 36), ("lm", 18)])
+@pytest.mark.parametrize(("job", "every"), [("small", 36), ("lm", 18), ("state", 12)])
 def test_a_call_that_fails_is_told(tmp_path: Path, job: str, every: int) -> None:
     told = preloaded(tmp_path, "-m", "tests.fuzz.failing", job, "--every", str(every))
     assert int(told.split()[1]) > 5 and told.endswith(" 0 went wrong\n"), told

@@ -123,6 +123,8 @@ def test_the_wheel_holds_what_is_needed_to_run_and_no_sources_of_the_extension(w
         assert needed in names
     assert any(re.fullmatch(r"pynna/models/.*\.nna", name) for name in names)
     assert any(re.fullmatch(r"pynna/models/.*\.md", name) for name in names)
+    licences = f"pynna-{VERSION}.dist-info/licenses"
+    assert {f"{licences}/LICENSE", f"{licences}/pynna/recordings/README.md"} <= set(names)
     assert not [name for name in names if name.endswith((".h", ".pyx", "_core.c", ".pyc")) or name.startswith("tests")]
 
 

@@ -75,6 +75,10 @@ def test_the_list_names_models_and_requirements(dist: Any) -> None:
     assert parts[path.name]["hashes"][0]["content"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert all(parts[path.name]["licenses"])
     assert parts["numpy"]["scope"] == "required" and parts["aiohttp"]["scope"] == "optional"
+    sources = {part["name"].rpartition("/")[2].partition("_")[0] for part in parts.values() if part["type"] == "data"}
+    clips = {path.name.partition("_")[0] for path in (ROOT / "pynna" / "recordings" / "calibration").glob("*.flac")}
+    assert clips and clips <= sources
+    assert parts["recordings/calibration/gsc_*"]["licenses"] == [{"license": {"id": "CC-BY-4.0"}}]
     assert told["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
 
 

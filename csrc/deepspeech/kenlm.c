@@ -3,6 +3,7 @@
  * kind, counts; the vocabulary; and the n-grams. In a trie n-grams hang at their last word: its children are the words
  * before it. */
 #include "kenlm.h"
+#include "unaligned.h"
 
 #include <string.h>
 
@@ -12,40 +13,15 @@ enum { PROBING = 0, TRIE = 2, QUANT_TRIE = 3, ARRAY_TRIE = 4, QUANT_ARRAY_TRIE =
 
 static const char MAGIC[] = "mmap lm http://kheafield.com/code format version 5\n";
 
-/* ---- unaligned little-endian reads ---------------------------------------------------------------------------- */
-
-static uint32_t read32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static uint64_t read64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static float read_float(const uint8_t *p)
-{
-    float v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static float float_of(uint32_t bits)
 {
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
+    return ds_read_f32(&bits);
 }
 
 /* n <= 57 bits at any bit; eight bytes from there on must be readable. */
 static uint64_t read_bits(const uint8_t *base, uint64_t at, uint32_t n)
 {
-    return (read64(base + at / 8) >> (at & 7)) & (((uint64_t)1 << n) - 1);
+    return (ds_read_u64(base + at / 8) >> (at & 7)) & (((uint64_t)1 << n) - 1);
 }
 
 static uint32_t bits_for(uint64_t largest)
@@ -61,7 +37,7 @@ uint64_t ds_hash(const uint8_t *text, size_t n_bytes)
     const uint64_t m = 0xc6a4a7935bd1e995u;
     uint64_t h = (uint64_t)n_bytes * m;
     for (; n_bytes >= 8; text += 8, n_bytes -= 8) {
-        uint64_t k = read64(text) * m;
+        uint64_t k = ds_read_u64(text) * m;
         k = (k ^ k >> 47) * m;
         h = (h ^ k) * m;
     }
@@ -159,7 +135,7 @@ static int open_trie(ds_lm *lm, cursor *c, const uint64_t *counts, int32_t kind)
     const uint8_t *vocabulary = take(c, 8 * (1 + lm->n_words));
     if (vocabulary == NULL)
         return -1;
-    lm->n_sorted = read64(vocabulary);
+    lm->n_sorted = ds_read_u64(vocabulary);
     lm->vocabulary = vocabulary + 8;
     if (lm->n_sorted >= lm->n_words + 1)
         return -1;
@@ -200,11 +176,11 @@ int ds_lm_open(ds_lm *lm, const uint8_t *data, size_t size)
 {
     memset(lm, 0, sizeof *lm);
     if (data == NULL || size < SANITY_BYTES + PARAMETER_BYTES + 8 || memcmp(data, MAGIC, sizeof MAGIC - 1) != 0
-        || read_float(data + 60) != 1.0f || read32(data + 68) != 1 || read64(data + 80) != 1)
+        || ds_read_f32(data + 60) != 1.0f || ds_read_u32(data + 68) != 1 || ds_read_u64(data + 80) != 1)
         return -1;
     lm->order = data[SANITY_BYTES];
-    const float multiplier = read_float(data + SANITY_BYTES + 4);
-    const int32_t kind = (int32_t)read32(data + SANITY_BYTES + 8);
+    const float multiplier = ds_read_f32(data + SANITY_BYTES + 4);
+    const int32_t kind = (int32_t)ds_read_u32(data + SANITY_BYTES + 8);
     lm->has_words = data[SANITY_BYTES + 12] != 0;
     uint64_t counts[DS_LM_MAX_ORDER];
     if (lm->order < 2 || lm->order > DS_LM_MAX_ORDER)
@@ -213,7 +189,7 @@ int ds_lm_open(ds_lm *lm, const uint8_t *data, size_t size)
     if (size < head + 8)
         return -1;
     for (int32_t i = 0; i < lm->order; i++) {
-        counts[i] = read64(data + SANITY_BYTES + PARAMETER_BYTES + 8 * i);
+        counts[i] = ds_read_u64(data + SANITY_BYTES + PARAMETER_BYTES + 8 * i);
         if (counts[i] > MAX_COUNT)
             return -1;
     }
@@ -234,7 +210,7 @@ static const uint8_t *find_hashed(const ds_lm_hash *hash, uint64_t key)
     uint64_t bucket = key % hash->n_buckets;
     for (uint64_t n = 0; n < hash->n_buckets; n++) {
         const uint8_t *entry = hash->table + bucket * hash->entry_bytes;
-        const uint64_t found = read64(entry);
+        const uint64_t found = ds_read_u64(entry);
         if (found == key)
             return entry;
         if (found == 0)
@@ -249,13 +225,13 @@ uint32_t ds_lm_word(const ds_lm *lm, const uint8_t *text, size_t n_bytes)
     const uint64_t hash = ds_hash(text, n_bytes);
     if (lm->is_hashed) {
         const uint8_t *entry = find_hashed(&lm->vocabulary_hash, hash);
-        const uint32_t word = entry == NULL ? 0 : read32(entry + 8);
+        const uint32_t word = entry == NULL ? 0 : ds_read_u32(entry + 8);
         return word < lm->n_words ? word : 0;
     }
     uint64_t low = 0, high = lm->n_sorted;
     while (low < high) {
         const uint64_t middle = low + (high - low) / 2;
-        const uint64_t found = read64(lm->vocabulary + 8 * middle);
+        const uint64_t found = ds_read_u64(lm->vocabulary + 8 * middle);
         if (found == hash)
             return middle + 1 < lm->n_words ? (uint32_t)(middle + 1) : 0;
         if (found < hash)
@@ -277,11 +253,11 @@ static void find_unigram(const ds_lm *lm, uint32_t word, found_ngram *out)
 {
     if (lm->is_hashed) {
         const uint8_t *p = lm->unigrams + 8 * (uint64_t)word;
-        *out = (found_ngram){float_of(read32(p) | 0x80000000u), read_float(p + 4), 0, 0, word};
+        *out = (found_ngram){float_of(ds_read_u32(p) | 0x80000000u), ds_read_f32(p + 4), 0, 0, word};
         return;
     }
     const uint8_t *p = lm->unigrams + 16 * (uint64_t)word;
-    *out = (found_ngram){read_float(p), read_float(p + 4), read64(p + 8), read64(p + 24), 0};
+    *out = (found_ngram){ds_read_f32(p), ds_read_f32(p + 4), ds_read_u64(p + 8), ds_read_u64(p + 24), 0};
 }
 
 /* The last of the ascending offsets that is not above index. */
@@ -290,7 +266,7 @@ static uint64_t offset_below(const ds_lm_level *level, uint64_t index)
     uint64_t low = 0, high = level->n_offsets;
     while (low < high) {
         const uint64_t middle = low + (high - low) / 2;
-        if (read64(level->offsets + 8 * middle) <= index)
+        if (ds_read_u64(level->offsets + 8 * middle) <= index)
             low = middle + 1;
         else
             high = middle;
@@ -305,7 +281,7 @@ static void read_range(const ds_lm_level *level, uint64_t index, uint64_t at, fo
     if (level->offsets != NULL) {
         uint64_t below = offset_below(level, index);
         out->begin |= below << level->next_bits;
-        while (below + 1 < level->n_offsets && read64(level->offsets + 8 * (below + 1)) <= index + 1)
+        while (below + 1 < level->n_offsets && ds_read_u64(level->offsets + 8 * (below + 1)) <= index + 1)
             below++;
         out->end |= below << level->next_bits;
     }
@@ -316,9 +292,9 @@ static void read_values(const ds_lm *lm, const ds_lm_level *level, uint64_t at, 
     out->backoff = 0.0f;
     if (lm->is_quantised) {
         const uint32_t backoff_bits = last ? 0 : lm->backoff_bits;
-        out->prob = read_float(level->prob_bins + 4 * read_bits(level->base, at + backoff_bits, lm->prob_bits));
+        out->prob = ds_read_f32(level->prob_bins + 4 * read_bits(level->base, at + backoff_bits, lm->prob_bits));
         if (!last)
-            out->backoff = read_float(level->backoff_bins + 4 * read_bits(level->base, at, backoff_bits));
+            out->backoff = ds_read_f32(level->backoff_bins + 4 * read_bits(level->base, at, backoff_bits));
         return;
     }
     out->prob = float_of((uint32_t)read_bits(level->base, at, 31) | 0x80000000u);
@@ -358,8 +334,8 @@ static int find_longer(const ds_lm *lm, int32_t i, uint32_t word, found_ngram *f
     if (entry == NULL)
         return 0;
     const int last = i + 2 == lm->order;
-    *found = (found_ngram){last ? read_float(entry + 8) : float_of(read32(entry + 8) | 0x80000000u),
-                           last ? 0.0f : read_float(entry + 12), 0, 0, key};
+    *found = (found_ngram){last ? ds_read_f32(entry + 8) : float_of(ds_read_u32(entry + 8) | 0x80000000u),
+                           last ? 0.0f : ds_read_f32(entry + 12), 0, 0, key};
     return 1;
 }
 

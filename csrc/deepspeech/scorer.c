@@ -2,6 +2,7 @@
 /* See scorer.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "scorer.h"
+#include "unaligned.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -13,32 +14,9 @@
 
 enum { TRIE_MAGIC = 0x54524945, FST_MAGIC = 2125659606, STATE_BYTES = 20, ARC_BYTES = 16, ALIGNED = 4 };
 
-static int32_t read_i32(const uint8_t *p)
-{
-    int32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static int64_t read_i64(const uint8_t *p)
-{
-    int64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-static double read_f64(const uint8_t *p)
-{
-    double v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static int is_final(const uint8_t *state)
 {
-    float weight;
-    memcpy(&weight, state, sizeof weight);
-    return !isinf(weight);
+    return !isinf(ds_read_f32(state));
 }
 
 /* ---- the automaton --------------------------------------------------------------------------------------------- */
@@ -47,7 +25,7 @@ static int is_final(const uint8_t *state)
 static size_t expect(const uint8_t *data, size_t size, size_t at, const char *wanted)
 {
     const size_t length = strlen(wanted);
-    if (at > size || size - at < 4 + length || read_i32(data + at) != (int32_t)length
+    if (at > size || size - at < 4 + length || ds_read_i32(data + at) != (int32_t)length
         || memcmp(data + at + 4, wanted, length) != 0)
         return 0;
     return at + 4 + length;
@@ -70,7 +48,7 @@ static ds_scorer_status index_states(ds_tree *tree, const uint8_t *data, size_t 
     for (uint64_t i = 0; i < tree->n_states; i++) {
         if (size - at < 12)
             return DS_SCORER_BAD_TRIE;
-        const int64_t n = read_i64(data + at + 4);
+        const int64_t n = ds_read_i64(data + at + 4);
         if (n < 0 || (uint64_t)n > (size - at - 12) / ARC_BYTES)
             return DS_SCORER_BAD_TRIE;
         tree->places[i] = at;
@@ -82,16 +60,16 @@ static ds_scorer_status index_states(ds_tree *tree, const uint8_t *data, size_t 
 
 static ds_scorer_status open_tree(ds_tree *tree, const uint8_t *data, size_t size, size_t at)
 {
-    if (size < at + 4 || read_i32(data + at) != FST_MAGIC)
+    if (size < at + 4 || ds_read_i32(data + at) != FST_MAGIC)
         return DS_SCORER_BAD_TRIE;
     const size_t constant = expect(data, size, at + 4, "const"), vector = expect(data, size, at + 4, "vector");
     const size_t kind_end = constant != 0 ? constant : vector;
     at = kind_end == 0 ? 0 : expect(data, size, kind_end, "standard");
     if (at == 0 || size - at < 40)
         return DS_SCORER_BAD_TRIE;
-    const int32_t flags = read_i32(data + at + 4);
-    const int64_t n_states = read_i64(data + at + 24), n_arcs = read_i64(data + at + 32);
-    tree->start = read_i64(data + at + 16);
+    const int32_t flags = ds_read_i32(data + at + 4);
+    const int64_t n_states = ds_read_i64(data + at + 24), n_arcs = ds_read_i64(data + at + 32);
+    tree->start = ds_read_i64(data + at + 16);
     at += 40;
     if (n_states < 1 || n_states > INT32_MAX || tree->start < 0 || tree->start >= n_states || flags & 3)
         return DS_SCORER_BAD_TRIE; /* symbol tables (1, 2) would stand here; no scorer has them */
@@ -121,12 +99,12 @@ static int view_state(const ds_tree *tree, int64_t state, const uint8_t **record
     if (tree->places != NULL) {
         *record = tree->states + tree->places[state];
         *arcs = *record + 12;
-        *n = (uint64_t)read_i64(*record + 4);
+        *n = (uint64_t)ds_read_i64(*record + 4);
         return 1;
     }
     *record = tree->states + (uint64_t)state * STATE_BYTES;
-    const uint64_t first = (uint32_t)read_i32(*record + 4);
-    *n = (uint32_t)read_i32(*record + 8);
+    const uint64_t first = (uint32_t)ds_read_i32(*record + 4);
+    *n = (uint32_t)ds_read_i32(*record + 8);
     *arcs = tree->arcs + first * ARC_BYTES;
     return first + *n <= tree->n_arcs;
 }
@@ -139,9 +117,9 @@ int64_t ds_tree_next(const ds_tree *tree, int64_t state, int32_t label)
         return -1;
     while (low < high) {
         const uint64_t middle = low + (high - low) / 2;
-        const int32_t here = read_i32(arcs + middle * ARC_BYTES);
+        const int32_t here = ds_read_i32(arcs + middle * ARC_BYTES);
         if (here == label) {
-            const int64_t next = read_i32(arcs + middle * ARC_BYTES + 12);
+            const int64_t next = ds_read_i32(arcs + middle * ARC_BYTES + 12);
             if (!view_state(tree, next, &record, &unused, &n))
                 return -1;
             return is_final(record) ? tree->start : next;
@@ -161,9 +139,9 @@ static ds_scorer_status open_behind(ds_scorer *s, const uint8_t *data, size_t si
 {
     if (at >= size)
         return DS_SCORER_NO_TRIE;
-    if (size - at < 9 || read_i32(data + at) != TRIE_MAGIC)
+    if (size - at < 9 || ds_read_i32(data + at) != TRIE_MAGIC)
         return DS_SCORER_BAD_TRIE;
-    s->version = read_i32(data + at + 4);
+    s->version = ds_read_i32(data + at + 4);
     if (s->version < 3 || s->version > 6)
         return DS_SCORER_BAD_VERSION;
     s->is_bytes = data[at + 8] != 0;
@@ -171,8 +149,8 @@ static ds_scorer_status open_behind(ds_scorer *s, const uint8_t *data, size_t si
     if (s->version == 6) {
         if (size - at < 16)
             return DS_SCORER_BAD_TRIE;
-        s->alpha = read_f64(data + at);
-        s->beta = read_f64(data + at + 8);
+        s->alpha = ds_read_f64(data + at);
+        s->beta = ds_read_f64(data + at + 8);
         at += 16;
         if (!isfinite(s->alpha) || !isfinite(s->beta))
             return DS_SCORER_BAD_TRIE;

@@ -218,7 +218,7 @@ cdef class BeamDecoder(Decoder):
     """Prefix beam search; `label_bias` float32 [n_labels] or None is added to each frame."""
 
     cdef readonly Words words
-    cdef void *_memory
+    cdef _Block _memory
     cdef pynna_ctc *_state
     cdef int32_t _max_frames
 
@@ -244,11 +244,9 @@ cdef class BeamDecoder(Decoder):
             raise ArgumentError(f"words are of {words.w.n_labels} labels; {n_labels} is right")
         self.words = words
         self._max_frames = config.max_frames
-        self._memory = allocate(pynna_ctc_size(&config))
-        check(pynna_ctc_init(self._memory, pynna_ctc_size(&config), &config, &self._state), "decoder")
-
-    def __dealloc__(self):
-        free(self._memory)
+        cdef size_t size = pynna_ctc_size(&config)
+        self._memory = _Block(size)
+        check(pynna_ctc_init(self._memory.start, size, &config, &self._state), "decoder")
 
     cdef int _take(self) except -1:
         cdef pynna_ctc_token tokens[64]

@@ -136,14 +136,22 @@ cdef class GraphBuilder:
         return arrays
 
 
+cdef enum:
+    HOT_CELLS = 4  # room for paths with hot words apart, a place
+
+
 cdef class GraphDecoder(Decoder):
     """The sentence of a graph that fits best. A label comes as (label, first frame, frame of its highest probability,
     log-probability there, loss): the loss in nats is against the unconstrained best path; a label of the filler is told
     as n_labels + label."""
 
     cdef readonly Graph graph
-    cdef void *_memory
+    cdef _Block _memory
     cdef pynna_search *_state
+    cdef pynna_search_config _config
+    cdef object _bias  # what the configuration points into
+    cdef int _max_active
+    cdef Words _hot  # None: no hot words
     cdef readonly int n_best
     cdef int64_t _n_fed
     cdef object _kept
@@ -156,8 +164,6 @@ cdef class GraphDecoder(Decoder):
         cdef const float[::1] bias
         pynna_search_defaults(graph.g.n_labels, &config)
         config.blank, config.n_best, config.margin = blank, n_best, margin
-        config.max_active = max(16, min(max_active, graph.g.n_arcs + graph.g.n_states))
-        config.n_records = max(32768, 8 * max(1, n_best) * config.max_active)
         config.filler_cost, config.filler_entry_cost = filler_cost, filler_entry_cost
         config.noise_cost, config.space = noise_cost, space
         if label_bias is not None:
@@ -165,32 +171,60 @@ cdef class GraphDecoder(Decoder):
             if bias.shape[0] != graph.g.n_labels:
                 raise ArgumentError(f"label_bias has {bias.shape[0]} entries; {graph.g.n_labels} is right")
             config.label_bias = &bias[0]
-        cdef const char *wrong = pynna_search_config_error(&graph.g, &config)
-        if wrong is not NULL:
-            raise ArgumentError(f"grammar search: {text(wrong)}")
-        self.graph = graph
+        self.graph, self._config, self._bias, self._max_active = graph, config, label_bias, max_active
         self.n_labels = graph.g.n_labels
         self.n_best = n_best
         self._kept = np.empty((max(keep_frames, 0), self.n_labels), np.float32)
         self._kept_rows = self._kept
         self.committed = []
-        cdef size_t size = pynna_search_size(&graph.g, &config)
-        self._memory = allocate(size)
-        check(pynna_search_init(self._memory, size, &graph.g, &config, &self._state), "grammar search")
+        self._make(1)
 
-    def __dealloc__(self):
-        free(self._memory)
+    cdef int _make(self, int cells_a_place) except -1:
+        """The search, with room for so many cells a place, and `max_active` at most."""
+        cdef pynna_graph *g = &self.graph.g
+        cdef int64_t n_cells = <int64_t> cells_a_place * (g.n_arcs + g.n_states)
+        self._config.max_active = <int32_t> max(16, min(self._max_active, n_cells))
+        self._config.n_records = max(32768, 8 * max(1, self.n_best) * self._config.max_active)
+        cdef const char *wrong = pynna_search_config_error(g, &self._config)
+        if wrong is not NULL:
+            raise ArgumentError(f"grammar search: {text(wrong)}")
+        cdef size_t size = pynna_search_size(g, &self._config)
+        self._memory = _Block(size)
+        check(pynna_search_init(self._memory.start, size, g, &self._config, &self._state), "grammar search")
+        return 0
+
+    cdef const pynna_words *_tables(self):
+        return NULL if self._hot is None else &self._hot.w
+
+    def set_hot_words(self, next, bonus, end):
+        """Other hot words from now on: int32 [n, n_labels], float64 [n, n_labels], float64 [n]; see `HotWords`.
+
+        Paths with other hot words behind them are followed apart: before the first frame there is made room for four
+        a place, later there is none but what the search has."""
+        cdef Words hot = None
+        if self._config.space < 0:
+            raise ArgumentError("hot words need the label between words")
+        if np.any(bonus):
+            hot = Words(self.n_labels, self._config.space)
+            hot._set_hot_words(next, bonus, end)
+            if self._hot is None and self._n_fed == 0:
+                self._make(HOT_CELLS)
+        check(pynna_search_change_hot_words(self._state, &self.graph.g, self._tables(), NULL if hot is None else &hot.w),
+              "hot words")
+        self._hot = hot
 
     cdef int feed_raw(self, const float *log_probs, int32_t n_frames) except -1:
         cdef int32_t done = 0, n, i, n_tokens
         cdef int status
         cdef pynna_search_stats stats
         cdef pynna_search_token tokens[64]
+        cdef const pynna_words *hot = self._tables()
         while done < n_frames:
             check(pynna_search_get_stats(self._state, &stats), "grammar search")
             n = min(stats.n_room, n_frames - done)
             with nogil:
-                status = pynna_search_feed(self._state, &self.graph.g, log_probs + <Py_ssize_t> done * self.n_labels, n)
+                status = pynna_search_feed_hot(self._state, &self.graph.g, hot,
+                                               log_probs + <Py_ssize_t> done * self.n_labels, n)
             check(status, "grammar search")
             done += n
             n_tokens = 64
@@ -216,8 +250,8 @@ cdef class GraphDecoder(Decoder):
         return n - room, np.roll(self._kept, -(n % room), axis=0) if room else self._kept
 
     def hypotheses(self, int n):
-        """The n best [(score, labels after the committed ones, whether it is a whole sentence, nats lost to noise)],
-        best first: after `finish` whole ones alone, if there are any."""
+        """The n best [(score, labels after the committed ones, whether it is a whole sentence, nats lost to noise, nats
+        of the score that hot words gave)], best first: after `finish` whole ones alone, if there are any."""
         cdef int32_t n_hypotheses = 0, n_tokens = 0, i, k
         cdef pynna_search_hypothesis hypotheses[16]
         cdef pynna_search_token *tokens = NULL
@@ -229,7 +263,7 @@ cdef class GraphDecoder(Decoder):
                                      &n_tokens), "grammar search")
             return [(hypotheses[i].score, [as_search_tuple(&tokens[hypotheses[i].first + k])
                                            for k in range(hypotheses[i].n_tokens)], bool(hypotheses[i].complete),
-                     hypotheses[i].noise_loss)
+                     hypotheses[i].noise_loss, hypotheses[i].bonus)
                     for i in range(n_hypotheses)]
         finally:
             free(tokens)
@@ -240,7 +274,7 @@ cdef class GraphDecoder(Decoder):
 
     def finish(self):
         """Ends the stream."""
-        check(pynna_search_finish(self._state), "grammar search")
+        check(pynna_search_finish_hot(self._state, self._tables()), "grammar search")
 
     @property
     def complete(self):

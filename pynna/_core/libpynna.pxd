@@ -167,7 +167,7 @@ cdef extern from "pynna.h" nogil:
     ctypedef struct pynna_search_hypothesis:
         double score
         int32_t first, n_tokens, complete
-        double noise_loss
+        double noise_loss, bonus
     ctypedef struct pynna_search_stats:
         double unconstrained_score
         int64_t n_dropped
@@ -178,8 +178,9 @@ cdef extern from "pynna.h" nogil:
     const char *pynna_search_config_error(const pynna_graph *, const pynna_search_config *)
     size_t pynna_search_size(const pynna_graph *, const pynna_search_config *)
     int pynna_search_init(void *, size_t, const pynna_graph *, const pynna_search_config *, pynna_search **)
-    int pynna_search_feed(pynna_search *, const pynna_graph *, const float *, int32_t)
-    int pynna_search_finish(pynna_search *)
+    int pynna_search_feed_hot(pynna_search *, const pynna_graph *, const pynna_words *, const float *, int32_t)
+    int pynna_search_finish_hot(pynna_search *, const pynna_words *)
+    int pynna_search_change_hot_words(pynna_search *, const pynna_graph *, const pynna_words *, const pynna_words *)
     int pynna_search_take(pynna_search *, int32_t, pynna_search_token *, int32_t *)
     int pynna_search_nbest(const pynna_search *, const pynna_graph *, int32_t, pynna_search_hypothesis *, int32_t *,
                            int32_t, pynna_search_token *, int32_t *)

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import inspect
 import io
 import logging
 import os
 import sys
+import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -31,6 +34,11 @@ BLOCK_BYTES, MAX_BLOCKS = 16 << 20, 100
 
 RETRIES = 3
 """Times that a block is tried again, by another actor, where its own has ended."""
+
+QUIET_SECONDS = 300.0
+"""Without a block that is done, after which it is told what Ray has to work with, again and again."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class Transcriber:
@@ -307,6 +315,14 @@ def _run(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: typ
     """A block is a row until it is with an actor, so that nothing divides it or makes it one with another."""
     if not blocks:
         return
+    with _told_when_quiet(lambda: len(_files(output)), lambda: _processors(ray)):
+        _write(ray, blocks, output, actors, actor, arguments)
+    # A task that failed keeps its actor, and with it a processor, by a cycle of references: an actor of the next run
+    # would wait for that processor until the collector happens to come by.
+    gc.collect()
+
+
+def _write(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: type, arguments: dict[str, Any]) -> None:
     rows = ray.data.from_items([{"paths": block} for block in blocks], override_num_blocks=len(blocks))
     known = inspect.signature(rows.map_batches).parameters
     retries = {"max_restarts": -1, "max_task_retries": RETRIES} if "ray_remote_args" in known else {}
@@ -319,6 +335,35 @@ def _run(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: typ
     made.write_parquet(output, ray_remote_args={"num_cpus": 0})
 
 
+@contextlib.contextmanager
+def _told_when_quiet(
+    count: Callable[[], int], state: Callable[[], str], seconds: float = QUIET_SECONDS
+) -> Iterator[None]:
+    """Tells, while something runs, that the count has not grown for so many seconds."""
+    over = threading.Event()
+
+    def watch() -> None:
+        before = count()
+        while not over.wait(seconds):
+            if (now := count()) == before:
+                _LOG.warning("Ray has finished no block of recordings for %.0f s; %s", seconds, state())
+            before = now
+
+    watcher = threading.Thread(target=watch, daemon=True, name="pynna-ray-watch")
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _processors(ray: Any) -> str:
+    """What the cluster has."""
+    there, free = ray.cluster_resources().get("CPU", 0), ray.available_resources().get("CPU", 0)
+    nodes = [node["Alive"] for node in ray.nodes()]
+    return f"{sum(nodes)} of {len(nodes)} nodes are up, {free:.0f} of {there:.0f} processors free"
+
+
 def _of_blocks(actor: type) -> type:
     """The actor, given a block in a row."""
 
@@ -329,16 +374,23 @@ def _of_blocks(actor: type) -> type:
     return Blocks
 
 
+def _files(output: str) -> list[str]:
+    """The Parquet files that are there, as paths of their store."""
+    from pyarrow import fs
+
+    system, inside = fs.FileSystem.from_uri(output)
+    if system.get_file_info(inside).type != fs.FileType.Directory:
+        return []
+    return [each.path for each in system.get_file_info(fs.FileSelector(inside)) if each.path.endswith(".parquet")]
+
+
 def _results(output: str) -> dict[str, tuple[str, str]]:
     """Recordings that have rows, with error and notes."""
     from pyarrow import dataset, fs
 
-    system, inside = fs.FileSystem.from_uri(output)
-    if system.get_file_info(inside).type != fs.FileType.Directory:
+    if not (names := _files(output)):
         return {}
-    names = [each.path for each in system.get_file_info(fs.FileSelector(inside)) if each.path.endswith(".parquet")]
-    if not names:
-        return {}
+    system, _ = fs.FileSystem.from_uri(output)
     table = dataset.dataset(names, filesystem=system, format="parquet").to_table(columns=["path", "error", "notes"])
     columns = (table.column(name).to_pylist() for name in ("path", "error", "notes"))
     return {path: (error or "", notes or "") for path, error, notes in zip(*columns, strict=True)}
@@ -350,14 +402,12 @@ def _remove_failed(output: str, paths: set[str]) -> None:
 
     if not paths:
         return
-    system, inside = fs.FileSystem.from_uri(output)
-    for each in system.get_file_info(fs.FileSelector(inside)):
-        if not each.path.endswith(".parquet"):
-            continue
-        table = parquet.read_table(each.path, filesystem=system)
+    system, _ = fs.FileSystem.from_uri(output)
+    for name in _files(output):
+        table = parquet.read_table(name, filesystem=system)
         keep = compute.invert(compute.is_in(table.column("path"), value_set=_strings(paths, table)))
         if not compute.all(keep).as_py():
-            parquet.write_table(table.filter(keep), each.path, filesystem=system)
+            parquet.write_table(table.filter(keep), name, filesystem=system)
 
 
 def _strings(values: set[str], table: Any) -> Any:

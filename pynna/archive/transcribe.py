@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pynna.archive.jobs import run_here, run_jobs
 from pynna.archive.journal import Journal, Parts, write_whole
 from pynna.archive.recogniser import AllRead, Failed, Message, PartDone, Settings, Unit
-from pynna.archive.writers import SEGMENTED, WRITERS, Recording
+from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.files import recordings_in, seconds_of
 from pynna.decoding.language_model import LanguageModel, Vocabulary
 from pynna.decoding.options import AnyOptions
@@ -111,7 +111,7 @@ def transcribe_files(
     output : path, optional
         A folder, where each recording gets a file of its own.
     format : str
-        Of these files: text, json, jsonl, srt, vtt, textgrid or ctm.
+        Of these files, one of `pynna.archive.writers.FORMATS`.
     resume : bool
         Go on with what a run before has left in `output`.
     rules : EndpointRules, optional
@@ -135,7 +135,7 @@ def transcribe_files(
     _check(format, jobs, resume, output is not None)
     model = load(threads=1) if model is None else model
     model.decoder_options(**options)
-    cut = not whole or format in SEGMENTED and output is not None
+    cut = not whole or FORMATS[format].segmented and output is not None
     settings = Settings((rules or EndpointRules()) if cut else None, dict(options), dict(reading or {}))
     folder = None if output is None else Path(output)
     journal = None if folder is None else Journal(folder, _about(model, settings, format), resume=resume)
@@ -146,9 +146,9 @@ def transcribe_files(
 
 def _check(format: str, jobs: int, resume: bool, has_output: bool) -> None:
     """Raises ArgumentError for what cannot be asked for."""
-    if format not in WRITERS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
+    if format not in FORMATS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
         raise ArgumentError(
-            f"format must be one of {', '.join(WRITERS)} and jobs an integer from 1 to 1024, "
+            f"format must be one of {', '.join(FORMATS)} and jobs an integer from 1 to 1024, "
             f"got {format!r} and {jobs!r}"
         )
     if resume and not has_output:
@@ -209,13 +209,13 @@ class _Run:
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self._model, self._settings, self._jobs, self._journal = model, settings, jobs, journal
-        self._ending, self._writer = WRITERS[format]
+        self._format = FORMATS[format]
         self._progress, self._began = progress, time.monotonic()
         self._done = self._here = self._total = 0.0
 
     def transcripts(self, paths: list[str], folder: Path | None, ordered: bool) -> Iterator[Transcript]:
         """All of them."""
-        outputs = [None] * len(paths) if folder is None else output_names(paths, folder, self._ending)
+        outputs = [None] * len(paths) if folder is None else output_names(paths, folder, self._format.ending)
         waiting: dict[int, Transcript] = {}
         told = 0
         for number, transcript in self._unordered(paths, list(outputs)):
@@ -291,6 +291,8 @@ class _Run:
         read = item.read[0]
         if self._journal is None or item.output is None:
             return Transcript(item.path, list(item.parts.segments()), read.seconds, tuple(read.notes))
-        write_whole(item.output, self._writer(Recording(item.path, read.seconds, read.notes), item.parts.segments))
+        write_whole(
+            item.output, self._format.write(Recording(item.path, read.seconds, read.notes), item.parts.segments)
+        )
         self._journal.finish(item.path, item.output, item.parts)
         return Transcript(item.path, [], read.seconds, tuple(read.notes), item.output)

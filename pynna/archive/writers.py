@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segments as files: text, JSON lines, SubRip, WebVTT, TextGrid and CTM, piece by piece."""
+"""Segments as files: text, JSON lines, SubRip, WebVTT, TextGrid, CTM and TSV, piece by piece."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from pynna.decoding import subtitles
 from pynna.decoding.results import Word
+from pynna.decoding.telling import meaning, to_json
 
 Segments: TypeAlias = Callable[[], Iterable[dict[str, Any]]]
 """Gives a recording's segments in order, each time from the first."""
@@ -31,45 +30,27 @@ def words_of(segments: Iterable[dict[str, Any]]) -> Iterator[Word]:
 
 def _text(of: Recording, segments: Segments) -> Iterator[str]:
     for segment in segments():
-        yield segment["text"] + _meaning(segment) + "\n"
-
-
-def _meaning(segment: dict[str, Any]) -> str:
-    if "intent" not in segment:
-        return ""
-    if not segment["accepted"]:
-        return f"  (not accepted, {segment['confidence']:.2f})"
-    slots = "".join(f" {name}={value}" for name, value in segment["slots"].items())
-    return f"  [{segment['intent']}{slots}, {segment['confidence']:.2f}]"
-
-
-def _known(item: Any) -> Any:
-    """JSON knows no infinity."""
-    if isinstance(item, dict):
-        return {key: _known(part) for key, part in item.items()}
-    if isinstance(item, list):
-        return [_known(part) for part in item]
-    return None if isinstance(item, float) and not math.isfinite(item) else item
+        yield segment["text"] + meaning(segment) + "\n"
 
 
 def _jsonl(of: Recording, segments: Segments) -> Iterator[str]:
     for segment in segments():
-        yield json.dumps({"file": of.path, **_known(segment)}, allow_nan=False) + "\n"
+        yield to_json({"file": of.path, **segment}) + "\n"
 
 
 def _json(of: Recording, segments: Segments) -> Iterator[str]:
-    """As without jobs: the whole recording's length and notes in each object."""
+    """With the whole recording's length and notes in each object."""
     for segment in segments():
-        told = {"file": of.path, **_known(segment), "duration": round(of.seconds, 6), "notes": list(of.notes)}
-        yield json.dumps(told, allow_nan=False) + "\n"
+        told = {"file": of.path, **segment, "duration": round(of.seconds, 6), "notes": of.notes}
+        yield to_json(told) + "\n"
 
 
 def _srt(of: Recording, segments: Segments) -> Iterator[str]:
-    return subtitles.srt_pieces(words_of(segments()))
+    return subtitles.srt(words_of(segments()))
 
 
 def _vtt(of: Recording, segments: Segments) -> Iterator[str]:
-    return subtitles.vtt_pieces(words_of(segments()))
+    return subtitles.vtt(words_of(segments()))
 
 
 def _ctm(of: Recording, segments: Segments) -> Iterator[str]:
@@ -77,6 +58,13 @@ def _ctm(of: Recording, segments: Segments) -> Iterator[str]:
     name = "_".join(Path(of.path).stem.split()) or "recording"
     for word in words_of(segments()):
         yield f"{name} 1 {word.start:.2f} {max(0.0, word.end - word.start):.2f} {word.text} {word.confidence:.4f}\n"
+
+
+def _tsv(of: Recording, segments: Segments) -> Iterator[str]:
+    """For tables: recording, start, end, confidence, text; without a head, so that the files of several go together."""
+    for segment in segments():
+        row = (of.path, f"{segment['start']:.2f}", f"{segment['end']:.2f}", f"{segment['confidence']:.4f}")
+        yield "\t".join(" ".join(cell.split()) for cell in (*row, segment["text"])) + "\n"
 
 
 Interval: TypeAlias = tuple[float, float, str]
@@ -127,17 +115,24 @@ def _filled(intervals: Iterable[Interval], end: float) -> Iterator[Interval]:
 
 Writer: TypeAlias = Callable[[Recording, Segments], Iterator[str]]
 
-WRITERS: dict[str, tuple[str, Writer]] = {
-    "text": ("txt", _text),
-    "json": ("json", _json),
-    "jsonl": ("jsonl", _jsonl),
-    "srt": ("srt", _srt),
-    "vtt": ("vtt", _vtt),
-    "textgrid": ("TextGrid", _textgrid),
-    "ctm": ("ctm", _ctm),
-}
-"""By the format's name: the ending of its files, and what makes their content of what is told of a recording and
-its segments."""
 
-SEGMENTED = ("jsonl", "srt", "vtt", "textgrid", "ctm")
-"""Formats of recordings that are cut at pauses, whether or not that is asked for."""
+class Format(NamedTuple):
+    """The ending of its files; what makes their content of what is told of a recording and of its segments; whether
+    recordings are cut at pauses, even where that is not asked for."""
+
+    ending: str
+    write: Writer
+    segmented: bool = True
+
+
+FORMATS: dict[str, Format] = {
+    "text": Format("txt", _text, segmented=False),
+    "json": Format("json", _json, segmented=False),
+    "jsonl": Format("jsonl", _jsonl),
+    "srt": Format("srt", _srt),
+    "vtt": Format("vtt", _vtt),
+    "textgrid": Format("TextGrid", _textgrid),
+    "ctm": Format("ctm", _ctm),
+    "tsv": Format("tsv", _tsv),
+}
+"""By name: all that ``pynna transcribe --format`` and ``pynna.transcribe_files`` know."""

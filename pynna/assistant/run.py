@@ -196,7 +196,7 @@ async def serve(
     listening: asyncio.Server | None = None
     try:
         listening = await asyncio.get_running_loop().create_server(
-            lambda: ConnectionLimit(handler(), server.doors),
+            lambda: ConnectionLimit(handler(), server.doors, server.scheduler.turnstile),
             host,
             port,
             ssl=context,

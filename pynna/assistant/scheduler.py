@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pynna.assistant.metrics import Metrics
 from pynna.assistant.session import MicrophoneSession, RequestSession, Session
+from pynna.assistant.turnstile import Turnstile
 from pynna.decoding.options import GrammarSearchOptions
 from pynna.decoding.results import GrammarResult, Result
 from pynna.errors import CapacityError
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 CATCH_UP = 4
-"""Steps at most in a turn: audio that comes in bursts is caught up with, and the turn stays short."""
+"""Steps at most in a turn, as far as its time reaches: audio that comes in bursts is caught up with, and the turn stays
+short."""
+
+WITHIN = 0.75
+"""The share of a turn's time in which another step must end, or it is left to the next."""
 
 RETRY_AFTER = 5
 """Seconds after which who was refused may try again."""
@@ -37,7 +44,18 @@ OVERLOAD, LATE = 0.85, 0.5
 _WATCHED = 100  # turns that these are taken from: 2 s
 _FEW = 10  # steps, with less of which nothing is known
 
+SWITCH_SECONDS = 0.0005
+"""After which another thread, that rescores or compiles, hands the interpreter back: a tenth of Python's own."""
+
 AnySession = TypeVar("AnySession", bound=Session)
+
+
+def put_steps_first() -> None:
+    """For a process that serves, when all that it needs is loaded: the garbage collector goes through none of that
+    again, which takes 50 ms in which no step is taken, and other threads keep the interpreter for less time."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 class BusyError(CapacityError):
@@ -72,6 +90,8 @@ class Scheduler:
     ----------
     draining : bool
         Nobody else is taken in: the server is being stopped.
+    turnstile : Turnstile
+        Where clients' other work waits while steps are due.
     """
 
     def __init__(
@@ -82,7 +102,9 @@ class Scheduler:
         self.groups: list[Group] = []
         self.sessions: list[Session] = []
         self.draining = False
+        self.turnstile = Turnstile()
         self._catch_up = catch_up
+        self._is_behind = False
         self._turns: deque[tuple[float, int]] = deque(maxlen=_WATCHED)  # seconds of work, steps
         self._late: deque[bool] = deque(maxlen=_WATCHED)
         self.metrics.watch(
@@ -191,18 +213,25 @@ class Scheduler:
 
     def turn(self) -> int:
         """What is due: steps, and what came of them; returns the most steps that a group took."""
-        most = 0
-        for group in self.groups:
-            for n in range(self._catch_up):
-                begun = time.perf_counter()
-                if not group.step():
-                    break
-                self.metrics.step.observe(time.perf_counter() - begun)
-                self.metrics.steps.inc()
-                most = max(most, n + 1)
+        end = time.perf_counter() + WITHIN * self.model.seconds_per_step
+        stepping, n, longest = list(self.groups), 0, 0.0
+        while stepping and n < self._catch_up and (n == 0 or time.perf_counter() + longest < end):
+            begun = time.perf_counter()
+            stepping = [group for group in stepping if self._step(group)]
+            longest = max(longest, time.perf_counter() - begun)
+            n += bool(stepping)
+        self._is_behind = bool(stepping) and n < self._catch_up
         for session in tuple(self.sessions):
             session.turn()
-        return most
+        self.turnstile.turned()
+        return n
+
+    def _step(self, group: Group) -> int:
+        begun = time.perf_counter()
+        if n_streams := group.step():
+            self.metrics.step.observe(time.perf_counter() - begun)
+            self.metrics.steps.inc()
+        return n_streams
 
     async def run(self) -> None:
         """Takes turns until cancelled."""
@@ -211,6 +240,7 @@ class Scheduler:
         try:
             while True:
                 due += period
+                self.turnstile.due = due
                 begun = time.monotonic()
                 n_steps = self.turn()
                 done = time.monotonic()
@@ -221,6 +251,9 @@ class Scheduler:
                 if done > due + period:
                     self.metrics.late.inc()
                     due = done
+                if self._is_behind:  # the steps that this turn had no time for
+                    due = min(due, done + period / 10)
+                self.turnstile.due = due
                 await asyncio.sleep(max(0.0, due - done))
         finally:
             self.worker.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import json
 import logging
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from pynna.assistant.access import host_name
 from pynna.assistant.assistant import Assistant, Outcome
@@ -28,6 +29,7 @@ from pynna.assistant.examples import EXAMPLES
 from pynna.assistant.health import OPEN_PATHS, Health, busy
 from pynna.assistant.scheduler import BusyError, Scheduler
 from pynna.assistant.session import MicrophoneSession
+from pynna.assistant.turnstile import Turnstile
 from pynna.assistant.workbench import Workbench
 from pynna.decoding.results import GrammarResult
 from pynna.errors import ArgumentError, PynnaError
@@ -39,7 +41,7 @@ from pynna.streaming.endpointer import EndpointRules
 PORT = 8642
 MAX_MESSAGE = 32 << 10  # bytes: a second of audio
 MAX_SESSIONS = 64
-MESSAGES_A_SECOND = 20  # of text, by a client
+MESSAGES_A_SECOND = 20  # but audio, by a client
 GUESS_SECONDS = 0.5  # that the answer to a wrong token waits for
 QUEUE = 256  # messages that a slow reader may leave waiting
 
@@ -70,23 +72,36 @@ class _Session:
     def __init__(self, socket: web.WebSocketResponse, name: str, transport: asyncio.Transport | None) -> None:
         self.socket, self.name, self.transport = socket, name, transport
         self.microphone: MicrophoneSession | None = None
+        door = None if transport is None else transport.get_protocol()
+        self.door = door if isinstance(door, ConnectionLimit) else None
         self.queue: asyncio.Queue[str] = asyncio.Queue(QUEUE)
         self.leaving = False  # it was told that the server is being stopped
         self._allowance, self._asked = float(MESSAGES_A_SECOND), time.monotonic()
+        self.told = False  # that it sends too many
+
+    @property
+    def audio(self) -> bool:
+        """Whether it has a microphone."""
+        return self.microphone is not None
 
     def allowed(self) -> bool:
-        """Whether another text message is within the rate."""
+        """Whether another message is within the rate."""
         now = time.monotonic()
         self._allowance = min(MESSAGES_A_SECOND, self._allowance + (now - self._asked) * MESSAGES_A_SECOND)
         self._asked = now
+        if self._allowance < 1:
+            return False
         self._allowance -= 1
-        return self._allowance >= 0
+        self.told = False
+        return True
 
-    async def write(self) -> None:
-        """Sends what is queued, for as long as the connection lasts."""
+    async def write(self, turnstile: Turnstile) -> None:
+        """Sends what is queued, for as long as the connection lasts; others' work waits for that."""
         with contextlib.suppress(ConnectionError):
             while True:
-                await self.socket.send_str(await self.queue.get())
+                text = await self.queue.get()
+                with turnstile.piece():
+                    await self.socket.send_str(text)
 
 
 class Server:
@@ -140,7 +155,6 @@ class Server:
                 web.get("/", self._file),
                 web.get("/page/{name}", self._file),
                 web.get("/{name:try}", self._file),
-                *Workbench(model).routes(),
                 web.get("/map", self._map),
                 web.get("/sentences", self._sentences),
                 web.get("/ws", self._connect),
@@ -148,6 +162,7 @@ class Server:
                 *Health(self.scheduler).routes(),
             ]
         )
+        self.workbench = Workbench(model).join(self.application)
         self.application.cleanup_ctx.append(self._run)
 
     # ---- who may come in ----
@@ -159,6 +174,7 @@ class Server:
         host = host_name(request.headers.get("Host", ""))
         if self._hosts and host not in self._hosts:
             return self._refuse(403, "host", f"this server is not known as {host!r}")
+        await self.scheduler.turnstile.enter()
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
             return self._refuse(403, "origin", f"pages of {origin!r} may not use this server")
@@ -196,12 +212,7 @@ class Server:
         return web.json_response(self.assistant.drive.city.as_dict())
 
     async def _sentences(self, request: web.Request) -> web.Response:
-        """Examples of what can be said, by family, and the values of the lists."""
-        grammar = self.assistant.grammar
-        examples = {family: [text for text in texts if grammar.parse(text)] for family, texts in EXAMPLES.items()}
-        if not any(examples.values()):  # another sentence file
-            examples = {"": list(grammar.examples().values())}
-        return web.json_response({"examples": examples, "lists": grammar.lists})
+        return web.json_response(_known_sentences(self.assistant.grammar))
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response(
@@ -222,7 +233,7 @@ class Server:
         if (refused := self._refusal(wants_microphone)) is not None:
             self.metrics.refused.labels(refused.reason).inc()
             return busy(refused, self.scheduler)
-        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0)
+        socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0, autoping=False)
         self._names += 1  # of all that ever came
         session = _Session(socket, f"page {self._names}", request.transport)
         self._sessions.add(session)  # before anything is waited for, so that the bound holds
@@ -230,8 +241,8 @@ class Server:
         writer: asyncio.Task[None] | None = None
         answer: web.StreamResponse = web.Response()  # to who has gone before the upgrade
         try:
-            if request.transport is not None and isinstance(door := request.transport.get_protocol(), ConnectionLimit):
-                door.keep()
+            if session.door is not None:
+                session.door.keep()
             await socket.prepare(request)
             answer = socket
             self._send(
@@ -245,7 +256,7 @@ class Server:
                     **self.assistant.as_dict(),
                 },
             )
-            writer = asyncio.create_task(session.write())
+            writer = asyncio.create_task(session.write(self.scheduler.turnstile))
             if wants_microphone:
                 self._switch_microphone(session, True)
             await self._read(session)
@@ -268,12 +279,17 @@ class Server:
         return None
 
     async def _read(self, session: _Session) -> None:
+        turnstile = self.scheduler.turnstile
         async for message in session.socket:
+            await turnstile.enter(audio=session.audio)
             try:
-                if message.type is WSMsgType.BINARY:
-                    await self._audio(session, message.data)
-                elif message.type is WSMsgType.TEXT:
-                    self._command(session, message.data)
+                if message.type is WSMsgType.BINARY and session.microphone is not None:
+                    await session.microphone.feed(message.data)
+                elif session.allowed():
+                    with turnstile.piece():
+                        await self._answer(session, message)
+                else:
+                    self._drop(session)
             except BusyError as refused:
                 self._send(session, _told(refused))
             except (PynnaError, ValueError, RecursionError) as error:
@@ -282,14 +298,23 @@ class Server:
             if not session.socket.closed and session not in self._sessions:
                 break
 
-    async def _audio(self, session: _Session, data: bytes) -> None:
-        if session.microphone is None:
+    def _drop(self, session: _Session) -> None:
+        """A message beyond the rate; the first of them is answered."""
+        self.metrics.refused.labels("message").inc()
+        if not session.told:
+            session.told = True
+            text = f"more than {MESSAGES_A_SECOND} messages a second; some are dropped"
+            self._send(session, {"type": "error", "text": text})
+
+    async def _answer(self, session: _Session, message: WSMessage) -> None:
+        if message.type is WSMsgType.TEXT:
+            self._command(session, message.data)
+        elif message.type is WSMsgType.PING:
+            await session.socket.pong(message.data)
+        elif message.type is WSMsgType.BINARY:
             raise ArgumentError('audio came before {"type": "microphone", "on": true}')
-        await session.microphone.feed(data)
 
     def _command(self, session: _Session, text: str) -> None:
-        if not session.allowed():
-            raise ArgumentError(f"more than {MESSAGES_A_SECOND} messages a second; this one was dropped")
         message = json.loads(text)
         if not isinstance(message, dict):
             raise ArgumentError("a message is an object with a type")
@@ -309,6 +334,8 @@ class Server:
         elif not on and session.microphone is not None:
             self.scheduler.leave(session.microphone)
             session.microphone = None
+        if session.door is not None:
+            session.door.audio = session.audio
         self._send(session, {"type": "microphone", "on": session.microphone is not None})
 
     # ---- what is heard and done ----
@@ -445,6 +472,15 @@ class Server:
 
     def _way(self) -> list[int]:
         return self.assistant.drive.way if self.assistant.car.destination else []
+
+
+@functools.lru_cache(maxsize=4)
+def _known_sentences(grammar: Grammar) -> dict[str, Any]:
+    """Examples of what can be said, by family, and the values of the lists."""
+    examples = {family: [text for text in texts if grammar.parse(text)] for family, texts in EXAMPLES.items()}
+    if not any(examples.values()):  # another sentence file
+        examples = {"": list(grammar.examples().values())}
+    return {"examples": examples, "lists": grammar.lists}
 
 
 def _told(refused: BusyError) -> dict[str, Any]:

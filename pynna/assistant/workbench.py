@@ -9,6 +9,7 @@ import binascii
 import io
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import numpy as np
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pynna.assistant.side_process import SideProcess, answer_lines
 from pynna.audio import files
 from pynna.audio.pcm import Audio
 from pynna.diagnosis import diagnose
-from pynna.errors import ArgumentError, AudioError, PynnaError
+from pynna.errors import ArgumentError, AudioError, CapacityError, PynnaError
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.grammar.picture import svg
-from pynna.model import Model
+from pynna.model import Model, load
 
 MAX_BODY = 4 << 20  # bytes of a request
 MAX_FILE = 64 << 10  # letters of a sentence file
@@ -48,16 +50,31 @@ lists:
 
 
 class Workbench:
-    """Answers the page's questions, one at a time and beside the event loop."""
+    """Answers the page's questions, one at a time and in a process beside the server's: a sentence file takes a second
+    of Python, for which no step is to wait.
+
+    Attributes
+    ----------
+    side : SideProcess or None
+        None: it answers in a thread, as where this is no plain Python that could start another.
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._one = asyncio.Semaphore(1)
         self._waiting = 0
+        plain = not getattr(sys, "frozen", False)
+        self.side = SideProcess(__name__, "answer_beside", str(model.path)) if plain else None
 
-    def routes(self) -> list[web.RouteDef]:
-        """What the server is to answer."""
-        return [web.get("/try/known", self._known), web.post("/try", self._try)]
+    def join(self, application: web.Application) -> Workbench:
+        """Lets a server's application answer, and end what was begun."""
+        application.add_routes([web.get("/try/known", self._known), web.post("/try", self._try)])
+        application.on_cleanup.append(self._end)
+        return self
+
+    async def _end(self, application: web.Application) -> None:
+        if self.side is not None:
+            await self.side.close()
 
     async def _known(self, request: web.Request) -> web.Response:
         names = sorted(path.stem for path in RECORDINGS.glob("*.flac"))
@@ -73,11 +90,21 @@ class Workbench:
             if not isinstance(asked, dict):
                 raise ArgumentError("a question must be an object")
             async with self._one:
-                return web.json_response(await asyncio.to_thread(self.answer, asked))
+                told = await (self.side.ask(asked) if self.side else asyncio.to_thread(self.told, asked))
+            return web.json_response(told, status=400 if "error" in told else 200)
+        except CapacityError as error:
+            return web.json_response({"error": str(error)}, status=503)
         except (PynnaError, ValueError, RecursionError) as error:
             return web.json_response({"error": str(error) or type(error).__name__}, status=400)
         finally:
             self._waiting -= 1
+
+    def told(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The answer, or an ``error``."""
+        try:
+            return self.answer(asked)
+        except (PynnaError, ValueError, RecursionError) as error:
+            return {"error": str(error) or type(error).__name__}
 
     def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """What is to be told of a sentence file, and of a text or a recording by it.
@@ -129,6 +156,11 @@ class Workbench:
             data = _bytes(asked, "pcm")
             return Audio(np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int16), rate, rate)
         return None
+
+
+def answer_beside(path: str) -> None:
+    """Answers questions from standard input; what a `SideProcess` runs."""
+    answer_lines(Workbench(load(path)).told)
 
 
 def _grammar(text: str) -> Grammar:

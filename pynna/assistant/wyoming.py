@@ -214,8 +214,7 @@ class Handler(AsyncEventHandler):
             return
         self._grammar = self._programs.get(self._program)
         self._session = self._scheduler.open_request("wyoming", self._grammar)
-        if self._grammar is None:
-            self._session.stream.hot_words = self._expected()
+        self._session.stream.hot_words = self._expected()
         await self.write_event(TranscriptStart(language=self._programs.language).event())
 
     async def _chunk(self, chunk: AudioChunk) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pynna.decoding.decoder import Decoder
-from pynna.decoding.language_model import LanguageModel, Vocabulary
+from pynna.decoding.language_model import DEFAULT_ALPHA, DEFAULT_BETA, LanguageModel, Vocabulary
 from pynna.decoding.options import DEFAULT_BEAM_WIDTH, DecoderOptions
 from pynna.decoding.regional import SPELLINGS
 from pynna.errors import ArgumentError, reading
@@ -140,8 +140,8 @@ def add_decoding(parser: Any) -> None:
     group.add_argument(
         "--no-language-model", action="store_true", help="without the words that the model brings along, by ear alone"
     )
-    group.add_argument("--alpha", type=float, help="its weight (default: 0.75)")
-    group.add_argument("--beta", type=float, help="what each word adds, in nats (default: 1.85)")
+    group.add_argument("--alpha", type=float, help=f"its weight (default: {DEFAULT_ALPHA})")
+    group.add_argument("--beta", type=float, help=f"what each word adds, in nats (default: {DEFAULT_BETA})")
     group.add_argument(
         "--beam",
         type=at_least(0, 4096),
@@ -176,8 +176,8 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     if args.lm is not None:
         options["language_model"] = LanguageModel(
             args.lm,
-            alpha=0.75 if args.alpha is None else args.alpha,
-            beta=1.85 if args.beta is None else args.beta,
+            alpha=DEFAULT_ALPHA if args.alpha is None else args.alpha,
+            beta=DEFAULT_BETA if args.beta is None else args.beta,
             vocabulary=words,
         )
     elif words is not None:

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         from pynna.assistant import run
         from pynna.assistant.access import check_access, is_loopback
+        from pynna.assistant.scheduler import put_steps_first
         from pynna.assistant.server import Server
     except ModuleNotFoundError as error:
         raise ImportError(f"the assistant needs {error.name}: pip install 'pynna[assistant]'") from None
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     open_to_all = not is_loopback(args.host)
     hosts = () if open_to_all else ("localhost", "127.0.0.1", "::1", args.host)
     server = Server(load(args.model), channels=args.channels, token=args.token, hosts=hosts)
+    server.model.decoder_options(grammar=server.assistant.grammar)  # what it needs is read now: the steps wait for none
     if args.demo:
         server.helpers.append(run.demonstration(server, run.demo_recordings()))
     if args.microphone:
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{address}{f'?token={args.token}' if args.token else ''}", flush=True)
         print("Say or type “increase the volume”. Ctrl-C ends.", file=sys.stderr)
 
+    put_steps_first()
     asyncio.run(
         run.serve(
             server,

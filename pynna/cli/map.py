@@ -20,7 +20,8 @@ examples:
   pynna map output_graph.pb -o mine.nna --alphabet alphabet.txt --calibrate clips/*.wav
   pynna map best_dev-7.index -o mine.nna --sample-rate 8000 --mel-band 20-4000
   pynna map weights.npz -o mine.nna --name "Car, German" --licence CC0-1.0
-  pynna map output_graph.pb -o mine.nna --bits4 lstm_x,lstm_h
+  pynna map output_graph.pb -o mine.nna --bits 4
+  pynna map output_graph.pb -o mine.nna --size 4MB
 
 SOURCE is a model of DeepSpeech 0.5 to 0.9 or Coqui STT 1.x (.pb, .pbmm, .tflite, a checkpoint's .index), an ONNX
 file or a PyTorch state dict of the same topology, an .npz of its variables under DeepSpeech's names, or a zip or tar
@@ -28,8 +29,9 @@ that holds one of these. Its content tells which; int8 weights of a .tflite stay
 the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
 without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
 one in floating point, layer by layer and text by text. Weights of 4 bits halve what a layer takes in the file and in
-memory, for boards that wait for their memory; what they cost stands in the report, beside 8 bits. Reading .pb files
-needs protobuf: pip install 'pynna[map]'.
+memory, for machines that wait for their memory; what they cost stands in the report, beside 8 bits. --bits 4 takes
+them for all layers but the first and the last, --size for as many as the file needs to fit, those first that cost the
+least accuracy. Reading .pb files needs protobuf: pip install 'pynna[map]'.
 
 """
     + EXIT_CODES
@@ -45,12 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
     )
     add_front_end(parser)
+    parser.add_argument("--bits", type=int, choices=(4, 8), default=8, help="bits of a weight (default: 8)")
+    parser.add_argument(
+        "--size",
+        metavar="SIZE",
+        help="the file's size at most, as 4MB: layers get 4 bits until it fits, cheapest first",
+    )
     parser.add_argument(
         "--bits4",
         type=lambda names: names.split(","),
         default=[],
         metavar="LAYER[,LAYER]",
-        help="layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6",
+        help="instead of both, the layers that get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6",
     )
     parser.add_argument("--name", help="the model's name for its metadata")
     parser.add_argument(
@@ -65,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from pynna.mapping.front_end_settings import tell_front_end
     from pynna.mapping.importers import load_weights
     from pynna.mapping.mapper import map_model, read_labels
+    from pynna.mapping.weight_bits import parse_size
 
     weights = load_weights(args.source, read_labels(args.alphabet))
     weights = tell_front_end(weights, args.sample_rate, args.mel_band)
@@ -77,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
             weights,
             args.output,
             calibration=args.calibrate,
+            bits=args.bits,
             bits4=args.bits4,
+            size=None if args.size is None else parse_size(args.size),
             name=args.name,
             licence=args.licence,
             progress=progress.show,

@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         return _measure(args)
     try:
         from pynna.assistant import wyoming
+        from pynna.assistant.scheduler import put_steps_first
         from pynna.assistant.wyoming_programs import Programs
     except ModuleNotFoundError as error:
         raise ImportError(f"Wyoming needs {error.name}: pip install 'pynna[assistant]'") from None
@@ -111,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
                 with contextlib.suppress(asyncio.CancelledError):
                     await following
 
+    put_steps_first()
     asyncio.run(serve())
     return OK
 

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
 from types import TracebackType
-from typing import Any
 
-from pynna.decoding.results import GrammarResult, Result
+from pynna.decoding import telling
+from pynna.decoding.results import Result
+
+to_json = telling.to_json
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; argparse itself exits with 2."""
@@ -22,19 +22,6 @@ def drop_output() -> None:
         print(end="", flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def to_json(value: Any) -> str:
-    """One line of JSON; what is infinite or NaN, which JSON does not know, is null."""
-
-    def known(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {str(key): known(part) for key, part in item.items()}
-        if isinstance(item, (list, tuple)):
-            return [known(part) for part in item]
-        return None if isinstance(item, float) and not math.isfinite(item) else item
-
-    return json.dumps(known(value), allow_nan=False)
 
 
 def complain(error: BaseException, path: str = "") -> None:
@@ -59,14 +46,7 @@ def print_text(before: str, result: Result, words: bool) -> None:
 
 def meaning(result: Result) -> str:
     """Intent and slots, if the result has any."""
-    if not isinstance(result, GrammarResult):
-        return ""
-    if not result.accepted:
-        return (
-            f"  (not accepted, {result.confidence:.2f})" if result.complete else "  (not accepted, no whole sentence)"
-        )
-    slots = "".join(f" {name}={value}" for name, value in result.slots.items())
-    return f"  [{result.intent}{slots}, {result.confidence:.2f}]"
+    return telling.meaning(result.as_dict())
 
 
 class Progress:

@@ -10,22 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pynna.archive.transcribe import output_names, transcribe_files
+from pynna.archive.writers import FORMATS, Recording
 from pynna.audio import files
 from pynna.audio.channels import remarks
 from pynna.audio.pcm import Audio
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, at_least, decoding_options
-from pynna.cli.terminal import FAILED, OK, Progress, complain, print_text, to_json
-from pynna.decoding import subtitles
+from pynna.cli.terminal import FAILED, OK, Progress, complain, print_text
 from pynna.decoding.results import Result
 from pynna.errors import ArgumentError, AudioError, PynnaError
-from pynna.events import Final
+from pynna.events import Event, Final
 from pynna.model import Model, load
 from pynna.saving import whole_file
 
 _PIECE_SECONDS = 5  # of audio, between two looks at the progress bar
 
-PRINTED = ("text", "json", "srt", "vtt")  # here; the others are the archive's alone
-FORMATS = (*PRINTED, "jsonl", "textgrid", "ctm")
+_PRINTED = ("text", "json", "srt", "vtt")  # here; the others are the archive's alone
 
 DESCRIPTION = "Prints what is said in each recording."
 
@@ -45,11 +45,11 @@ examples:
   arecord -f S16_LE -r 16000 -d 3 | pynna transcribe -
 
 Audio may be WAV, FLAC, OGG or MP3 of any sample rate and number of channels; what is done to it (resampling, mixing
-down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each file
-gives one object on a line of its own: file, text, words (text, start and end in seconds, confidence), confidence,
-alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With --grammar
-the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots, or
-"(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
+down) is told on standard error. One file gives its text alone, several give "file: text" lines. With --json, each
+file gives one object on a line of its own: file, start and end (seconds), text, words (text, start, end, confidence),
+confidence, alternatives (text, confidence, score; the text is the first of them), duration in seconds and notes. With
+--grammar the best sentence of a file (Home Assistant's templates in YAML, or JSGF) is told with its intent and slots,
+or "(not accepted)" where it is not believed; a JSON object then has intent, slots, reply, complete and accepted too.
 --utterances cuts a recording at its pauses: a line, or an object, for each.
 
 """
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=tuple(FORMATS),
         default="text",
         help="of the output",
     )
@@ -94,13 +94,15 @@ def run(args: argparse.Namespace) -> int:
     args.files = files.recordings_in(args.files, raw=args.raw is not None)
     if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
         raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
-    if args.jobs is not None or args.resume or args.format not in PRINTED:
+    if args.words and args.format in ("srt", "vtt"):
+        raise ArgumentError(f"--words must stand without --format {args.format}; text, json, jsonl and ctm tell words")
+    if args.jobs is not None or args.resume or args.format not in _PRINTED:
         return _run_archive(args)
     model = load(args.model, threads=args.threads)
     options = decoding_options(args, model)
-    code = OK
+    code, outputs = OK, _outputs(args)
     with Progress(len(args.files)) as progress:
-        for i, path in enumerate(args.files):
+        for i, (path, output) in enumerate(zip(args.files, outputs, strict=True)):
             progress.show(path, i)
             try:
                 audio = _load(path, model.sample_rate, args)
@@ -112,16 +114,13 @@ def run(args: argparse.Namespace) -> int:
                 code = FAILED
             else:
                 progress.hide()
-                with _output(path, args):
+                with _standard_output(output):
                     _print_results(path, audio, results, args)
     return code
 
 
 def _run_archive(args: argparse.Namespace) -> int:
     """Many recordings, or long ones: sixteen channels of each of the jobs' cores."""
-    from pynna.archive import transcribe_files
-    from pynna.archive.writers import SEGMENTED, WRITERS, Recording
-
     if STDIN in args.files:
         raise ArgumentError('--jobs, --resume and this format need files, got "-"')
     if args.words and args.format == "text":
@@ -129,7 +128,7 @@ def _run_archive(args: argparse.Namespace) -> int:
             "--words must stand without --jobs and --resume; --format json and jsonl tell the words, too"
         )
     model = load(args.model, threads=args.threads or 1)
-    whole = not args.utterances and args.format not in SEGMENTED
+    whole = not args.utterances and not FORMATS[args.format].segmented
     code, several = OK, len(args.files) > 1
     with Progress(100) as progress:
         for found in transcribe_files(
@@ -147,9 +146,7 @@ def _run_archive(args: argparse.Namespace) -> int:
                 code = FAILED
             elif found.output is None:
                 of, segments = Recording(found.path, found.seconds, found.notes), found.segments
-                for piece in WRITERS[args.format][1](of, lambda s=segments: s):  # type: ignore[misc]
-                    print(f"{found.path}: " if several and args.format == "text" else "", piece, sep="", end="")
-                print(end="", flush=True)
+                _print(of, segments, args, several)
     return code
 
 
@@ -173,17 +170,24 @@ def _run_ray(args: argparse.Namespace) -> int:
     return FAILED if report.failed else OK
 
 
-@contextlib.contextmanager
-def _output(path: str, args: argparse.Namespace) -> Iterator[None]:
-    """Standard output, or a file of the folder that is asked for."""
+def _outputs(args: argparse.Namespace) -> list[Path | None]:
+    """The files that are written, None for standard output."""
     if args.output is None:
-        yield
-        return
+        return [None] * len(args.files)
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = "standard_input" if path == STDIN else Path(path).stem
-    ending = {"text": "txt"}.get(args.format, args.format)
-    with whole_file(folder / f"{stem}.{ending}") as out, contextlib.redirect_stdout(out):
+    names = ["standard_input" if path == STDIN else path for path in args.files]
+    return list(output_names(names, folder, FORMATS[args.format].ending))
+
+
+@contextlib.contextmanager
+def _standard_output(path: Path | None) -> Iterator[None]:
+    """What is printed goes into a file, where there is one."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as out, contextlib.redirect_stdout(out):
         yield
 
 
@@ -207,23 +211,25 @@ def _recognise(
     options: dict[str, Any],
     args: argparse.Namespace,
     progress: Progress,
-) -> list[Result]:
-    """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit."""
+) -> list[tuple[float, float, Result]]:
+    """What `model.transcribe` does, in pieces, for the progress bar to move; the result is the same to the bit. With
+    the seconds from which and to which each reaches."""
     done, piece = progress.done, _PIECE_SECONDS * audio.sample_rate
     # subtitles are of long recordings: utterance by utterance
     listener = model.listen(**options) if args.utterances or args.format in ("srt", "vtt") else None
     stream = model.stream(**options)
-    results = []
+    events: list[Event[Result]] = []
     for start in range(0, len(audio.pcm), piece):
         chunk = audio.pcm[start : start + piece]
         if listener is None:
             stream.feed(chunk)
         else:
-            results += [event.result for event in listener.feed(chunk) if isinstance(event, Final)]
+            events += listener.feed(chunk)
         progress.show(None, done + start / len(audio.pcm))
     if listener is None:
-        return [stream.finish()]
-    return results + [event.result for event in listener.finish() if isinstance(event, Final)]
+        return [(0.0, audio.duration, stream.finish())]
+    events += listener.finish()
+    return [(event.start, event.end, event.result) for event in events if isinstance(event, Final)]
 
 
 def _print_notes(path: str, audio: Audio, progress: Progress) -> None:
@@ -238,17 +244,21 @@ def _notes(audio: Audio) -> list[str]:
     return [*audio.notes, *remarks(audio.pcm, audio.source_rate, audio.sample_rate)]
 
 
-def _print_results(path: str, audio: Audio, results: list[Result], args: argparse.Namespace) -> None:
-    if args.format in ("srt", "vtt"):
-        words = [word for result in results for word in result.words]
-        print(subtitles.srt(words) if args.format == "srt" else subtitles.vtt(words), end="")
-    for result in results:
-        if args.format == "json":
-            print(to_json(_result_as_dict(path, audio, result)))
-        elif args.format == "text":
-            print_text(f"{path}: " if len(args.files) > 1 and args.output is None else "", result, args.words)
+def _print_results(
+    path: str, audio: Audio, results: list[tuple[float, float, Result]], args: argparse.Namespace
+) -> None:
+    several = len(args.files) > 1 and args.output is None
+    if args.format == "text":
+        for *_, result in results:
+            print_text(f"{path}: " if several else "", result, args.words)
+        print(end="", flush=True)
+        return
+    segments = [{"start": start, "end": end, **result.as_dict()} for start, end, result in results]
+    _print(Recording(path, audio.duration, _notes(audio)), segments, args, several)
+
+
+def _print(of: Recording, segments: list[dict[str, Any]], args: argparse.Namespace, several: bool) -> None:
+    """In the format that is asked for."""
+    for piece in FORMATS[args.format].write(of, lambda: segments):
+        print(f"{of.path}: " if several and args.format == "text" else "", piece, sep="", end="")
     print(end="", flush=True)
-
-
-def _result_as_dict(path: str, audio: Audio, result: Result) -> dict[str, Any]:
-    return {"file": path, **result.as_dict(), "duration": round(audio.duration, 6), "notes": _notes(audio)}

@@ -64,6 +64,7 @@ class Decoder:
         self.options = options or DecoderOptions()
         n_labels, blank = len(labels), len(labels) - 1 if blank is None else blank
         self._hot_words: dict[str, float] = {}
+        self._tables: HotWords | None = None
         self.hot_word_changes: list[tuple[int, dict[str, float]]] = []  # frames fed before each, and the new ones
         self._blank, self._kept_frames = blank, 0
         if self.options.grammar is not None and self.options.language_model is not None:
@@ -110,20 +111,20 @@ class Decoder:
         Raises
         ------
         ArgumentError
-            When set: greedy decoding or a grammar, which take none; a phrase that the labels cannot spell; a boost that
-            is no number of nats up to 1000; too many of them. FinishedError: after ``finish``.
+            When set: greedy decoding, which takes none; labels without a space; a phrase that the labels cannot spell;
+            a boost that is no number of nats up to 1000; too many of them. FinishedError: after ``finish``.
         """
         return MappingProxyType(self._hot_words)
 
     @hot_words.setter
     def hot_words(self, boosts: Mapping[str, float]) -> None:
-        if not isinstance(self.core, _core.BeamDecoder) or self.core.words is None:
-            raise ArgumentError("hot words need a beam search over labels with a space, without a grammar")
+        if not isinstance(self.core, (_core.BeamDecoder, _core.GraphDecoder)) or " " not in self._texts:
+            raise ArgumentError("hot words need a beam search or a grammar, over labels with a space")
         if self._finished:
             raise FinishedError("the stream is finished; hot words for it come too late")
         if dict(boosts) != self._hot_words:
-            hot = HotWords(boosts, self._texts)
-            self.core.set_hot_words(hot.next, hot.bonus, hot.end)
+            self._tables = HotWords(boosts, self._texts)
+            self.core.set_hot_words(self._tables.next, self._tables.bonus, self._tables.end)
             self._hot_words = dict(boosts)
             self.hot_word_changes.append((self.core.stats["n_frames"], self._hot_words))
             self.options = replace(self.options, hot_words=self._hot_words)
@@ -196,7 +197,7 @@ class Decoder:
             if self._finished and self._kept_frames:
                 shown = self.options.alternatives  # a rival beyond them keeps its letters as they were heard
                 hypotheses[:shown] = [
-                    (score, self._with_filler(tokens), whole, lost) for score, tokens, whole, lost in hypotheses[:shown]
+                    (score, self._with_filler(tokens), *others) for score, tokens, *others in hypotheses[:shown]
                 ]
             return GrammarResult(
                 self._spelling,
@@ -227,6 +228,8 @@ class Decoder:
             beam = _core.BeamDecoder(
                 self.core.n_labels, self._blank, self.options.beam_width, words=self._words(self._texts, words)
             )
+            if self._tables is not None and beam.words is not None:
+                beam.set_hot_words(self._tables.next, self._tables.bonus, self._tables.end)
             beam.feed(rows)
             beam.finish()
             heard = [*beam.committed, *beam.tails(1)[0][1]]

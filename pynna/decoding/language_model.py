@@ -28,6 +28,9 @@ OUTSIDE_LOG10 = -1000.0  # log10 of the probability of a word outside the vocabu
 NEWLINE = b"\n"
 _CONTEXTS = 1 << 16  # contexts of a stream kept at least since they were last asked for
 
+DEFAULT_ALPHA, DEFAULT_BETA = 0.75, 1.85
+"""Weight of a language model, and what each word adds, in nats: DeepSpeech's own."""
+
 
 class Vocabulary:
     """The words that may be said.
@@ -136,8 +139,8 @@ class LanguageModel:
         self,
         path: str | os.PathLike[str] | Ngrams,
         *,
-        alpha: float = 0.75,
-        beta: float = 1.85,
+        alpha: float = DEFAULT_ALPHA,
+        beta: float = DEFAULT_BETA,
         unknown_score: float | None = None,
         unknown_letter_score: float = 0.0,
         vocabulary: Iterable[str] | None = None,

@@ -61,6 +61,7 @@ class GrammarSearchOptions(TypedDict, total=False):
     filler_entry_cost: float
     language_model: LanguageModel | None
     beam_width: int
+    hot_words: Mapping[str, float] | None
 
 
 class AnyOptions(BeamSearchOptions, total=False):
@@ -109,8 +110,9 @@ class DecoderOptions:
     vocabulary : Vocabulary, optional
         The words that may be said, where there is no language model to tell.
     hot_words : mapping of str to float, optional
-        Words or phrases that are expected and what each adds in nats (3 to 10 do much); a beam search takes them.
-        `Stream.hot_words` changes them while the stream runs.
+        Words or phrases that are expected and what each adds in nats (3 to 10 do much); a beam search takes them, and
+        a grammar, where of sentences that were heard alike the one with more of them wins. `Stream.hot_words` changes
+        them while the stream runs.
     spelling : "british" or "american", optional
         How a transcript spells what the two spell differently; the extra ``spelling`` is needed, and no grammar.
         Unless given as it was heard. Words that mean several things stay (`pynna.decoding.regional.AMBIGUOUS`).
@@ -187,12 +189,13 @@ class DecoderOptions:
 
     def _check_words(self) -> None:
         given = [name for name in ("language_model", "vocabulary", "hot_words") if getattr(self, name)]
-        if given and self.beam_width == 0:
-            raise ArgumentError(f"{given[0]} needs a beam search; greedy decoding (beam_width 0) takes none")
+        searched = given if self.grammar is None else [name for name in given if name != "hot_words"]
+        if searched and self.beam_width == 0:
+            raise ArgumentError(f"{searched[0]} needs a beam search; greedy decoding (beam_width 0) takes none")
         if len(given) > 1 and given[:2] == ["language_model", "vocabulary"]:
             raise ArgumentError("language_model and vocabulary exclude each other; LanguageModel takes a vocabulary")
-        if self.grammar is not None and given and given != ["language_model"]:
-            raise ArgumentError(f"{given[-1]} and grammar exclude each other; the grammar knows all that may be said")
+        if self.grammar is not None and "vocabulary" in given:
+            raise ArgumentError("vocabulary and grammar exclude each other; the grammar knows all that may be said")
 
     @property
     def n_passes(self) -> int:

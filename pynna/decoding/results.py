@@ -201,7 +201,7 @@ class Interpretation(Alternative):
     Attributes
     ----------
     text, score : str, float
-        As of an `Alternative`; the score is of the best path, the priors divided out.
+        As of an `Alternative`; the score is of the best path, the priors divided out, what hot words add included.
     confidence : float
         0 to 1, calibrated: the probability that this is what was said.
     intent : str or None
@@ -249,7 +249,7 @@ class GrammarResult(Result):
         spelling: Spelling,
         committed: Sequence[Any],
         committed_text: str,
-        tails: Sequence[tuple[float, list[Any], bool, float]],
+        tails: Sequence[tuple[float, list[Any], bool, float, float]],
         unconstrained_score: float,
         grammar: Grammar,
         threshold: float,
@@ -257,8 +257,9 @@ class GrammarResult(Result):
     ) -> None:
         super().__init__(spelling, committed, committed_text, [(score, tokens) for score, tokens, *_ in tails])
         self._n_alternatives = n_alternatives
-        self._complete = [complete for _, _, complete, _ in tails]
-        self._noise_losses = [noise_loss for *_, noise_loss in tails]
+        self._complete = [complete for _, _, complete, *_ in tails]
+        self._noise_losses = [noise_loss for *_, noise_loss, _ in tails]
+        self._bonuses = [bonus for *_, bonus in tails]
         self._unconstrained_score, self._grammar, self._threshold = unconstrained_score, grammar, threshold
         self._ballot: tuple[Interpretation, ...] = ()
         self._outvoted: tuple[str, str] | None = None
@@ -269,8 +270,8 @@ class GrammarResult(Result):
     def _features(self, i: int) -> npt.NDArray[np.float64]:
         score, tail = self._tails[i]
         tokens: list[Any] = self._tokens(tail)
-        noise = self._noise_losses[i]
-        trailing = self._unconstrained_score - score - sum(token[4] for token in tokens) - noise
+        noise, fit = self._noise_losses[i], score - self._bonuses[i]
+        trailing = self._unconstrained_score - fit - sum(token[4] for token in tokens) - noise
         labels = self._spelling.labels
         space = labels.index(" ") if " " in labels else -1
         return features(
@@ -301,6 +302,16 @@ class GrammarResult(Result):
         return self._meaning(0)
 
     def _meaning(self, i: int) -> str:
+        if i not in self._meanings:
+            self._meanings[i] = self._meaning_of(i)
+        return self._meanings[i]
+
+    @cached_property
+    def _meanings(self) -> dict[int, str]:
+        """Those that have been asked for: a sentence is parsed once."""
+        return {}
+
+    def _meaning_of(self, i: int) -> str:
         filler_word = re.sub(f"[{chr(FIRST_FILLER)}-{chr(LAST_FILLER)}]+", filler_text("x"), self._letters(i))
         match = self._grammar.parse(filler_word) if self._complete[i] else None
         if match is None:

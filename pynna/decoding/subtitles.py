@@ -65,24 +65,14 @@ def _stamp(seconds: float, point: str) -> str:
     return f"{hours:02d}:{minutes:02d}:{milliseconds // 1000:02d}{point}{milliseconds % 1000:03d}"
 
 
-def srt(words: Iterable[Word]) -> str:
-    """A SubRip file."""
-    return "".join(srt_pieces(words))
-
-
-def vtt(words: Iterable[Word]) -> str:
-    """A WebVTT file (W3C, WebVTT: The Web Video Text Tracks Format)."""
-    return "".join(vtt_pieces(words))
-
-
-def srt_pieces(words: Iterable[Word]) -> Iterator[str]:
+def srt(words: Iterable[Word]) -> Iterator[str]:
     """A SubRip file, cue by cue."""
     for i, cue in enumerate(cues(words), 1):
         yield f"{i}\n{_stamp(cue.start, ',')} --> {_stamp(cue.end, ',')}\n{cue.text}\n\n"
 
 
-def vtt_pieces(words: Iterable[Word]) -> Iterator[str]:
-    """A WebVTT file, cue by cue."""
+def vtt(words: Iterable[Word]) -> Iterator[str]:
+    """A WebVTT file (W3C, WebVTT: The Web Video Text Tracks Format), cue by cue."""
     texts = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
     yield "WEBVTT\n\n"
     for cue in cues(words):

@@ -54,6 +54,7 @@ class Reading:
 
     def __init__(self, text: str, folded: bool = False) -> None:
         self.text, self.folded = text, folded
+        self.words = frozenset(text.split())
         self._found: dict[tuple[int, int], list[Found]] = {}
 
     def ends(self, expression: Expression, at: int) -> list[Found]:

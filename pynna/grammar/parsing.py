@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .contexts import Context, allows, context_slots, is_given
-from .expression import NOTHING, Capture, Reading, is_filler
+from .expression import NOTHING, Capture, Clauses, Reading, is_filler
 from .normalise import ENGLISH, fold, spoken_forms
 from .sentence_file import Template
 
@@ -36,6 +37,7 @@ class Parser:
         self._skip_first = re.compile(rf"^(?:(?:{words})(?: |$))+") if words else None
         self._skip_last = re.compile(rf"(?:(?:^| )(?:{words}))+$") if words else None
         self._has_accents: bool | None = None
+        self._variant_of = tuple(_variant_of(template) for template in templates)  # not asked anew for each sentence
 
     def parse(self, text: str, strip: Callable[[str], str], context: Context) -> tuple[str, Meaning] | None:
         """The sentence without what `strip` takes off, and its meaning; None if it is no sentence."""
@@ -72,8 +74,9 @@ class Parser:
             expression = template.expression if is_known or template.whole is None else template.whole
             if expression is NOTHING or not (is_known or allows(template.requires, template.excludes, context)):
                 continue
-            for reading in self._readings(template, variants):
-                if not _has_clauses(template, reading):
+            for name in ("", self._variant_of[i]):
+                reading = variants.get(name)
+                if reading is None or not _has_clauses(template, reading):
                     continue
                 for end, cost, captures in reading.ends(expression, 0):
                     rank = (cost, template.intent, i)
@@ -86,22 +89,30 @@ class Parser:
         """The slots of a sentence of a template."""
         return _values(template, captures, context)[0]
 
-    def _readings(self, template: Template, variants: Mapping[str, Reading]) -> Iterator[Reading]:
-        name = "last" if template.starts_free() else "first" if template.ends_free() else "all"
-        if "" in variants:
-            yield variants[""]
-        if name in variants:
-            yield variants[name]
+
+def _variant_of(template: Template) -> str:
+    """The variant of a sentence that a template takes beside the sentence as it is."""
+    return "last" if template.starts_free() else "first" if template.ends_free() else "all"
 
 
 def _has_clauses(template: Template, reading: Reading) -> bool:
     """Whether a sentence holds what the template needs."""
-    text = reading.text
-    if template.keywords and template.keywords.isdisjoint(text.split()):
+    if template.keywords and template.keywords.isdisjoint(reading.words):
         return False
-    if reading.folded:
-        return all(any(fold(choice, ENGLISH) in text for choice in clause) for clause in template.clauses)
-    return all(any(choice in text for choice in clause) for clause in template.clauses)
+    text = reading.text
+    for clause in _folded(template.clauses) if reading.folded else template.clauses:
+        for choice in clause:
+            if choice in text:
+                break
+        else:
+            return False
+    return True
+
+
+@functools.lru_cache(maxsize=4096)
+def _folded(clauses: Clauses) -> Clauses:
+    """Clauses in the letters of English alone."""
+    return frozenset(frozenset(fold(choice, ENGLISH) for choice in clause) for clause in clauses)
 
 
 def _merged(captures: Sequence[Capture], context: Context) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of the features for networks that were not trained for theirs: nothing clipped, layer 1's weights rounded least.
+"""Features of networks that were not trained for their mapping: none is clipped, and layer 1 loses least by rounding.
 
 A feature is counted in 256ths of a step, so its steps may be far wider than its range asks for. They are folded into
-layer 1's weights, of which a row shares one scale: a coefficient whose weights are small in its row is given wider steps,
-until its weights take up as many of the row's own steps as the others' do.
+layer 1's weights, of which a row shares one scale: a coefficient whose weights are small in its row is given wider
+steps, until its weights take up as many of the row's own steps as the others' do.
 """
 
 from __future__ import annotations

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pynna.errors import MappingError
-from pynna.mapping.archives import is_tar, unpacked, zip_names
 from pynna.mapping.checkpoint import import_checkpoint, index_of
 from pynna.mapping.deepspeech import import_graph
 from pynna.mapping.memmapped import is_memmapped_file
+from pynna.mapping.nna import MAGIC
 from pynna.mapping.npz import import_npz
 from pynna.mapping.onnx_file import import_onnx, is_onnx
+from pynna.mapping.packed import is_tar, unpacked, zip_names
 from pynna.mapping.tflite import import_tflite, is_tflite
 from pynna.mapping.torch_file import import_state_dict, is_safetensors, is_state_dict
 from pynna.mapping.weights import Weights
 
 Read = Callable[..., Weights]
-_ZIP, _NNA = b"PK\x03\x04", b"\x89NNA"
+_ZIP = b"PK\x03\x04"
 _NODE = 0x0A  # a GraphDef begins with a node
 _HEAD = 512  # bytes that are looked at
 
@@ -116,7 +117,7 @@ def importer_of(path: str | os.PathLike[str]) -> Importer:
             raise MappingError(f"{here} is a folder without a checkpoint; a model file is needed")
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    if head.startswith(_NNA):
+    if head.startswith(MAGIC):
         raise MappingError(f"{here} is mapped already; a trained model is needed")
     for importer in _IMPORTERS:
         if importer.recognises is not None and importer.recognises(head, here):

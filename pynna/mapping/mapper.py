@@ -18,9 +18,10 @@ from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.quantisation import quantise
+from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import Report, measure
 from pynna.mapping.splitting import split_sample, split_units
+from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
 from pynna.saving import whole_file
 
@@ -28,6 +29,7 @@ Array = NDArray[Any]
 
 CALIBRATION_SECONDS = 120.0  # more tells the ranges nothing new
 REPORT_SECONDS = 60.0  # of the calibration audio, where no other is given to evaluate on
+CHOICE_SECONDS = 30.0  # of the same, for what 4 bits cost in each layer
 WIDE = 12_000_000  # parameters from which on both are cut, down to a third, to be done in half a minute
 
 
@@ -41,7 +43,9 @@ def map_model(
     name: str | None = None,
     licence: str | None = None,
     priors: Array | Sequence[float] | Literal["measure"] | None = None,
+    bits: Literal[4, 8] = 8,
     bits4: Collection[str] = (),
+    size: int | None = None,
     report: bool = True,
     progress: Progress | None = None,
 ) -> Report:
@@ -66,25 +70,32 @@ def map_model(
     priors : float [labels] or "measure", optional
         Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
         source's, or all alike.
+    bits : 8 or 4
+        Of a weight. 4 halves the bytes to read, for machines bound by memory, in all layers but the first and the last,
+        which are small and would cost far more accuracy; the report tells what that cost.
     bits4 : collection of str
-        Layers whose weights get 4 bits instead of 8: "layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5",
-        "layer_6". Half the bytes to read, for machines bound by memory; the report tells what that cost.
+        Instead, the layers whose weights get 4 bits: "layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5",
+        "layer_6".
+    size : int, optional
+        Instead, bytes that the file may take at most: so many layers get 4 bits, those first that cost the least
+        accuracy for what they save. Each is measured alone, which takes as long as seven short reports.
     report : bool
         Whether to measure what the mapping costs; without, the report holds times and sizes only.
     progress : callable (stage, share), optional
-        Called with "read", "calibrate", "quantise", "write" or "report", and the share of the stage that is done.
+        Called with "read", "calibrate", "choose" (with `size`), "quantise", "report" or "write", and the share of the
+        stage that is done.
 
     Raises
     ------
     MappingError
-        The source, the alphabet, the priors, `bits4` or the audio cannot be used; the message says why. Nothing is
-        written.
+        The source, the alphabet, the priors, the bits, the size or the audio cannot be used; the message says why.
+        Nothing is written.
     MissingFileError, FileReadError
         A file is not there, or cannot be read.
     OSError
         The file cannot be written.
     """
-    steps = _Steps(progress or _silent, bits4, report)
+    steps = _Steps(progress or _silent, told_layers(bits, bits4, size), size, report)
     weights, clips, judged = steps.read(source, alphabet, name, licence, calibration, evaluation)
     return steps.map(weights, clips, judged, priors, out)
 
@@ -92,8 +103,8 @@ def map_model(
 class _Steps:
     """The mapping's stages, and how long each takes."""
 
-    def __init__(self, tell: Progress, bits4: Collection[str], report: bool) -> None:
-        self.tell, self.bits4, self.report = tell, bits4, report
+    def __init__(self, tell: Progress, bits4: Collection[str], size: int | None, report: bool) -> None:
+        self.tell, self.bits4, self.size, self.report = tell, bits4, size, report
         self.seconds: dict[str, float] = {}
 
     def read(
@@ -127,17 +138,21 @@ class _Steps:
         with _timed("calibrate", seconds, tell):
             sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
         weights = _with_priors(weights, priors, sample)
+        wide, places = split_units(weights)
+        quantiser, bits4, costs = Quantiser(wide, split_sample(sample, places)), self.bits4, dict[str, float]()
+        heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
+        if self.size is not None:
+            with _timed("choose", seconds, tell):
+                some = _up_to(heard, CHOICE_SECONDS * cut, rate)
+                bits4, costs = choose_layers(quantiser, _metadata(weights, sample, None), some, self.size, tell)
         with _timed("quantise", seconds, tell):
-            wide, order = split_units(weights)
-            sample = split_sample(sample, order)
-            model = quantise(wide, sample, progress=tell, bits4=self.bits4)
+            model = quantiser.model(bits4, tell)
         result = None
         if self.report:
             with _timed("report", seconds, tell):
-                heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
-                result = measure(weights, model, heard, progress=tell)
-                if self.bits4:
-                    result = replace(result, eight_bits=measure(weights, quantise(wide, sample), heard))
+                result = replace(measure(weights, model, heard, progress=tell), bit_costs=costs)
+                if bits4:
+                    result = replace(result, eight_bits=measure(weights, quantiser.model(), heard))
         model.metadata = _metadata(weights, sample, result)
         with _timed("write", seconds, tell):
             data = encode_nna(model)

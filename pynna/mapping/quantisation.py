@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -365,39 +365,73 @@ def quantise(
     MappingError
         Weights or biases so large that the arithmetic cannot hold them; a layer that there is not.
     """
-    if unknown := [name for name in bits4 if name not in LAYER_NAMES]:
-        raise MappingError(f"there is no layer {unknown[0]!r}: {', '.join(LAYER_NAMES)}")
-    bits = {name: 4 if name in bits4 else 8 for name in LAYER_NAMES}
-    r = ranges or choose_ranges(weights, calibration)
-    n_frames = 2 * weights.n_context + 1
-    columns = np.tile(r.feature_step, n_frames)
-    scaled = calibration.inputs / columns.astype(np.float32)
-    seen = calibration.layers
-    makers: list[Callable[[], list[Layer]]] = [
-        lambda: [_dense("layer_1", weights, _feature_input(scaled), r.layer_1, bits, columns)],
-        lambda: [_dense("layer_2", weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)],
-        lambda: [_dense("layer_3", weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)],
-        lambda: _lstm(
-            weights, _relu_input(seen["layer_3"], r.layer_3), _signed_input(calibration.previous_hidden, r.hidden), bits
-        ),
-        lambda: [_dense("layer_5", weights, _signed_input(seen["hidden"], r.hidden), r.layer_5, bits)],
-        lambda: [_dense("layer_6", weights, _relu_input(seen["layer_5"], r.layer_5), 0.0, bits)],
-    ]
-    layers: list[Layer] = []
-    for done, make in enumerate(makers, 1):
-        layers += make()
-        if progress:
-            progress("quantise", done / len(makers))
-    priors = weights.label_priors
-    if priors is None:
-        priors = np.full(weights.n_labels, 1 / weights.n_labels, np.float32)
-    return NnaModel(
-        _geometry(weights, r),
-        layers,
-        list(weights.alphabet),
-        np.asarray(priors, np.float32),
-        (1 / r.feature_step).astype(np.float32),
-    )
+    return Quantiser(weights, calibration, ranges).model(bits4, progress)
+
+
+class Quantiser:
+    """The integer networks of one float network: each of its layers is made once for 8 bits, and once for 4.
+
+    Parameters
+    ----------
+    weights : Weights
+    calibration : Calibration
+    ranges : Ranges, optional
+        Those that lose least on the calibration, unless given.
+    """
+
+    def __init__(self, weights: Weights, calibration: Calibration, ranges: Ranges | None = None) -> None:
+        self.weights, self.calibration = weights, calibration
+        self.ranges = ranges or choose_ranges(weights, calibration)
+        self._made: dict[tuple[str, int, int], list[Layer]] = {}
+
+    def model(self, bits4: Collection[str] = (), progress: Progress | None = None) -> NnaModel:
+        """The integer network with weights of 4 bits in the layers named.
+
+        Raises
+        ------
+        MappingError
+            Weights or biases so large that the arithmetic cannot hold them; a layer that there is not.
+        """
+        if unknown := [name for name in bits4 if name not in LAYER_NAMES]:
+            raise MappingError(f"there is no layer {unknown[0]!r}: {', '.join(LAYER_NAMES)}")
+        bits = {name: 4 if name in bits4 else 8 for name in LAYER_NAMES}
+        stages = ("layer_1", "layer_2", "layer_3", "lstm", "layer_5", "layer_6")
+        layers: list[Layer] = []
+        for done, stage in enumerate(stages, 1):
+            key = (stage, bits["lstm_x"], bits["lstm_h"]) if stage == "lstm" else (stage, bits[stage], bits[stage])
+            if key not in self._made:
+                self._made[key] = self._layers(stage, bits)
+            layers += self._made[key]
+            if progress:
+                progress("quantise", done / len(stages))
+        weights = self.weights
+        priors = weights.label_priors
+        if priors is None:
+            priors = np.full(weights.n_labels, 1 / weights.n_labels, np.float32)
+        return NnaModel(
+            _geometry(weights, self.ranges),
+            layers,
+            list(weights.alphabet),
+            np.asarray(priors, np.float32),
+            (1 / self.ranges.feature_step).astype(np.float32),
+        )
+
+    def _layers(self, stage: str, bits: Mapping[str, int]) -> list[Layer]:
+        weights, r, seen = self.weights, self.ranges, self.calibration.layers
+        if stage == "layer_1":
+            columns = np.tile(r.feature_step, 2 * weights.n_context + 1)
+            x = _feature_input(self.calibration.inputs / columns.astype(np.float32))
+            return [_dense(stage, weights, x, r.layer_1, bits, columns)]
+        if stage == "layer_2":
+            return [_dense(stage, weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)]
+        if stage == "layer_3":
+            return [_dense(stage, weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)]
+        if stage == "layer_5":
+            return [_dense(stage, weights, _signed_input(seen["hidden"], r.hidden), r.layer_5, bits)]
+        if stage == "layer_6":
+            return [_dense(stage, weights, _relu_input(seen["layer_5"], r.layer_5), 0.0, bits)]
+        h = _signed_input(self.calibration.previous_hidden, r.hidden)
+        return _lstm(weights, _relu_input(seen["layer_3"], r.layer_3), h, bits)
 
 
 def _geometry(weights: Weights, r: Ranges) -> Geometry:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from pynna.mapping.calibration import Clip, Progress, batches
 from pynna.mapping.front_end import windows
 from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna_model import NnaModel
-from pynna.mapping.reference import Trace, character_errors, greedy
+from pynna.mapping.reference import ReferenceNetwork, Trace, character_errors, greedy
 from pynna.mapping.splitting import split_units
 from pynna.mapping.weights import Weights
 
@@ -78,6 +78,9 @@ class Report:
     warnings : list of str
     eight_bits : Report or None
         The same network with all weights of 8 bits on the same clips, where some have 4.
+    bit_costs : dict of str to float
+        Where a size decided which layers get 4 bits: the share of frames with another label that 4 bits in each layer
+        alone cost.
     """
 
     layers: list[LayerReport] = field(default_factory=list)
@@ -92,6 +95,7 @@ class Report:
     file_bytes: int = 0
     warnings: list[str] = field(default_factory=list)
     eight_bits: Report | None = None
+    bit_costs: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it for JSON."""
@@ -111,6 +115,8 @@ class Report:
             numbers.update(cer_float=round(self.cer_float, 5), cer_int8=round(self.cer_int8, 5))
         if self.eight_bits:
             numbers["eight_bits"] = self.eight_bits.summary()
+        if self.bit_costs:
+            numbers["bit_costs"] = {name: round(cost, 5) for name, cost in self.bit_costs.items()}
         return numbers
 
     def __str__(self) -> str:
@@ -126,6 +132,9 @@ class Report:
         lines += self._texts()
         if eight:
             lines += [f"with 8 bits: {line}" for line in eight._texts()]
+        if self.bit_costs:
+            lines.append("frames with another label that 4 bits in one layer alone cost:")
+            lines.append(", ".join(f"{name} {cost:.2%}" for name, cost in self.bit_costs.items()))
         return "\n".join(lines + self.warnings)
 
     def _texts(self) -> list[str]:
@@ -210,6 +219,26 @@ def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progres
         n_frames,
         warnings=_warnings(layers),
     )
+
+
+def label_differences(
+    weights: Weights, models: Iterable[NnaModel], clips: Sequence[Clip], *, progress: Progress
+) -> list[float]:
+    """Of each model, the share of frames whose likeliest label is another than the float network's.
+
+    `progress` is called with "choose" and the share that is done, of as many models as there are layers, and one.
+    """
+    features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
+    groups = [[features[i] for i in group] for group in batches([len(x) for x in features])]
+
+    def labels(network: ReferenceNetwork) -> Array:
+        return np.concatenate([p.argmax(axis=1) for group in groups for p in network.run_many(group)])
+
+    real, shares = labels(weights.network()), []
+    for done, model in enumerate(models, 1):
+        shares.append(float((labels(IntegerNetwork(model)) != real).mean()))
+        progress("choose", min(1.0, done / (len(model.layers) + 1)))
+    return shares
 
 
 def _warnings(layers: Sequence[LayerReport]) -> list[str]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Units of layer 5 in two, so that layer 6's rows need no wide steps for the few large weights in them.
+"""Units of layer 5 in two places, so that layer 6's rows need no wide steps for the few large weights in them.
 
-A row of weights shares one scale, its largest weight's: in layer 6, whose sums are the labels' logits, that is by far the
-largest error of a mapping. A unit that stands twice in layer 5 has half the weight in each place (outlier channel
+A row of weights shares one scale, its largest weight's. In layer 6, whose sums are the labels' logits, that is by far
+the largest error of a mapping. A unit that stands twice in layer 5 has half the weight in each place (outlier channel
 splitting, R. Zhao et al., ICML 2019, arXiv 1901.09504). The network is the same; layer 5 has a few rows more.
 """
 

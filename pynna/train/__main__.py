@@ -52,7 +52,7 @@ def _fit(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.network.fit import fit
     from pynna.train.network.trainer import Options
 
-    fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise))
+    fit(config, Options(args.until, args.threads, args.fresh, args.init, args.device, args.quantise, args.teacher))
 
 
 def _export(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -196,6 +196,12 @@ def _add_network(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     p.add_argument("--device", choices=("cpu", "cuda"), help="default: CUDA where there is some")
     p.add_argument("--fresh", action="store_true", help="start over instead of resuming")
     p.add_argument("--init", type=Path, help="a .nna or .npz file, as wide or narrower, to start from")
+    p.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL",
+        help="a .nna or .npz file, of any width, to learn from (default: the one of --init)",
+    )
     p.add_argument("--quantise", action="store_true", help="with weights rounded to int8: the last part, from --init")
     p.set_defaults(run=_fit)
 

@@ -19,7 +19,7 @@ import soundfile
 import pynna
 from pynna.archive.cutting import Cutter
 from pynna.archive.journal import Parts
-from pynna.archive.writers import WRITERS
+from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
 from pynna.audio.files import recordings_in
 
@@ -113,7 +113,7 @@ def test_no_part_is_cut_in_a_sound() -> None:
             assert 5.0 < second < 6.0
 
 
-@pytest.mark.parametrize("format", list(WRITERS))
+@pytest.mark.parametrize("format", list(FORMATS))
 def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Path, format: str) -> None:
     files = [long, *RECORDINGS[:3]] if format == "jsonl" else [RECORDINGS[0]]
 
@@ -136,6 +136,15 @@ def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Pat
     assert len(calm) == len(files) and all(calm.values())
     assert {path.name: path.read_bytes() for path in (tmp_path / "killed").iterdir() if path.is_file()} == calm
     assert sorted(path.name for path in (tmp_path / "killed/.pynna").iterdir()) == ["done.jsonl", "run.json"]
+
+
+def test_tsv_has_a_line_a_segment_and_four_tabs_in_it() -> None:
+    segments = [
+        {"start": 0.0, "end": 1.284, "text": "call home", "confidence": 0.75},
+        {"start": 2.0, "end": 3.0, "text": "a\tb\nc", "confidence": 1.0},
+    ]
+    told = "".join(FORMATS["tsv"].write(Recording("my\tclip.wav", 3.0, ()), lambda: segments))
+    assert told == "my clip.wav\t0.00\t1.28\t0.7500\tcall home\nmy clip.wav\t2.00\t3.00\t1.0000\ta b c\n"
 
 
 def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None:

@@ -295,7 +295,8 @@ def test_a_flood_of_messages_is_held_back():
             for _ in range(100):
                 await page.send_json({"type": "command", "text": "volume up"})
             assert "messages a second" in (await until(page, "error"))["text"]
-            assert server.metrics.refused.labels("message")._value.get() >= 50
+            while server.metrics.refused.labels("message")._value.get() < 50:  # all are counted, one is answered
+                await asyncio.sleep(0.01)
             await _alive(client)
 
     asyncio.run(scenario())

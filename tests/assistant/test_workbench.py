@@ -14,7 +14,7 @@ from support.browser import CHROMIUM, Browser
 from support.served import served
 
 import pynna
-from pynna.assistant import run, workbench
+from pynna.assistant import run, side_process, workbench
 from pynna.audio.files import read
 from pynna.cli.main import main
 
@@ -168,5 +168,36 @@ def test_the_histogram_of_a_folder_stands_alone(tmp_path):
             assert await page.ask("document.querySelectorAll('#rows .no, b').length") == 0
             await page.picture(tmp_path / "histogram.png")
             assert page.complaints == []
+
+    asyncio.run(scenario())
+
+
+def test_what_is_asked_is_answered_beside_the_server_and_the_process_ends(monkeypatch, tmp_path):
+    """It is no thread, which would keep the interpreter from the steps; killed, it is started again."""
+    monkeypatch.setattr(side_process, "IDLE_SECONDS", 0.2)
+    (tmp_path / "json.py").write_text("raise SystemExit('a module of the folder it was started in')")
+    monkeypatch.chdir(tmp_path)
+
+    async def scenario():
+        async with served() as (server, url), aiohttp.ClientSession(url) as client:
+
+            async def tried(sentences):
+                async with client.post("/try", json={"sentences": sentences}) as answer:
+                    return answer.status, await answer.json()
+
+            side = server.workbench.side
+            assert (await tried(MINE))[1]["intents"] == ["Louder"]
+            process = side._process
+            assert (await tried("intents: ["))[0] == 400 and side._process is process
+            await asyncio.wait_for(process.wait(), 20)  # nobody asks
+            first = asyncio.create_task(tried(MINE))
+            while side._process is process:
+                await asyncio.sleep(0.01)
+            side._process.kill()
+            status, told = await first
+            assert status == 503 and "ended" in told["error"]
+            assert (await tried(OTHER))[1]["intents"] == ["Tea"]
+            last = side._process
+        assert last.returncode is not None
 
     asyncio.run(scenario())

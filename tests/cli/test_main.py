@@ -94,8 +94,9 @@ def test_json_has_words_with_times_and_confidence(clip: Path) -> None:
     done = run("transcribe", "--json", "--alternatives", "3", clip, RECORDING)
     assert done.returncode == 0
     resampled, plain = (json.loads(line) for line in done.stdout.splitlines())
-    assert list(plain) == ["file", "text", "words", "confidence", "alternatives", "duration", "notes"]
+    assert list(plain) == ["file", "start", "end", "text", "words", "confidence", "alternatives", "duration", "notes"]
     assert (plain["file"], plain["text"], plain["notes"]) == (str(RECORDING), WORDS, [])
+    assert (plain["start"], plain["end"]) == (0.0, pytest.approx(plain["duration"], abs=1e-6))
     assert plain["duration"] == pytest.approx(soundfile.info(RECORDING).duration, abs=0.001)
     assert 0 <= plain["confidence"] <= 1
     assert [word["text"] for word in plain["words"]] == WORDS.split()

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import math
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pynna
 from pynna import _core
 from pynna.errors import ArgumentError, ModelFileError, NotFiniteError, PynnaError
 
@@ -225,7 +230,7 @@ def test_noise_around_a_sentence_costs_its_letters(spoken, seed, n_frames, noise
     silent = decode(trie([spoken]), rows)
     decoder = decode(trie([spoken]), rows, noise_cost=noise_cost)
     if truth > -math.inf:
-        score, _, complete, noise_loss = decoder.hypotheses(1)[0]
+        score, _, complete, noise_loss, _ = decoder.hypotheses(1)[0]
         assert complete and noise_loss >= -1e-9
         assert silent.tails(1)[0][0] - 1e-4 <= score <= truth + 1e-4
         assert score >= truth - noise_cost - 1e-4
@@ -237,7 +242,7 @@ def test_noise_is_no_labels_loss():
     rows = np.full((len(said), N_LABELS), np.log(0.001), np.float32)
     rows[np.arange(len(said)), said] = np.log(0.997)
     decoder = decode(trie([(0, 1)]), rows, noise_cost=2.5)
-    score, tokens, complete, noise_loss = decoder.hypotheses(1)[0]
+    score, tokens, complete, noise_loss, _ = decoder.hypotheses(1)[0]
     assert complete and [t[0] for t in tokens] == [0, 1]
     assert noise_loss == pytest.approx(3 * 2.5, abs=1e-3)
     assert all(abs(t[4]) < 1e-3 for t in tokens)
@@ -382,3 +387,40 @@ def test_the_last_frames_are_kept(room, chunk):
         first, kept = decoder.kept()
         assert first == max(0, n - room)
         np.testing.assert_array_equal(kept, rows[first:n])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told as Linux does it")
+def test_a_search_takes_the_memory_that_it_needs_and_gives_it_back() -> None:
+    """Room for 4 * 8 * 4096 records and more is reserved for each search; most of it no utterance needs."""
+
+    def resident() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    labels = [" ", *"abcdefghijklmnopqrstuvwxyz", "'", ""]
+    graph = pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR).graph(labels)
+    before = resident()
+    decoders = [_core.GraphDecoder(graph, len(labels) - 1, n_best=4) for _ in range(20)]
+    assert resident() - before < 10
+    rows = np.full((5, len(labels)), -5.0, np.float32)
+    rows[:, -1] = -0.1
+    for decoder in decoders:
+        decoder.feed(rows)
+    assert resident() - before < 60
+    del decoder
+    decoders.clear()
+    gc.collect()
+    assert resident() - before < 10
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is forked")
+def test_a_forked_process_has_a_search_of_its_own() -> None:
+    graph = trie([(0,), (1,)])
+    decoder = _core.GraphDecoder(graph, BLANK)
+    row = np.full((1, graph.n_labels), -9.0, np.float32)
+    row[0, 0] = -0.1
+    child = os.fork()
+    if child == 0:
+        decoder.feed(np.repeat(row, 50, 0))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert decoder.stats["n_frames"] == 0

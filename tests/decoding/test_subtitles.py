@@ -39,7 +39,7 @@ def check(cues, spoken):
 @given(st.lists(gaps, min_size=1, max_size=40))
 def test_subrip(spoken):
     words = words_of(spoken)
-    parsed = list(srt.parse(subtitles.srt(words)))
+    parsed = list(srt.parse("".join(subtitles.srt(words))))
     assert [p.index for p in parsed] == list(range(1, len(parsed) + 1))
     check([(p.start.total_seconds(), p.end.total_seconds(), p.content) for p in parsed], words)
     assert parsed[0].start.total_seconds() == pytest.approx(words[0].start, abs=6e-4)
@@ -48,7 +48,7 @@ def test_subrip(spoken):
 @given(st.lists(gaps, min_size=1, max_size=40))
 def test_webvtt(spoken):
     words = words_of(spoken)
-    parsed = webvtt.from_buffer(io.StringIO(subtitles.vtt(words)))
+    parsed = webvtt.from_buffer(io.StringIO("".join(subtitles.vtt(words))))
     check([(seconds(p.start), seconds(p.end), p.text) for p in parsed], words)
 
 
@@ -67,7 +67,7 @@ def test_a_pause_ends_a_cue_and_a_short_one_stays_to_be_read():
 
 
 def test_times_beyond_an_hour_and_no_words():
-    assert subtitles.srt([Word("late", 3725.5, 3727.0, 1)]) == "1\n01:02:05,500 --> 01:02:07,000\nlate\n\n"
-    assert subtitles.srt([]) == ""
-    assert subtitles.vtt([]) == "WEBVTT\n\n"
-    assert "&lt;b&gt; &amp;" in subtitles.vtt([Word("<b>", 0, 1, 1), Word("&", 1, 2, 1)])
+    assert "".join(subtitles.srt([Word("late", 3725.5, 3727.0, 1)])) == "1\n01:02:05,500 --> 01:02:07,000\nlate\n\n"
+    assert "".join(subtitles.srt([])) == ""
+    assert "".join(subtitles.vtt([])) == "WEBVTT\n\n"
+    assert "&lt;b&gt; &amp;" in "".join(subtitles.vtt([Word("<b>", 0, 1, 1), Word("&", 1, 2, 1)]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.hot_words import bonus_of, boosts_of_phrases, phrases
 
 import pynna
 from pynna import errors
@@ -38,21 +38,6 @@ def texts_of(frames: Array, labels: tuple[str, ...] = LABELS) -> dict[str, float
         score = float(sum(frames[t, k] for t, k in enumerate(path)))
         scores[text] = np.logaddexp(scores.get(text, -math.inf), score)
     return scores
-
-
-def bonus_of(text: str, boosts: Mapping[str, float]) -> float:
-    """From the left, at each word the longest phrase that stands there as whole words; its words are used up."""
-    words, at, total = text.split(" "), 0, 0.0
-    while at < len(words):
-        here = [phrase for phrase in boosts if words[at:][: phrase.count(" ") + 1] == phrase.split(" ")]
-        longest = max(here, key=len, default=None)
-        total += boosts[longest] if longest else 0.0
-        at += longest.count(" ") + 1 if longest else 1
-    return total
-
-
-phrases = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=3).map(" ".join)
-boosts_of_phrases = st.dictionaries(phrases, st.integers(-8, 8).map(float), max_size=6)
 
 
 # ---- hot words -----------------------------------------------------------------------------------
@@ -194,7 +179,7 @@ def test_words_and_labels_must_fit() -> None:
     with pytest.raises(errors.ArgumentError, match="beam search"):
         DecoderOptions(beam_width=0, hot_words={"a": 1.0})
     with pytest.raises(errors.ArgumentError, match="grammar"):
-        DecoderOptions(grammar=pynna.Grammar.from_sentences(["go"]), hot_words={"go": 1.0})
+        DecoderOptions(grammar=pynna.Grammar.from_sentences(["go"]), vocabulary=Vocabulary(["go"]))
     greedy = Decoder(LABELS, options=DecoderOptions(beam_width=0))
     with pytest.raises(errors.ArgumentError, match="beam search"):
         greedy.hot_words = {"a": 1.0}

@@ -71,6 +71,22 @@ static inline float take_log_prob(bytes *b)
     }
 }
 
+/* A frame's log-probabilities: mostly any, now and then all the same, none possible, or only one. */
+static inline void take_row(bytes *b, float *row, int32_t n)
+{
+    const uint32_t kind = take8(b) % 16;
+    if (kind >= 3) {
+        for (int32_t i = 0; i < n; i++)
+            row[i] = take_log_prob(b);
+        return;
+    }
+    const float same = kind == 1 ? take_log_prob(b) : -INFINITY;
+    for (int32_t i = 0; i < n; i++)
+        row[i] = same;
+    if (kind == 2)
+        row[take_from(b, 0, n - 1)] = take_log_prob(b);
+}
+
 /* A double that an option may be: of any kind. */
 static inline double take_option(bytes *b)
 {

@@ -82,6 +82,7 @@ class _Running:
         self.runner = asyncio.Runner()
         self.server = Server(pynna.load())
         self.server.application.cleanup_ctx.clear()  # its own clock: turns are taken here
+        self.server.workbench.side = None  # what it does is done here
         self.complaints = _Complaints()
         http_log.filters[:] = [HttpLogFilter(seconds=0)]
         self.web = runner_of(self.server, lingering_time=0.0)
@@ -115,19 +116,29 @@ def running() -> _Running:
     return _Running()
 
 
+def _receive(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
+    """Hands bytes to a protocol, as a transport does."""
+    while data:
+        room = memoryview(protocol.get_buffer(-1))
+        n = min(len(room), len(data))
+        room[:n] = data[:n]
+        protocol.buffer_updated(n)
+        data = data[n:]
+
+
 async def _connected(data: bytes) -> bytes:
     """Sends bytes to the server as a connection of its own; what it answered."""
     from pynna.assistant.connection_limit import ConnectionLimit
 
     here = running()
     others = asyncio.all_tasks()
-    protocol = ConnectionLimit(here.web.server(), here.server.doors)  # type: ignore[misc]
+    protocol = ConnectionLimit(here.web.server(), here.server.doors, here.server.scheduler.turnstile)  # type: ignore[misc]
     pipe = _Pipe(protocol)
     protocol.connection_made(pipe)
     half = len(data) // 2
     for piece in (data[:half], data[half:]):  # in two pieces, for a parser that must go on
         if not pipe.is_closing():
-            protocol.data_received(piece)
+            _receive(protocol, piece)
         await here.settle(lambda: True)
     if not pipe.is_closing():
         protocol.eof_received()

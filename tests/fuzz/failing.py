@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pynna
+from pynna.saving import whole_file
 from tests.fuzz import kill
 from tests.fuzz.kill import BEFORE, JOBS, Job, written
 
@@ -46,21 +48,33 @@ def shim() -> ctypes.CDLL:
     return here
 
 
-def small() -> Job:
-    """A recording to text, by a network so small that a run is a matter of milliseconds."""
+def _small_model(folder: Path) -> Path:
+    """A network so small that a run is a matter of milliseconds, beside a folder; made when it is first wanted."""
     sys.path.insert(0, str(SOURCE.parents[1]))
     from support.nna_models import random_file
 
-    def run(to: Path) -> None:
-        kill._command("transcribe", "-m", to.with_name("small.nna"), "--beam", 0, *kill._clips(1))
+    path = folder.with_name("small.nna")
+    if not path.exists():
+        path.write_bytes(random_file(16))
+    return path
 
-    def prepared(to: Path) -> None:
-        path = to.with_name("small.nna")
-        if not path.exists():
-            path.write_bytes(random_file(16))
-        run(to)
 
-    return Job("small", prepared)
+def _small(to: Path) -> None:
+    kill._command("transcribe", "-m", _small_model(to), "--beam", 0, *kill._clips(1))
+
+
+def _state(to: Path) -> None:
+    """A stream that is saved into a file and taken up again."""
+    model = pynna.load(_small_model(to), threads=1)
+    stream = model.stream(beam_width=0)
+    stream.feed(bytes(range(256)) * 100)
+    with whole_file(to / "a.state", "wb") as out:
+        out.write(stream.save())
+    print(model.restore_stream((to / "a.state").read_bytes(), beam_width=0).finish().text)
+
+
+OWN_JOBS = (Job("small", _small), Job("state", kill.function(_state)))
+"""A recording to text, and a saved stream, by a network of next to nothing."""
 
 
 class Run:
@@ -166,14 +180,14 @@ def _cases(every: int) -> Iterator[tuple[int, str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.failing", description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="only one in so many of the cases")
-    parser.add_argument("jobs", nargs="*", help=f"small, {', '.join(job.name for job in JOBS)}")
+    parser.add_argument("jobs", nargs="*", help=", ".join(job.name for job in (*OWN_JOBS, *JOBS)))
     told = parser.parse_args()
     if not hasattr(ctypes.CDLL(None), "fail_call"):
         with tempfile.TemporaryDirectory() as folder:
             env = {**os.environ, "LD_PRELOAD": str(built(Path(folder)))}
             return subprocess.run([sys.executable, "-m", "tests.fuzz.failing", *sys.argv[1:]], env=env).returncode
     found = 0
-    for job in (small(), *JOBS):
+    for job in (*OWN_JOBS, *JOBS):
         if not told.jobs or job.name in told.jobs:
             n_failed, n_wrong = torture(job, told.every)
             print(f"{job.name:12} {n_failed} calls failed, {n_wrong} went wrong", flush=True)

@@ -153,8 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (has_words)
         MUST(pynna_words_scorer(&words.words, &scorer) == PYNNA_OK);
     bytes cuts = in;
-    for (int32_t i = 0; i < n * n_labels; i++)
-        rows[i] = take_log_prob(&in);
+    for (int32_t i = 0; i < n; i++)
+        take_row(&in, rows + i * n_labels, n_labels);
     greedy(&config, rows, n);
     const uint64_t a = decode(&config, has_words ? &scorer : NULL, rows, n, NULL);
     const uint64_t b = decode(&config, has_words ? &scorer : NULL, rows, n, &cuts);

@@ -78,8 +78,7 @@ static void search(const pynna_graph *g, bytes *in)
     int32_t n_taken, n_all = 0;
     MUST(pynna_search_init(memory, size, g, &config, &s) == PYNNA_OK);
     for (int32_t n = take_from(in, 0, MOST_FRAMES); n > 0; n--) {
-        for (int32_t i = 0; i < g->n_labels; i++)
-            row[i] = take_log_prob(in);
+        take_row(in, row, g->n_labels);
         const int status = pynna_search_feed(s, g, row, 1);
         MUST(status == PYNNA_OK || status == PYNNA_ERR_NOT_FINITE);
         for (n_taken = 64; n_taken == 64; n_all += n_taken)

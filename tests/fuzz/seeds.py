@@ -78,6 +78,35 @@ def nna() -> list[bytes]:
     return [random_file(8, alphabet=["a", "b"], n_context=1, n_coefficients=3, cell=4)]
 
 
+@cache
+def small_model(seed: int = 1) -> Path:
+    """A network of 29 labels so small that a step takes no time; another one for another seed."""
+    import sys
+    import tempfile
+
+    sys.path.insert(0, str(TESTS))
+    from support.nna_models import random_file
+
+    path = Path(tempfile.mkdtemp(prefix="pynna-fuzz-")) / "small.nna"
+    path.write_bytes(random_file(8, cell=8, seed=seed))
+    return path
+
+
+def states() -> list[bytes]:
+    """Streams and listeners in the middle of an utterance, by greedy decoding, a beam search and a grammar."""
+    import pynna
+    from tests.fuzz.targets import RESTORED, loud
+
+    saved = []
+    for seed in (1, 2):  # the other one's are refused
+        model = pynna.load(small_model(seed), threads=1)
+        for options in RESTORED:
+            for made in (model.stream(**options), model.listen(**options)):
+                made.feed(loud(0.5))
+                saved.append(made.save())
+    return saved
+
+
 def graph() -> list[bytes]:
     return [_float().read_bytes()]
 

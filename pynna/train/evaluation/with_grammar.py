@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pynna.decoding.options import MAX_PASSES
 from pynna.decoding.results import GrammarResult
@@ -31,6 +32,35 @@ def _conditions(record: Record, which: str, spoken: Sequence[Clip], judge: Judge
         )
         record.above(f"{which}, {title(snr)}", verdicts.right(t), others)
     return table(["condition", "accepted rightly", "accepted wrongly", "best sentence right", "CER", peer], rows)
+
+
+_CELLS = ("condition", "accepted rightly", "accepted wrongly", "best sentence right", "float: accepted rightly")
+
+
+class _Heard(NamedTuple):
+    """Clips in one condition, what became of them, and the row's first cells, of `_CELLS`."""
+
+    clips: Sequence[Clip]
+    verdicts: Verdicts
+    score: Score
+    others: Mapping[str, object]
+    cells: Sequence[object]
+
+
+def _heard(
+    record: Record, which: str, name: str, spoken: Sequence[Clip], judge: Judge, snr: float | None, moonshine: bool
+) -> _Heard:
+    """Clips in one condition by the model, in floating point and by the other engines; the record keeps it."""
+    e, t = record.e, record.threshold
+    clips = e.noisy(spoken, snr)
+    verdicts, score = e.verdicts(clips, judge)
+    floating = e.verdicts(clips, judge, True) if snr in SOME_CONDITIONS else None
+    others = e.peers(f"{which}-{title(snr)}", clips, judge, moonshine)
+    record.keep(f"{name}, {title(snr)}", score, verdicts, floating)
+    record.above(f"{name}, {title(snr)}", verdicts.right(t), others)
+    in_float = floating[0].right(t) if floating else ""
+    cells = [title(snr), verdicts.right(t), verdicts.wrong(t), verdicts.right(0.0), in_float]
+    return _Heard(clips, verdicts, score, others, cells)
 
 
 def _car_bars(record: Record, snr: float | None, clips: Sequence[Clip], verdicts: Verdicts, score: Score) -> None:
@@ -62,36 +92,13 @@ def car(record: Record) -> None:
     ]
     rows, by_voice = [], []
     for snr in CONDITIONS:
-        clips = e.noisy(e.car_clips, snr)
-        verdicts, score = e.verdicts(clips, e.car)
-        floating = e.verdicts(clips, e.car, True) if snr in SOME_CONDITIONS else None
-        others = e.peers(f"car-{title(snr)}", clips, e.car, snr in SOME_CONDITIONS)
-        rows.append(
-            [
-                title(snr),
-                verdicts.right(t),
-                verdicts.wrong(t),
-                verdicts.right(0.0),
-                floating[0].right(t) if floating else "",
-                verdicts.repaired(t),
-                *(others.get(name, "") for name in PEERS),
-            ]
-        )
-        record.keep(f"car sentences, {title(snr)}", score, verdicts, floating)
+        heard = _heard(record, "car", "car sentences", e.car_clips, e.car, snr, moonshine=snr in SOME_CONDITIONS)
+        rows.append([*heard.cells, heard.verdicts.repaired(t), *(heard.others.get(name, "") for name in PEERS)])
         if snr in SOME_CONDITIONS:
-            by_voice.append((title(snr), verdicts))
-        _car_bars(record, snr, clips, verdicts, score)
-        record.above(f"car sentences, {title(snr)}", verdicts.right(t), others)
+            by_voice.append((title(snr), heard.verdicts))
+        _car_bars(record, snr, heard.clips, heard.verdicts, heard.score)
     record.lines += table(
-        [
-            "condition",
-            "accepted rightly",
-            "accepted wrongly",
-            "best sentence right",
-            "float: accepted rightly",
-            "greedy's errors repaired",
-            *PEERS,
-        ],
+        [*_CELLS, "greedy's errors repaired", *PEERS],
         rows,
     )
     voices = sorted({clip.source for clip in e.car_clips})
@@ -114,35 +121,13 @@ def people(record: Record) -> None:
     ]
     rows, corpora = [], sorted({clip.source for clip in e.real})
     for snr in CONDITIONS:
-        clips = e.noisy(e.real, snr)
-        verdicts, score = e.verdicts(clips, e.phrases)
-        floating = e.verdicts(clips, e.phrases, True) if snr in SOME_CONDITIONS else None
-        others = e.peers(f"real-{title(snr)}", clips, e.phrases, snr is None)
-        rows.append(
-            [
-                title(snr),
-                verdicts.right(t),
-                verdicts.wrong(t),
-                verdicts.right(0.0),
-                floating[0].right(t) if floating else "",
-                *(verdicts.of(c).right(t) for c in corpora),
-                *(others.get(name, "") for name in PEERS),
-            ]
-        )
-        record.keep(f"real people, {title(snr)}", score, verdicts, floating)
+        heard = _heard(record, "real", "real people", e.real, e.phrases, snr, moonshine=snr is None)
+        cells = [heard.verdicts.of(corpus).right(t) for corpus in corpora]
+        rows.append([*heard.cells, *cells, *(heard.others.get(name, "") for name in PEERS)])
         if snr is None:
-            record.bar("held-out real recordings, clean: accepted rightly", verdicts.right(t), 95)
-        record.above(f"real people, {title(snr)}", verdicts.right(t), others)
+            record.bar("held-out real recordings, clean: accepted rightly", heard.verdicts.right(t), 95)
     record.lines += table(
-        [
-            "condition",
-            "accepted rightly",
-            "accepted wrongly",
-            "best sentence right",
-            "float: accepted rightly",
-            *corpora,
-            *PEERS,
-        ],
+        [*_CELLS, *corpora, *PEERS],
         rows,
     )
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from pynna.mapping import load_weights
+from pynna.mapping import Weights, load_weights
 from pynna.mapping.dequantise import dequantise
 from pynna.train.config import Config
 from pynna.train.network import lstm_cpu
@@ -44,7 +44,7 @@ class Options:
     """The command line's part of a run: end as HH:MM UTC, processes (on CUDA: one a device, whatever this says),
     whether to start over, from which model, and where (``cpu``, ``cuda``; None: on CUDA if there is some), and whether
     with weights rounded as the mapping rounds them: `fit.quantised` of the configuration then goes before `fit`. On
-    CUDA `fit.cuda` goes before both."""
+    CUDA `fit.cuda` goes before both. The teacher is of any width; without one it is the model of the start."""
 
     until: str | None = None
     threads: int = 2
@@ -52,6 +52,7 @@ class Options:
     init: Path | None = None
     device: str | None = None
     quantise: bool = False
+    teacher: Path | None = None
 
 
 def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float:
@@ -63,6 +64,11 @@ def learning_rate(settings: dict[str, Any], progress: float, step: int) -> float
     return float(rate * min(1.0, (step + 1) / 200))
 
 
+def weights_of(model: Path) -> Weights:
+    """The weights of a .nna or .npz file, in floating point."""
+    return dequantise(model) if model.suffix == ".nna" else load_weights(model)
+
+
 def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
     """Give `net` the weights of a .nna or .npz file, of its width or narrower; returns the label priors of it.
 
@@ -71,7 +77,7 @@ def start_from(net: Network, model: Path) -> npt.NDArray[np.float32]:
     ValueError
         A model of another shape.
     """
-    weights = dequantise(model) if model.suffix == ".nna" else load_weights(model)
+    weights = weights_of(model)
     if weights.n_cell > net.width or weights.n_context != net.context:
         raise ValueError(
             f"{model} has {weights.n_cell} cells and a context of {weights.n_context} frames; the configuration has "
@@ -110,7 +116,7 @@ class Trainer:
             self.priors = torch.from_numpy(start_from(self.net, args.init))
         self.half = self.device.type != "cpu" or lstm_cpu.bfloat16()
         self.net.to(self.device)
-        self.teacher = self._teacher(args.init)
+        self.teacher = self._teacher(args.teacher or args.init)
         self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=self.settings["weight_decay"], fused=True
@@ -130,14 +136,14 @@ class Trainer:
         self.progress = self.seconds / (self.seconds + self.left_at_start)
         torch.manual_seed(1000 * config["seed"] + rank + self.step)  # dropout differs between processes
 
-    def _teacher(self, init: Path | None) -> Network | None:
-        """The network that training begins with, as it was: what it makes of clean clips is kept."""
-        if init is None or self.settings["distil"] <= 0:
+    def _teacher(self, model: Path | None) -> Network | None:
+        """The network of a file, of any width: the one trained comes near to what it makes of clean clips."""
+        if model is None or self.settings["distil"] <= 0:
             return None
-        net = self.net
-        teacher = Network(net.width, net.mean, net.std, net.context, relu_clip=net.relu_clip,
+        net, weights = self.net, weights_of(model)
+        teacher = Network(weights.n_cell, net.mean, net.std, net.context, relu_clip=net.relu_clip,
                           forget_bias=net.forget_bias, feature_range=net.feature_range)  # fmt: skip
-        start_from(teacher, init)
+        start_from(teacher, model)
         return teacher.to(self.device).eval().requires_grad_(False)
 
     def _restore(self) -> None:

@@ -287,6 +287,21 @@ def test_a_training_goes_on_with_rounded_weights_only_where_it_began_so(small: c
         fit(small, Options(threads=1))
 
 
+def test_the_teacher_may_be_wider_than_the_network(small: configuration.Config) -> None:
+    wide = Trainer(small, Options(threads=1), 0, 1)
+    model = small.work / "wide.npz"
+    write_weights(small, _saved(wide.net), model)
+    small["network"]["width"] = wide.net.width // 2
+    narrow = Trainer(small, Options(threads=1, teacher=model), 0, 1)
+    assert narrow.teacher is not None and narrow.teacher.width == 2 * narrow.net.width
+    clean = torch.randn(9, 2, 26)
+    with torch.no_grad():
+        log_p = torch.log_softmax(narrow.teacher(clean).float(), dim=2)
+    valid = torch.ones(9, 2, dtype=torch.bool)
+    assert float(narrow._taught(clean, log_p, valid)) == pytest.approx(0, abs=1e-3)
+    assert float(narrow._taught(clean, log_p.roll(1, 2), valid)) > 0.1
+
+
 def test_a_training_from_a_model_hears_all_the_augmentation_from_the_start(small: configuration.Config) -> None:
     new = Trainer(small, Options(threads=1), 0, 1)
     assert new._hard() == 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Displays, clock, timers, help: the assistant itself."""
+"""Displays, clock, timers, help."""
 
 from __future__ import annotations
 

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AMX: a tile of up to 16 columns by 64 bytes of activations, times a tile of 16 lines of weights as they lie, to a
+ * tile of sums [columns][16] as the accumulators have it; u8 by s8. One column, which is bound by reading, and all that
+ * stands around the MAC array are AVX-512's. Blocks and prefetching are by reckoning: this has been run under an
+ * emulator, and not been timed on a processor. */
+#include "mac_array.h"
+#if PN_HAS_AMX || defined(PN_EMULATED_TILES)
+
+#ifdef PN_EMULATED_TILES /* a test has told what the instructions do, see tests/tiles.h */
+#define TARGET
+#else
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("amx-tile,amx-int8,avx512f,avx512bw")))
+#endif
+#define TILE TARGET __attribute__((always_inline)) static inline
+
+/* Compilers do not know which memory an instruction on tiles reads. */
+#define WRITTEN() __asm__ volatile("" ::: "memory")
+
+enum { TILE_GROUPS = 16, TILE_BYTES = TILE_GROUPS * PN_LINE };
+
+/* Tiles 0 to 3 hold the sums of as many blocks. Of a row that is no multiple of 64 bytes, what is left over has tiles
+ * of its own shape. */
+#define U 4
+#define W 5
+#define LAST_U 6
+#define LAST_W 7
+
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_shapes;
+_Static_assert(sizeof(tile_shapes) == 64, "what ldtilecfg reads");
+
+/* This thread's tiles, from the first product of a step until `release`; no columns: they have no shape. */
+static _Thread_local struct {
+    int32_t n_columns, left;
+} shaped;
+
+/* Shapes the tiles for n_columns, and for `left` groups at a row's end. */
+TARGET static void set_shapes(int32_t n_columns, int32_t left)
+{
+    if (shaped.n_columns == n_columns && (left == 0 || shaped.left == left))
+        return;
+    tile_shapes s = {.palette = 1};
+    for (int i = 0; i < 4; i++) {
+        s.row_bytes[i] = PN_LINE;
+        s.rows[i] = (uint8_t)n_columns;
+    }
+    s.row_bytes[U] = s.row_bytes[W] = PN_LINE;
+    s.rows[U] = (uint8_t)n_columns;
+    s.rows[W] = TILE_GROUPS;
+    if (left > 0) {
+        s.row_bytes[LAST_U] = (uint16_t)(left * PN_GROUP);
+        s.row_bytes[LAST_W] = PN_LINE;
+        s.rows[LAST_U] = (uint8_t)n_columns;
+        s.rows[LAST_W] = (uint8_t)left;
+    }
+    shaped.n_columns = n_columns;
+    shaped.left = left;
+    WRITTEN();
+    _tile_loadconfig(&s);
+}
+
+TARGET static void release(void)
+{
+    if (shaped.n_columns > 0)
+        _tile_release();
+    shaped.n_columns = 0;
+}
+
+/* The weights of n groups of a block, a line each: as they stand, or of 4 bits, which lie two groups a line, made in
+ * `room`. */
+TILE const int8_t *groups_of(const int GROUPS, const int8_t *line, int32_t n, int8_t *room)
+{
+    typedef uint16_t halves __attribute__((vector_size(PN_LINE), aligned(1), may_alias));
+    if (GROUPS == 1)
+        return line;
+    for (int32_t i = 0; i < n / 2; i++) {
+        const halves w = ((const halves *)(const void *)line)[i];
+        ((halves *)(void *)room)[2 * i] = w << 4 & 0xf0f0;
+        ((halves *)(void *)room)[2 * i + 1] = w & 0xf0f0;
+    }
+    return room;
+}
+
+TILE void fetch(const int8_t *next, int32_t n_lines)
+{
+#pragma GCC unroll 16
+    for (int32_t i = 0; i < n_lines; i++)
+        __builtin_prefetch(next + i * PN_LINE, 0, 2); /* to the second cache, which holds two units */
+}
+
+/* Block `b` of the NB, where there is one. */
+#define BLOCK(b, u, w)                                                                                                 \
+    if (NB > (b)) {                                                                                                    \
+        _tile_loadd(w, weights[b], PN_LINE);                                                                           \
+        _tile_dpbusd(b, u, w);                                                                                         \
+        fetch(next + (b)*n_lines * PN_LINE, n_lines);                                                                  \
+    }
+#define SUM(b)                                                                                                         \
+    if (NB > (b))                                                                                                      \
+    _tile_stored(b, acc + (b)*acc_block, PN_BLOCK * sizeof *acc)
+
+/* NB blocks: a tile of activations serves all of them. Meanwhile as many bytes of what comes `next` are fetched. */
+TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8_t *block, const int8_t *next,
+                 int32_t *acc)
+{
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE, acc_block = (size_t)p->n_columns * PN_BLOCK;
+    const int32_t left = p->n_groups % TILE_GROUPS;
+    const uint8_t *u = p->u;
+    const int8_t *weights[4] = {block, block, block, block};
+    _Alignas(64) int8_t room[4][GROUPS == 1 ? 1 : TILE_BYTES];
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int32_t g = p->n_groups, n, n_lines; g > 0; g -= n) {
+        n = g < TILE_GROUPS ? left : TILE_GROUPS;
+        n_lines = n / GROUPS;
+        WRITTEN();
+        for (int b = 0; b < NB; b++)
+            weights[b] = groups_of(GROUPS, block + (size_t)b * block_bytes, n, room[b]);
+        WRITTEN();
+        if (n == TILE_GROUPS) {
+            _tile_loadd(U, u, p->u_stride);
+            BLOCK(0, U, W)
+            BLOCK(1, U, W)
+            BLOCK(2, U, W)
+            BLOCK(3, U, W)
+        } else {
+            _tile_loadd(LAST_U, u, p->u_stride);
+            BLOCK(0, LAST_U, LAST_W)
+            BLOCK(1, LAST_U, LAST_W)
+            BLOCK(2, LAST_U, LAST_W)
+            BLOCK(3, LAST_U, LAST_W)
+        }
+        u += PN_LINE;
+        block += n_lines * PN_LINE;
+        next += NB * n_lines * PN_LINE;
+    }
+    SUM(0);
+    SUM(1);
+    SUM(2);
+    SUM(3);
+}
+
+TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+{
+    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const int8_t *weights = p->weights;
+    set_shapes(p->n_columns, p->n_groups % TILE_GROUPS);
+    for (int32_t b = p->n_blocks, nb; b > 0; b -= nb, acc += nb * p->n_columns * PN_BLOCK) {
+        nb = b < 4 ? b : 4;
+        const int8_t *following = weights + (size_t)nb * block_bytes, *next = b > nb ? following : p->next;
+        switch (nb) {
+        case 1: blocks(GROUPS, 1, p, weights, next, acc); break;
+        case 2: blocks(GROUPS, 2, p, weights, next, acc); break;
+        case 3: blocks(GROUPS, 3, p, weights, next, acc); break;
+        default: blocks(GROUPS, 4, p, weights, next, acc);
+        }
+        weights = following;
+    }
+}
+
+/* Two columns are few for a tile, and yet no more work than for AVX-512: reckoned, not measured. */
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->n_columns == 1)
+        pn_avx512vnni_mac(p, acc);
+    else
+        PN_BY_BITS(product, p, acc);
+}
+
+const pn_kernels pn_kernels_amx = {"amx",  mac, pn_avx512vnni_requantise, pn_avx512vnni_lstm, pn_avx512vnni_quantise,
+                                   release};
+#else
+typedef int pn_no_amx;
+#endif

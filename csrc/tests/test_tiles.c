@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel of AMX on tiles in plain C: blocks, rows' ends, layouts, weights of 4 bits, shapes that are set and given
+ * back. What needs the instructions themselves is in test_network.c, on a processor that has them or an emulator. */
+#include "small_model.h"
+
+#include "tiles.h"
+
+#include "mac_array_amx.c"
+
+static void fill(void *to, size_t n, uint32_t *random)
+{
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)to)[i] = (uint8_t)next_random(random);
+}
+
+/* Arrays that end with their last byte; between the columns lies `gap` bytes of noise. */
+static void check_product(int32_t n_blocks, int32_t n_groups, int32_t weight_bits, int32_t n_columns, size_t gap,
+                          uint32_t *random)
+{
+    const size_t n_weights = (size_t)n_blocks * pn_block_bytes(n_groups, weight_bits);
+    const size_t row = (size_t)n_groups * PN_GROUP, stride = row + gap;
+    const size_t n_sums = (size_t)n_blocks * (size_t)n_columns * PN_BLOCK;
+    int8_t *weights = exact_block(n_weights);
+    uint8_t *u = exact_block((size_t)(n_columns - 1) * stride + row);
+    int32_t *row_sum = exact_block((size_t)n_blocks * PN_BLOCK * sizeof *row_sum);
+    int32_t *acc = exact_block(n_sums * sizeof *acc), *want = exact_block(n_sums * sizeof *want);
+    fill(weights, n_weights, random);
+    fill(u, (size_t)(n_columns - 1) * stride + row, random);
+    fill(acc, n_sums * sizeof *acc, random);
+    memset(row_sum, 0, (size_t)n_blocks * PN_BLOCK * sizeof *row_sum); /* for those that multiply signed by signed */
+    const pn_product p = {weights, row_sum, n_blocks, n_groups, weight_bits, weights, u, stride, n_columns, NULL, 0};
+    pn_kernels_ref.mac(&p, want);
+    kernels_of_emulated_tiles.mac(&p, acc);
+    const int same = memcmp(acc, want, n_sums * sizeof *acc) == 0;
+    if (!same)
+        printf("%d blocks, %d groups of %d bits, %d columns\n", n_blocks, n_groups, weight_bits, n_columns);
+    CHECK(same);
+    free(weights);
+    free(u);
+    free(row_sum);
+    free(acc);
+    free(want);
+}
+
+static void test_products_are_the_reference_s(void)
+{
+    static const int32_t groups[] = {1, 2, 3, 15, 16, 17, 31, 32, 33, 48, 124};
+    uint32_t random = 35;
+    for (int32_t n_columns = 1; n_columns <= 16; n_columns++)
+        for (int i = 0; i < (int)(sizeof groups / sizeof *groups); i++)
+            for (int32_t n_blocks = 1; n_blocks <= 9; n_blocks++)
+                for (int bits = 4; bits <= 8; bits += 4) {
+                    const int32_t n_groups = bits == 4 ? groups[i] + groups[i] % 2 : groups[i];
+                    check_product(n_blocks, n_groups, bits, n_columns, (size_t)(n_columns + i) % 3 * 7, &random);
+                }
+    kernels_of_emulated_tiles.release();
+}
+
+static void test_the_largest_sums_are_exact(void)
+{
+    enum { GROUPS = 8192, COLUMNS = 2 };
+    int8_t *weights = exact_block(GROUPS * PN_LINE);
+    uint8_t *u = exact_block(COLUMNS * GROUPS * PN_GROUP);
+    int32_t acc[COLUMNS * PN_BLOCK];
+    memset(u, 255, COLUMNS * GROUPS * PN_GROUP);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        memset(weights, 127 * sign, GROUPS * PN_LINE);
+        const pn_product p = {weights, NULL, 1, GROUPS, 8, weights, u, GROUPS * PN_GROUP, COLUMNS, NULL, 0};
+        kernels_of_emulated_tiles.mac(&p, acc);
+        for (int i = 0; i < COLUMNS * PN_BLOCK; i++)
+            CHECK(acc[i] == 255 * 127 * 4 * GROUPS * sign);
+    }
+    kernels_of_emulated_tiles.release();
+    free(weights);
+    free(u);
+}
+
+static void test_shapes_are_set_when_they_change_and_given_back(void)
+{
+    static const struct {
+        int32_t n_columns, n_groups, n_shapings; /* so far */
+    } calls[] = {
+        {3, 32, 1},
+        {3, 48, 1},
+        {3, 37, 2},
+        {3, 21, 2},
+        {3, 64, 2},
+        {3, 5,  2},
+        {3, 6,  3},
+        {4, 16, 4},
+        {1, 6,  4}
+    };
+    uint32_t random = 7;
+    CHECK(!tiles.shaped);
+    tiles.n_shapings = 0;
+    for (int i = 0; i < (int)(sizeof calls / sizeof *calls); i++) {
+        check_product(2, calls[i].n_groups, 8, calls[i].n_columns, 0, &random);
+        CHECK(tiles.n_shapings == calls[i].n_shapings);
+    }
+    CHECK(tiles.shaped);
+    kernels_of_emulated_tiles.release();
+    CHECK(!tiles.shaped);
+    kernels_of_emulated_tiles.release();    /* twice is once */
+    check_product(2, 16, 8, 4, 0, &random); /* the shape of before is gone, and is set anew */
+    CHECK(tiles.n_shapings == 5);
+    kernels_of_emulated_tiles.release();
+}
+
+int main(void)
+{
+    test_products_are_the_reference_s();
+    test_the_largest_sums_are_exact();
+    test_shapes_are_set_when_they_change_and_given_back();
+    printf(n_failed ? "%d checks failed\n" : "tiles: all is well\n", n_failed);
+    return n_failed != 0;
+}

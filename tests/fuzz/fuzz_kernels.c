@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every kernel against the reference, over shapes of the input's bytes and numbers of its seed, many at the ends of their
+ * ranges; every array ends where it is said to. The ranges are those that the loader grants. */
+#include "bytes.h"
+
+#include "../../csrc/mac_array.h"
+
+static uint64_t state;
+static int extreme; /* every other number is at an end of its range */
+
+static uint32_t any(void)
+{
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(state >> 33);
+}
+
+static int32_t number(int32_t low, int32_t high)
+{
+    if (extreme && any() % 2)
+        return any() % 2 ? low : high;
+    return low + (int32_t)(any() % ((uint32_t)high - (uint32_t)low + 1));
+}
+
+static int32_t *numbers(size_t n, int32_t low, int32_t high)
+{
+    int32_t *all = block(n * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[i] = number(low, high);
+    return all;
+}
+
+/* Whether a fast kernel can run here; the first instruction set is the reference. */
+static const pn_kernels *fast(int32_t i)
+{
+    return pynna_isa_available(i) ? pn_kernels_find(pynna_isa_name(i)) : NULL;
+}
+
+/* ---- the MAC array ----------------------------------------------------------------------------------------------- */
+
+static void fill(int32_t bits, size_t n_lines_of_all, size_t lines_a_block, int8_t *weights, int32_t *row_sum)
+{
+    for (size_t i = 0; i < n_lines_of_all * 64; i++) {
+        int32_t *sum = &row_sum[i / 64 / lines_a_block * 16 + i / 4 % 16];
+        if (bits == 8) {
+            weights[i] = (int8_t)number(-127, 127);
+            *sum += weights[i];
+        } else {
+            const int32_t low = number(-7, 7), high = number(-7, 7);
+            weights[i] = (int8_t)((low & 15) | high * 16);
+            *sum += 16 * (low + high);
+        }
+    }
+}
+
+static void check_mac(bytes *in)
+{
+    const int32_t bits = take8(in) % 2 ? 4 : 8, n_blocks = take_from(in, 0, 6), n_lines = take_from(in, 0, 40);
+    const int32_t n_groups = n_lines * 8 / bits, n = take_from(in, 0, 2) ? take_from(in, 1, 16) : 1;
+    const size_t stride = 4 * (size_t)n_groups + (size_t)take_from(in, 0, 5), sparse = take8(in) % 4;
+    const size_t n_u = (size_t)(n - 1) * stride + 4 * (size_t)n_groups, n_acc = 16 * (size_t)(n_blocks * n);
+    int8_t *weights = block(64 * (size_t)(n_blocks * n_lines));
+    uint8_t *u = block(n_u);
+    uint16_t *used = block((size_t)n_lines * sizeof *used);
+    int32_t *row_sum = block(16 * (size_t)n_blocks * sizeof *row_sum);
+    int32_t *want = block(n_acc * sizeof *want), *got = block(n_acc * sizeof *got), n_used = 0;
+    memset(row_sum, 0, 16 * (size_t)n_blocks * sizeof *row_sum);
+    fill(bits, (size_t)(n_blocks * n_lines), n_lines > 0 ? (size_t)n_lines : 1, weights, row_sum);
+    for (size_t i = 0; i < n_u; i++)
+        u[i] = sparse > 1 && any() % 8 ? 0 : (uint8_t)number(0, 255);
+    for (int32_t i = 0; i < n_lines; i++) {
+        int is_used = 0;
+        for (int32_t k = 0; k < 32 / bits; k++)
+            is_used |= u[i * 32 / bits + k];
+        if (is_used)
+            used[n_used++] = (uint16_t)i;
+    }
+    const pn_product p = {.weights = weights,
+                          .row_sum = row_sum,
+                          .n_blocks = n_blocks,
+                          .n_groups = n_groups,
+                          .weight_bits = bits,
+                          .next = weights,
+                          .u = u,
+                          .u_stride = stride,
+                          .n_columns = n,
+                          .used = n == 1 && sparse ? used : NULL,
+                          .n_used = n_used};
+    pn_kernels_ref.mac(&p, want);
+    for (int32_t i = 0; i < pynna_isa_count(); i++) {
+        const pn_kernels *k = fast(i);
+        if (k == NULL)
+            continue;
+        memset(got, 0x5a, n_acc * sizeof *got);
+        k->mac(&p, got);
+        MUST(memcmp(want, got, n_acc * sizeof *got) == 0);
+    }
+    free(weights);
+    free(u);
+    free(used);
+    free(row_sum);
+    free(want);
+    free(got);
+}
+
+/* ---- what stands around it --------------------------------------------------------------------------------------- */
+
+/* A multiplier that keeps sums up to `largest` within what the loader grants. */
+static int32_t multiplier(int64_t largest, int32_t shift)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    int64_t m = number(0, INT32_MAX);
+    while (m > 0 && (largest * m > (INT64_MAX - half) / 2 || (largest * m + half) >> shift >= (int64_t)1 << 30))
+        m /= 2;
+    return (int32_t)m;
+}
+
+static int32_t *multipliers(size_t n, int64_t largest, int32_t shift)
+{
+    int32_t *all = block(n * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[i] = multiplier(largest, shift);
+    return all;
+}
+
+static void check_requantise(bytes *in)
+{
+    const int32_t n_blocks = take_from(in, 0, 6), n = take_from(in, 1, 16), shift = take_from(in, 1, 62);
+    const int32_t most = 1 << take_from(in, 4, 29), bias_most = 1 << take_from(in, 4, 29);
+    const size_t rows = 16 * (size_t)n_blocks, stride = rows + (size_t)take_from(in, 0, 5);
+    const size_t n_out = rows > 0 ? (size_t)(n - 1) * stride + rows : 0;
+    int32_t *acc = numbers(rows * (size_t)n, -most, most), *bias = numbers(rows, -bias_most, bias_most);
+    int32_t *by = multipliers(rows, (int64_t)most + bias_most, shift);
+    uint8_t *want = block(n_out), *got = block(n_out);
+    memset(want, 0, n_out);
+    pn_kernels_ref.requantise(acc, n_blocks, n, bias, by, shift, want, stride);
+    for (int32_t i = 0; i < pynna_isa_count(); i++) {
+        const pn_kernels *k = fast(i);
+        if (k == NULL)
+            continue;
+        memset(got, 0, n_out);
+        k->requantise(acc, n_blocks, n, bias, by, shift, got, stride);
+        MUST(memcmp(want, got, n_out) == 0);
+    }
+    free(acc);
+    free(bias);
+    free(by);
+    free(want);
+    free(got);
+}
+
+static void check_lstm(bytes *in)
+{
+    const int32_t n = take_from(in, 1, 16), x_columns = n + take_from(in, 0, 16 - n), shift = take_from(in, 1, 62);
+    const int32_t most = 1 << take_from(in, 4, 28), bias_most = 1 << take_from(in, 4, 28);
+    const size_t c_stride = 16 + (size_t)take_from(in, 0, 3), h_stride = 16 + (size_t)take_from(in, 0, 3);
+    const size_t n_c = (size_t)(n - 1) * c_stride + 16, n_h = (size_t)(n - 1) * h_stride + 16;
+    int32_t *acc_x = numbers(64 * (size_t)x_columns, -most, most), *acc_h = numbers(64 * (size_t)n, -most, most);
+    int32_t *bias_x = numbers(64, -bias_most, bias_most), *bias_h = numbers(64, -bias_most, bias_most);
+    int32_t *by_x = multipliers(64, (int64_t)most + bias_most, shift);
+    int32_t *by_h = multipliers(64, (int64_t)most + bias_most, shift);
+    int16_t *before = block(n_c * sizeof *before), *want_c = block(n_c * sizeof *want_c);
+    int16_t *got_c = block(n_c * sizeof *got_c);
+    uint8_t *want_h = block(n_h), *got_h = block(n_h);
+    for (size_t i = 0; i < n_c; i++)
+        before[i] = (int16_t)number(-32768, 32767);
+    memcpy(want_c, before, n_c * sizeof *before);
+    memset(want_h, 0, n_h);
+    pn_lstm_tile tile = {acc_x,
+                         acc_h,
+                         bias_x,
+                         bias_h,
+                         by_x,
+                         by_h,
+                         shift,
+                         n,
+                         x_columns,
+                         take_from(in, 1, 15),
+                         number(0, 32767),
+                         take_from(in, 1, 30),
+                         want_c,
+                         c_stride,
+                         want_h,
+                         h_stride};
+    pn_kernels_ref.lstm(&tile);
+    tile.c = got_c;
+    tile.h = got_h;
+    for (int32_t i = 0; i < pynna_isa_count(); i++) {
+        const pn_kernels *k = fast(i);
+        if (k == NULL)
+            continue;
+        memcpy(got_c, before, n_c * sizeof *before);
+        memset(got_h, 0, n_h);
+        k->lstm(&tile);
+        MUST(memcmp(want_c, got_c, n_c * sizeof *got_c) == 0 && memcmp(want_h, got_h, n_h) == 0);
+    }
+    free(acc_x);
+    free(acc_h);
+    free(bias_x);
+    free(bias_h);
+    free(by_x);
+    free(by_h);
+    free(before);
+    free(want_c);
+    free(got_c);
+    free(want_h);
+    free(got_h);
+}
+
+static void check_quantise(bytes *in)
+{
+    const int32_t n = take_from(in, 0, 70), has_residual = take_from(in, 0, 1);
+    float *x = block((size_t)n * sizeof *x), *gain = block((size_t)n * sizeof *gain);
+    uint8_t *want = block(2 * (size_t)n), *got = block((size_t)n), *got_residual = block((size_t)n);
+    for (int32_t i = 0; i < n; i++) {
+        x[i] = extreme && any() % 4 == 0 ? take_log_prob(in) : (float)number(-100000, 100000) / 16;
+        x[i] = isfinite(x[i]) ? x[i] : 0.5f; /* a step refuses others */
+        gain[i] = (float)number(1, 1 << 20) / (float)(1 << take_from(in, 0, 24));
+    }
+    pn_kernels_ref.quantise(x, gain, n, want, has_residual ? want + n : NULL);
+    for (int32_t i = 0; i < pynna_isa_count(); i++) {
+        const pn_kernels *k = fast(i);
+        if (k == NULL)
+            continue;
+        k->quantise(x, gain, n, got, has_residual ? got_residual : NULL);
+        MUST(memcmp(want, got, (size_t)n) == 0);
+        MUST(!has_residual || memcmp(want + n, got_residual, (size_t)n) == 0);
+    }
+    free(x);
+    free(gain);
+    free(want);
+    free(got);
+    free(got_residual);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    bytes in = {data, data + size};
+    const uint32_t kind = take8(&in);
+    state = (uint64_t)(uint32_t)take32(&in) << 32 | (uint32_t)take32(&in);
+    extreme = kind & 4;
+    switch (kind % 4) {
+    case 0: check_mac(&in); break;
+    case 1: check_requantise(&in); break;
+    case 2: check_lstm(&in); break;
+    default: check_quantise(&in); break;
+    }
+    return 0;
+}
