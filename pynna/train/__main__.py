@@ -121,6 +121,12 @@ def _widen(args: argparse.Namespace, config: configuration.Config) -> None:
     widen_files(config, args.sources, args.noise, args.output)
 
 
+def _narrow(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.network.widen import narrow_file
+
+    narrow_file(config, args.source, args.noise, args.output)
+
+
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.corpora.recordings import make
 
@@ -217,6 +223,12 @@ def _add_network(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
     p.set_defaults(run=_widen)
+
+    p = commands.add_parser("narrow", help="a network of the configured width out of a wider one, to start from")
+    p.add_argument("source", type=Path, metavar="MODEL", help="a .nna or .npz file; then the --teacher of `fit`")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
+    p.set_defaults(run=_narrow)
 
 
 def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
