@@ -68,28 +68,23 @@ def map_model(
     name, licence : str, optional
         For the model's metadata.
     priors : float [labels] or "measure", optional
-        Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
-        source's, or all alike.
+        Mean posteriors of the labels in training ("measure": over `calibration`); the source's, or all alike.
     bits : 8 or 4
-        Of a weight. 4 halves the bytes to read, for machines bound by memory, in all layers but the first and the last,
-        which are small and would cost far more accuracy; the report tells what that cost.
+        Of a weight; 4 is for all layers but layer_1 and layer_6, which are small and would cost the most accuracy.
     bits4 : collection of str
-        Instead, the layers whose weights get 4 bits: "layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5",
-        "layer_6".
+        Instead, the layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6.
     size : int, optional
-        Instead, bytes that the file may take at most: so many layers get 4 bits, those first that cost the least
-        accuracy for what they save. Each is measured alone, which takes as long as seven short reports.
+        Instead, bytes that the file may take at most: layers get 4 bits until it fits, those first that cost the least
+        accuracy for what they save (each is measured alone).
     report : bool
         Whether to measure what the mapping costs; without, the report holds times and sizes only.
     progress : callable (stage, share), optional
-        Called with "read", "calibrate", "choose" (with `size`), "quantise", "report" or "write", and the share of the
-        stage that is done.
+        Called with "read", "calibrate", "choose", "quantise", "report" or "write", and the share that is done.
 
     Raises
     ------
     MappingError
-        The source, the alphabet, the priors, the bits, the size or the audio cannot be used; the message says why.
-        Nothing is written.
+        The source, an option or the audio cannot be used; the message says why. Nothing is written.
     MissingFileError, FileReadError
         A file is not there, or cannot be read.
     OSError
