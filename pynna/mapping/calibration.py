@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pynna.audio.files import load_audio
 from pynna.errors import AudioError, MappingError
+from pynna.mapping.feature_steps import unclipped_ranges
 from pynna.mapping.front_end import windows
 from pynna.mapping.reference import Packed, Trace, sigmoid
 from pynna.mapping.weights import Weights
@@ -138,7 +139,7 @@ def calibrate(
     features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
     limits = weights.feature_range
     if limits is None:
-        limits = feature_ranges(np.concatenate([x[:, weights.n_context] for x in features]))
+        limits = unclipped_ranges(np.concatenate([x[:, weights.n_context] for x in features]), weights.features)
     features = [np.clip(x, -limits, limits).astype(np.float32) for x in features]
     groups = batches([len(x) for x in features])
     stride = max(1, -(-sum(map(len, features)) // max_frames))

@@ -20,6 +20,7 @@ from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import Report, measure
+from pynna.mapping.splitting import split_sample, split_units
 from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
 from pynna.saving import whole_file
@@ -137,7 +138,8 @@ class _Steps:
         with _timed("calibrate", seconds, tell):
             sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
         weights = _with_priors(weights, priors, sample)
-        quantiser, bits4, costs = Quantiser(weights, sample), self.bits4, dict[str, float]()
+        wide, places = split_units(weights)
+        quantiser, bits4, costs = Quantiser(wide, split_sample(sample, places)), self.bits4, dict[str, float]()
         heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
         if self.size is not None:
             with _timed("choose", seconds, tell):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
+from pynna.mapping.feature_steps import balanced_steps
 from pynna.mapping.nna_model import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
@@ -22,6 +23,8 @@ MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/doc/network
 CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
 DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
 ENOUGH_FRAMES = {8: 3, 4: 0.75}  # times the columns: from then on the inputs' correlations can be believed
+# The same for 8 bits of a network that was not trained for its mapping: its weights lie between the steps.
+FOREIGN_DAMPING, FOREIGN_ENOUGH_FRAMES = 0.3, 0.75
 COLUMN_BLOCK = 64
 GATE_ONE = 4096  # 1.0 of a gate, Q3.12
 CELL_TOLERANCE = 1.1  # of the error of h: within it, the wider range of the cell is the better choice
@@ -58,6 +61,9 @@ def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
     steps = calibration.feature_range / 127
     if "layer_1/weights" in weights.quantised:  # one step for all, so that the weights stay as they are
         steps = np.full_like(steps, steps.max())
+    elif weights.is_foreign:
+        power = np.square(calibration.inputs.reshape(-1, len(steps)), dtype=np.float64).mean(axis=0)
+        steps = balanced_steps(weights.arrays["layer_1/weights"], power, steps)
     return Ranges(steps, hidden=hidden, cell_fraction_bits=bits, **relu)
 
 
@@ -133,7 +139,9 @@ def quantise_rows(weights: Array, scales: Array, bits: int = 8) -> Array:
     return out
 
 
-def compensated_rows(weights: Array, scales: Array, inputs: Array, bits: int = 8) -> Array:
+def compensated_rows(
+    weights: Array, scales: Array, inputs: Array, bits: int = 8, damping: float | None = None
+) -> Array:
     """int8 [rows, columns], each column rounded so as to make good the errors of those before it.
 
     What a rounded weight adds to a row's product is, as far as inputs are correlated (a frame's neighbours are), taken
@@ -149,11 +157,14 @@ def compensated_rows(weights: Array, scales: Array, inputs: Array, bits: int = 8
         Calibration; see ENOUGH_FRAMES.
     bits : int
         8 or 4.
+    damping : float, optional
+        Instead of DAMPING's.
     """
     most = _largest_step(bits)
+    damping = DAMPING[bits] if damping is None else damping
     hessian = (inputs.T @ inputs).astype(np.float64) / len(inputs)
     diagonal = np.diag(hessian)
-    hessian += np.eye(len(hessian)) * (DAMPING[bits] * diagonal.mean() + 1e-30)
+    hessian += np.eye(len(hessian)) * (damping * diagonal.mean() + 1e-30)
     order = np.argsort(-diagonal, kind="stable")
     # Row i of the factor tells what an error in column i is worth in the columns behind it.
     factor = np.linalg.cholesky(np.linalg.inv(hessian[np.ix_(order, order)])).T.astype(np.float32)
@@ -252,11 +263,14 @@ def _taken_over(
     return _Rows(np.ascontiguousarray(matrix.values[:, columns]), scale)
 
 
-def _rows(real: Array, bias: Array, x: _Input, bits: int) -> _Rows:
+def _rows(real: Array, bias: Array, x: _Input, bits: int, is_foreign: bool) -> _Rows:
     unit = 1 << 8 - bits  # a step of 4 bits is 16 of 8, see csrc/doc/network.md
     scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
-    if len(x.rounded) >= ENOUGH_FRAMES[bits] * real.shape[1]:
-        q = compensated_rows(real, scale, x.rounded, bits)
+    enough, damping = ENOUGH_FRAMES[bits], DAMPING[bits]
+    if is_foreign and bits == 8:
+        enough, damping = FOREIGN_ENOUGH_FRAMES, FOREIGN_DAMPING
+    if len(x.rounded) >= enough * real.shape[1]:
+        q = compensated_rows(real, scale, x.rounded, bits, damping)
     else:
         q = quantise_rows(real, scale, bits)
     return _Rows(q * np.int8(unit), scale / unit)
@@ -280,7 +294,9 @@ def _dense(
     bias = arrays[1].astype(np.float64)
     factor = 1.0 if column_scale is None else float(column_scale[0])
     whole = weights.quantised.get(f"{name}/weights") if len(real) == len(weights.arrays[f"{name}/bias"]) else None
-    rows = _taken_over(whole, slice(None), bias, x, bits[name], factor) or _rows(real, bias, x, bits[name])
+    rows = _taken_over(whole, slice(None), bias, x, bits[name], factor) or _rows(
+        real, bias, x, bits[name], weights.is_foreign
+    )
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
     if name == "layer_6":
@@ -304,9 +320,11 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     bias = weights.arrays[LSTM_BIAS].astype(np.float64)
     bias[2 * n_cell : 3 * n_cell] += weights.forget_bias
     whole, zeros = weights.quantised.get(KERNEL), np.zeros_like(bias)
-    rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(real_x, bias, x, bits["lstm_x"])
+    rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(
+        real_x, bias, x, bits["lstm_x"], weights.is_foreign
+    )
     rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
-        real_h, zeros, h, bits["lstm_h"]
+        real_h, zeros, h, bits["lstm_h"], weights.is_foreign
     )
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
     unit_x, unit_h = x.step * rows_x.scale, h.step * rows_h.scale

@@ -148,6 +148,11 @@ class Weights:
         """Numbers in all arrays."""
         return sum(array.size for array in self.arrays.values())
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was trained without knowing of its mapping: its features were never clipped to a range."""
+        return self.feature_range is None
+
     def describe(self) -> str:
         """One line of what it is: kind of file, size, labels, audio, mel band, forget bias."""
         f, labels = self.features, "".join(self.alphabet[:40])
