@@ -138,6 +138,8 @@ async def _speak(socket: aiohttp.ClientWebSocketResponse, name: str, i: int, end
             noisy = k % NOISY == NOISY - 1
             clip = np.concatenate([clips[n], pause])
             pcm = (in_noise(clip, rng) if noisy else clip).tobytes()
+            if noisy:  # what is heard from here on is heard in noise, before the words end too
+                ended[name] = loop.time(), True
             for at in range(0, len(pcm), FRAME):
                 await socket.send_bytes(pcm[at : at + FRAME])
                 if at <= ends[n] < at + FRAME:
