@@ -18,6 +18,7 @@ import soundfile
 
 import pynna
 from pynna.archive.cutting import Cutter
+from pynna.archive.jobs import _EARLY, end_early, start_early
 from pynna.archive.journal import Parts
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
@@ -145,6 +146,21 @@ def test_tsv_has_a_line_a_segment_and_four_tabs_in_it() -> None:
     ]
     told = "".join(FORMATS["tsv"].write(Recording("my\tclip.wav", 3.0, ()), lambda: segments))
     assert told == "my clip.wav\t0.00\t1.28\t0.7500\tcall home\nmy clip.wav\t2.00\t3.00\t1.0000\ta b c\n"
+
+
+def test_processes_that_are_started_early_are_taken_or_end(model: pynna.Model) -> None:
+    start_early(3)
+    start_early(2)  # they are there
+    early = list(_EARLY)
+    found = list(pynna.transcribe_files(RECORDINGS[:2], model, jobs=2, beam_width=0, passes=1))
+    assert len(found) == 2 and not any(each.error for each in found)
+    assert len(early) == 3 and not _EARLY and all(each.wait(60) == -signal.SIGKILL for each in early)
+    start_early(2)
+    last = _EARLY[0]
+    _EARLY.remove(last)
+    last.communicate(timeout=60)  # its parent has ended
+    assert last.returncode == 0
+    end_early()
 
 
 def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None:
