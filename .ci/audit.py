@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Known holes in what this Python has installed, by pip-audit: exit code 1 if there is one; what could not be asked about
-is told, since pip-audit itself passes over it."""
+"""Known holes in what this Python has installed, by pip-audit: exit code 1 if there is one. What could not be asked
+about is told, since pip-audit itself passes over it."""
 
 from __future__ import annotations
 
