@@ -85,6 +85,12 @@ def _noise_test(args: argparse.Namespace, config: configuration.Config) -> None:
         noise_test(config, args.model, args.noise_heldout, args.quick, args.output)
 
 
+def _rooms_test(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.rooms_test import rooms_test
+
+    print(rooms_test(config, args.model, args.sentences.read_text(encoding="utf-8").splitlines(), args.noise_heldout))
+
+
 def _sounds(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.corpora.sounds import make
 
@@ -261,6 +267,12 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
     p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
     p.set_defaults(run=_noise_test)
+
+    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
+    p.add_argument("sentences", type=Path, help="a text file, a command a line")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.set_defaults(run=_rooms_test)
 
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
