@@ -6,9 +6,9 @@
         --whisper tiny.en                                     # and others, those that are there
 
 The former command takes one file after the other on one core; then the same files with --jobs 1 and 2, and with Ray's
-actors (`pip install 'pynna[ray]'`), once its cluster is up, and with its start. Each is a process of its own that loads
-its model; runs are visited in turn, `--rounds` times, and the least of their times counts. Exit code 1 if a text of an
-archive's run is not the former command's.
+actors (`pip install 'pynna[ray]'`), once its cluster is up; its start is told apart. Each is a process of its own that loads
+its model; runs are visited in turn, `--rounds` times, and the least of their times counts; what each took is told on
+standard error at once. Exit code 1 if a text of an archive's run is not the former command's.
 
 Others: DeepSpeech's real client (an unpacked wheel, see `python -m bench clients --help`), vosk and faster-whisper
 (packages of these names, with a model's folder each), one thread, a file after the other.
@@ -59,8 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=float, default=60.0, help="of audio in all (60)")
     add("--width", type=int, nargs="*", default=[2048], help="networks of random weights beside the small one (2048)")
     add("--jobs", type=int, nargs="+", default=[1, 2], help="processes, and Ray's actors (1 2)")
-    add("--rounds", type=int, default=2, help="times that each run is visited (2)")
+    add("--rounds", type=int, default=1, help="times that each run is visited (1)")
     add("--no-ray", action="store_true", help="without Ray, though it is installed")
+    add("--ray-all", action="store_true", help="Ray for all networks and numbers, not for the small one and the last")
     add("--client", type=Path, metavar="FOLDER", help="an unpacked wheel of DeepSpeech 0.9.3")
     add("--client-model", type=Path, metavar="PBMM", help="its model")
     add("--vosk", type=Path, metavar="FOLDER", help="a model of vosk's")
@@ -122,19 +123,17 @@ class Archive:
         return {stem: sorted(segments) for stem, segments in found.items()}
 
 
-def own_runs(archive: Archive, jobs: list[int], with_ray: bool) -> list[Run]:
-    """This project's."""
+def own_runs(archive: Archive, jobs: list[int], actors: list[int]) -> list[Run]:
+    """This project's; Ray's with those numbers of actors."""
     one = ["--threads", "1"]
     runs = [Run("one file after the other", 1, archive.pynna("former", *one, "--format", "text"))]
     runs += [Run(f"--jobs {n}", n, archive.pynna(f"jobs{n}", "--jobs", str(n), "--format", "text")) for n in jobs]
     cut = ("--utterances", "--format", "jsonl")
     runs += [Run(f"cut at pauses, --jobs {n}", n, archive.pynna(f"cut{n}", "--jobs", str(n), *cut)) for n in jobs]
-    if with_ray:
-        runs += [Run(f"cut at pauses, {n} Ray actors", n, archive.ray(f"ray{n}", n)) for n in jobs]
-    return runs
+    return runs + [Run(f"cut at pauses, {n} Ray actors", n, archive.ray(f"ray{n}", n)) for n in actors]
 
 
-def differences(archive: Archive, jobs: list[int], with_ray: bool) -> list[str]:
+def differences(archive: Archive, jobs: list[int], actors: list[int]) -> list[str]:
     """Texts that are not those of the file alone: of the former command, and cut at pauses of --jobs 1."""
     former = archive.texts("former", "txt")
     found = [f"--jobs {n}: {s}" for n in jobs for s, t in archive.texts(f"jobs{n}", "txt").items() if t != former[s]]
@@ -145,7 +144,7 @@ def differences(archive: Archive, jobs: list[int], with_ray: bool) -> list[str]:
         stem: sorted((row["start"], row["text"]) for row in map(json.loads, text.splitlines()))
         for stem, text in cut.items()
     }
-    for n in jobs if with_ray else []:
+    for n in actors:
         heard = archive.ray_texts(f"ray{n}")
         found += [f"{n} Ray actors: {s}" for s in want if want[s] and heard.get(s) != want[s]]
     return found
@@ -178,8 +177,9 @@ def bars(runs: dict[str, Run], name: str, jobs: list[int]) -> list[tuple[str, fl
     """What is asked, measured, the bar, and whether it is met."""
     found = []
     if {1, 2} <= set(jobs):
-        ratio = runs["--jobs 1"].seconds / runs["--jobs 2"].seconds
-        found.append((f"{name}: two processes to one", ratio, TWO_CORES, ratio >= TWO_CORES))
+        for way in ("", "cut at pauses, "):
+            ratio = runs[f"{way}--jobs 1"].seconds / runs[f"{way}--jobs 2"].seconds
+            found.append((f"{name}: {way}two processes to one", ratio, TWO_CORES, ratio >= TWO_CORES))
         if name != "small":
             ratio = runs["one file after the other"].seconds / runs["--jobs 2"].seconds
             found.append((f"{name}: two processes to one file after the other", ratio, FORMER, ratio >= FORMER))
@@ -204,17 +204,20 @@ def run(arguments: argparse.Namespace) -> int:
         models[str(width)] = mapped_random(core, width, arguments.cache)[0].path
     with_ray = has_ray() and not arguments.no_ray
     archives = {name: Archive(files, path, cache / "archive-out" / name) for name, path in models.items()}
-    runs = {name: own_runs(archive, arguments.jobs, with_ray) for name, archive in archives.items()}
+    some = arguments.jobs if arguments.ray_all else arguments.jobs[-1:]
+    actors = {name: some if with_ray and (name == "small" or arguments.ray_all) else [] for name in archives}
+    runs = {name: own_runs(archive, arguments.jobs, actors[name]) for name, archive in archives.items()}
     runs["others"] = other_runs(arguments, files)
     for _ in range(arguments.rounds):
         for each in [each for group in runs.values() for each in group]:
-            each.seconds = min(each.seconds, each.call())
+            each.seconds = min(each.seconds, seconds := each.call())
+            print(f"{each.name}: {seconds:.1f} s", file=sys.stderr, flush=True)
     table = Table("network", "run", "cores", "seconds", "hours of audio a core-hour")
     for name, group in runs.items():
         for each in group:
             table.add(name, each.name, str(each.cores), f"{each.seconds:.1f}", f"{each.rate(audio):.0f}")
     wrong = [
-        f"{name}, {text}" for name, each in archives.items() for text in differences(each, arguments.jobs, with_ray)
+        f"{name}, {text}" for name, each in archives.items() for text in differences(each, arguments.jobs, actors[name])
     ]
     asked = [bar for name in archives for bar in bars({each.name: each for each in runs[name]}, name, arguments.jobs)]
     met = Table("bar", "measured", "asked", "")

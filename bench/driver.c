@@ -289,6 +289,33 @@ __attribute__((target("avx2,avxvnni"))) static void macs_avxvnni(void *argument,
 }
 #endif
 
+#if defined(__linux__) && (defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11)
+#define HAS_AMX 1
+/* Twelve products in six tiles of sums, 16 by 16 by 64 each; the core has asked the system for tiles before. */
+__attribute__((target("amx-tile,amx-int8"))) static void macs_amx(void *argument, int32_t thread, int32_t n_threads)
+{
+    int64_t rounds = *(const int64_t *)argument;
+    uint8_t shapes[64] = {1};
+    for (int t = 0; t < 8; t++) {
+        shapes[16 + 2 * t] = 64;
+        shapes[48 + t] = 16;
+    }
+    (void)thread;
+    (void)n_threads;
+    __asm__ volatile("" ::: "memory"); /* gcc does not know all that the next one reads */
+    _tile_loadconfig(shapes);
+    for (int64_t i = 0; i < 2 * rounds; i++) {
+        _tile_dpbusd(0, 6, 7);
+        _tile_dpbusd(1, 6, 7);
+        _tile_dpbusd(2, 6, 7);
+        _tile_dpbusd(3, 6, 7);
+        _tile_dpbusd(4, 6, 7);
+        _tile_dpbusd(5, 6, 7);
+    }
+    _tile_release();
+}
+#endif
+
 /* What is exact without VNNI: 16-bit products, summed in pairs by the multiplication, then added. */
 __attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t thread, int32_t n_threads)
 {
@@ -337,6 +364,9 @@ static const struct {
     double macs; /* in a round of one chain */
 } peaks[] = {
 #if defined(__x86_64__)
+#ifdef HAS_AMX
+    {"amx", macs_amx, 16384.0},
+#endif
     {"avx512vnni", macs_avx512vnni, 64.0},
 #ifdef HAS_AVXVNNI
     {"avxvnni", macs_avxvnni, 32.0},

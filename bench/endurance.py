@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--file", type=Path, help="a recording of one's own instead, such as of real rooms and people")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--kills", type=int, default=10, help="how often it is killed (10)")
+    parser.add_argument("--greedy", action="store_true", help="no search and no second pass: the fastest")
     parser.add_argument("--model", type=Path, metavar="NNA", help="a mapped model; the one that ships unless given")
 
 
@@ -64,6 +65,7 @@ def interpreter() -> float:
 def command(arguments: argparse.Namespace, source: Path, output: Path) -> list[str]:
     """Resumed where there is something to resume."""
     model = [] if arguments.model is None else ["--model", str(arguments.model)]
+    model += ["--beam", "0", "--passes", "1"] if arguments.greedy else []
     return [
         sys.executable, "-m", "pynna", "transcribe", str(source), *model, "--jobs", str(arguments.jobs),
         "--format", "jsonl", "--resume", "-o", str(output),

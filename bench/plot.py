@@ -18,6 +18,7 @@ INK, SOFT, FAINT = "#1d2433", "#667085", "#e4e7ec"
 BLUE, ORANGE, GREEN, RED, PURPLE = "#0072b2", "#d55e00", "#009e73", "#a3324f", "#7b5ea7"
 MAX_TIMES_OURS = 6.0  # times as long as ours: a longer bar is cut
 ISA_COLOURS = {
+    "amx": RED,
     "avx512vnni": BLUE,
     "avxvnni": PURPLE,
     "avx2": ORANGE,

@@ -112,7 +112,7 @@ TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8
     const int32_t left = p->n_groups % TILE_GROUPS;
     const uint8_t *u = p->u;
     const int8_t *weights[4] = {block, block, block, block};
-    _Alignas(64) int8_t room[4][GROUPS == 1 ? 1 : TILE_BYTES];
+    _Alignas(64) int8_t room[4][TILE_BYTES]; /* of weights of 4 bits alone */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

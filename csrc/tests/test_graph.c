@@ -104,9 +104,43 @@ static void test_block(void)
     free(block);
 }
 
+/* Hot words are handed in with every call, the same ones, and none but those. */
+static void test_hot_words(void)
+{
+    float rows[64][N_LABELS];
+    const int32_t n_frames = make_rows("_o_f_f_", rows);
+    int32_t next[2 * N_LABELS], n = 0, n_tokens = 0;
+    double bonus[2 * N_LABELS] = {0}, end[2] = {0};
+    for (int i = 0; i < 2 * N_LABELS; i++)
+        next[i] = i % N_LABELS == 0 ? 0 : 1;
+    bonus[N_LABELS + 2] = 30.0; /* an n within a word */
+    const pynna_words hot = {.n_labels = N_LABELS, .n_hot = 2, .hot_next = next, .hot_bonus = bonus, .hot_end = end};
+    assert(pynna_words_error(&hot) == NULL);
+    pynna_search_config config;
+    pynna_search_defaults(N_LABELS, &config);
+    const size_t size = pynna_search_size(&graph, &config);
+    void *memory = aligned(size);
+    pynna_search *search;
+    pynna_search_hypothesis best;
+    pynna_search_token tokens[64];
+    assert(pynna_search_init(memory, size, &graph, &config, &search) == PYNNA_OK);
+    assert(pynna_search_feed_hot(search, &graph, &hot, rows[0], 1) == PYNNA_ERR_ARGUMENT);
+    assert(pynna_search_change_hot_words(search, &graph, &hot, &hot) == PYNNA_ERR_ARGUMENT);
+    assert(pynna_search_change_hot_words(search, &graph, NULL, &hot) == PYNNA_OK);
+    assert(pynna_search_feed(search, &graph, rows[0], n_frames) == PYNNA_ERR_ARGUMENT);
+    assert(pynna_search_feed_hot(search, &graph, &hot, rows[0], n_frames) == PYNNA_OK);
+    assert(pynna_search_finish(search) == PYNNA_ERR_ARGUMENT);
+    assert(pynna_search_finish_hot(search, &hot) == PYNNA_OK);
+    assert(pynna_search_change_hot_words(search, &graph, &hot, NULL) == PYNNA_ERR_FINISHED);
+    assert(pynna_search_nbest(search, &graph, 1, &best, &n, 64, tokens, &n_tokens) == PYNNA_OK && n_tokens == 2);
+    assert(tokens[1].label == 2 && best.bonus == 30.0); /* "on", though "off" was heard */
+    free(memory);
+}
+
 int main(void)
 {
     test_search();
+    test_hot_words();
     test_block();
     puts("graphs: all is well");
     return 0;

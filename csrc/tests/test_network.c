@@ -34,6 +34,13 @@ static const uint64_t hashes[N_PLANS] = {
 
 static int n_rounds = 1;
 
+/* Whether this processor has it; where PYNNA_ISA names one, the others are left out (under a slow emulator). */
+static int is_tested(int32_t isa)
+{
+    const char *only = getenv("PYNNA_ISA");
+    return pynna_isa_available(isa) && (!only || strcmp(only, pynna_isa_name(isa)) == 0);
+}
+
 /* ---- the definition ---------------------------------------------------------------------------------------------- */
 
 /* Each channel alone, one step a call, plain C. */
@@ -106,7 +113,7 @@ static void test_every_instruction_set_channel_and_thread_count_gives_the_same_b
         free_bundle(alone);
         close_machine(m);
         for (int32_t k = 0; k < pynna_isa_count(); k++)
-            for (int n = 0; n < 7 * 3 * 3 && pynna_isa_available(k); n++)
+            for (int n = 0; n < 7 * 3 * 3 && is_tested(k); n++)
                 check_one_way(file, n_bytes, want, counts[n % 7], pynna_isa_name(k), columns[n / 7 % 3], pools[n / 21]);
         free(file);
     }
@@ -209,7 +216,7 @@ static void test_kernels_stay_within_blocks_that_end_where_their_arrays_do(void)
 {
     uint32_t random = 11;
     for (int32_t k = 0; k < pynna_isa_count(); k++)
-        for (int32_t n = 2; n < 2 * (PYNNA_MAX_CHANNELS + 1) && pynna_isa_available(k); n++)
+        for (int32_t n = 2; n < 2 * (PYNNA_MAX_CHANNELS + 1) && is_tested(k); n++)
             check_kernel(pynna_isa_name(k), n / 2, n % 2 ? 4 : 8, &random);
 }
 
@@ -257,7 +264,7 @@ static void test_gates_and_cells_of_all_16_bit_values_are_the_reference_s(void)
     };
     const pn_kernels *ref = pn_kernels_find("ref");
     for (int32_t i = 1; i < pynna_isa_count(); i++) {
-        const pn_kernels *k = pn_kernels_find(pynna_isa_name(i));
+        const pn_kernels *k = is_tested(i) ? pn_kernels_find(pynna_isa_name(i)) : NULL;
         uint32_t random = 3, turn = 0;
         for (int32_t v = -32768; k && v <= 32767; v += 16)
             for (int g = 0; g < 4; g++, turn++) {

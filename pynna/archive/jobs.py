@@ -53,18 +53,44 @@ _START = "import sys; sys.path[:] = filter(None, sys.path); from pynna.archive.w
 # the current folder, which is looked into first otherwise, may hold a folder of the package's name
 
 
+_EARLY: list[subprocess.Popen[bytes]] = []
+"""Processes that nobody has yet; they wait for a recipe, and end with this one."""
+
+
+def start_early(jobs: int) -> None:
+    """Starts the processes of the next `run_jobs`: they load their modules while this one loads a model, and looks at
+    recordings."""
+    if jobs > 1:
+        _EARLY.extend(_started() for _ in range(jobs - len(_EARLY)))
+
+
+def end_early() -> None:
+    """Ends those that nobody has taken."""
+    while _EARLY:
+        process = _EARLY.pop()
+        process.kill()
+        process.communicate()
+
+
+def _started() -> subprocess.Popen[bytes]:
+    environment = dict(os.environ)
+    root = str(Path(__file__).parents[2])  # this very package, installed or not
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-c", _START],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
 class _Worker:
     """A process and what it has under way."""
 
     def __init__(self, recipe: bytes, number: int, told: queue.Queue[tuple[_Worker, Any]]) -> None:
-        environment = dict(os.environ)
-        root = str(Path(__file__).parents[2])  # this very package, installed or not
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
         self.number, self.under_way, self.starved = number, dict[tuple[int, int], Unit](), False
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
-        )  # fmt: skip
+        try:
+            self._process = _EARLY.pop()
+        except IndexError:
+            self._process = _started()
         self._told = told
         self._missing: dict[tuple[int, int], list[Any]] = {}  # parts that are there, all of them
         self._send(recipe)
@@ -130,6 +156,7 @@ def run_jobs(model: Model, settings: Settings, units: Iterable[Unit], jobs: int)
         raise ArgumentError(f"options must be such that other processes can have them: {error}") from error
     told: queue.Queue[tuple[_Worker, Any]] = queue.Queue()
     workers = [_Worker(recipe, i, told) for i in range(jobs)]
+    end_early()
     left, suspects = deque(units), deque[Unit]()
     tried: set[tuple[int, int]] = set()
     try:

@@ -164,15 +164,22 @@ class Journal:
     def is_done(self, source: str, output: Path) -> bool:
         """Whether the recording, as it is now, is done, and what was made of it is there."""
         line = self._done.get(str(output))
-        return line is not None and output.exists() and line["about"] == about(source)
+        if line is None or not output.exists() or line["about"] != about(source):
+            return False
+        self._parts_path(source).unlink(missing_ok=True)  # of who was killed before it could
+        return True
 
     def parts(self, source: str) -> Parts:
         """What is done of a recording. Raises FileReadError where its parts cannot be kept."""
-        name = hashlib.blake2b(os.fsencode(os.path.abspath(source)), digest_size=12).hexdigest()
+        path = self._parts_path(source)
         try:
-            return Parts(self.folder / f"{name}.parts", about(source))
+            return Parts(path, about(source))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FileReadError(f"{self.folder / name}: the parts of {source} cannot be kept: {error}") from error
+            raise FileReadError(f"{path}: the parts of {source} cannot be kept: {error}") from error
+
+    def _parts_path(self, source: str) -> Path:
+        name = hashlib.blake2b(os.fsencode(os.path.abspath(source)), digest_size=12).hexdigest()
+        return self.folder / f"{name}.parts"
 
     def finish(self, source: str, output: Path, parts: Parts) -> None:
         """The output is there."""

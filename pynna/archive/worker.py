@@ -21,7 +21,10 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no message
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     source = sys.stdin.buffer
-    recipe = pickle.load(source)
+    try:
+        recipe = pickle.load(source)
+    except EOFError:  # it was started early, and there is nothing to do
+        return
 
     def tell(message: Any) -> None:
         pickle.dump(message, out)

@@ -116,12 +116,13 @@ class Home:
         Raises
         ------
         ArgumentError
-            The package with Home Assistant's sentences is not there, or not in this language.
+            The package with Home Assistant's sentences is not there; it has none in this language, and there is no
+            document.
         GrammarError
             The document is wrong.
         """
         merged: dict[Any, Any] = {}
-        merge(merged, _sentences(self.language), "")
+        merge(merged, _sentences(self.language, needed=document is None), "")
         if self.sentences:
             merge(merged, {"intents": {TRIGGERS: {"data": [{"sentences": list(self.sentences)}]}}}, "")
         if document is not None:
@@ -138,8 +139,8 @@ def _plain(name: str) -> str:
     return text if any(c.isalnum() for c in text) else ""
 
 
-def _sentences(language: str) -> Mapping[str, Any]:
-    """Home Assistant's own sentences in a language or its family."""
+def _sentences(language: str, needed: bool) -> Mapping[str, Any]:
+    """Home Assistant's own sentences in a language or its family; none where they are not needed."""
     try:
         from home_assistant_intents import get_intents
     except ImportError:
@@ -148,6 +149,8 @@ def _sentences(language: str) -> Mapping[str, Any]:
         found = get_intents(name)
         if found is not None:
             return dict(found)
+    if not needed:
+        return {}
     raise ArgumentError(f"language must be one that Home Assistant has sentences in, got {language!r}")
 
 

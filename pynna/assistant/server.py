@@ -66,7 +66,7 @@ _LONE = re.compile("[\\ud800-\\udfff]")  # what bytes that are no UTF-8 stand as
 _log = logging.getLogger("pynna.assistant")
 
 
-class _Session:
+class _Page:
     """A connected page: what is to be sent to it, and its microphone if it has opened one."""
 
     def __init__(self, socket: web.WebSocketResponse, name: str, transport: asyncio.Transport | None) -> None:
@@ -145,7 +145,7 @@ class Server:
         self._token, self._hosts = token, hosts
         self._files = {file.name: file.read_bytes() for file in _PAGE.iterdir() if Path(file.name).suffix in _TYPES}
         self.doors: OrderedDict[ConnectionLimit, None] = OrderedDict()
-        self._sessions: set[_Session] = set()
+        self._sessions: set[_Page] = set()
         self._names = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.helpers: list[Callable[[], Awaitable[None]]] = []  # that run as long as the server: a demonstration
@@ -235,7 +235,7 @@ class Server:
             return busy(refused, self.scheduler)
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE, heartbeat=20.0, autoping=False)
         self._names += 1  # of all that ever came
-        session = _Session(socket, f"page {self._names}", request.transport)
+        session = _Page(socket, f"page {self._names}", request.transport)
         self._sessions.add(session)  # before anything is waited for, so that the bound holds
         self.metrics.sessions.set(len(self._sessions))
         writer: asyncio.Task[None] | None = None
@@ -278,7 +278,7 @@ class Server:
             return BusyError("sessions", f"all {self.max_sessions} places are taken; try again later")
         return None
 
-    async def _read(self, session: _Session) -> None:
+    async def _read(self, session: _Page) -> None:
         turnstile = self.scheduler.turnstile
         async for message in session.socket:
             await turnstile.enter(audio=session.audio)
@@ -298,7 +298,7 @@ class Server:
             if not session.socket.closed and session not in self._sessions:
                 break
 
-    def _drop(self, session: _Session) -> None:
+    def _drop(self, session: _Page) -> None:
         """A message beyond the rate; the first of them is answered."""
         self.metrics.refused.labels("message").inc()
         if not session.told:
@@ -306,7 +306,7 @@ class Server:
             text = f"more than {MESSAGES_A_SECOND} messages a second; some are dropped"
             self._send(session, {"type": "error", "text": text})
 
-    async def _answer(self, session: _Session, message: WSMessage) -> None:
+    async def _answer(self, session: _Page, message: WSMessage) -> None:
         if message.type is WSMsgType.TEXT:
             self._command(session, message.data)
         elif message.type is WSMsgType.PING:
@@ -314,7 +314,7 @@ class Server:
         elif message.type is WSMsgType.BINARY:
             raise ArgumentError('audio came before {"type": "microphone", "on": true}')
 
-    def _command(self, session: _Session, text: str) -> None:
+    def _command(self, session: _Page, text: str) -> None:
         message = json.loads(text)
         if not isinstance(message, dict):
             raise ArgumentError("a message is an object with a type")
@@ -328,7 +328,7 @@ class Server:
         else:
             raise ArgumentError("a message's type is microphone (on), command (text) or act (intent, slots)")
 
-    def _switch_microphone(self, session: _Session, on: bool) -> None:
+    def _switch_microphone(self, session: _Page, on: bool) -> None:
         if on and session.microphone is None:
             session.microphone = self.open_microphone(session.name)
         elif not on and session.microphone is not None:
@@ -406,10 +406,10 @@ class Server:
         """Whether a page has ever been connected."""
         return self._names > 0
 
-    def _send(self, session: _Session, message: dict[str, Any]) -> None:
+    def _send(self, session: _Page, message: dict[str, Any]) -> None:
         self._queue(session, json.dumps(message))
 
-    def _queue(self, session: _Session, text: str) -> None:
+    def _queue(self, session: _Page, text: str) -> None:
         try:
             session.queue.put_nowait(text)
         except asyncio.QueueFull:  # it reads too slowly: it may come again
@@ -448,7 +448,7 @@ class Server:
                 task.add_done_callback(self._tasks.discard)
         return not self._sessions and all(session.is_quiet for session in self.scheduler.sessions)
 
-    async def _let_go(self, session: _Session) -> None:
+    async def _let_go(self, session: _Page) -> None:
         """Sends what a page is still to be told, and closes its connection."""
         with contextlib.suppress(Exception):
             for _ in range(100):

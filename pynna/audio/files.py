@@ -198,8 +198,10 @@ def seconds_of(path: AudioPath) -> float | None:
     import soundfile
 
     try:
-        with open(path, "rb") as opened:
+        with open(path, "rb") as file:
+            opened = KeptErrors(file)
             found = soundfile.info(opened)
+            opened.check()
     except (soundfile.SoundFileError, OSError, EOFError, TypeError):
         return None
     return found.frames / found.samplerate if 0 < found.frames < _UNKNOWN_SIZE else None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pynna.archive.jobs import start_early
 from pynna.archive.transcribe import output_names, transcribe_files
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio import files
@@ -127,6 +128,7 @@ def _run_archive(args: argparse.Namespace) -> int:
         raise ArgumentError(
             "--words must stand without --jobs and --resume; --format json and jsonl tell the words, too"
         )
+    start_early(args.jobs or 1)
     model = load(args.model, threads=args.threads or 1)
     whole = not args.utterances and not FORMATS[args.format].segmented
     code, several = OK, len(args.files) > 1

@@ -197,7 +197,8 @@ class Decoder:
             if self._finished and self._kept_frames:
                 shown = self.options.alternatives  # a rival beyond them keeps its letters as they were heard
                 hypotheses[:shown] = [
-                    (score, self._with_filler(tokens), *others) for score, tokens, *others in hypotheses[:shown]
+                    (score, self._with_filler(tokens), whole, lost, bonus)
+                    for score, tokens, whole, lost, bonus in hypotheses[:shown]
                 ]
             return GrammarResult(
                 self._spelling,

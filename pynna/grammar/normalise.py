@@ -39,6 +39,9 @@ _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―"), " - ") | {ord("−"): "-
 _SIGNS = {ord("№"): " No. ", ord("…"): " ", ord("⁄"): "/", ord("×"): " x "} | dict.fromkeys(map(ord, "™®©℠"), " ")
 _TABLE = _QUOTES | _DASHES | _SIGNS
 
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x1B00)) if unicodedata.category(c)[0] == "M")
+"""Vowels and other signs that belong to the letter before them, in the scripts of India and others."""
+
 _TOKEN = re.compile(
     r"""
     (?P<money>[$€£¥]\s?(?P<amount>\d[\d,]*)(?:\.(?P<cents>\d\d))?(?![\d.]))
@@ -51,10 +54,10 @@ _TOKEN = re.compile(
       (?P<unit>\s?(?:UNITS))?)
   | (?P<initials>(?<!\w)(?:[^\W\d_]\.){2,}|(?<!\w)(?:[^\W\d_]\.)+[^\W\d_](?!\w))
   | (?P<abbreviation>\b(?:mr|mrs|ms|dr|st|no|nr|vs|approx|dept|apt|temp|min|max|mt|ft)\.(?=\s*[\w]|$))
-  | (?P<word>'?[^\W\d_]+(?:'[^\W\d_]+)*'?)
+  | (?P<word>'?(?:LETTER)+(?:'(?:LETTER)+)*'?)
   | (?P<sign_word>[%&+@°#=€$£¥])
   | (?P<gap>[\W_])
-""".replace("UNITS", units.PATTERN),
+""".replace("UNITS", units.PATTERN).replace("LETTER", rf"[^\W\d_][{_MARKS}]*"),
     re.VERBOSE | re.IGNORECASE,
 )
 _ABBREVIATIONS = {

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pynna.errors import ArgumentError
+from pynna.grammar import malayalam
 
 if TYPE_CHECKING:
     from unicode_rbnf import RbnfEngine
@@ -74,8 +75,24 @@ def _minus(language: str) -> str:
     return _by_rules(-1, language)[0].removesuffix(_by_rules(1, language)[0]).strip()
 
 
+def _is_malayalam(language: str) -> bool:
+    return language.lower().replace("_", "-").split("-")[0] == "ml"
+
+
+def _malayalam(value: int | float) -> tuple[str, ...]:
+    """All forms of a number in Malayalam."""
+    whole = int(abs(value))
+    forms = malayalam.cardinals(whole) if whole <= malayalam.LARGEST else (digit_words(str(whole), "ml"),)
+    if whole != abs(value):
+        decimals = f"{abs(value):f}".rstrip("0").partition(".")[2]
+        forms = (f"{forms[0]} {malayalam.POINT} {digit_words(decimals, 'ml')}",)
+    return tuple(f"{malayalam.MINUS} {form}" for form in forms) if value < 0 else forms
+
+
 def _by_rules(value: int | float, language: str) -> tuple[str, ...]:
     """All forms that the language's rules know: of genders and cases, too."""
+    if _is_malayalam(language):
+        return _malayalam(value)
     result = _engine(language).format_number(value)
     forms = [result.text, *result.text_by_ruleset.values()]
     return tuple(dict.fromkeys(re.sub(r"[\s-]+", " ", form.lower()).strip() for form in forms))
@@ -121,6 +138,8 @@ def ordinal_words(number: int, language: str = "en") -> tuple[str, ...]:
     >>> ordinal_words(21), ordinal_words(101)
     (('twenty first',), ('one hundred first', 'one hundred and first'))
     """
+    if _is_malayalam(language) and 0 <= number <= malayalam.LARGEST:
+        return (malayalam.ordinal(number),)
     from unicode_rbnf import FormatPurpose
 
     result = _engine(language).format_number(number, FormatPurpose.ORDINAL)

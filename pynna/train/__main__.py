@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+from pynna.decoding.confidence import DEFAULT_THRESHOLD
+from pynna.errors import PynnaError
 from pynna.model import DEFAULT_MODEL
 from pynna.train import config as configuration
 
@@ -63,8 +65,11 @@ def _export(args: argparse.Namespace, config: configuration.Config) -> None:
 
 def _evaluate(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.evaluation.evaluate import evaluate, hear_peers
+    from pynna.train.evaluation.recorded import evaluate_set
 
-    if args.peers:
+    if args.recordings is not None:
+        evaluate_set(args.recordings, args.model, args.grammar, args.output, args.threshold)
+    elif args.peers:
         hear_peers(config, args.model, args.noise, args.output)
     else:
         evaluate(config, args.model, args.weights, args.noise, args.output)
@@ -78,6 +83,12 @@ def _noise_test(args: argparse.Namespace, config: configuration.Config) -> None:
         print(noise_peers(config, args.noise_heldout, args.quick, args.peers))
     else:
         noise_test(config, args.model, args.noise_heldout, args.quick, args.output)
+
+
+def _rooms_test(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.rooms_test import rooms_test
+
+    print(rooms_test(config, args.model, args.sentences.read_text(encoding="utf-8").splitlines(), args.noise_heldout))
 
 
 def _sounds(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -119,6 +130,12 @@ def _widen(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.network.widen import widen_files
 
     widen_files(config, args.sources, args.noise, args.output)
+
+
+def _narrow(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.network.widen import narrow_file
+
+    narrow_file(config, args.source, args.noise, args.output)
 
 
 def _recordings(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -218,6 +235,12 @@ def _add_network(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
     p.set_defaults(run=_widen)
 
+    p = commands.add_parser("narrow", help="a network of the configured width out of a wider one, to start from")
+    p.add_argument("source", type=Path, metavar="MODEL", help="a .nna or .npz file; then the --teacher of `fit`")
+    p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
+    p.add_argument("-o", "--output", type=Path, required=True, help="the .npz to write, for `fit --init`")
+    p.set_defaults(run=_narrow)
+
 
 def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """How good a network is, and what follows from that."""
@@ -226,6 +249,14 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.add_argument("--weights", type=Path, help="the weights.npz that it was mapped from (default: the .nna's own)")
     p.add_argument("--noise", type=Path, action="append", default=[], help="folder of noise recordings")
     p.add_argument("--peers", action="store_true", help="only let the other engines listen, for later reports")
+    p.add_argument(
+        "--recordings",
+        type=Path,
+        metavar="FOLDER",
+        help="only recorded commands: a folder with a manifest.tsv, .csv, .json or .jsonl (docs/recordings.md)",
+    )
+    p.add_argument("--grammar", default="car", metavar="FILE", help="their sentence file (default: car, that ships)")
+    p.add_argument("--threshold", type=float, default=DEFAULT_THRESHOLD, help="confidence from which they are accepted")
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 
@@ -236,6 +267,12 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
     p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
     p.set_defaults(run=_noise_test)
+
+    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
+    p.add_argument("sentences", type=Path, help="a text file, a command a line")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.set_defaults(run=_rooms_test)
 
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
@@ -265,7 +302,7 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
-    parser.add_argument("--work", type=Path, required=True, help="directory of all that is made")
+    parser.add_argument("--work", type=Path, help="directory of all that is made; `evaluate --recordings` needs none")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_corpora(commands)
     _add_network(commands)
@@ -276,8 +313,14 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # a training's processes end with it
-    args = _parser().parse_args(arguments)
-    args.run(args, configuration.load(args.config, args.work))
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.work is None and getattr(args, "recordings", None) is None:
+        parser.error("--work must name a directory")
+    try:
+        args.run(args, configuration.load(args.config, args.work or Path()))
+    except PynnaError as error:
+        parser.exit(1, f"{error}\n")
     return 0
 
 

@@ -18,6 +18,7 @@ import soundfile
 
 import pynna
 from pynna.archive.cutting import Cutter
+from pynna.archive.jobs import _EARLY, end_early, start_early
 from pynna.archive.journal import Parts
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
@@ -113,20 +114,20 @@ def test_no_part_is_cut_in_a_sound() -> None:
             assert 5.0 < second < 6.0
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
-def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Path, format: str) -> None:
-    files = [long, *RECORDINGS[:3]] if format == "jsonl" else [RECORDINGS[0]]
+def test_outputs_are_the_same_when_resumed_after_kills(long: Path, tmp_path: Path) -> None:
+    """At random moments, of two processes; test_kills.py has all places and formats."""
+    files = [long, *RECORDINGS[:3]]
 
     def command(folder: str) -> list[str]:
         return [
-            sys.executable, "-m", "pynna", "transcribe", *map(str, files), "--jobs", "2", "--format", format,
+            sys.executable, "-m", "pynna", "transcribe", *map(str, files), "--jobs", "2", "--format", "jsonl",
             "--utterances", "--resume", "-o", str(tmp_path / folder),
         ]  # fmt: skip
 
     environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
     subprocess.run(command("calm"), check=True, env=environment, cwd=tmp_path)
     rng = random.Random(7)
-    for _ in range(4 if format == "jsonl" else 0):
+    for _ in range(4):
         running = subprocess.Popen(command("killed"), env=environment, cwd=tmp_path)
         time.sleep(rng.uniform(0.5, 2.5))
         running.send_signal(signal.SIGKILL)
@@ -145,6 +146,21 @@ def test_tsv_has_a_line_a_segment_and_four_tabs_in_it() -> None:
     ]
     told = "".join(FORMATS["tsv"].write(Recording("my\tclip.wav", 3.0, ()), lambda: segments))
     assert told == "my clip.wav\t0.00\t1.28\t0.7500\tcall home\nmy clip.wav\t2.00\t3.00\t1.0000\ta b c\n"
+
+
+def test_processes_that_are_started_early_are_taken_or_end(model: pynna.Model) -> None:
+    start_early(3)
+    start_early(2)  # they are there
+    early = list(_EARLY)
+    found = list(pynna.transcribe_files(RECORDINGS[:2], model, jobs=2, beam_width=0, passes=1))
+    assert len(found) == 2 and not any(each.error for each in found)
+    assert len(early) == 3 and not _EARLY and all(each.wait(60) == -signal.SIGKILL for each in early)
+    start_early(2)
+    last = _EARLY[0]
+    _EARLY.remove(last)
+    last.communicate(timeout=60)  # its parent has ended
+    assert last.returncode == 0
+    end_early()
 
 
 def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None:

@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import json
+import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +28,7 @@ os.environ.setdefault("RAY_agent_register_timeout_ms", "300000")  # a loaded mac
 os.environ.setdefault("RAY_worker_register_timeout_seconds", "600")
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'pynna[ray]'")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
-from pynna.archive.ray import _blocks, _Found  # noqa: E402
+from pynna.archive.ray import _blocks, _Found, _told_when_quiet  # noqa: E402
 from pynna.ray import Report, Transcriber, transcribe_archive  # noqa: E402
 
 RECORDINGS = sorted((Path(pynna.__file__).parent / "recordings").glob("*.flac"))
@@ -54,12 +60,42 @@ def node() -> dict[str, Any]:
     return {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False, **ports}
 
 
+@contextlib.contextmanager
+def no_collector() -> Iterator[None]:
+    """None but the calls' own: a failed task's actor is in a cycle of references, and has a processor."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 @pytest.fixture
-def cluster() -> Iterator[Any]:
-    """A head and two nodes, a processor each."""
+def path() -> Iterator[None]:
+    """This package, and this file, are found by the actors."""
     before = os.environ.get("PYTHONPATH")
-    roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]  # this package, and this file, for the actors
+    roots = [Path(pynna.__file__).parents[1], Path(__file__).parent]
     os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, roots), *filter(None, [before])])
+    yield
+    os.environ.pop("PYTHONPATH")
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def alone_here(path: None) -> Iterator[None]:
+    """A Ray of one node with one processor."""
+    ray.init(
+        address="local", num_cpus=1, object_store_memory=STORE, include_dashboard=False, log_to_driver=False,
+        logging_level="error",
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def cluster(path: None) -> Iterator[Any]:
+    """A head and two nodes, a processor each."""
     made = cluster_utils.Cluster(initialize_head=True, head_node_args=node())
     made.more = [made.add_node(**node()) for _ in range(2)]
     made.wait_for_nodes()
@@ -67,9 +103,6 @@ def cluster() -> Iterator[Any]:
     yield made
     ray.shutdown()
     made.shutdown()
-    os.environ.pop("PYTHONPATH")
-    if before is not None:
-        os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture(scope="module")
@@ -114,25 +147,74 @@ def test_a_node_that_is_killed_leaves_the_output_whole(
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    report = transcribe_archive([archive], tmp_path / "out", actor=Slow, **OPTIONS)
+    with no_collector():
+        report = transcribe_archive([archive], tmp_path / "out", actor=Slow, **OPTIONS)
     killer.join()
     assert killed and killed[0] < 6, "the node must be killed in the middle"
     assert len([node for node in ray.nodes() if node["Alive"]]) == 2
     assert report.n_done == len(RECORDINGS) + 1 and list(report.failed) == [str(archive / "bad.wav")]
     assert "silence" in report.notes[str(archive / "silent.wav")]
     assert rows(tmp_path / "out") == alone(model, archive)
+    behind_it(tmp_path)
 
 
-def test_a_recording_that_ends_its_process_is_told_and_resumed(cluster: Any, tmp_path: Path) -> None:
+def behind_it(folder: Path) -> None:
+    """On what is left of the cluster, a recording that ends its process."""
+    (folder / "in").mkdir()
+    for name in ("a.flac", "ends.wav"):
+        shutil.copy(RECORDINGS[0], folder / "in" / name)
+    with no_collector():
+        report = transcribe_archive([folder / "in"], folder / "behind", actor=Slow, **OPTIONS)
+    assert report == Report(1, {str(folder / "in" / "ends.wav"): "the process that worked on it ended"}, {})
+
+
+def test_a_recording_that_ends_its_process_is_told_and_resumed(alone_here: None, tmp_path: Path) -> None:
     for name in ("a.flac", "ends.wav", "z.flac"):
         shutil.copy(RECORDINGS[0], tmp_path / name)
-    report = transcribe_archive([tmp_path], tmp_path / "out", actor=Slow, **OPTIONS)
+    with no_collector():
+        report = transcribe_archive([tmp_path], tmp_path / "out", actor=Slow, **OPTIONS)
     assert report == Report(2, {str(tmp_path / "ends.wav"): "the process that worked on it ended"}, {})
     before = rows(tmp_path / "out")
     with pytest.raises(pynna.ArgumentError, match="2 recordings are in it"):
         transcribe_archive([tmp_path], tmp_path / "out")
     again = transcribe_archive([tmp_path], tmp_path / "out", resume=True, **OPTIONS)
     assert again == Report(1, {}, {}) and len(rows(tmp_path / "out")) == len(before) * 3 // 2
+
+
+def test_the_command_gives_what_jobs_give(archive: Path, tmp_path: Path, path: None) -> None:
+    def command(*options: str) -> subprocess.CompletedProcess[str]:
+        fast = ["--beam", "0", "--passes", "1", "-o", str(tmp_path / options[0])]
+        command = [sys.executable, "-m", "pynna", "transcribe", *options, str(archive), *fast]
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    by_ray, by_jobs = command("--ray", "--jobs", "2"), command("--jobs", "2", "--format", "jsonl")
+    bad = f"{archive / 'bad.wav'}: "
+    assert by_ray.returncode == by_jobs.returncode == 1
+    assert bad in by_ray.stderr and bad in by_jobs.stderr
+    want = []
+    for each in (tmp_path / "--jobs").glob("*.jsonl"):
+        segments = [json.loads(line) for line in each.read_text("utf-8").splitlines()]
+        want += [(each.stem, row["start"], row["end"], row["text"], row["confidence"]) for row in segments]
+    found = [(Path(row[0]).stem, *row[1:]) for row in rows(tmp_path / "--ray") if row[3]]
+    assert found and sorted(found) == sorted(row for row in want if row[3])
+
+
+def test_long_quiet_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    told = threading.Event()
+
+    def state() -> str:
+        told.set()
+        return "1 of 2 nodes are up"
+
+    with caplog.at_level(logging.WARNING), _told_when_quiet(lambda: 3, state, 0.01):
+        assert told.wait(30)
+    assert "no block of recordings for 0 s; 1 of 2 nodes are up" in caplog.text
+    growing = iter(range(1_000_000))
+    caplog.clear()
+    with caplog.at_level(logging.WARNING), _told_when_quiet(lambda: next(growing), state, 0.001):
+        time.sleep(0.05)
+    assert not caplog.text
 
 
 def test_batches_of_bytes_and_of_paths_give_the_same() -> None:

@@ -163,6 +163,8 @@ def test_what_goes_wrong_is_told():
         asyncio.run(nobody())
     with pytest.raises(pynna.ArgumentError, match="got 'xx'"):
         Home("xx").grammar()
+    alone = Home("xx").grammar({"intents": {"Tea": {"data": [{"sentences": ["make tea"]}]}}})
+    assert alone.parse("make tea").intent == "Tea"
 
 
 def test_changes_are_taken_up_without_a_restart(monkeypatch):

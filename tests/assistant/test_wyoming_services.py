@@ -242,6 +242,20 @@ def test_a_clients_names_and_terms_are_expected():
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("names", "heard"), [([], "volume"), (["vollume"], "vollume")])
+def test_a_clients_names_decide_between_sentences_that_sound_alike(names, heard, monkeypatch):
+    monkeypatch.setattr("pynna.assistant.wyoming.NAME_BOOST", 20.0)
+    sentences = pynna.Grammar.from_sentences(["increase the volume", "increase the vollume"])
+
+    async def scenario():
+        async with programs(car=sentences) as client:
+            await client.write_event(Transcribe(transcript_names=names).event())
+            await send(client, recording("increase"))
+            assert Transcript.from_event(await answer(client, "transcript")).text == f"increase the {heard}"
+
+    asyncio.run(scenario())
+
+
 def test_over_standard_input_the_protocol_is_alone_and_ends_with_it():
     asked = io.BytesIO()
     for event in (

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pynna.audio import files
 from pynna.audio.files import read, read_in_pieces
 from pynna.errors import AudioError
 
@@ -59,3 +60,18 @@ def test_an_error_in_the_middle_is_told(kind: str, tmp_path: Path) -> None:
         if file.left >= 0:
             break
     assert left > 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_length_that_the_disk_refuses_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libsndfile calls back to ask where a file ends: what is raised there would be printed, and taken for its end."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(1600, np.int16), 16000)
+    assert files.seconds_of(path) == 0.1
+
+    class Broken(io.FileIO):
+        def tell(self) -> int:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(files, "open", lambda path, mode: Broken(path), raising=False)
+    assert files.seconds_of(path) is None

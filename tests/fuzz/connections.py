@@ -250,11 +250,11 @@ def _websocket(data: bytes) -> None:
 )  # fmt: skip
 def _message(data: bytes) -> None:
     """A page's text message, thousands a second."""
-    from pynna.assistant.server import _Session
+    from pynna.assistant.server import _Page
 
     async def told() -> None:
         server = running().server
-        session = _Session(None, "fuzz", None)  # type: ignore[arg-type]
+        session = _Page(None, "fuzz", None)  # type: ignore[arg-type]
         with contextlib.suppress(ValueError, RecursionError, pynna.PynnaError):  # answered by Server._read
             server._command(session, data.decode("utf-8", "replace"))
         if session.microphone is not None:

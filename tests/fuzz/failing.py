@@ -73,8 +73,27 @@ def _state(to: Path) -> None:
     print(model.restore_stream((to / "a.state").read_bytes(), beam_width=0).finish().text)
 
 
-OWN_JOBS = (Job("small", _small), Job("state", kill.function(_state)))
-"""A recording to text, and a saved stream, by a network of next to nothing."""
+def _written(*options: object, n: int = 2, to: str = "") -> Callable[[Path], None]:
+    """A command over n recordings that writes into the folder."""
+
+    def run(folder: Path) -> None:
+        command, *more = options
+        kill._command(command, "-m", _small_model(folder), *kill._clips(n), *more, folder / to)
+
+    return run
+
+
+_GREEDY = ("--beam", 0, "--passes", 1)
+OWN_JOBS = (
+    Job("small", _small),
+    Job("state", kill.function(_state)),
+    Job("transcribe", _written("transcribe", *_GREEDY, "--format", "json", "-o")),
+    Job("archive", _written("transcribe", *_GREEDY, "--format", "jsonl", "--resume", "-o"), again=True),
+    Job("why", _written("why", "--grammar", "car", "--histogram", n=1, to="a.html")),
+)
+"""By a network of next to nothing: each call of them fails within minutes, not hours."""
+
+ALL_JOBS = {job.name: job for job in (*JOBS, *OWN_JOBS)}
 
 
 class Run:
@@ -180,14 +199,14 @@ def _cases(every: int) -> Iterator[tuple[int, str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.failing", description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="only one in so many of the cases")
-    parser.add_argument("jobs", nargs="*", help=", ".join(job.name for job in (*OWN_JOBS, *JOBS)))
+    parser.add_argument("jobs", nargs="*", help=", ".join(ALL_JOBS))
     told = parser.parse_args()
     if not hasattr(ctypes.CDLL(None), "fail_call"):
         with tempfile.TemporaryDirectory() as folder:
             env = {**os.environ, "LD_PRELOAD": str(built(Path(folder)))}
             return subprocess.run([sys.executable, "-m", "tests.fuzz.failing", *sys.argv[1:]], env=env).returncode
     found = 0
-    for job in (*OWN_JOBS, *JOBS):
+    for job in ALL_JOBS.values():
         if not told.jobs or job.name in told.jobs:
             n_failed, n_wrong = torture(job, told.every)
             print(f"{job.name:12} {n_failed} calls failed, {n_wrong} went wrong", flush=True)

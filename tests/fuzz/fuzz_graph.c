@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Grammars' graphs: an odd first byte is a graph of any arrays, an even one a block that comes from outside; what is
- * held to be good is searched with any probabilities and options, and comes out as its sentences. */
+ * held to be good is searched with any probabilities, options and hot words, and comes out as its sentences, each with
+ * what the hot words' tables add up to. */
 #include "bytes.h"
 
 #include "pynna.h"
 
-enum { MOST_STATES = 24, MOST_ARCS = 48, MOST_TOKENS = 4096, MOST_FRAMES = 100 };
+enum { MOST_STATES = 24, MOST_ARCS = 48, MOST_TOKENS = 4096, MOST_FRAMES = 100, MOST_HOT = 5, MOST_LABELS = 100 };
 
 static int follow(const pynna_graph *g, const pynna_search_token *tokens, int32_t n)
 {
@@ -36,7 +37,44 @@ static int has_free_speech(const pynna_graph *g)
     return any;
 }
 
-static void check_results(const pynna_search *s, const pynna_graph *g, int is_whole, int is_finished)
+typedef struct {
+    int32_t next[MOST_HOT * MOST_LABELS];
+    double bonus[MOST_HOT * MOST_LABELS], end[MOST_HOT];
+    pynna_words words;
+} hot_words;
+
+/* Any tables that pynna_words_error finds right; NULL: no hot words. */
+static const pynna_words *take_hot_words(bytes *in, int32_t n_labels, hot_words *hot)
+{
+    const int32_t n = take_from(in, 0, MOST_HOT);
+    hot->words = (pynna_words){.n_labels = n_labels,
+                               .space = take_from(in, 0, n_labels - 1),
+                               .n_hot = n,
+                               .hot_next = hot->next,
+                               .hot_bonus = hot->bonus,
+                               .hot_end = hot->end};
+    for (int32_t i = 0; i < n * n_labels; i++) {
+        hot->next[i] = take_from(in, 0, n - 1);
+        hot->bonus[i] = take_from(in, 0, 1) ? 0.0 : (double)take_from(in, -40, 40) / 4;
+    }
+    for (int32_t i = 0; i < n; i++)
+        hot->end[i] = i == 0 ? 0.0 : (double)take_from(in, -40, 40) / 4; /* an empty text has no phrase */
+    return n < 2 || pynna_words_error(&hot->words) != NULL ? NULL : &hot->words;
+}
+
+static void check_bonus(const pynna_words *hot, const pynna_search_token *tokens, int32_t n, double bonus)
+{
+    double sum = 0;
+    int32_t at = 0;
+    for (int32_t i = 0; hot != NULL && i < n; i++) {
+        sum += hot->hot_bonus[at * hot->n_labels + tokens[i].label];
+        at = hot->hot_next[at * hot->n_labels + tokens[i].label];
+    }
+    MUST(fabs(sum + (hot == NULL ? 0 : hot->hot_end[at]) - bonus) < 1e-6);
+}
+
+static void check_results(const pynna_search *s, const pynna_graph *g, const pynna_words *hot, int is_whole,
+                          int is_finished)
 {
     static pynna_search_token tokens[MOST_TOKENS];
     pynna_search_hypothesis found[16];
@@ -45,8 +83,10 @@ static void check_results(const pynna_search *s, const pynna_graph *g, int is_wh
     for (int32_t i = 0; i < n_found; i++) {
         MUST(!isnan(found[i].score) && (i == 0 || found[i].score <= found[i - 1].score));
         MUST(found[i].first >= 0 && found[i].first + found[i].n_tokens <= n_tokens);
-        if (is_whole && is_finished && found[i].complete)
+        if (is_whole && is_finished && found[i].complete) {
             MUST(follow(g, tokens + found[i].first, found[i].n_tokens));
+            check_bonus(hot, tokens + found[i].first, found[i].n_tokens, found[i].bonus);
+        }
     }
 }
 
@@ -75,20 +115,31 @@ static void search(const pynna_graph *g, bytes *in)
     pynna_search *s;
     pynna_search_token taken[64];
     pynna_search_stats stats;
-    int32_t n_taken, n_all = 0;
+    static hot_words tables[2];
+    const pynna_words *hot = NULL;
+    int32_t n_taken, n_all = 0, n_changes = 0;
     MUST(pynna_search_init(memory, size, g, &config, &s) == PYNNA_OK);
+    if (take_from(in, 0, 1)) {
+        hot = take_hot_words(in, g->n_labels, &tables[0]);
+        MUST(pynna_search_change_hot_words(s, g, NULL, hot) == PYNNA_OK);
+    }
     for (int32_t n = take_from(in, 0, MOST_FRAMES); n > 0; n--) {
         take_row(in, row, g->n_labels);
-        const int status = pynna_search_feed(s, g, row, 1);
+        if (take8(in) == 1) {
+            const pynna_words *before = hot;
+            hot = take_hot_words(in, g->n_labels, &tables[++n_changes % 2]);
+            MUST(pynna_search_change_hot_words(s, g, before, hot) == PYNNA_OK);
+        }
+        const int status = pynna_search_feed_hot(s, g, hot, row, 1);
         MUST(status == PYNNA_OK || status == PYNNA_ERR_NOT_FINITE);
         for (n_taken = 64; n_taken == 64; n_all += n_taken)
             MUST(pynna_search_take(s, 64, taken, &n_taken) == PYNNA_OK);
         MUST(pynna_search_get_stats(s, &stats) == PYNNA_OK && stats.n_room > 0);
         if (n % 16 == 0)
-            check_results(s, g, 0, 0);
+            check_results(s, g, hot, 0, 0);
     }
-    MUST(pynna_search_finish(s) == PYNNA_OK && pynna_search_finish(s) == PYNNA_ERR_FINISHED);
-    check_results(s, g, n_all == 0 && g->n_states <= MOST_STATES && !has_free_speech(g), 1);
+    MUST(pynna_search_finish_hot(s, hot) == PYNNA_OK && pynna_search_finish_hot(s, hot) == PYNNA_ERR_FINISHED);
+    check_results(s, g, hot, n_all == 0 && n_changes == 0 && g->n_states <= MOST_STATES && !has_free_speech(g), 1);
     MUST(pynna_search_reset(s, g) == PYNNA_OK);
     free(row);
     free(memory);
@@ -133,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *copy = block(n);
     memcpy(copy, in.at, n);
     pynna_graph g;
-    if (pynna_graph_open(copy, n, &g) == PYNNA_OK && g.n_labels < 100)
+    if (pynna_graph_open(copy, n, &g) == PYNNA_OK && g.n_labels < MOST_LABELS)
         search(&g, &in);
     free(copy);
     return 0;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -221,3 +222,15 @@ def test_numbers_out_of_a_range_are_no_sentence(said):
     )
     assert g.parse("set it to \u22127").slots == g.parse("set it to negative seven").slots == {"t": -7}
     assert g.parse(said) is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("ml", "മണിക്കൂർ"), ("hi", "नमस्ते"), ("th", "ภาษาไทย"), ("ta", "விளக்கு"), ("he", "שָׁלוֹם"), ("km", "ភ្លើង")],
+)
+def test_signs_stay_with_their_letters(language, text):
+    written = unicodedata.normalize("NFC", text)
+    assert normalise(f"{text}, {text}!", language, None) == f"{written} {written} "
+    grammar = Grammar.from_dict({"language": language, "intents": {"A": {"data": [{"sentences": [f"{text} {text}"]}]}}})
+    assert grammar.parse(f"{text} {text}") is not None
+    assert spells(grammar, (" ", *sorted({*written}), ""), f"{written} {written}")

@@ -34,6 +34,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "grammar": {"grammar": "car"},
     "grammar in doubt": {"grammar": "car", "passes": 3, "alternatives": 2},
     "grammar with a free slot": {"grammar": "free"},
+    "grammar and hot words": {"grammar": "car", "hot_words": {"music": 5.0, "home": -2.0}, "alternatives": 2},
 }
 
 

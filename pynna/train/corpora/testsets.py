@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def _spoken(config: Config, name: str, texts: Callable[[int], list[str]]) -> lis
 def command_clips(config: Config) -> list[Clip]:
     """The fixed commands by the test voices."""
     return _spoken(config, "commands", lambda voice: commands())
+
+
+def sentence_clips(config: Config, sentences: Sequence[str]) -> list[Clip]:
+    """These sentences by the test voices."""
+    return _spoken(
+        config, f"sentences-{zlib.crc32(chr(10).join(sentences).encode()):08x}", lambda voice: list(sentences)
+    )
 
 
 def sampled_clips(config: Config) -> list[Clip]:

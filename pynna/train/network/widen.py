@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two trained networks in one: side by side, each with its least needed units taken out, their answers averaged.
+"""Trained networks of another width: one with its least needed units taken out, or two of these in one, side by side,
+their answers averaged.
 
 What each layer of a network is given afterwards is fitted by least squares to what it was given before, on speech. The
 result is a start for training: the connections between the two halves are there, and zero.
@@ -104,7 +105,9 @@ def narrow(weights: Weights, n: int, speech: Sequence[Pcm]) -> dict[str, F64]:
     kept = _needed(old, a["layer_6/weights"], n)
     out["layer_5/weights"], out["layer_5/bias"] = w[:, kept], b[kept]
     new = np.clip(new @ w[:, kept] + b[kept], 0, clip)
-    out["layer_6/weights"], out["layer_6/bias"] = _fit(new, old @ a["layer_6/weights"] + a["layer_6/bias"])
+    for name in ("layer_6", "speech"):
+        if f"{name}/weights" in a:
+            out[f"{name}/weights"], out[f"{name}/bias"] = _fit(new, old @ a[f"{name}/weights"] + a[f"{name}/bias"])
     return out
 
 
@@ -164,6 +167,21 @@ def speech_to_fit_on(config: Config, noise: Sequence[Path], n: int = 360) -> lis
             if len(pcm) < 6 * RATE:
                 found.append(pcm if i % 2 else noisy(pcm, float(rng.uniform(3, 25)), i, noises))
     return found
+
+
+def narrow_file(config: Config, source: Path, noise: Sequence[Path], output: Path) -> None:
+    """Write a network of the configured width out of a wider one.
+
+    Raises
+    ------
+    ValueError
+        It is not wider.
+    """
+    weights, n = dequantise(source) if source.suffix == ".nna" else load_weights(source), config["network"]["width"]
+    if weights.n_cell <= n:
+        raise ValueError(f"a network of more than the {n} units of the configuration is right, got {weights.n_cell}")
+    arrays = narrow(weights, n, speech_to_fit_on(config, noise))
+    export_npz(replace(weights, arrays={name: a.astype(np.float32) for name, a in arrays.items()}), output)
 
 
 def widen_files(config: Config, sources: Sequence[Path], noise: Sequence[Path], output: Path) -> None:
