@@ -55,7 +55,7 @@ def map_model(
     Parameters
     ----------
     source : path or Weights
-        DeepSpeech 0.5.1's output_graph.pb, an .npz of its variables, or a network in memory.
+        A file of any format that `pynna map` reads (docs/deepspeech.md), or a network in memory.
     out : path
         The .nna file to write; replaced whole or not at all.
     calibration : iterable, optional
