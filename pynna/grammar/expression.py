@@ -19,12 +19,14 @@ AS_SAID = object()
 
 
 class Capture(NamedTuple):
-    """A list's value, or free text, that was matched. `reply_only`: it is no slot, but known to replies."""
+    """A list's value, or free text, that was matched. `reply_only`: it is no slot, but known to replies. `letters`: how
+    many of the sentence a list's value takes, 0 of free text."""
 
     name: str
     value: Any
     context: Mapping[str, Any] | None = None
     reply_only: bool = False
+    letters: int = 0
 
 
 Found = tuple[int, int, tuple[Capture, ...]]
@@ -262,9 +264,10 @@ class Slot:
     def match(self, reading: Reading, at: int) -> list[Found]:
         found = []
         for end, cost, value, captures in self.values.match(reading, at):
-            out = reading.text[at:end].strip() if value.out is AS_SAID else value.out
+            said = reading.text[at:end].strip()
+            out = said if value.out is AS_SAID else value.out
             cost = cost if self.values.are_numbers else _wildcards_cost(cost)
-            found.append((end, cost, (*captures, Capture(self.name, out, value.context, self.reply_only))))
+            found.append((end, cost, (*captures, Capture(self.name, out, value.context, self.reply_only, len(said)))))
         return _best(found)
 
 

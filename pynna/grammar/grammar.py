@@ -421,8 +421,9 @@ class Grammar:
     def parse(self, text: str, context: Mapping[str, Any] | None = None) -> Match | None:
         """What a sentence means; None where it is no sentence of the grammar.
 
-        Where several templates fit, the one with the fewest wildcards counts, then the one with the most literal
-        letters, then the first intent by name, then the first of the file, as in Home Assistant.
+        Where several templates fit, one counts that has a list's value in its slot ``name``, the longest of them; then
+        the one with the fewest wildcards, then the one with the most literal letters, then the first intent by name,
+        then the first of the file, as in Home Assistant.
 
         Parameters
         ----------

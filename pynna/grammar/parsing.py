@@ -13,6 +13,9 @@ from .expression import NOTHING, Capture, Clauses, Reading, is_filler
 from .normalise import ENGLISH, fold, spoken_forms
 from .sentence_file import Template
 
+NAME = "name"
+"""The slot of what is called by its name: a sentence that names something means that before all else."""
+
 MAX_FORMS = 8
 """Ways to say a text that was typed, of which each is tried."""
 
@@ -23,9 +26,9 @@ Meaning = tuple[Template, dict[str, Any], dict[str, Any]]
 class Parser:
     """Finds what sentences mean.
 
-    Of several templates that fit, the one with the fewest wildcards counts, then the one with the most literal letters,
-    then the one whose wildcards take the least, then the intent whose name comes first, then the first of the file:
-    Home Assistant's order.
+    Of several templates that fit, one counts that fills the slot `NAME` from a list, the longest of them; then the one
+    with the fewest wildcards, then the one with the most literal letters, then the one whose wildcards take the least,
+    then the intent whose name comes first, then the first of the file: Home Assistant's order.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class Parser:
 
     def _meaning(self, sentence: str, folded: bool, context: Context) -> Meaning | None:
         variants = {name: Reading(text, folded) for name, text in self._variants(sentence).items() if text}
-        best: tuple[tuple[int, str, int], Template, tuple[Capture, ...]] | None = None
+        best: tuple[tuple[int, int, str, int], Template, tuple[Capture, ...]] | None = None
         is_known = context == self._context
         for i, template in enumerate(self.templates):
             expression = template.expression if is_known or template.whole is None else template.whole
@@ -79,7 +82,7 @@ class Parser:
                 if reading is None or not _has_clauses(template, reading):
                     continue
                 for end, cost, captures in reading.ends(expression, 0):
-                    rank = (cost, template.intent, i)
+                    rank = (-_named(captures), cost, template.intent, i)
                     is_better = end == len(reading.text) and (best is None or rank < best[0])
                     if is_better and _fits(template, captures, context):
                         best = rank, template, captures
@@ -120,6 +123,11 @@ def _merged(captures: Sequence[Capture], context: Context) -> dict[str, Any]:
     for capture in captures:
         merged.update(capture.context or {})
     return merged
+
+
+def _named(captures: Sequence[Capture]) -> int:
+    """Letters of what is called by its name."""
+    return max((capture.letters for capture in captures if capture.name == NAME and not capture.reply_only), default=0)
 
 
 def _fits(template: Template, captures: Sequence[Capture], context: Context) -> bool:

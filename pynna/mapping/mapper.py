@@ -20,6 +20,7 @@ from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import Report, measure
+from pynna.mapping.speeds import at_other_speeds
 from pynna.mapping.splitting import split_sample, split_units
 from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
@@ -131,7 +132,7 @@ class _Steps:
         tell, seconds, rate = self.tell, self.seconds, weights.features.sample_rate
         cut = float(np.clip(WIDE / weights.n_parameters, 1 / 3, 1))
         with _timed("calibrate", seconds, tell):
-            sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
+            sample = _calibrated(weights, clips, CALIBRATION_SECONDS * cut, tell)
         weights = _with_priors(weights, priors, sample)
         wide, places = split_units(weights)
         quantiser, bits4, costs = Quantiser(wide, split_sample(sample, places)), self.bits4, dict[str, float]()
@@ -213,6 +214,15 @@ def _up_to(clips: Sequence[Clip], seconds: float, rate: int) -> list[Clip]:
         return list(clips)
     taken = [clip for i, clip in enumerate(clips) if int((i + 1) * share) > int(i * share)]
     return taken or [replace(clips[0], pcm=clips[0].pcm[: int(seconds * rate)])]
+
+
+def _calibrated(weights: Weights, clips: Sequence[Clip], seconds: float, tell: Progress) -> Calibration:
+    """On so much audio; what a network was not trained for is told by the same recordings at other speeds, too."""
+    rate = weights.features.sample_rate
+    heard = _up_to(clips, seconds, rate)
+    more = at_other_speeds(heard, seconds, rate) if weights.is_foreign else heard
+    sample = calibrate(weights, more, progress=tell)
+    return replace(sample, n_clips=len(heard), seconds=sum(len(clip.pcm) for clip in heard) / rate)
 
 
 def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None, sample: Calibration) -> Weights:

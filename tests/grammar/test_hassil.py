@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import random
 from typing import Any
 
 import pytest
+import yaml
 from support.hassil_samples import Sampler, ours
 
 from pynna.grammar import Grammar
@@ -194,3 +196,34 @@ def test_where_hassil_answers_otherwise(document, text, hassils, meant):
     assert (None if found is None else found[1]) == hassils
     ours_of_it = ours(Grammar.from_dict(document), text)
     assert (None if ours_of_it is None else ours_of_it[1]) == meant
+
+
+NAMED = """
+language: en
+intents:
+  All: {data: [{sentences: ["turn off [the] {area} (lamp|light)[s]"], slots: {domain: light}}]}
+  One: {data: [{sentences: ["turn off [the] {name}", "turn off [the] {name} in [the] {area}"]}]}
+  Note: {data: [{sentences: ["turn off {what}"]}]}
+lists:
+  area: {values: [bedroom, hall]}
+  name: {values: [bedroom lamp, hall, hall lamp]}
+  what: {wildcard: true}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "intent", "slots"),
+    [
+        ("turn off the bedroom lamp", "One", {"name": "bedroom lamp"}),
+        ("turn off bedroom light", "All", {"area": "bedroom", "domain": "light"}),
+        ("turn off bedroom lamps", "All", {"area": "bedroom", "domain": "light"}),
+        ("turn off hall lamp", "One", {"name": "hall lamp"}),
+        ("turn off hall", "One", {"name": "hall"}),
+        ("turn off hall lamp in the bedroom", "One", {"name": "hall lamp", "area": "bedroom"}),
+        ("turn off the noise", "Note", {"what": "the noise"}),
+    ],
+)
+def test_what_is_called_by_its_name_is_meant(said, intent, slots):
+    grammar, sampler = Grammar.from_yaml(io.StringIO(NAMED)), Sampler(yaml.safe_load(NAMED), {}, {}, 0)
+    assert ours(grammar, said) == (intent, slots)
+    assert sampler.meaning(said) == (intent, slots)

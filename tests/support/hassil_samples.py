@@ -75,8 +75,10 @@ class Sampler:
         return self.rng.choice(WILD)
 
     def meaning(self, text: str) -> Meaning:
-        """hassil's intent and slots of a sentence."""
-        found = recognize_best(text, self.intents, slot_lists=self.lists, intent_context=self.context)
+        """hassil's intent and slots of a sentence, asked as Home Assistant asks it."""
+        found = recognize_best(
+            text, self.intents, slot_lists=self.lists, intent_context=self.context, best_slot_name="name"
+        )
         if found is None:
             return None
         return found.intent.name, {name: entity.value for name, entity in found.entities.items()}
