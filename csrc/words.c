@@ -18,16 +18,16 @@ static int good_vocabulary(const pynna_words *w)
 {
     if (w->n_nodes < 1 || w->first_arc == NULL || w->word == NULL || w->first_arc[0] != 0)
         return 0;
+    uint32_t wrong = 0; /* no branch: a stream begins with this */
     for (int32_t i = 0; i < w->n_nodes; i++)
-        if (w->first_arc[i + 1] < w->first_arc[i])
-            return 0;
+        wrong |= w->first_arc[i + 1] < w->first_arc[i];
     const int32_t n_arcs = w->first_arc[w->n_nodes];
-    if (n_arcs > 0 && (w->arc_label == NULL || w->arc_next == NULL))
+    if (wrong || (n_arcs > 0 && (w->arc_label == NULL || w->arc_next == NULL)))
         return 0;
     for (int32_t i = 0; i < n_arcs; i++)
-        if (w->arc_label[i] < 0 || w->arc_label[i] >= w->n_labels || w->arc_next[i] < 1 || w->arc_next[i] >= w->n_nodes)
-            return 0;
-    return 1;
+        wrong |= ((uint32_t)w->arc_label[i] >= (uint32_t)w->n_labels)
+                 | ((uint32_t)w->arc_next[i] - 1 >= (uint32_t)w->n_nodes - 1);
+    return !wrong;
 }
 
 static int good_hot_words(const pynna_words *w)

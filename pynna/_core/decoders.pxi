@@ -171,10 +171,13 @@ cdef class Words:
         free(self._answers)
 
     cdef int _make(self) except -1:
-        cdef const char *wrong = pynna_words_error(&self.w)
-        if wrong is not NULL:
-            raise ArgumentError(f"words: {text(wrong)}")
-        check(pynna_words_scorer(&self.w, &self.scorer), "words")
+        cdef const char *wrong
+        cdef int status = pynna_words_scorer(&self.w, &self.scorer)  # it looks all tables over: why is asked only then
+        if status != 0:
+            wrong = pynna_words_error(&self.w)
+            if wrong is not NULL:
+                raise ArgumentError(f"words: {text(wrong)}")
+        check(status, "words")
         return 0
 
     cdef int _set_hot_words(self, next, bonus, end) except -1:
