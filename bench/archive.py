@@ -6,9 +6,9 @@
         --whisper tiny.en                                     # and others, those that are there
 
 The former command takes one file after the other on one core; then the same files with --jobs 1 and 2, and with Ray's
-actors (`pip install 'pynna[ray]'`), once its cluster is up; its start is told apart. Each is a process of its own that loads
-its model; runs are visited in turn, `--rounds` times, and the least of their times counts; what each took is told on
-standard error at once. Exit code 1 if a text of an archive's run is not the former command's.
+actors (`pip install 'pynna[ray]'`), once its cluster is up; its start is told apart. Each is a process of its own that
+loads its model; runs are visited in turn, `--rounds` times, and the least of their times counts; what each took is told
+on standard error at once. Exit code 1 if a text of an archive's run is not the former command's.
 
 Others: DeepSpeech's real client (an unpacked wheel, see `python -m bench clients --help`), vosk and faster-whisper
 (packages of these names, with a model's folder each), one thread, a file after the other.

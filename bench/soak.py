@@ -27,8 +27,9 @@ import numpy.typing as npt
 from pynna.assistant.run import demo_recordings
 from pynna.audio.files import read
 
-Ends = dict[str, tuple[float, bool]]
-"""By microphone: when its last sample of speech was sent, and whether that was in noise."""
+Ends = dict[str, tuple[float, bool, bool]]
+"""By microphone: when its last sample of speech was sent, whether what is heard now may be of something in noise, and
+whether something has been heard since."""
 
 FRAME = 640  # bytes of 20 ms
 PAUSE = 1.5  # seconds between two commands
@@ -138,10 +139,14 @@ async def _speak(socket: aiohttp.ClientWebSocketResponse, name: str, i: int, end
             noisy = k % NOISY == NOISY - 1
             clip = np.concatenate([clips[n], pause])
             pcm = (in_noise(clip, rng) if noisy else clip).tobytes()
+            if noisy:  # what is heard from here on is heard in noise, before the words end too
+                ended[name] = loop.time(), True, False
             for at in range(0, len(pcm), FRAME):
                 await socket.send_bytes(pcm[at : at + FRAME])
                 if at <= ends[n] < at + FRAME:
-                    ended[name] = loop.time(), noisy
+                    _, was_noisy, was_heard = ended.get(name, (0.0, False, True))
+                    # what was in noise may still be rescored, and what comes after it waits
+                    ended[name] = loop.time(), noisy or (was_noisy and not was_heard), False
                 due += 0.02
                 await asyncio.sleep(max(0.0, due - loop.time()))
 
@@ -153,7 +158,8 @@ async def _listen(
         if '"type": "done"' in message.data[:40]:
             done = json.loads(message.data)
             if done["from"] in ended:  # not the car's own
-                at, noisy = ended[done["from"]]
+                at, noisy, _ = ended[done["from"]]
+                ended[done["from"]] = at, noisy, True
                 heard[noisy, done["understood"]] += 1
                 if not noisy:
                     waited.append(asyncio.get_running_loop().time() - at)

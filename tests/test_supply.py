@@ -22,15 +22,19 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not (ROOT / ".ci").is_dir(), reason="needs the repository")
 
 
-@pytest.fixture(scope="module")
-def dist() -> Any:
-    if sys.version_info < (3, 11):
-        pytest.skip("it reads TOML with the standard library")
-    spec = importlib.util.spec_from_file_location("dist", ROOT / ".ci" / "dist.py")
+def _script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / ".ci" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def dist() -> Any:
+    if sys.version_info < (3, 11):
+        pytest.skip("it reads TOML with the standard library")
+    return _script("dist")
 
 
 def _archive(order: list[str], mtime: int, user: str) -> bytes:
@@ -80,6 +84,21 @@ def test_the_list_names_models_and_requirements(dist: Any) -> None:
     assert clips and clips <= sources
     assert parts["recordings/calibration/gsc_*"]["licenses"] == [{"license": {"id": "CC-BY-4.0"}}]
     assert told["metadata"]["component"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+
+
+def test_holes_and_what_could_not_be_asked_about_are_told() -> None:
+    packages = [
+        {"name": "pynna", "skip_reason": "not on the index"},
+        {"name": "good", "version": "1", "vulns": []},
+        {
+            "name": "bad",
+            "version": "2",
+            "vulns": [{"id": "CVE-1", "fix_versions": ["3"]}, {"id": "X", "fix_versions": []}],
+        },
+        {"name": "unknown", "skip_reason": "not found"},
+    ]
+    holes = ["bad 2: CVE-1, mended in 3", "bad 2: X, mended in none"]
+    assert _script("audit").told({"dependencies": packages}) == (holes, ["unknown"], 2)
 
 
 def test_a_model_tells_its_checksum_and_licence(model: pynna.Model) -> None:

@@ -340,14 +340,17 @@ def _told_when_quiet(
     count: Callable[[], int], state: Callable[[], str], seconds: float = QUIET_SECONDS
 ) -> Iterator[None]:
     """Tells, while something runs, that the count has not grown for so many seconds."""
-    over = threading.Event()
+    over, at_first = threading.Event(), count()
 
     def watch() -> None:
-        before = count()
+        before = at_first
         while not over.wait(seconds):
-            if (now := count()) == before:
-                _LOG.warning("Ray has finished no block of recordings for %.0f s; %s", seconds, state())
-            before = now
+            try:
+                if (now := count()) == before:
+                    _LOG.warning("Ray has finished no block of recordings for %.0f s; %s", seconds, state())
+                before = now
+            except Exception as error:  # Ray's own are of no kind of theirs; the run itself tells what goes wrong
+                _LOG.warning("what Ray has finished cannot be told: %s", error)
 
     watcher = threading.Thread(target=watch, daemon=True, name="pynna-ray-watch")
     watcher.start()

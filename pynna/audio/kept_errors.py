@@ -33,6 +33,8 @@ class KeptErrors:
         """The place that it is at now."""
         try:
             return int(self._file.seek(at, whence))
+        except ValueError:  # before the file's beginning, where libsndfile looks for a damaged header: it stays
+            return self.tell()
         except OSError as error:
             self.error = self.error or error
             return 0

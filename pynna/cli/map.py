@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from pynna.mapping.mapper import map_model, read_labels
     from pynna.mapping.weight_bits import parse_size
 
+    size = None if args.size is None else parse_size(args.size)
     weights = load_weights(args.source, read_labels(args.alphabet))
     weights = tell_front_end(weights, args.sample_rate, args.mel_band)
     if args.output is None:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
             calibration=args.calibrate,
             bits=args.bits,
             bits4=args.bits4,
-            size=None if args.size is None else parse_size(args.size),
+            size=size,
             name=args.name,
             licence=args.licence,
             progress=progress.show,

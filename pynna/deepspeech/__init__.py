@@ -46,11 +46,16 @@ __all__ = [
 def install() -> None:
     """Puts this package under the names ``deepspeech`` and ``stt``: programs which import those run as they are.
 
+    So do those that import from ``deepspeech.client``, ``deepspeech.impl`` or ``stt``'s.
+
     >>> import pynna.deepspeech
     >>> pynna.deepspeech.install()
     >>> from deepspeech import Model
     """
-    from pynna.deepspeech import stt
+    from pynna.deepspeech import client, impl, stt
 
     sys.modules["deepspeech"] = sys.modules[__name__]
     sys.modules["stt"] = stt
+    for package in ("deepspeech", "stt"):
+        sys.modules[f"{package}.client"], sys.modules[f"{package}.impl"] = client, impl
+    stt.__dict__.update(client=client, impl=impl)

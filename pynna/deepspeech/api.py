@@ -8,8 +8,10 @@ where it does.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,31 @@ def version() -> str:
 def printVersions() -> None:
     """Prints it, as DeepSpeech 0.5 does."""
     print("DeepSpeech:", version())
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _also(**old: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Lets a method's arguments be named as in 0.5 and 0.6, whose names are the C interface's."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def call(*arguments: Any, **named: Any) -> R:
+            renamed: dict[str, Any] = {old.get(name, name): value for name, value in named.items()}
+            return cast("Callable[..., R]", method)(*arguments, **renamed)
+
+        return cast("Callable[P, R]", call)
+
+    return decorate
+
+
+def _in_order(function: str, names: Sequence[str], given: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Arguments by place, those named as in the C interface of 0.5 and 0.6 behind the others, in its order."""
+    if unknown := [name for name in named if name not in names]:
+        raise TypeError(f"{function} takes no argument {unknown[0]!r}")
+    return (*given, *(named[name] for name in names if name in named))
 
 
 def failure(name: str, status: int) -> RuntimeError:
@@ -164,7 +191,11 @@ class Model:
 
     _coqui = False
 
-    def __init__(self, model_path: Any, *arguments: Any) -> None:
+    @_also(aModelPath="model_path")
+    def __init__(self, model_path: Any, *arguments: Any, **named: Any) -> None:
+        arguments = _in_order(
+            "Model", ("aNCep", "aNContext", "aAlphabetConfigPath", "beam_width", "aBeamWidth"), arguments, named
+        )
         if len(arguments) not in (0, 1, 4):
             raise TypeError(
                 f"Model takes a path; a path and a beam width; or a path, n_features, n_context, an alphabet "
@@ -227,11 +258,13 @@ class Model:
             raise TypeError("in method 'EnableExternalScorer', argument 2 of type 'char const *'")
         self._checked("EnableExternalScorer", self._model.enable_scorer(os.fsencode(scorer_path)))
 
-    def enableDecoderWithLM(self, *arguments: Any) -> int:
+    def enableDecoderWithLM(self, *arguments: Any, **named: Any) -> int:
         """DeepSpeech 0.6's (lm, trie, alpha, beta) or 0.5's (alphabet, lm, trie, alpha, beta); returns a status.
 
         A trie that is missing or of another version is made anew from the model's words, where it holds them.
         """
+        names = ("aAlphabetConfigPath", "aLMPath", "aTriePath", "aLMAlpha", "aLMWeight", "aLMBeta")
+        arguments = _in_order("enableDecoderWithLM", (*names, "aValidWordCountWeight"), arguments, named)
         if len(arguments) not in (4, 5):
             raise TypeError(
                 f"enableDecoderWithLM takes (lm, trie, alpha, beta) or (alphabet, lm, trie, alpha, beta), got "
@@ -282,13 +315,15 @@ class Model:
 
     # ---- recognition ----
 
-    def stt(self, audio_buffer: Any, *sample_rate: int) -> str:
+    @_also(aBuffer="audio_buffer", aSampleRate="sample_rate")
+    def stt(self, audio_buffer: Any, sample_rate: int | None = None) -> str:
         """The text of int16 [n]; DeepSpeech 0.5 wants the rate with it."""
-        self._check_rate(sample_rate)
+        self._check_rate(() if sample_rate is None else (sample_rate,))
         stream = self.createStream()
         stream.feedAudioContent(audio_buffer)
         return stream.finishStream()
 
+    @_also(aBuffer="audio_buffer", aSampleRate="num_results", aNumResults="num_results")
     def sttWithMetadata(self, audio_buffer: Any, num_results: int = 1) -> Metadata:
         """Up to `num_results` hypotheses of int16 [n]; with DeepSpeech 0.5's constructor the number is the rate."""
         if self._rate is not None:
@@ -314,27 +349,33 @@ class Model:
 
     # ---- 0.5's and 0.6's names: a stream is handed in ----
 
+    @_also(aPreAllocFrames="pre_alloc_frames", aSampleRate="sample_rate")
     def setupStream(self, pre_alloc_frames: int = 150, sample_rate: int = 16000) -> Stream:
         """0.5's `createStream`."""
         self._check_rate((sample_rate,))
         return self.createStream()
 
+    @_also(aSctx="stream", aBuffer="audio_buffer")
     def feedAudioContent(self, stream: Stream, audio_buffer: Any) -> None:
         """0.6's `Stream.feedAudioContent`."""
         stream.feedAudioContent(audio_buffer)
 
+    @_also(aSctx="stream")
     def intermediateDecode(self, stream: Stream) -> str:
         """0.6's `Stream.intermediateDecode`."""
         return stream.intermediateDecode()
 
+    @_also(aSctx="stream")
     def finishStream(self, stream: Stream) -> str:
         """0.6's `Stream.finishStream`."""
         return stream.finishStream()
 
+    @_also(aSctx="stream")
     def finishStreamWithMetadata(self, stream: Stream) -> Metadata:
         """0.6's `Stream.finishStreamWithMetadata`."""
         return stream.finishStreamWithMetadata()
 
+    @_also(aSctx="stream")
     def freeStream(self, stream: Stream) -> None:
         """0.6's `Stream.freeStream`."""
         stream.freeStream()

@@ -20,6 +20,7 @@ from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import Report, measure
+from pynna.mapping.speeds import at_other_speeds
 from pynna.mapping.splitting import split_sample, split_units
 from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
@@ -68,28 +69,23 @@ def map_model(
     name, licence : str, optional
         For the model's metadata.
     priors : float [labels] or "measure", optional
-        Mean posteriors of the labels in training; "measure" takes their means over `calibration`. Default: the
-        source's, or all alike.
+        Mean posteriors of the labels in training ("measure": over `calibration`); the source's, or all alike.
     bits : 8 or 4
-        Of a weight. 4 halves the bytes to read, for machines bound by memory, in all layers but the first and the last,
-        which are small and would cost far more accuracy; the report tells what that cost.
+        Of a weight; 4 is for all layers but layer_1 and layer_6, which are small and would cost the most accuracy.
     bits4 : collection of str
-        Instead, the layers whose weights get 4 bits: "layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5",
-        "layer_6".
+        Instead, the layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6.
     size : int, optional
-        Instead, bytes that the file may take at most: so many layers get 4 bits, those first that cost the least
-        accuracy for what they save. Each is measured alone, which takes as long as seven short reports.
+        Instead, bytes that the file may take at most: layers get 4 bits until it fits, those first that cost the least
+        accuracy for what they save (each is measured alone).
     report : bool
         Whether to measure what the mapping costs; without, the report holds times and sizes only.
     progress : callable (stage, share), optional
-        Called with "read", "calibrate", "choose" (with `size`), "quantise", "report" or "write", and the share of the
-        stage that is done.
+        Called with "read", "calibrate", "choose", "quantise", "report" or "write", and the share that is done.
 
     Raises
     ------
     MappingError
-        The source, the alphabet, the priors, the bits, the size or the audio cannot be used; the message says why.
-        Nothing is written.
+        The source, an option or the audio cannot be used; the message says why. Nothing is written.
     MissingFileError, FileReadError
         A file is not there, or cannot be read.
     OSError
@@ -136,7 +132,7 @@ class _Steps:
         tell, seconds, rate = self.tell, self.seconds, weights.features.sample_rate
         cut = float(np.clip(WIDE / weights.n_parameters, 1 / 3, 1))
         with _timed("calibrate", seconds, tell):
-            sample = calibrate(weights, _up_to(clips, CALIBRATION_SECONDS * cut, rate), progress=tell)
+            sample = _calibrated(weights, clips, CALIBRATION_SECONDS * cut, tell)
         weights = _with_priors(weights, priors, sample)
         wide, places = split_units(weights)
         quantiser, bits4, costs = Quantiser(wide, split_sample(sample, places)), self.bits4, dict[str, float]()
@@ -218,6 +214,15 @@ def _up_to(clips: Sequence[Clip], seconds: float, rate: int) -> list[Clip]:
         return list(clips)
     taken = [clip for i, clip in enumerate(clips) if int((i + 1) * share) > int(i * share)]
     return taken or [replace(clips[0], pcm=clips[0].pcm[: int(seconds * rate)])]
+
+
+def _calibrated(weights: Weights, clips: Sequence[Clip], seconds: float, tell: Progress) -> Calibration:
+    """On so much audio; what a network was not trained for is told by the same recordings at other speeds, too."""
+    rate = weights.features.sample_rate
+    heard = _up_to(clips, seconds, rate)
+    more = at_other_speeds(heard, seconds, rate) if weights.is_foreign else heard
+    sample = calibrate(weights, more, progress=tell)
+    return replace(sample, n_clips=len(heard), seconds=sum(len(clip.pcm) for clip in heard) / rate)
 
 
 def _with_priors(weights: Weights, priors: Array | Sequence[float] | str | None, sample: Calibration) -> Weights:

@@ -23,8 +23,9 @@ MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/doc/network
 CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
 DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
 ENOUGH_FRAMES = {8: 3, 4: 0.75}  # times the columns: from then on the inputs' correlations can be believed
-# The same for 8 bits of a network that was not trained for its mapping: its weights lie between the steps.
-FOREIGN_DAMPING, FOREIGN_ENOUGH_FRAMES = 0.3, 0.75
+# The same for 8 bits of a network that was not trained for its mapping, whose weights lie between the steps; with fewer
+# frames than MANY times the columns they are believed less.
+FOREIGN_ENOUGH_FRAMES, FOREIGN_MANY_FRAMES, FOREIGN_DAMPING = 0.75, 8, 0.3
 COLUMN_BLOCK = 64
 GATE_ONE = 4096  # 1.0 of a gate, Q3.12
 CELL_TOLERANCE = 1.1  # of the error of h: within it, the wider range of the cell is the better choice
@@ -268,7 +269,8 @@ def _rows(real: Array, bias: Array, x: _Input, bits: int, is_foreign: bool) -> _
     scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
     enough, damping = ENOUGH_FRAMES[bits], DAMPING[bits]
     if is_foreign and bits == 8:
-        enough, damping = FOREIGN_ENOUGH_FRAMES, FOREIGN_DAMPING
+        enough = FOREIGN_ENOUGH_FRAMES
+        damping = FOREIGN_DAMPING if len(x.rounded) < FOREIGN_MANY_FRAMES * real.shape[1] else damping
     if len(x.rounded) >= enough * real.shape[1]:
         q = compensated_rows(real, scale, x.rounded, bits, damping)
     else:

@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 SHARE = 8  # one unit more for each so many
 STEP = 16  # rows of a kernel's block: a wider layer 5 fills them
+ON_STEPS = 1e-3  # of a step: how near to one a weight is that was rounded before
 
 
 def choose_copies(weights: Array, extra: int) -> Array:
@@ -53,11 +54,11 @@ def choose_copies(weights: Array, extra: int) -> Array:
 def split_units(weights: Weights) -> tuple[Weights, Array]:
     """The same network with some units of layer 5 in several places, and which unit stands where: int [places].
 
-    Networks that were trained for their mapping (`Weights.is_foreign` is False), or came with int8 weights, stay as
-    they are.
+    Networks that were trained for their mapping (`Weights.is_foreign` is False), or came with int8 weights in layer 6,
+    as such or made float again, stay as they are.
     """
     units = len(weights.arrays["layer_5/bias"])
-    if not weights.is_foreign or weights.quantised:
+    if not weights.is_foreign or weights.quantised or _are_on_steps(weights.outputs()[0]):
         return weights, np.arange(units)
     extra = -(-(units + units // SHARE) // STEP) * STEP - units
     copies = choose_copies(weights.outputs()[0], extra)
@@ -69,6 +70,12 @@ def split_units(weights: Weights) -> tuple[Weights, Array]:
     for name in ("layer_6/weights", *(SPEECH[:1] if SPEECH[0] in arrays else ())):
         arrays[name] = arrays[name][order] * shares[:, None]
     return replace(weights, arrays=arrays), order
+
+
+def _are_on_steps(weights: Array) -> bool:
+    """Whether the weights [units, rows] are whole steps of 127 to the largest of their row."""
+    steps = weights / np.maximum(np.abs(weights).max(axis=0), 1e-30) * 127.0
+    return bool((np.abs(steps - np.rint(steps)) < ON_STEPS).all())
 
 
 def split_sample(calibration: Calibration, order: Array) -> Calibration:

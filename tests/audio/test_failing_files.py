@@ -14,6 +14,7 @@ import soundfile
 
 from pynna.audio import files
 from pynna.audio.files import read, read_in_pieces
+from pynna.audio.kept_errors import KeptErrors
 from pynna.errors import AudioError
 
 
@@ -75,3 +76,10 @@ def test_a_length_that_the_disk_refuses_is_not_known(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(files, "open", lambda path, mode: Broken(path), raising=False)
     assert files.seconds_of(path) is None
+
+
+def test_who_looks_before_a_files_beginning_stays_where_he_is() -> None:
+    """libsndfile does in damaged MP3 files; what is raised there would be printed."""
+    file = KeptErrors(io.BytesIO(b"abc"))
+    assert file.seek(2) == 2 and file.seek(-1) == 2 and file.seek(-9, io.SEEK_END) in (0, 2)
+    file.check()

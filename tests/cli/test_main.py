@@ -355,6 +355,15 @@ def test_the_report_as_json_is_one_object(source: Path) -> None:
     assert (bits["layer_1"], bits["layer_5"], bits["gates"]) == ([4], [8], [4, 8])
 
 
+def test_a_size_decides_which_layers_get_4_bits(source: Path) -> None:
+    mapped = source.with_suffix(".nna")
+    assert_one_line_error(run("map", source, "-o", mapped, "--size", "4 apples"), "size must be like 4MB")
+    assert not mapped.exists()
+    done = run("map", source, "-o", mapped, "--size", "36kB", "--json")
+    report = json.loads(done.stdout)
+    assert len(report["bit_costs"]) == 7 and mapped.stat().st_size == report["file_bytes"] <= 36_000
+
+
 def test_an_alphabet_of_the_wrong_size_is_one_line_and_writes_nothing(source: Path) -> None:
     (source.parent / "alphabet.txt").write_text("a\nb\nc\n")
     done = run("map", source, "-o", source.with_suffix(".nna"), "--alphabet", source.parent / "alphabet.txt")

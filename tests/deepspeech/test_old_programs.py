@@ -69,3 +69,16 @@ def test_programs_of_0_5_and_0_6(wav: Path, tmp_path: Path, release: str) -> Non
     (tmp_path / "alphabet.txt").write_text("".join(f"{letter}\n" for letter in LETTERS))
     lines = _run(tmp_path, "legacy.py", release, OWN, tmp_path / "alphabet.txt", wav, LM).splitlines()
     assert lines[1:] == ["open the window|open the window", "open the window|True|True", "True"]
+
+
+def test_names_of_the_packages_modules_and_of_the_old_arguments(wav: Path, tmp_path: Path) -> None:
+    (tmp_path / "alphabet.txt").write_text("".join(f"{letter}\n" for letter in LETTERS))
+    lines = _run(tmp_path, "modules.py", OWN, tmp_path / "alphabet.txt", wav, LM).splitlines()
+    assert lines[:3] == ["open the window", "open the window", "open|the|window"]
+    assert lines[3:] == ["8000 True", "2 open", "True", "open the window", "0", "open the window"]
+
+
+@pytest.mark.parametrize("engine", ["deepspeech", "stt"])
+def test_a_server_with_utterances_cut_by_a_voice_detector(wav: Path, tmp_path: Path, engine: str) -> None:
+    lines = _run(tmp_path, "server.py", engine, OWN, wav).splitlines()
+    assert lines == ["1 open the window", "2 open the window", "both at once True", "refused True"]

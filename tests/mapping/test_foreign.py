@@ -13,6 +13,7 @@ from pynna.mapping.calibration import Calibration, Clip, calibrate, feature_rang
 from pynna.mapping.feature_steps import balanced_steps, unclipped_ranges
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.quantisation import choose_ranges, quantise
+from pynna.mapping.speeds import at_other_speeds
 from pynna.mapping.splitting import choose_copies, split_sample, split_units
 from pynna.mapping.weights import Weights
 
@@ -84,6 +85,24 @@ def test_a_split_network_is_the_same_and_its_mapping_nearer_to_it(foreign: Weigh
         return float(np.square(error - error.mean(axis=0)).mean())
 
     assert lost(wide, seen) < 0.5 * lost(loud, sample)
+
+
+def test_weights_that_were_int8_before_are_not_split(foreign: Weights) -> None:
+    arrays = dict(foreign.arrays)
+    step = np.abs(arrays["layer_6/weights"]).max(axis=0) / 127
+    arrays["layer_6/weights"] = (np.rint(arrays["layer_6/weights"] / step) * step).astype(np.float32)
+    rounded = replace(foreign, arrays=arrays)
+    assert split_units(rounded)[0] is rounded
+
+
+def test_little_audio_is_heard_at_other_speeds_too() -> None:
+    clips = [Clip(NOISE[:16000], "a"), Clip(NOISE[:8000])]
+    more = at_other_speeds(clips, 4.0, 16000)
+    assert [len(clip.pcm) for clip in more] == [16000, 8000, 18823, 9411, 6779]
+    assert at_other_speeds(clips, 1.0, 16000) == clips
+    slow = more[2].pcm.astype(float)
+    np.testing.assert_allclose(slow[::18822], NOISE[:16000:15999], atol=1)
+    assert abs(slow[9411] - NOISE[7999:8002].mean()) < np.abs(NOISE[7999:8002]).max()
 
 
 def test_networks_trained_for_their_mapping_stay_as_they_are(foreign: Weights, sample: Calibration) -> None:

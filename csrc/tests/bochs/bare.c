@@ -34,13 +34,24 @@ static void put(char byte)
     out(SERIAL, byte);
 }
 
-static void print(const char *text)
+/* Where text goes: the serial port, or what is left of a block. */
+typedef struct {
+    char *to;
+    size_t left;
+} sink;
+
+static void write_text(sink *s, const char *text)
 {
     for (; *text; text++)
-        put(*text);
+        if (!s->to)
+            put(*text);
+        else if (s->left > 1) {
+            *s->to++ = *text;
+            s->left--;
+        }
 }
 
-static void print_number(int v)
+static void write_number(sink *s, int v)
 {
     char digits[12], *at = digits + sizeof digits - 1;
     unsigned left = v < 0 ? 0u - (unsigned)v : (unsigned)v;
@@ -50,23 +61,40 @@ static void print_number(int v)
     while (left /= 10);
     if (v < 0)
         *--at = '-';
-    print(at);
+    write_text(s, at);
 }
 
 /* %d and %s, alone. */
+static void write_format(sink *s, const char *format, va_list arguments)
+{
+    for (; *format; format++)
+        if (*format != '%')
+            write_text(s, (char[]){*format, 0});
+        else if (*++format == 'd')
+            write_number(s, va_arg(arguments, int));
+        else
+            write_text(s, va_arg(arguments, const char *));
+}
+
 int printf(const char *format, ...)
 {
     va_list arguments;
+    sink s = {NULL, 0};
     va_start(arguments, format);
-    for (; *format; format++)
-        if (*format != '%')
-            put(*format);
-        else if (*++format == 'd')
-            print_number(va_arg(arguments, int));
-        else
-            print(va_arg(arguments, const char *));
+    write_format(&s, format, arguments);
     va_end(arguments);
     return 0;
+}
+
+int snprintf(char *to, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    sink s = {to, size};
+    va_start(arguments, format);
+    write_format(&s, format, arguments);
+    va_end(arguments);
+    *s.to = 0;
+    return (int)(s.to - to);
 }
 
 void *memcpy(void *to, const void *from, size_t n)
@@ -89,6 +117,41 @@ int memcmp(const void *a, const void *b, size_t n)
         if (((const unsigned char *)a)[i] != ((const unsigned char *)b)[i])
             return 1;
     return 0;
+}
+
+size_t strlen(const char *text)
+{
+    size_t n = 0;
+    while (text[n])
+        n++;
+    return n;
+}
+
+int strcmp(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return (unsigned char)*a - (unsigned char)*b;
+}
+
+char *strcpy(char *to, const char *from)
+{
+    memcpy(to, from, strlen(from) + 1);
+    return to;
+}
+
+char *strcat(char *to, const char *from)
+{
+    strcpy(to + strlen(to), from);
+    return to;
+}
+
+char *getenv(const char *name)
+{
+    (void)name;
+    return NULL;
 }
 
 int posix_memalign(void **block, size_t alignment, size_t size)
