@@ -63,14 +63,14 @@ def copy(to: Path) -> Path:
     return to
 
 
-def build(kinds: list[str], to: Path, time: int) -> list[Path]:
-    """Builds the files and puts them there."""
+def build(kinds: list[str], to: Path, time: int, files: Path) -> list[Path]:
+    """Builds what is released of a copy of these files, in a folder of another name each time, and puts it there."""
     env = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
     made = []
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as source:
         subprocess.run(
             [sys.executable, "-m", "build", "--no-isolation", *map("--{}".format, kinds), "--outdir", folder, "."],
-            cwd=copy(Path(source) / ("x" * random.randrange(1, 40))), env=env, check=True,
+            cwd=shutil.copytree(files, Path(source) / ("x" * random.randrange(1, 40))), env=env, check=True,
         )  # fmt: skip
         to.mkdir(parents=True, exist_ok=True)
         for path in sorted(Path(folder).iterdir()):
@@ -98,10 +98,10 @@ def _members(path: Path) -> dict[str, bytes]:
         return {each.name: packed.extractfile(each).read() for each in packed if each.isfile()}  # type: ignore[union-attr]
 
 
-def check_twice(made: list[Path], kinds: list[str], time: int) -> int:
+def check_twice(made: list[Path], kinds: list[str], time: int, files: Path) -> int:
     """Builds all again, elsewhere and later, and tells what differs; 1 if something does."""
     with tempfile.TemporaryDirectory() as folder:
-        again = build(kinds, Path(folder), time)
+        again = build(kinds, Path(folder), time, files)
         assert [path.name for path in again] == [path.name for path in made]
         different = {
             one.name: found for one, other in zip(made, again, strict=True) if (found := differing(one, other))
@@ -181,21 +181,27 @@ def sbom(time: int) -> dict[str, Any]:
     }
 
 
+def release(kinds: list[str], to: Path, twice: bool, files: Path) -> int:
+    """Makes what is released of these files, all of one moment, whatever becomes of the repository meanwhile."""
+    time = epoch()
+    made = build(kinds, to, time, files) if kinds else []
+    to.mkdir(parents=True, exist_ok=True)
+    bom = to / "sbom.cdx.json"
+    bom.write_text(json.dumps(sbom(time), indent=1, sort_keys=True) + "\n", "utf-8")
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in [*made, bom])
+    (to / "SHA256SUMS").write_text(sums)
+    print(sums, end="")
+    return check_twice(made, kinds, time, files) if twice else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", choices=["sdist", "wheel"], metavar="sdist|wheel")
     parser.add_argument("--to", type=Path, default=ROOT / "dist")
     parser.add_argument("--twice", action="store_true", help="make all twice; 1 unless the bytes are the same")
     told = parser.parse_args()
-    time = epoch()
-    made = build(told.kinds, told.to, time) if told.kinds else []
-    told.to.mkdir(parents=True, exist_ok=True)
-    bom = told.to / "sbom.cdx.json"
-    bom.write_text(json.dumps(sbom(time), indent=1, sort_keys=True) + "\n", "utf-8")
-    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in [*made, bom])
-    (told.to / "SHA256SUMS").write_text(sums)
-    print(sums, end="")
-    return check_twice(made, told.kinds, time) if told.twice else 0
+    with tempfile.TemporaryDirectory() as folder:
+        return release(told.kinds, told.to, told.twice, copy(Path(folder)))
 
 
 if __name__ == "__main__":
