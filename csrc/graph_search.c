@@ -224,7 +224,8 @@ int pynna_search_reset(pynna_search *d, const pynna_graph *g)
     d->n_dropped = 0;
     d->unconstrained_score = d->gap = 0.0;
     d->unconstrained_label = d->config.blank;
-    search s = view(d, g); /* cells, paths and records are written before they are read: what is not needed stays untouched */
+    /* cells, paths and records are written before they are read: what is not needed stays untouched */
+    search s = view(d, g);
     for (int32_t i = 0; i < g->n_arcs + g->n_states; i++)
         s.slot[i] = NONE;
     for (int32_t i = 0; i < g->n_states; i++)
