@@ -221,7 +221,7 @@ cdef class BeamDecoder(Decoder):
     """Prefix beam search; `label_bias` float32 [n_labels] or None is added to each frame."""
 
     cdef readonly Words words
-    cdef _Block _memory
+    cdef void *_memory
     cdef pynna_ctc *_state
     cdef int32_t _max_frames
 
@@ -248,8 +248,11 @@ cdef class BeamDecoder(Decoder):
         self.words = words
         self._max_frames = config.max_frames
         cdef size_t size = pynna_ctc_size(&config)
-        self._memory = _Block(size)
-        check(pynna_ctc_init(self._memory.start, size, &config, &self._state), "decoder")
+        self._memory = allocate(size)  # all of it is touched: from the allocator it is there sooner
+        check(pynna_ctc_init(self._memory, size, &config, &self._state), "decoder")
+
+    def __dealloc__(self):
+        free(self._memory)
 
     cdef int _take(self) except -1:
         cdef pynna_ctc_token tokens[64]
