@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
+SHIPPED = ("pynna-en-car", "pynna-en-micro")
+"""Names that `load` knows."""
 """The model that ships with the package."""
 
 
@@ -73,7 +75,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     Parameters
     ----------
     path : path, optional
-        The model that ships with the package unless given.
+        The model for commands that ships with the package unless given; ``"pynna-en-micro"`` is the small one that ships,
+        for microcontrollers.
     threads : int, optional
         Threads that share a step, 1 to 64. Unless given: as many as have 8 million multiply-accumulates each in a step
         of one channel, but at most the available cores and 4; so 1 for the model that ships with the package.
@@ -95,6 +98,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     The file is read into memory: what becomes of it later does not matter. Put a newer one there by renaming, as
     `map_model` does, so that nobody reads half of it.
     """
+    if path in SHIPPED:
+        path = MODELS / f"{path}.nna"
     return Model(DEFAULT_MODEL if path is None else path, threads=threads, isa=isa)
 
 

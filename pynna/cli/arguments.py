@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 
-MODEL_HELP = "a mapped model, .nna (default: the one that ships)"
+MODEL_HELP = "a mapped model, .nna, or pynna-en-micro, the small one that ships (default: the one for commands)"
 
 EXIT_CODES = """\
 exit codes:
