@@ -75,8 +75,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     Parameters
     ----------
     path : path, optional
-        The model for commands that ships with the package unless given; ``"pynna-en-micro"`` is the small one that ships,
-        for microcontrollers.
+        The model for commands that ships with the package unless given; ``"pynna-en-micro"`` is the small one that
+        ships, for microcontrollers.
     threads : int, optional
         Threads that share a step, 1 to 64. Unless given: as many as have 8 million multiply-accumulates each in a step
         of one channel, but at most the available cores and 4; so 1 for the model that ships with the package.

@@ -3,7 +3,8 @@
 
     python pack.py FOLDER [MODEL [SENTENCES [RECORDING]]]
 
-MODEL is a file, or pynna-en-micro, the small one that ships (default: the one for commands); SENTENCES is a sentence file, or a text file of one sentence a line; RECORDING any file that pynna reads.
+MODEL is a file, or pynna-en-micro, the small one that ships (default: the one for commands). SENTENCES is a
+sentence file, or a text file of one sentence a line; RECORDING any file that pynna reads.
 """
 
 import shutil
