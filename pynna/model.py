@@ -98,7 +98,7 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     The file is read into memory: what becomes of it later does not matter. Put a newer one there by renaming, as
     `map_model` does, so that nobody reads half of it.
     """
-    if path in SHIPPED:
+    if path is not None and os.fspath(path) in SHIPPED:
         path = MODELS / f"{path}.nna"
     return Model(DEFAULT_MODEL if path is None else path, threads=threads, isa=isa)
 

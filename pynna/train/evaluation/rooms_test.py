@@ -102,9 +102,8 @@ def rooms_test(config: Config, path: Path, sentences: Sequence[str], noise: Sequ
                     100 * float(np.mean(np.logical_and(np.logical_not(right), accepted))),
                 ]
             rows.append(row)
-    for passes in PASSES:
-        share = 100 * float(np.mean([heard(clip.pcm, passes).accepted for clip in others]))
-        rows.append([f"other speech, {passes} pass{'es' if passes > 1 else ''}", "quiet", len(others), "", "", share])
+    shares = [100 * float(np.mean([heard(clip.pcm, passes).accepted for clip in others])) for passes in PASSES]
+    rows.append(["other speech", "quiet", len(others), *(x for share in shares for x in ("", "", share))])
     head = ["right", "accepted rightly", "wrongly"]
     return "\n".join(
         table(
@@ -114,6 +113,6 @@ def rooms_test(config: Config, path: Path, sentences: Sequence[str], noise: Sequ
                 "clips",
                 *(f"{name}, {p} pass{'es' if p > 1 else ''}" for p in PASSES for name in head),
             ],
-            [row + [""] * (3 + len(PASSES) * len(head) - len(row)) for row in rows],
+            rows,
         )
     )
