@@ -57,7 +57,7 @@ def test_a_file_that_is_not_there_is_an_error_of_pynnas(tmp_path, model):
 
 
 def test_a_folder_in_a_files_place_is_an_error_of_pynnas(tmp_path, model):
-    for ask in (pynna.load, model.transcribe, model.segments, pynna.Grammar.from_jsgf, pynna.LanguageModel):
+    for ask in (pynna.load, model.transcribe, model.segments, pynna.Grammar.from_jsgf):
         with pytest.raises(PynnaError, match=tmp_path.name):
             ask(tmp_path)
 

@@ -94,7 +94,7 @@ def test_stages_are_timed_by_the_frame(cache: Path, model: Path) -> None:
 
 
 def test_the_whole_pipeline_stands_beside_the_network_and_its_products(cache: Path) -> None:
-    shipped = ROOT / "pynna/models/pynna-en-car.nna"
+    shipped = ROOT / "pynna/models/pynna-en-micro.nna"
     found = bench(cache, "pipeline", "--nna", shipped, "--threads", 1, 2, "--channels", 3)
     one, two = found["rows"]
     assert (one["threads"], two["threads"]) == (1, 2) and len(found["texts"]) == 3

@@ -445,7 +445,7 @@ def test_long_work_shows_a_progress_bar_on_a_terminal_alone(tmp_path: Path) -> N
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 25, 80, 0, 0))
     shown = b""
-    with start("transcribe", long, stdout=subprocess.DEVNULL, stderr=theirs) as process:
+    with start("transcribe", "--model", "pynna-en-micro", long, stdout=subprocess.DEVNULL, stderr=theirs) as process:
         os.close(theirs)
         with contextlib.suppress(OSError):  # the other end of a pseudo-terminal is closed
             while part := os.read(ours, 4096):
@@ -454,6 +454,6 @@ def test_long_work_shows_a_progress_bar_on_a_terminal_alone(tmp_path: Path) -> N
     assert process.returncode == 0
     assert b"long.wav" in shown
     assert b" % |" in shown
-    done = run("transcribe", long)
+    done = run("transcribe", "--model", "pynna-en-micro", long)
     assert done.returncode == 0 and done.stderr.endswith("it is digital silence: is the microphone muted?\n")
     assert "%" not in done.stderr

@@ -9,6 +9,8 @@ import pytest
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.rooms_test import far, response
 
+pytest.importorskip("pyroomacoustics", reason="of the extra train")
+
 
 def test_the_farther_the_more_of_the_room_is_heard() -> None:
     shares = []
