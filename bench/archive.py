@@ -210,8 +210,8 @@ def run(arguments: argparse.Namespace) -> int:
     runs["others"] = other_runs(arguments, files)
     for _ in range(arguments.rounds):
         for each in [each for group in runs.values() for each in group]:
-            each.seconds = min(each.seconds, seconds := each.call())
-            print(f"{each.name}: {seconds:.1f} s", file=sys.stderr, flush=True)
+            each.seconds = min(each.seconds, took := each.call())
+            print(f"{each.name}: {took:.1f} s", file=sys.stderr, flush=True)
     table = Table("network", "run", "cores", "seconds", "hours of audio a core-hour")
     for name, group in runs.items():
         for each in group:
