@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
-SHIPPED = ("pynna-en-car", "pynna-en-micro")
+SHIPPED = (DEFAULT_MODEL.stem, "pynna-en-micro")
 """Names that `load` knows."""
 """The model that ships with the package."""
 
