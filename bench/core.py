@@ -20,6 +20,7 @@ from cffi import FFI
 from numpy.typing import NDArray
 
 from bench import ROOT
+from pynna.mapping.nna import packed_lines
 
 CSRC = ROOT / "csrc"
 DRIVER = Path(__file__).with_name("driver.c")
@@ -170,9 +171,12 @@ class MappedModel:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of each layer's weights."""
-        bits = {name: self.core.lib.pynna_model_layer(self.pointer, i).weight_bits for i, name in enumerate(LAYERS)}
-        return {name: rows * (-(-columns * bits[name] // 32) * 4) for name, (rows, columns) in self.shapes.items()}
+        """Bytes of each layer's weights, and scales."""
+        infos = {name: self.core.lib.pynna_model_layer(self.pointer, i) for i, name in enumerate(LAYERS)}
+        return {
+            name: rows * 4 * packed_lines(columns, infos[name].weight_bits, infos[name].layout)
+            for name, (rows, columns) in self.shapes.items()
+        }
 
     @cached_property
     def n_weights(self) -> int:

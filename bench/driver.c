@@ -40,15 +40,16 @@ int bench_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
 
 /* The kernel over n_copies of a layer's weights, one behind the other: more than the caches hold, or one copy for warm
  * ones. A run goes over all copies. */
-int bench_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_copies,
-              int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc,
-              int32_t repeats, double *seconds)
+int bench_mac(const char *isa, const int8_t *weights, int32_t weight_bits, int32_t layout, const int32_t *row_sum,
+              int32_t n_copies, int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride,
+              int32_t n_columns, int32_t *acc, int32_t repeats, double *seconds)
 {
-    size_t copy = (size_t)n_blocks * (size_t)n_groups * 8 * (size_t)weight_bits;
+    const size_t n_lines = (size_t)n_groups * (size_t)weight_bits / 8;
+    const size_t copy = (size_t)n_blocks * 64 * (n_lines + (layout ? (n_lines + 31) / 32 : 0));
     for (int32_t i = 0; i < repeats; i++) {
         double start = now();
         for (int32_t k = 0; k < n_copies; k++) {
-            int status = pynna_mac(isa, weights + (size_t)k * copy, weight_bits, row_sum, n_blocks, n_groups, u,
+            int status = pynna_mac(isa, weights + (size_t)k * copy, weight_bits, layout, row_sum, n_blocks, n_groups, u,
                                    u_stride, n_columns, acc);
             if (status != PYNNA_OK)
                 return status;
@@ -99,9 +100,9 @@ int bench_ctc(pynna_ctc *decoder, const float *log_probs, int32_t n_frames, int3
 typedef struct bench_stream {
     pynna_frames *frames;
     pynna_ctc_greedy greedy;
-    const int16_t *pcm;      /* n_samples of it, fed again and again */
-    size_t n_samples, at;    /* multiples of the step */
-    char text[4096];         /* begun anew when it is full */
+    const int16_t *pcm;   /* n_samples of it, fed again and again */
+    size_t n_samples, at; /* multiples of the step */
+    char text[4096];      /* begun anew when it is full */
     size_t n_text;
 } bench_stream;
 
@@ -263,7 +264,9 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) static void macs_avx512vn
     int64_t rounds = *(const int64_t *)argument;
     __m512i u = _mm512_set1_epi8((char)(thread + 3)), w = _mm512_set1_epi8((char)n_threads);
 #define START(k) __m512i sum##k = _mm512_setzero_si512();
-#define MAC(k) sum##k = _mm512_dpbusd_epi32(sum##k, u, w); KEEP(sum##k);
+#define MAC(k)                                                                                                         \
+    sum##k = _mm512_dpbusd_epi32(sum##k, u, w);                                                                        \
+    KEEP(sum##k);
     EACH(START)
     for (int64_t i = 0; i < rounds; i++) {
         EACH(MAC)
@@ -279,7 +282,9 @@ __attribute__((target("avx2,avxvnni"))) static void macs_avxvnni(void *argument,
     int64_t rounds = *(const int64_t *)argument;
     __m256i u = _mm256_set1_epi8((char)(thread + 3)), w = _mm256_set1_epi8((char)n_threads);
 #define START(k) __m256i sum##k = _mm256_setzero_si256();
-#define MAC(k) sum##k = _mm256_dpbusd_avx_epi32(sum##k, u, w); KEEP(sum##k);
+#define MAC(k)                                                                                                         \
+    sum##k = _mm256_dpbusd_avx_epi32(sum##k, u, w);                                                                    \
+    KEEP(sum##k);
     EACH(START)
     for (int64_t i = 0; i < rounds; i++) {
         EACH(MAC)
@@ -322,7 +327,10 @@ __attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t th
     int64_t rounds = *(const int64_t *)argument;
     __m256i u = _mm256_set1_epi16((short)(thread + 3)), w = _mm256_set1_epi16((short)n_threads);
 #define START(k) __m256i sum##k = _mm256_setzero_si256();
-#define MAC(k) KEEP(u); sum##k = _mm256_add_epi32(sum##k, _mm256_madd_epi16(u, w)); KEEP(sum##k);
+#define MAC(k)                                                                                                         \
+    KEEP(u);                                                                                                           \
+    sum##k = _mm256_add_epi32(sum##k, _mm256_madd_epi16(u, w));                                                        \
+    KEEP(sum##k);
     EACH(START)
     for (int64_t i = 0; i < rounds; i++) {
         EACH(MAC)
@@ -332,24 +340,28 @@ __attribute__((target("avx2"))) static void macs_avx2(void *argument, int32_t th
 }
 #elif defined(__aarch64__)
 #define KEEP(v) __asm__ volatile("" : "+w"(v))
-#define LOOP(name, arch, mac)                                                          \
-    __attribute__((target(arch))) static void name(void *argument, int32_t thread, int32_t n_threads) \
-    {                                                                                                 \
-        int64_t rounds = *(const int64_t *)argument;                                                  \
-        int8x16_t u = vdupq_n_s8((int8_t)(thread + 3)), w = vdupq_n_s8((int8_t)n_threads);            \
-        EACH(START)                                                                                   \
-        for (int64_t i = 0; i < rounds; i++) {                                                        \
-            EACH(mac)                                                                                 \
-        }                                                                                             \
+#define LOOP(name, arch, mac)                                                                                          \
+    __attribute__((target(arch))) static void name(void *argument, int32_t thread, int32_t n_threads)                  \
+    {                                                                                                                  \
+        int64_t rounds = *(const int64_t *)argument;                                                                   \
+        int8x16_t u = vdupq_n_s8((int8_t)(thread + 3)), w = vdupq_n_s8((int8_t)n_threads);                             \
+        EACH(START)                                                                                                    \
+        for (int64_t i = 0; i < rounds; i++) {                                                                         \
+            EACH(mac)                                                                                                  \
+        }                                                                                                              \
     }
 #define START(k) int32x4_t sum##k = vdupq_n_s32(0);
 /* Two products of 8 bits fit into 16; then they are added up in pairs. */
-#define MAC_NEON(k)                                                                                                \
-    KEEP(u);                                                                                                       \
-    sum##k = vpadalq_s16(sum##k, vmlal_high_s8(vmull_s8(vget_low_s8(u), vget_low_s8(w)), u, w));                   \
+#define MAC_NEON(k)                                                                                                    \
+    KEEP(u);                                                                                                           \
+    sum##k = vpadalq_s16(sum##k, vmlal_high_s8(vmull_s8(vget_low_s8(u), vget_low_s8(w)), u, w));                       \
     KEEP(sum##k);
-#define MAC_DOT(k) sum##k = vdotq_s32(sum##k, u, w); KEEP(sum##k);
-#define MAC_I8MM(k) sum##k = vmmlaq_s32(sum##k, u, w); KEEP(sum##k);
+#define MAC_DOT(k)                                                                                                     \
+    sum##k = vdotq_s32(sum##k, u, w);                                                                                  \
+    KEEP(sum##k);
+#define MAC_I8MM(k)                                                                                                    \
+    sum##k = vmmlaq_s32(sum##k, u, w);                                                                                 \
+    KEEP(sum##k);
 LOOP(macs_neon, "arch=armv8-a", MAC_NEON)
 #if !defined(__clang__) || __clang_major__ >= 16
 #define HAS_DOT 1
@@ -365,13 +377,13 @@ static const struct {
 } peaks[] = {
 #if defined(__x86_64__)
 #ifdef HAS_AMX
-    {"amx", macs_amx, 16384.0},
+    {"amx",        macs_amx,        16384.0},
 #endif
-    {"avx512vnni", macs_avx512vnni, 64.0},
+    {"avx512vnni", macs_avx512vnni, 64.0   },
 #ifdef HAS_AVXVNNI
-    {"avxvnni", macs_avxvnni, 32.0},
+    {"avxvnni",    macs_avxvnni,    32.0   },
 #endif
-    {"avx2", macs_avx2, 16.0},
+    {"avx2",       macs_avx2,       16.0   },
 #elif defined(__aarch64__)
     {"neon", macs_neon, 16.0},
 #ifdef HAS_DOT
@@ -379,7 +391,7 @@ static const struct {
     {"neoni8mm", macs_i8mm, 32.0},
 #endif
 #endif
-    {"", NULL, 0.0},
+    {"",           NULL,            0.0    },
 };
 
 /* MACs of one round on one thread; 0 where no loop is written for the instruction set. */

@@ -15,6 +15,7 @@ from bench.core import LAYERS, Core
 from bench.figures import KernelFigure, Shape, percent
 from bench.measure import Case, LimitCases, Limits, interleave
 from bench.report import Table, emit, machine_line
+from pynna.mapping.nna import PLAIN, SCALED, packed_lines
 
 Array = NDArray[Any]
 
@@ -46,8 +47,13 @@ class Setting:
 
     @property
     def size(self) -> int:
-        """Bytes of weights."""
-        return self.shape.size * self.bits // 8
+        """Bytes of weights, and scales."""
+        return self.shape.rows * 4 * packed_lines(self.shape.columns, self.bits, self.layout)
+
+    @property
+    def layout(self) -> int:
+        """Weights of 4 bits have scales."""
+        return SCALED if self.bits == 4 else PLAIN
 
 
 class MacCall:
@@ -63,10 +69,11 @@ class MacCall:
             setting.isa.encode(),
             ffi.from_buffer("int8_t[]", weights),
             setting.bits,
+            setting.layout,
             ffi.from_buffer("int32_t[]", row_sum),
             self.copies,
             s.rows // 16,
-            s.columns // 4,
+            -(-s.columns * setting.bits // 32) * 8 // setting.bits,
             ffi.from_buffer("uint8_t[]", u),
             u.shape[1],
             setting.channels,

@@ -55,7 +55,7 @@ def mapped_random(
     core: Core, width: int, cache: Path | None, bits4: Sequence[str] = ()
 ) -> tuple[MappedModel, float | None]:
     """A random network, mapped; kept in the cache. Also how many seconds mapping took, None where it was there."""
-    name = "-".join([f"random-{width}", *(["4", *bits4] if bits4 else [])])
+    name = "-".join([f"random-{width}", *(["scaled", *bits4] if bits4 else [])])
     path = (cache or default_cache()).expanduser() / f"{name}.nna"
     if path.exists():
         try:

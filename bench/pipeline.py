@@ -89,6 +89,7 @@ class ProductsCall:
                     isa.encode(),
                     model.weights(name),
                     info.weight_bits,
+                    info.layout,
                     ffi.from_buffer("int32_t[]", self.row_sum),
                     1,
                     n_rows // 16,

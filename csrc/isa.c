@@ -165,19 +165,21 @@ const char *pynna_isa_default(void)
     return k ? k->name : NULL;
 }
 
-int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
-              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
+int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, int32_t layout, const int32_t *row_sum,
+              int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc)
 {
     if (!weights || !row_sum || !u || !acc || n_blocks < 0 || n_groups < 0 || n_columns < 1
         || n_columns > PYNNA_MAX_CHANNELS)
         return PYNNA_ERR_ARGUMENT;
     if (weight_bits != 8 && (weight_bits != 4 || n_groups % 2 != 0))
         return PYNNA_ERR_ARGUMENT;
+    if (layout != PN_PLAIN && (layout != PN_SCALED || weight_bits != 4))
+        return PYNNA_ERR_ARGUMENT;
     const pn_kernels *k = pn_kernels_find(isa);
     if (!k)
         return PYNNA_ERR_ISA;
-    const pn_product product = {weights,  row_sum,   n_blocks, n_groups, weight_bits, weights, u,
-                                u_stride, n_columns, NULL,     0};
+    const pn_product product = {weights, row_sum, n_blocks, n_groups,  weight_bits, layout,
+                                weights, u,       u_stride, n_columns, NULL,        0};
     k->mac(&product, acc);
     pn_release(k);
     return PYNNA_OK;

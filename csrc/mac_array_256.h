@@ -16,9 +16,9 @@ TILE __m256i load(const int GROUPS, const int i, const int high, const int8_t *l
 #else
 
 /* All blocks by all columns, in parts as even as can be: of 6, 16 columns go as 5, 5, 6. */
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, PN_TOGETHER);
     const int8_t *weights = p->weights;
     for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, acc += (size_t)p->n_columns * PN_BLOCK)
@@ -28,13 +28,13 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
             const int8_t *next = i + 1 < parts ? NULL : b + 1 < p->n_blocks ? weights + block_bytes : p->next;
             int32_t *a = acc + (size_t)j * PN_BLOCK;
             switch (nc) {
-            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
-            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, next, a); break;
-            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, next, a); break;
-            case 4: tile(GROUPS, 4, weights, n_groups, v, p->u_stride, next, a); break;
+            case 1: tile(GROUPS, SCALED, 1, weights, n_groups, v, p->u_stride, NULL, a); break;
+            case 2: tile(GROUPS, SCALED, 2, weights, n_groups, v, p->u_stride, next, a); break;
+            case 3: tile(GROUPS, SCALED, 3, weights, n_groups, v, p->u_stride, next, a); break;
+            case 4: tile(GROUPS, SCALED, 4, weights, n_groups, v, p->u_stride, next, a); break;
 #if PN_TOGETHER == 6
-            case 5: tile(GROUPS, 5, weights, n_groups, v, p->u_stride, next, a); break;
-            case 6: tile(GROUPS, 6, weights, n_groups, v, p->u_stride, next, a); break;
+            case 5: tile(GROUPS, SCALED, 5, weights, n_groups, v, p->u_stride, next, a); break;
+            case 6: tile(GROUPS, SCALED, 6, weights, n_groups, v, p->u_stride, next, a); break;
 #endif
             }
         }

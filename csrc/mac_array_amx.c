@@ -71,14 +71,37 @@ TARGET static void release(void)
     shaped.n_columns = 0;
 }
 
-/* The weights of n groups of a block, a line each: as they stand, or of 4 bits, which lie two groups a line, made in
- * `room`. */
-TILE const int8_t *groups_of(const int GROUPS, const int8_t *line, int32_t n, int8_t *room)
+typedef uint16_t halves __attribute__((vector_size(PN_LINE), aligned(1), may_alias));
+
+/* Line i of a block with scales as two groups. Values are made positive, so that a product by a scale fits a byte, and
+ * one of 16 bits is that of two bytes. */
+TILE void scaled_groups(const int8_t *block, int32_t i, int8_t *room)
 {
-    typedef uint16_t halves __attribute__((vector_size(PN_LINE), aligned(1), may_alias));
+    typedef uint8_t bytes __attribute__((vector_size(PN_LINE)));
+    typedef uint32_t words __attribute__((vector_size(PN_LINE)));
+    const halves w = *(const halves *)(const void *)pn_scaled_line(block, i);
+    uint8_t rows __attribute__((vector_size(PN_BLOCK)));
+    memcpy(&rows, pn_line_scales(block, i), sizeof rows);
+    const halves scales = (halves)(__builtin_convertvector(rows, words) * 0x00010001u); /* each row's for two halves */
+    const halves first = ((w & 0x0f0f) ^ 0x0808) * scales, second = ((w >> 4 & 0x0f0f) ^ 0x0808) * scales;
+    const bytes eight = (bytes)(scales * 0x0808);
+    *(halves *)(void *)room = (halves)((bytes)first - eight);
+    *(halves *)(void *)(room + PN_LINE) = (halves)((bytes)second - eight);
+}
+
+/* The weights of n groups of a block from group g on, a line each: as they stand, or of 4 bits, which lie two groups a
+ * line, made in `room`. */
+TILE const int8_t *groups_of(const int GROUPS, const int SCALED, const int8_t *block, int32_t g, int32_t n,
+                             int8_t *room)
+{
+    const int8_t *line = block + (size_t)(g / GROUPS) * PN_LINE;
     if (GROUPS == 1)
         return line;
     for (int32_t i = 0; i < n / 2; i++) {
+        if (SCALED) {
+            scaled_groups(block, g / 2 + i, room + 2 * i * PN_LINE);
+            continue;
+        }
         const halves w = ((const halves *)(const void *)line)[i];
         ((halves *)(void *)room)[2 * i] = w << 4 & 0xf0f0;
         ((halves *)(void *)room)[2 * i + 1] = w & 0xf0f0;
@@ -105,10 +128,11 @@ TILE void fetch(const int8_t *next, int32_t n_lines)
     _tile_stored(b, acc + (b)*acc_block, PN_BLOCK * sizeof *acc)
 
 /* NB blocks: a tile of activations serves all of them. Meanwhile as many bytes of what comes `next` are fetched. */
-TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8_t *block, const int8_t *next,
-                 int32_t *acc)
+TILE void blocks(const int GROUPS, const int SCALED, const int NB, const pn_product *p, const int8_t *block,
+                 const int8_t *next, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE, acc_block = (size_t)p->n_columns * PN_BLOCK;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
+    const size_t acc_block = (size_t)p->n_columns * PN_BLOCK;
     const int32_t left = p->n_groups % TILE_GROUPS;
     const uint8_t *u = p->u;
     const int8_t *weights[4] = {block, block, block, block};
@@ -122,7 +146,7 @@ TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8
         n_lines = n / GROUPS;
         WRITTEN();
         for (int b = 0; b < NB; b++)
-            weights[b] = groups_of(GROUPS, block + (size_t)b * block_bytes, n, room[b]);
+            weights[b] = groups_of(GROUPS, SCALED, block + (size_t)b * block_bytes, p->n_groups - g, n, room[b]);
         WRITTEN();
         if (n == TILE_GROUPS) {
             _tile_loadd(U, u, p->u_stride);
@@ -138,7 +162,6 @@ TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8
             BLOCK(3, LAST_U, LAST_W)
         }
         u += PN_LINE;
-        block += n_lines * PN_LINE;
         next += NB * n_lines * PN_LINE;
     }
     SUM(0);
@@ -147,19 +170,19 @@ TILE void blocks(const int GROUPS, const int NB, const pn_product *p, const int8
     SUM(3);
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const int8_t *weights = p->weights;
     set_shapes(p->n_columns, p->n_groups % TILE_GROUPS);
     for (int32_t b = p->n_blocks, nb; b > 0; b -= nb, acc += nb * p->n_columns * PN_BLOCK) {
         nb = b < 4 ? b : 4;
         const int8_t *following = weights + (size_t)nb * block_bytes, *next = b > nb ? following : p->next;
         switch (nb) {
-        case 1: blocks(GROUPS, 1, p, weights, next, acc); break;
-        case 2: blocks(GROUPS, 2, p, weights, next, acc); break;
-        case 3: blocks(GROUPS, 3, p, weights, next, acc); break;
-        default: blocks(GROUPS, 4, p, weights, next, acc);
+        case 1: blocks(GROUPS, SCALED, 1, p, weights, next, acc); break;
+        case 2: blocks(GROUPS, SCALED, 2, p, weights, next, acc); break;
+        case 3: blocks(GROUPS, SCALED, 3, p, weights, next, acc); break;
+        default: blocks(GROUPS, SCALED, 4, p, weights, next, acc);
         }
         weights = following;
     }
@@ -171,7 +194,7 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
     if (p->n_columns == 1)
         pn_avx512vnni_mac(p, acc);
     else
-        PN_BY_BITS(product, p, acc);
+        PN_BY_KIND(product, p, acc);
 }
 
 const pn_kernels pn_kernels_amx = {"amx",  mac, pn_avx512vnni_requantise, pn_avx512vnni_lstm, pn_avx512vnni_quantise,

@@ -14,13 +14,78 @@
 
 #include "mac_array_256.h"
 
+/* Values of 4 bits, -7 to 7: those in the lower halves of bytes, the others being shifted there. vpmaddubsw's sums of two
+ * are within 255 * 7 * 2, and eight of them within an int16. */
+TILE __m256i four_bits(__m256i w)
+{
+    const __m256i signs = _mm256_broadcastsi128_si256(_mm_set_epi64x((int64_t)0xfffefdfcfbfaf9f8, 0x0706050403020100));
+    return _mm256_shuffle_epi8(signs, _mm256_and_si256(w, _mm256_set1_epi8(15)));
+}
+
+/* A line by NC columns to sums of two in 16 bits. */
+TILE void add_line(const int NC, const int8_t *line, const uint8_t *u, size_t u_stride, __m256i sum[4][2])
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(line + 32 * i));
+        const __m256i first = four_bits(w), second = four_bits(_mm256_srli_epi16(w, 4));
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++) {
+            const uint8_t *v = u + (size_t)j * u_stride;
+            const __m256i a = _mm256_maddubs_epi16(_mm256_set1_epi32(pn_load_group(v)), first);
+            const __m256i b = _mm256_maddubs_epi16(_mm256_set1_epi32(pn_load_group(v + PN_GROUP)), second);
+            sum[j][i] = _mm256_add_epi16(sum[j][i], _mm256_add_epi16(a, b));
+        }
+    }
+}
+
+/* Adds to acc the sums of two of some lines by the rows' scales: vpmaddwd multiplies and adds at once. */
+TILE void add_scaled(const int NC, const int8_t *scales, __m256i sum[4][2], int32_t *acc)
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        const __m256i once = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(scales + 8 * i)));
+        const __m256i by = _mm256_or_si256(once, _mm256_slli_epi32(once, 16));
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++) {
+            __m256i *to = (__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i);
+            _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_madd_epi16(sum[j][i], by)));
+        }
+    }
+}
+
+/* `tile` where weights have scales; four lines are as many as 16 bits hold. */
+TILE void scaled_tile(const int NC, const int8_t *weights, int32_t n_lines, const uint8_t *u, size_t u_stride,
+                      const int8_t *next, int32_t *acc)
+{
+    memset(acc, 0, (size_t)NC * PN_BLOCK * sizeof *acc);
+    for (int32_t i = 0, end; i < n_lines; i = end) {
+        const int8_t *line = pn_scaled_line(weights, i);
+        __m256i sum[4][2];
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++)
+            sum[j][0] = sum[j][1] = _mm256_setzero_si256();
+        end = i + PN_SPAN / 2 < n_lines ? i + PN_SPAN / 2 : n_lines;
+        for (int32_t k = i; k < end; k++, line += PN_LINE, u += 2 * PN_GROUP) {
+            if (next)
+                _mm_prefetch((const char *)next + 64 * (size_t)k, _MM_HINT_T0);
+            add_line(NC, line, u, u_stride, sum);
+        }
+        add_scaled(NC, pn_line_scales(weights, i), sum, acc);
+    }
+}
+
 /* One block (two vectors of 8 rows) by NC columns. Where `next` is not NULL, as many lines of what lies there are
  * fetched meanwhile. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_groups, const uint8_t *u,
-               size_t u_stride, const int8_t *next, int32_t *acc)
+TILE void tile(const int GROUPS, const int SCALED, const int NC, const int8_t *weights, int32_t n_groups,
+               const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc)
 {
     const __m256i low_bytes = _mm256_set1_epi16(255);
     __m256i sum[4][2];
+    if (SCALED) {
+        scaled_tile(NC, weights, n_groups / 2, u, u_stride, next, acc);
+        return;
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
         sum[j][0] = sum[j][1] = _mm256_setzero_si256();
@@ -60,7 +125,7 @@ TILE void tile(const int GROUPS, const int NC, const int8_t *weights, int32_t n_
 
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    PN_BY_BITS(product, p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

@@ -21,13 +21,75 @@ TILE __m512i load(const int GROUPS, const int i, const int8_t *line)
     return _mm512_and_si512(i ? w : _mm512_slli_epi16(w, 4), _mm512_set1_epi8((char)0xf0));
 }
 
-/* NB blocks by NC columns in registers: a weight vector serves NC columns, a broadcast activation NB blocks. Meanwhile
- * NP cache lines a line of what comes `next` are fetched. */
-TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups,
-               const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
+/* A line of NB blocks by NC columns: a weight vector serves NC columns, a broadcast activation NB blocks. */
+TILE void add_line(const int GROUPS, const int NB, const int NC, const int8_t *line, size_t block_bytes,
+                   const uint8_t *u, size_t u_stride, __m512i sum[4][8])
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < GROUPS; i++) {
+        __m512i w[4];
+#pragma GCC unroll 4
+        for (int b = 0; b < NB; b++)
+            w[b] = load(GROUPS, i, line + (size_t)b * block_bytes);
+#pragma GCC unroll 8
+        for (int j = 0; j < NC; j++) {
+            __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride + 4 * i));
+#pragma GCC unroll 4
+            for (int b = 0; b < NB; b++)
+                sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
+        }
+    }
+}
+
+/* Adds to acc the sums of a span's lines, sixteen times too large, by the rows' scales. */
+TILE void add_span(const int8_t *scales, __m512i sum, int32_t *acc)
+{
+    const __m512i by = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)scales));
+    const __m512i product = _mm512_mullo_epi32(_mm512_srai_epi32(sum, 4), by);
+    _mm512_storeu_si512(acc, _mm512_add_epi32(_mm512_loadu_si512(acc), product));
+}
+
+/* `tile` where weights have scales: the sums stay in registers for a span. */
+TILE void scaled_tile(const int NB, const int NC, const int NP, const int8_t *weights, int32_t n_groups,
+                      const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
+{
+    const size_t block_bytes = pn_block_bytes(n_groups, 4, PN_SCALED);
+    for (int b = 0; b < NB; b++)
+        memset(acc + (size_t)b * acc_block, 0, (size_t)NC * PN_BLOCK * sizeof *acc);
+    for (int32_t i = 0, end; i < n_groups / 2; i = end) {
+        const int8_t *line = pn_scaled_line(weights, i), *scales = pn_line_scales(weights, i);
+        __m512i sum[4][8];
+#pragma GCC unroll 4
+        for (int b = 0; b < NB; b++)
+#pragma GCC unroll 8
+            for (int j = 0; j < NC; j++)
+                sum[b][j] = _mm512_setzero_si512();
+        end = i + PN_SPAN < n_groups / 2 ? i + PN_SPAN : n_groups / 2;
+        for (int32_t k = i; k < end; k++, line += PN_LINE, u += 2 * PN_GROUP, next += 64 * NP) {
+#pragma GCC unroll 2
+            for (int n = 0; n < NP; n++)
+                _mm_prefetch((const char *)next + 64 * n, _MM_HINT_T0);
+            add_line(2, NB, NC, line, block_bytes, u, u_stride, sum);
+        }
+#pragma GCC unroll 4
+        for (int b = 0; b < NB; b++)
+#pragma GCC unroll 8
+            for (int j = 0; j < NC; j++)
+                add_span(scales + (size_t)b * block_bytes, sum[b][j],
+                         acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK);
+    }
+}
+
+/* NB blocks by NC columns in registers. Meanwhile NP cache lines a line of what comes `next` are fetched. */
+TILE void tile(const int GROUPS, const int SCALED, const int NB, const int NC, const int NP, const int8_t *weights,
+               int32_t n_groups, const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)
 {
     const size_t block_bytes = (size_t)(n_groups / GROUPS) * PN_LINE;
     __m512i sum[4][8];
+    if (SCALED) {
+        scaled_tile(NB, NC, NP, weights, n_groups, u, u_stride, next, acc, acc_block);
+        return;
+    }
 #pragma GCC unroll 4
     for (int b = 0; b < NB; b++)
 #pragma GCC unroll 8
@@ -37,20 +99,7 @@ TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const
 #pragma GCC unroll 2
         for (int i = 0; i < NP; i++)
             _mm_prefetch((const char *)next + 64 * i, _MM_HINT_T0);
-#pragma GCC unroll 2
-        for (int i = 0; i < GROUPS; i++) {
-            __m512i w[4];
-#pragma GCC unroll 4
-            for (int b = 0; b < NB; b++)
-                w[b] = load(GROUPS, i, weights + (size_t)b * block_bytes);
-#pragma GCC unroll 8
-            for (int j = 0; j < NC; j++) {
-                __m512i v = _mm512_set1_epi32(pn_load_group(u + (size_t)j * u_stride + 4 * i));
-#pragma GCC unroll 4
-                for (int b = 0; b < NB; b++)
-                    sum[b][j] = _mm512_dpbusd_epi32(sum[b][j], v, w[b]);
-            }
-        }
+        add_line(GROUPS, NB, NC, weights, block_bytes, u, u_stride, sum);
     }
 #pragma GCC unroll 4
     for (int b = 0; b < NB; b++)
@@ -61,71 +110,111 @@ TILE void tile(const int GROUPS, const int NB, const int NC, const int NP, const
 
 /* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's
  * own prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
-TILE void four_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
+TILE void four_plain_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n = SOME ? p->n_used : p->n_groups / GROUPS;
-    __m512i sum[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
+    __m512i sum[4][8];
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        sum[b][0] = _mm512_setzero_si512();
 #pragma GCC unroll 4
     for (int32_t k = 0; k < n; k++) {
         size_t line = SOME ? p->used[k] : (size_t)k;
-#pragma GCC unroll 2
-        for (int i = 0; i < GROUPS; i++) {
-            __m512i v = _mm512_set1_epi32(pn_load_group(p->u + 4 * GROUPS * line + 4 * i));
-#pragma GCC unroll 4
-            for (int b = 0; b < 4; b++)
-                sum[b] = _mm512_dpbusd_epi32(sum[b], v, load(GROUPS, i, weights + (size_t)b * block_bytes + 64 * line));
-        }
+        add_line(GROUPS, 4, 1, weights + 64 * line, block_bytes, p->u + 4 * GROUPS * line, 0, sum);
     }
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
-        _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b]);
+        _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b][0]);
 }
 
-TILE void one_block(const int GROUPS, const pn_product *p, const int8_t *weights, int32_t *acc)
+/* The same with scales; of a span's lines, those that are used. */
+TILE void four_scaled_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
-    tile(GROUPS, 1, 1, 0, weights, p->n_groups, p->u, 0, p->next, acc, 0);
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 4, PN_SCALED);
+    const int32_t n_lines = p->n_groups / 2;
+    memset(acc, 0, 4 * PN_BLOCK * sizeof *acc);
+    for (int32_t i = 0, k = 0; i < n_lines; i += PN_SPAN) {
+        const int8_t *lines = pn_scaled_line(weights, i), *scales = pn_line_scales(weights, i);
+        const uint8_t *u = p->u + 8 * (size_t)i;
+        const int32_t n = n_lines - i < PN_SPAN ? n_lines - i : PN_SPAN;
+        __m512i sum[4][8];
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++)
+            sum[b][0] = _mm512_setzero_si512();
+        for (; SOME && k < p->n_used && p->used[k] < i + n; k++)
+            add_line(2, 4, 1, lines + 64 * (p->used[k] - i), block_bytes, u + 8 * (p->used[k] - i), 0, sum);
+        for (int32_t line = 0; !SOME && line < n; line++)
+            add_line(2, 4, 1, lines + 64 * line, block_bytes, u + 8 * line, 0, sum);
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++)
+            add_span(scales + (size_t)b * block_bytes, sum[b][0], acc + b * PN_BLOCK);
+    }
+}
+
+TILE void four_blocks(const int GROUPS, const int SCALED, const int SOME, const pn_product *p, const int8_t *weights,
+                      int32_t *acc)
+{
+    if (SCALED)
+        four_scaled_blocks(SOME, p, weights, acc);
+    else
+        four_plain_blocks(GROUPS, SOME, p, weights, acc);
+}
+
+TILE void one_block(const int GROUPS, const int SCALED, const pn_product *p, const int8_t *weights, int32_t *acc)
+{
+    tile(GROUPS, SCALED, 1, 1, 0, weights, p->n_groups, p->u, 0, p->next, acc, 0);
 }
 
 #include "mac_array_column.h"
 
-#define COLUMNS(GROUPS, NB, NC)                                                                                        \
+#define COLUMNS(GROUPS, SCALED, NB, NC)                                                                                \
     case NC:                                                                                                           \
         if (whole)                                                                                                     \
-            tile(GROUPS, NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                            \
+            tile(GROUPS, SCALED, NB, NC, NB, weights, n_groups, u, u_stride, next, acc, acc_block);                    \
         else                                                                                                           \
-            tile(GROUPS, NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                             \
+            tile(GROUPS, SCALED, NB, NC, 1, weights, n_groups, u, u_stride, next, acc, acc_block);                     \
         break
-#define BLOCKS(GROUPS, NB)                                                                                             \
-    TARGET static void blocks_##GROUPS##_##NB(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups,   \
-                                              const uint8_t *u, size_t u_stride, const int8_t *next, int32_t *acc,     \
-                                              size_t acc_block)                                                        \
+#define BLOCKS(name, GROUPS, SCALED, NB)                                                                               \
+    TARGET static void name(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, const uint8_t *u,   \
+                            size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block)                       \
     {                                                                                                                  \
         switch (n_columns) {                                                                                           \
-            COLUMNS(GROUPS, NB, 1);                                                                                    \
-            COLUMNS(GROUPS, NB, 2);                                                                                    \
-            COLUMNS(GROUPS, NB, 3);                                                                                    \
-            COLUMNS(GROUPS, NB, 4);                                                                                    \
-            COLUMNS(GROUPS, NB, 5);                                                                                    \
-            COLUMNS(GROUPS, NB, 6);                                                                                    \
-            COLUMNS(GROUPS, NB, 7);                                                                                    \
-            COLUMNS(GROUPS, NB, 8);                                                                                    \
+            COLUMNS(GROUPS, SCALED, NB, 1);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 2);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 3);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 4);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 5);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 6);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 7);                                                                            \
+            COLUMNS(GROUPS, SCALED, NB, 8);                                                                            \
         }                                                                                                              \
     }
-BLOCKS(1, 1)
-BLOCKS(1, 2)
-BLOCKS(2, 1)
-BLOCKS(2, 2)
+BLOCKS(one_of_8, 1, 0, 1)
+BLOCKS(two_of_8, 1, 0, 2)
+BLOCKS(one_of_4, 2, 0, 1)
+BLOCKS(two_of_4, 2, 0, 2)
+BLOCKS(one_scaled, 2, 1, 1)
+BLOCKS(two_scaled, 2, 1, 2)
+
+typedef void several(int32_t n_columns, int whole, const int8_t *weights, int32_t n_groups, const uint8_t *u,
+                     size_t u_stride, const int8_t *next, int32_t *acc, size_t acc_block);
 
 /* Two blocks at a time, which stay in the nearest caches while all columns pass; in that time the next two arrive. */
 TARGET void pn_avx512vnni_mac(const pn_product *p, int32_t *acc)
 {
-    const int four = p->weight_bits == 4;
+    static several *const blocks[3][2] = {
+        {one_of_8,   two_of_8  },
+        {one_of_4,   two_of_4  },
+        {one_scaled, two_scaled}
+    };
+    const int kind = p->layout == PN_SCALED ? 2 : p->weight_bits == 4;
     if (p->n_columns == 1) {
-        PN_BY_BITS(one_column, p, acc);
+        PN_BY_KIND(one_column, p, acc);
         return;
     }
-    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits), acc_block = (size_t)p->n_columns * PN_BLOCK;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits, p->layout);
+    const size_t acc_block = (size_t)p->n_columns * PN_BLOCK;
     const int8_t *weights = p->weights;
     const int32_t parts = p->n_columns > 8 ? 2 : 1; /* even parts: 16 columns go as 8 and 8 */
     for (int32_t b = 0, nb; b < p->n_blocks;
@@ -134,10 +223,8 @@ TARGET void pn_avx512vnni_mac(const pn_product *p, int32_t *acc)
         const int8_t *next = b + nb < p->n_blocks ? weights + (size_t)nb * block_bytes : p->next;
         for (int32_t i = 0; i < parts; i++, next += block_bytes) {
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
-            (four      ? nb == 2 ? blocks_2_2 : blocks_2_1
-             : nb == 2 ? blocks_1_2
-                       : blocks_1_1)(nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride,
-                                     next, acc + (size_t)j * PN_BLOCK, acc_block);
+            blocks[kind][nb == 2](nc, parts == 1, weights, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride,
+                                  next, acc + (size_t)j * PN_BLOCK, acc_block);
         }
     }
 }

@@ -99,9 +99,17 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     }
 }
 
-static void mac(const pn_product *p, int32_t *acc)
+static void plain_mac(const pn_product *p, int32_t *acc)
 {
     PN_BY_BITS(product, p, acc);
+}
+
+static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->layout == PN_SCALED)
+        pn_mac_of_spans(p, acc, plain_mac);
+    else
+        plain_mac(p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

@@ -76,9 +76,17 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
         }
 }
 
-DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
+DOT static void plain_mac(const pn_product *p, int32_t *acc)
 {
     PN_BY_BITS(product, p, acc);
+}
+
+DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
+{
+    if (p->layout == PN_SCALED)
+        pn_mac_of_spans(p, acc, plain_mac);
+    else
+        plain_mac(p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot",    pn_neon_dot_mac,  pn_neon_requantise,

@@ -104,9 +104,17 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     }
 }
 
-TARGET static void mac(const pn_product *p, int32_t *acc)
+TARGET static void plain_mac(const pn_product *p, int32_t *acc)
 {
     PN_BY_BITS(product, p, acc);
+}
+
+TARGET static void mac(const pn_product *p, int32_t *acc)
+{
+    if (p->layout == PN_SCALED)
+        pn_mac_of_spans(p, acc, plain_mac);
+    else
+        plain_mac(p, acc);
 }
 
 const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise, NULL};

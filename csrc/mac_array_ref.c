@@ -5,14 +5,15 @@
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits);
+    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits, p->layout);
     for (int32_t b = 0; b < p->n_blocks; b++)
         for (int32_t j = 0; j < p->n_columns; j++, acc += PN_BLOCK) {
             const uint8_t *v = p->u + (size_t)j * p->u_stride;
             int8_t room[PN_LINE];
             int32_t sum[PN_BLOCK] = {0};
             for (int32_t g = 0; g < p->n_groups; g++, v += PN_GROUP) {
-                const int8_t *w = pn_group_weights(p->weights + (size_t)b * block_bytes, g, p->weight_bits, room);
+                const int8_t *w =
+                    pn_group_weights(p->weights + (size_t)b * block_bytes, g, p->weight_bits, p->layout, room);
                 for (int32_t r = 0; r < PN_BLOCK; r++)
                     sum[r] += w[4 * r] * v[0] + w[4 * r + 1] * v[1] + w[4 * r + 2] * v[2] + w[4 * r + 3] * v[3];
             }

@@ -135,7 +135,7 @@ static void share(int32_t n, int32_t thread, int32_t n_threads, int32_t *begin, 
 
 static const int8_t *weights_of(const pn_layer *l, int32_t unit)
 {
-    return l->weights + (size_t)unit * UNIT * pn_block_bytes(l->n_groups, l->info.weight_bits);
+    return l->weights + (size_t)unit * UNIT * pn_block_bytes(l->n_groups, l->info.weight_bits, l->info.layout);
 }
 
 /* Where a thread begins to read a layer. */
@@ -183,6 +183,7 @@ static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const i
                                 n_blocks,
                                 l->n_groups,
                                 l->info.weight_bits,
+                                l->info.layout,
                                 next,
                                 in->u,
                                 in->stride,

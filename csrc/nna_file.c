@@ -178,7 +178,8 @@ static int read_layer_infos(const section *s, pynna_model *m)
         const pynna_layer_info *f = &l->info;
         int is_signed = i == PN_LAYER_1 || i == PN_LSTM_H || i == PN_LAYER_5;
         if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH)
-            || (f->weight_bits != 8 && f->weight_bits != 4) || f->layout != 0 || f->input_signed != is_signed
+            || (f->weight_bits != 8 && f->weight_bits != 4)
+            || !between(f->layout, PN_PLAIN, f->weight_bits == 4 ? PN_SCALED : PN_PLAIN) || f->input_signed != is_signed
             || !between(f->shift, 1, 62) || !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale)
             || f->output_scale < 0.0f)
             return PYNNA_ERR_FILE_VALUE;
@@ -188,17 +189,35 @@ static int read_layer_infos(const section *s, pynna_model *m)
     return check_shapes(m);
 }
 
+/* Scales are from 1 to 16, or 0 where a last stretch has no lines; of 4 bits, no weight is -8. */
+static int check_scales(const pn_layer *l, const int8_t *block)
+{
+    const int32_t n_lines = pn_n_lines(l->n_groups, l->info.weight_bits);
+    int wrong = 0;
+    for (int32_t i = 0; i < n_lines; i++) {
+        const int8_t *line = pn_scaled_line(block, i);
+        for (int k = 0; k < PN_LINE; k++)
+            wrong |= (line[k] & 15) == 8 || (line[k] & 0xf0) == 0x80;
+    }
+    for (int32_t i = 0; i < pn_divide_up(n_lines, PN_STRETCH) * PN_STRETCH; i += PN_SPAN)
+        for (int r = 0; r < PN_BLOCK; r++)
+            wrong |= !between(pn_line_scales(block, i)[r], i < n_lines, i < n_lines ? PN_MAX_SCALE : 0);
+    return wrong ? PYNNA_ERR_FILE_VALUE : PYNNA_OK;
+}
+
 /* The weights add up to row_sum, none is -128 (some kernels' sums could overflow), and columns that only fill up a
  * group are zero: what lies behind the activations there is anything. */
 static int check_weights(const pn_layer *l)
 {
-    const int32_t bits = l->info.weight_bits;
+    const int32_t bits = l->info.weight_bits, layout = l->info.layout;
     const int8_t *block = l->weights;
-    for (int32_t b = 0; b < l->n_blocks; b++, block += pn_block_bytes(l->n_groups, bits)) {
+    for (int32_t b = 0; b < l->n_blocks; b++, block += pn_block_bytes(l->n_groups, bits, layout)) {
         int32_t sum[PN_BLOCK] = {0}, wrong = 0;
         int8_t room[PN_LINE];
+        if (layout == PN_SCALED && check_scales(l, block) != PYNNA_OK)
+            return PYNNA_ERR_FILE_VALUE;
         for (int32_t g = 0; g < l->n_groups; g++) {
-            const int8_t *w = pn_group_weights(block, g, bits, room);
+            const int8_t *w = pn_group_weights(block, g, bits, layout, room);
             for (int32_t r = 0; r < PN_BLOCK; r++)
                 sum[r] += w[4 * r] + w[4 * r + 1] + w[4 * r + 2] + w[4 * r + 3];
             for (int i = 0; i < PN_LINE; i++)
@@ -206,7 +225,7 @@ static int check_weights(const pn_layer *l)
         }
         for (int32_t k = l->info.n_columns; k < l->n_groups * PN_GROUP; k++)
             for (int32_t r = 0; r < PN_BLOCK; r++)
-                wrong |= pn_group_weights(block, k / PN_GROUP, bits, room)[r * PN_GROUP + k % PN_GROUP];
+                wrong |= pn_group_weights(block, k / PN_GROUP, bits, layout, room)[r * PN_GROUP + k % PN_GROUP];
         if (wrong || memcmp(sum, l->row_sum + b * PN_BLOCK, sizeof sum) != 0)
             return PYNNA_ERR_FILE_VALUE;
     }
@@ -241,7 +260,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         const section *s = sections + N_PLAIN_SECTIONS + SECTIONS_A_LAYER * i;
         pn_layer *l = &m->layers[i];
         uint64_t rows = (uint64_t)l->n_blocks * PN_BLOCK;
-        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits)
+        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits, l->info.layout)
             || s[1].size != rows * 4 || s[2].size != rows * 4 || s[3].size != rows * 4)
             return PYNNA_ERR_FILE_LAYOUT;
         l->weights = (const int8_t *)s[0].data;

@@ -224,10 +224,11 @@ int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
                const pynna_channel *channels);
 
 /* One kernel by itself, for benchmarks and tests: acc[b][j][r] = sum over k of W[16 b + r][k] * u[j][k], b < n_blocks,
- * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in doc/network.md (of 4: n_groups is
- * even), row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride. PYNNA_ERR_ISA if the set is not to be had. */
-int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, const int32_t *row_sum, int32_t n_blocks,
-              int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
+ * j < n_columns <= 16, k < 4 n_groups, with weights of 8 or 4 bits packed as in doc/formats.md (of 4: n_groups is
+ * even, and `layout` 1 has scales, from 1 to 16), row_sum [n_blocks * 16] as there, and u[j] at u + j * u_stride.
+ * PYNNA_ERR_ISA if the set is not to be had. */
+int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, int32_t layout, const int32_t *row_sum,
+              int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
 
 /* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------ */
 

@@ -25,7 +25,7 @@ static void check_mac(const pn_kernels *fast, const pn_product *p, int32_t *acc)
     fast->mac(p, acc);
     for (int32_t b = 0; b < p->n_blocks; b++) {
         pn_product one = *p;
-        one.weights += (size_t)b * pn_block_bytes(p->n_groups, p->weight_bits);
+        one.weights += (size_t)b * pn_block_bytes(p->n_groups, p->weight_bits, p->layout);
         one.row_sum += b * PN_BLOCK;
         one.n_blocks = 1;
         one.used = NULL; /* all lines: what was left out must have been zero */

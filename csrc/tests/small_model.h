@@ -105,14 +105,17 @@ typedef struct {
     int32_t cell_fraction_bits;
     int32_t extreme; /* all weights -127 or 127 */
     uint32_t seed;
-    int32_t coarse, four_bits;     /* layers, a bit each: weights that are multiples of 16; packed in 4 bits */
+    /* Layers, a bit each: weights that are multiples of 16; packed in 4 bits. Seven bits further: multiples of scales; of
+     * those in 4 bits, packed with them. */
+    int32_t coarse, four_bits;
     int32_t feature_residual_bits; /* 0 or 8 */
     int32_t speech_rows;           /* 0 or 1 */
 } plan;
 
 typedef struct {
     int32_t n_rows, n_columns, is_signed, rows16;
-    int32_t bits, lines, columns_padded; /* lines of 64 bytes in a block of 16 rows */
+    int32_t bits, lines, columns_padded; /* lines of 64 bytes in a block of 16 rows, those of scales too */
+    int32_t scaled;
 } shape;
 
 static inline int32_t up(int32_t n, int32_t multiple)
@@ -127,20 +130,50 @@ static inline shape layer_shape(const plan *p, int layer)
         p->width_1, p->width_2, p->width_3, gates, gates, p->width_5, p->n_labels + p->speech_rows};
     const int32_t columns[PYNNA_N_LAYERS] = {window,    p->width_1, p->width_2, p->width_3,
                                              p->n_cell, p->n_cell,  p->width_5};
-    shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0};
+    shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0, 0};
     s.rows16 = up(s.n_rows, 16);
     s.bits = p->four_bits >> layer & 1 ? 4 : 8;
     s.columns_padded = up(s.n_columns, 32 / s.bits);
+    s.scaled = s.bits == 4 && (p->four_bits >> (layer + 7) & 1);
     s.lines = s.columns_padded * s.bits / 32;
+    s.lines += s.scaled ? (s.lines + 31) / 32 : 0;
     return s;
+}
+
+/* The scale of a row's 64 columns about column k. */
+static inline int32_t scale_of(int32_t r, int32_t k)
+{
+    return 1 + (r * 7 + k / 64 * 5) % 16;
+}
+
+/* Where a row's scale stands: a line of [4 spans][16 rows] is followed by 32 lines of 8 columns. */
+static inline unsigned char *scale_place(const shape *s, unsigned char *weights, int32_t r, int32_t k)
+{
+    return weights + (r / 16 * s->lines + k / 256 * 33) * 64 + k / 64 % 4 * 16 + r % 16;
+}
+
+/* All scales among zeros. */
+static inline void put_scales(const shape *s, unsigned char *weights, int32_t rows16)
+{
+    for (int32_t r = 0; r < rows16 && s->scaled; r++)
+        for (int32_t k = 0; k < s->columns_padded; k += 64)
+            *scale_place(s, weights, r, k) = (unsigned char)scale_of(r, k);
 }
 
 /* Puts a weight into its place among zeros: of 4 bits, into half of a byte. */
 static inline void put_weight(const shape *s, unsigned char *weights, int32_t r, int32_t k, int32_t w)
 {
-    const int32_t line = r / 16 * s->lines + k * s->bits / 32;
+    const int32_t line = r / 16 * s->lines + k * s->bits / 32 + (s->scaled ? 1 + k / 256 : 0);
     unsigned char *at = weights + (line * 16 + r % 16) * 4 + k % 4;
-    *at |= (unsigned char)(s->bits == 8 ? w : k / 4 % 2 ? w & 0xf0 : (w & 0xf0) >> 4);
+    const int32_t half = s->scaled ? w / scale_of(r, k) : w / 16;
+    *at |= (unsigned char)(s->bits == 8 ? w : k / 4 % 2 ? half * 16 : half & 15);
+}
+
+/* The nearest weight that 4 bits hold: 7 or fewer times the scale. */
+static inline int32_t of_4_bits(int32_t w, int32_t scale)
+{
+    const int32_t v = w / scale;
+    return (v > 7 ? 7 : v < -7 ? -7 : v) * scale;
 }
 
 /* Whether the file's row stands for something: the LSTM's rows are blocks of 16 cells with their four gates. */
@@ -166,6 +199,7 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
     const int64_t typical = 255 / 3 * (p->extreme ? 127 : 40) * square_root(s.n_columns);
     const int64_t spread = layer == 3 || layer == 4 ? 8000 : 250;
     const int32_t middle = s.is_signed ? 128 : 80; /* what inputs are about, taken out by the bias */
+    put_scales(&s, data[WEIGHTS], s.rows16);
     for (int32_t r = 0; r < s.rows16; r++) {
         int32_t sum = 0;
         if (!is_row(p, layer, r))
@@ -173,8 +207,10 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
         for (int32_t k = 0; k < s.n_columns; k++) {
             const int32_t v = (int32_t)(next_random(random) % 139 + next_random(random) % 117) - 127;
             int32_t w = p->extreme ? (v < 0 ? -127 : 127) : v;
-            if (p->coarse >> layer & 1)
-                w = w / 16 * 16;
+            if (s.scaled || p->coarse >> (layer + 7) & 1)
+                w = of_4_bits(w, scale_of(r, k));
+            else if (p->coarse >> layer & 1)
+                w = of_4_bits(w, 16);
             put_weight(&s, data[WEIGHTS], r, k, w);
             sum += w;
         }
@@ -207,7 +243,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     memcpy(section_data(file, GEOMETRY) + at + 4, &p->speech_rows, sizeof p->speech_rows);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);
-        const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, 0, s.is_signed, i == 6 ? 1 : 34};
+        const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, s.scaled, s.is_signed, i == 6 ? 1 : 34};
         const float scales[2] = {1, 1};
         memcpy(section_data(file, LAYERS) + 64 * i, entry, sizeof entry);
         memcpy(section_data(file, LAYERS) + 64 * i + 24, scales, sizeof scales);

@@ -10,18 +10,20 @@
 
 /* Widths that divide by nothing, that are less than a block, and that are even; all in one file each. */
 static const plan plans[] = {
-    {26, 9, 29, 31,  29,  31,  33,  30,  11, 0, 1,  0,   0,    0, 0},
-    {26, 9, 29, 64,  128, 64,  96,  64,  12, 0, 2,  0,   0,    0, 0},
-    {26, 9, 29, 100, 100, 100, 100, 100, 9,  1, 3,  0,   0,    0, 0},
-    {1,  0, 2,  1,   1,   1,   1,   1,   15, 0, 4,  0,   0,    0, 0},
-    {13, 2, 40, 17,  47,  2,   129, 65,  1,  1, 5,  0,   0,    0, 0},
-    {3,  1, 17, 16,  16,  16,  16,  16,  13, 0, 6,  0,   0,    0, 0},
-    {26, 9, 29, 68,  100, 36,  100, 100, 11, 0, 7,  127, 127,  0, 0},
-    {13, 2, 40, 17,  47,  2,   129, 65,  9,  1, 8,  127, 0x5a, 0, 0},
-    {26, 9, 29, 100, 36,  31,  40,  33,  12, 0, 9,  0,   0,    8, 0},
-    {13, 2, 40, 117, 47,  2,   129, 65,  9,  1, 10, 127, 0x5b, 8, 0},
-    {26, 9, 29, 33,  36,  31,  40,  34,  11, 0, 11, 0,   0,    8, 1},
-    {13, 2, 32, 17,  47,  2,   129, 65,  9,  1, 12, 127, 0x5b, 8, 1},
+    {26, 9, 29, 31,  29,  31,  33,  30,  11, 0, 1,  0,      0,      0, 0},
+    {26, 9, 29, 64,  128, 64,  96,  64,  12, 0, 2,  0,      0,      0, 0},
+    {26, 9, 29, 100, 100, 100, 100, 100, 9,  1, 3,  0,      0,      0, 0},
+    {1,  0, 2,  1,   1,   1,   1,   1,   15, 0, 4,  0,      0,      0, 0},
+    {13, 2, 40, 17,  47,  2,   129, 65,  1,  1, 5,  0,      0,      0, 0},
+    {3,  1, 17, 16,  16,  16,  16,  16,  13, 0, 6,  0,      0,      0, 0},
+    {26, 9, 29, 68,  100, 36,  100, 100, 11, 0, 7,  127,    127,    0, 0},
+    {13, 2, 40, 17,  47,  2,   129, 65,  9,  1, 8,  127,    0x5a,   0, 0},
+    {26, 9, 29, 100, 36,  31,  40,  33,  12, 0, 9,  0,      0,      8, 0},
+    {13, 2, 40, 117, 47,  2,   129, 65,  9,  1, 10, 127,    0x5b,   8, 0},
+    {26, 9, 29, 33,  36,  31,  40,  34,  11, 0, 11, 0,      0,      8, 1},
+    {13, 2, 32, 17,  47,  2,   129, 65,  9,  1, 12, 127,    0x5b,   8, 1},
+    {26, 9, 29, 68,  100, 36,  261, 100, 11, 0, 13, 0x3f80, 0x3fff, 8, 1},
+    {13, 2, 40, 70,  47,  65,  129, 130, 9,  1, 14, 0x3f80, 0x2ddb, 8, 0},
 };
 enum { N_PLANS = (int)(sizeof plans / sizeof *plans), STEPS = 5 };
 
@@ -30,6 +32,7 @@ static const uint64_t hashes[N_PLANS] = {
     UINT64_C(0x2cb6b3051e823986), UINT64_C(0xcb81b6efe3f6976a), UINT64_C(0xcc581e74615ed0ce),
     UINT64_C(0x8f31591b9df53e7c), UINT64_C(0x3c98ebeeba74f211), UINT64_C(0x8ced1d86bccb10f9),
     UINT64_C(0xb13ae476376b77c5), UINT64_C(0xea4af467fb69b778), UINT64_C(0xe2e9b6d4af63613d),
+    UINT64_C(0xe926aa1ce4f9e4f3), UINT64_C(0xb515c7d43b6b86cc),
 };
 
 static int n_rounds = 1;
@@ -121,7 +124,8 @@ static void test_every_instruction_set_channel_and_thread_count_gives_the_same_b
 
 static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
 {
-    for (int layers = 1; layers < 128; layers = 2 * layers + (layers > 32)) {
+    for (int i = 0, layers = 1; layers < 128; layers = i++ % 2 ? 2 * layers + (layers > 32) : layers) {
+        const int scaled = i % 2;
         uint64_t hash[2];
         for (int packed = 0; packed < 2; packed++) {
             const plan p = {5,
@@ -135,8 +139,8 @@ static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
                             11,
                             layers & 1,
                             77,
-                            127,
-                            packed ? layers : 0,
+                            scaled ? 127 << 7 : 127,
+                            packed ? layers | layers * scaled << 7 : 0,
                             layers & 2 ? 8 : 0,
                             layers >> 2 & 1};
             size_t n_bytes;
@@ -145,6 +149,7 @@ static void test_weights_of_4_bits_give_the_bits_of_the_same_weights_in_8(void)
             bundle b = make_bundle(m.model, 1, STEPS, 3);
             run_alone(file, n_bytes, &b);
             CHECK(pynna_model_layer(m.model, 6)->weight_bits == (packed && layers & 64 ? 4 : 8));
+            CHECK(pynna_model_layer(m.model, 6)->layout == (packed && layers & 64 && scaled));
             hash[packed] = hash_channel(hash_start, &b, 0);
             free_bundle(b);
             close_machine(m);
@@ -182,12 +187,12 @@ static void test_states_may_move_to_another_slot_in_the_middle_of_an_utterance(v
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 /* All weights as large as they get, in blocks that end where they do. */
-static void check_kernel(const char *isa, int32_t n, int32_t bits, uint32_t *random)
+static void check_kernel(const char *isa, int32_t n, int32_t bits, int32_t scaled, uint32_t *random)
 {
-    const int32_t n_blocks = (int32_t)(next_random(random) % 7), n_lines = (int32_t)(next_random(random) % 10);
-    const int32_t n_groups = n_lines * 8 / bits, most = bits == 8 ? 127 : 112;
-    const shape s = {0, 0, 0, 0, bits, n_lines, 4 * n_groups};
-    const size_t stride = 4 * (size_t)n_groups + next_random(random) % 3, n_weights = 64 * (size_t)(n_blocks * n_lines);
+    const int32_t n_blocks = (int32_t)(next_random(random) % 7);
+    const int32_t n_lines = (int32_t)(next_random(random) % (scaled ? 41 : 10)), n_groups = n_lines * 8 / bits;
+    const shape s = {0, 0, 0, 0, bits, n_lines + (scaled ? (n_lines + 31) / 32 : 0), 4 * n_groups, scaled};
+    const size_t stride = 4 * (size_t)n_groups + next_random(random) % 3, n_weights = 64 * (size_t)(n_blocks * s.lines);
     const size_t n_u = (size_t)(n - 1) * stride + 4 * (size_t)n_groups, n_acc = 16 * (size_t)(n_blocks * n);
     unsigned char *weights = exact_block(n_weights);
     uint8_t *u = exact_block(n_u);
@@ -195,15 +200,17 @@ static void check_kernel(const char *isa, int32_t n, int32_t bits, uint32_t *ran
     int32_t *row_sum = exact_block(16 * (size_t)n_blocks * sizeof *row_sum);
     memset(weights, 0, n_weights);
     memset(u, 255, n_u);
+    put_scales(&s, weights, 16 * n_blocks);
     for (int32_t r = 0; r < 16 * n_blocks; r++) {
         row_sum[r] = 0;
         for (int32_t c = 0; c < 4 * n_groups; c++) {
+            const int32_t most = bits == 8 ? 127 : 7 * (scaled ? scale_of(r, c) : 16);
             const int32_t w = next_random(random) % 2 ? most : -most;
             put_weight(&s, weights, r, c, w);
             row_sum[r] += w;
         }
     }
-    CHECK(pynna_mac(isa, (int8_t *)weights, bits, row_sum, n_blocks, n_groups, u, stride, n, acc) == PYNNA_OK);
+    CHECK(pynna_mac(isa, (int8_t *)weights, bits, scaled, row_sum, n_blocks, n_groups, u, stride, n, acc) == PYNNA_OK);
     for (size_t i = 0; i < n_acc; i++)
         CHECK(acc[i] == 255 * row_sum[i / 16 / (size_t)n * 16 + i % 16]);
     free(weights);
@@ -216,8 +223,8 @@ static void test_kernels_stay_within_blocks_that_end_where_their_arrays_do(void)
 {
     uint32_t random = 11;
     for (int32_t k = 0; k < pynna_isa_count(); k++)
-        for (int32_t n = 2; n < 2 * (PYNNA_MAX_CHANNELS + 1) && is_tested(k); n++)
-            check_kernel(pynna_isa_name(k), n / 2, n % 2 ? 4 : 8, &random);
+        for (int32_t n = 3; n < 3 * (PYNNA_MAX_CHANNELS + 1) && is_tested(k); n++)
+            check_kernel(pynna_isa_name(k), n / 3, n % 3 ? 4 : 8, n % 3 == 2, &random);
 }
 
 typedef struct {
@@ -381,17 +388,19 @@ static void test_wrong_arguments_have_a_status_each(void)
     int8_t weights[64] = {0};
     uint8_t u[4] = {0};
     int32_t acc[16], row_sum[16] = {0};
-    CHECK(pynna_mac("z80", weights, 8, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ISA);
-    CHECK(pynna_mac("ref", NULL, 8, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, NULL, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, NULL, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 1, NULL) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, -1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, -1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 0, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 8, row_sum, 1, 1, u, 4, 17, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 5, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
-    CHECK(pynna_mac("ref", weights, 4, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT); /* half a line */
+    CHECK(pynna_mac("z80", weights, 8, 0, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ISA);
+    CHECK(pynna_mac("ref", NULL, 8, 0, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, NULL, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, 1, 1, NULL, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, 1, 1, u, 4, 1, NULL) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, -1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, 1, -1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, 1, 1, u, 4, 0, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 8, 0, row_sum, 1, 1, u, 4, 17, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 5, 0, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 4, 0, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT); /* half a line */
+    CHECK(pynna_mac("ref", weights, 8, 1, row_sum, 1, 1, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
+    CHECK(pynna_mac("ref", weights, 4, 2, row_sum, 1, 0, u, 4, 1, acc) == PYNNA_ERR_ARGUMENT);
     CHECK(pynna_isa_name(-1) == NULL && pynna_isa_name(pynna_isa_count()) == NULL);
     CHECK(!pynna_isa_available(-1) && !pynna_isa_available(pynna_isa_count()) && pynna_isa_available(0));
     free_bundle(b);

@@ -8,6 +8,8 @@
 static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0};
 /* The same with weights of 4 bits in all layers but two. */
 static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0};
+/* And with scales; the last line of those of layer_2 stands before a single line. */
+static const plan small_scaled = {5, 2, 7, 19, 258, 18, 17, 23, 11, 0, 77, 127 << 7, 0x5b | 0x5b << 7, 0, 0};
 
 typedef struct {
     unsigned char *bytes;
@@ -377,8 +379,9 @@ static void test_a_value_out_of_its_range_is_refused(void)
 /* What stands in the columns that only fill up a group would be multiplied by whatever lies behind the activations. */
 static void test_weights_in_padded_columns_are_refused(void)
 {
-    for (int layer = 0; layer < 2 * PYNNA_N_LAYERS; layer++) {
-        const plan *p = layer < PYNNA_N_LAYERS ? &small : &small_4;
+    for (int layer = 0; layer < 3 * PYNNA_N_LAYERS; layer++) {
+        static const plan *const all[] = {&small, &small_4, &small_scaled};
+        const plan *p = all[layer / PYNNA_N_LAYERS];
         const shape s = layer_shape(p, layer % PYNNA_N_LAYERS);
         blob b = file_of(p);
         unsigned char *weights = section_data(b.bytes, layer_section(layer % PYNNA_N_LAYERS, WEIGHTS));
@@ -388,11 +391,12 @@ static void test_weights_in_padded_columns_are_refused(void)
         memcpy(kept, weights, size);
         for (int32_t r = 0; r < s.rows16; r += 5)
             for (int32_t k = s.n_columns; k < s.columns_padded; k++) {
-                put_weight(&s, weights, r, k, 16);
-                put32(sums + 4 * r, get32(sums + 4 * r) + 16);
+                const int32_t w = s.scaled ? scale_of(r, k) : 16;
+                put_weight(&s, weights, r, k, w);
+                put32(sums + 4 * r, get32(sums + 4 * r) + (uint32_t)w);
                 expect(b, PYNNA_ERR_FILE_VALUE, "padded column");
                 memcpy(weights, kept, size);
-                put32(sums + 4 * r, get32(sums + 4 * r) - 16);
+                put32(sums + 4 * r, get32(sums + 4 * r) - (uint32_t)w);
             }
         expect(b, PYNNA_OK, "as it was");
         free(kept);
@@ -429,6 +433,53 @@ static void test_a_weight_of_4_bits_of_minus_8_is_refused_even_where_the_sum_is_
         }
         free(b.bytes);
     }
+}
+
+/* The same with scales, where -8 may be a small number; and the scales themselves, of a row without weights. */
+static void test_wrong_scales_and_values_are_refused_even_where_the_sum_is_right(void)
+{
+    static const struct {
+        unsigned char scale;
+        int status;
+    } scales[] = {
+        {0,   VALUE   },
+        {1,   PYNNA_OK},
+        {16,  PYNNA_OK},
+        {17,  VALUE   },
+        {128, VALUE   },
+        {255, VALUE   }
+    };
+    const shape s = layer_shape(&small_scaled, 1);
+    blob b = file_of(&small_scaled);
+    unsigned char *weights = section_data(b.bytes, layer_section(1, WEIGHTS));
+    unsigned char *sum = section_data(b.bytes, layer_section(1, ROW_SUM)) + 4 * 5;
+    for (int32_t line = 0; line < s.lines; line++) /* of row 5 */
+        if (line % 33)
+            memset(weights + line * 64 + 4 * 5, 0, 4);
+    put32(sum, 0);
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
+        for (int32_t k = 0; k < s.columns_padded; k += 64) {
+            *scale_place(&s, weights, 5, k) = scales[i].scale;
+            expect(b, scales[i].status, "scale");
+            *scale_place(&s, weights, 5, k) = 1;
+        }
+    for (int32_t value = -7; value >= -8; value--)
+        for (int odd = 0; odd < 2; odd++) {
+            weights[64 + 4 * 5] = (unsigned char)(odd ? value * 16 : value & 15);
+            put32(sum, (uint32_t)value);
+            expect(b, value == -7 ? PYNNA_OK : VALUE, "value");
+        }
+    weights[64 + 4 * 5] = 0;
+    put32(sum, 0);
+    *scale_place(&s, weights, 5, 256 + 64) = 1;
+    expect(b, VALUE, "a scale of no line");
+    *scale_place(&s, weights, 5, 256 + 64) = 0;
+    expect(b, PYNNA_OK, "as it was");
+    put32(section_data(b.bytes, LAYERS) + 64 + 12, 0);
+    expect(b, LAYOUT, "layout 0, weights of layout 1");
+    put32(section_data(b.bytes, LAYERS) + 64 + 12, 2);
+    expect(b, VALUE, "layout 2");
+    free(b.bytes);
 }
 
 static void test_a_last_label_without_an_end_is_refused(void)
@@ -645,10 +696,12 @@ int main(void)
     test_weights_in_padded_columns_are_refused();
     test_a_weight_of_minus_128_is_refused_even_where_the_sum_is_right();
     test_a_weight_of_4_bits_of_minus_8_is_refused_even_where_the_sum_is_right();
+    test_wrong_scales_and_values_are_refused_even_where_the_sum_is_right();
     test_a_last_label_without_an_end_is_refused();
     test_labels_must_be_utf_8();
     test_no_file_with_a_right_checksum_leads_to_undefined_behaviour(&small);
     test_no_file_with_a_right_checksum_leads_to_undefined_behaviour(&small_4);
+    test_no_file_with_a_right_checksum_leads_to_undefined_behaviour(&small_scaled);
     test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere();
     test_products_that_could_leave_64_bits_are_refused();
     printf(n_failed ? "%d checks failed\n" : "model files: all is well\n", n_failed);

@@ -20,10 +20,11 @@ static void fill(void *to, size_t n, uint32_t *random)
 }
 
 /* Arrays that end with their last byte; between the columns lies `gap` bytes of noise. */
-static void check_product(int32_t n_blocks, int32_t n_groups, int32_t weight_bits, int32_t n_columns, size_t gap,
-                          uint32_t *random)
+static void check_product(int32_t n_blocks, int32_t n_groups, int32_t weight_bits, int32_t layout, int32_t n_columns,
+                          size_t gap, uint32_t *random)
 {
-    const size_t n_weights = (size_t)n_blocks * pn_block_bytes(n_groups, weight_bits);
+    const size_t block_bytes = pn_block_bytes(n_groups, weight_bits, layout),
+                 n_weights = (size_t)n_blocks * block_bytes;
     const size_t row = (size_t)n_groups * PN_GROUP, stride = row + gap;
     const size_t n_sums = (size_t)n_blocks * (size_t)n_columns * PN_BLOCK;
     int8_t *weights = exact_block(n_weights);
@@ -33,15 +34,23 @@ static void check_product(int32_t n_blocks, int32_t n_groups, int32_t weight_bit
     fill(weights, n_weights, random);
     for (size_t i = 0; i < n_weights && !signs_known; i++)
         weights[i] &= weight_bits == 4 ? 0x77 : 0x7f;
+    for (int32_t i = 0; layout == PN_SCALED && i < n_blocks * n_groups / 2; i++) {
+        int8_t *block = weights + (size_t)(2 * i / n_groups) * block_bytes;
+        for (int k = 0; k < PN_BLOCK; k++)
+            block[pn_line_scales(block, i % (n_groups / 2)) - block + k] =
+                (int8_t)(1 + next_random(random) % PN_MAX_SCALE);
+    }
     fill(u, (size_t)(n_columns - 1) * stride + row, random);
     fill(acc, n_sums * sizeof *acc, random);
     memset(row_sum, 0, (size_t)n_blocks * PN_BLOCK * sizeof *row_sum); /* for those that multiply signed by signed */
-    const pn_product p = {weights, row_sum, n_blocks, n_groups, weight_bits, weights, u, stride, n_columns, NULL, 0};
+    const pn_product p = {weights, row_sum, n_blocks, n_groups,  weight_bits, layout,
+                          weights, u,       stride,   n_columns, NULL,        0};
     pn_kernels_ref.mac(&p, want);
     pn_kernels_amx.mac(&p, acc);
     const int same = memcmp(acc, want, n_sums * sizeof *acc) == 0;
     if (!same && n_failed < 20)
-        printf("%d blocks, %d groups of %d bits, %d columns\n", n_blocks, n_groups, weight_bits, n_columns);
+        printf("%d blocks, %d groups of %d bits, layout %d, %d columns\n", n_blocks, n_groups, weight_bits, layout,
+               n_columns);
     CHECK(same);
     free(weights);
     free(u);
@@ -52,14 +61,15 @@ static void check_product(int32_t n_blocks, int32_t n_groups, int32_t weight_bit
 
 static void test_products_are_the_reference_s(void)
 {
-    static const int32_t groups[] = {1, 2, 3, 16, 17, 31, 48, 60}, blocks_of[] = {1, 2, 3, 4, 5, 8};
+    static const int32_t groups[] = {1, 2, 3, 16, 17, 31, 48, 60, 70}, blocks_of[] = {1, 2, 3, 4, 5, 8};
     uint32_t random = 35;
     for (int32_t n_columns = 1; n_columns <= 16; n_columns++)
         for (int i = 0; i < (int)(sizeof groups / sizeof *groups); i++)
             for (int b = 0; b < (int)(sizeof blocks_of / sizeof *blocks_of); b++)
-                for (int bits = 4; bits <= 8; bits += 4) {
-                    const int32_t n_groups = bits == 4 ? groups[i] + groups[i] % 2 : groups[i];
-                    check_product(blocks_of[b], n_groups, bits, n_columns, (size_t)(n_columns + i) % 3 * 7, &random);
+                for (int kind = 0; kind < 3; kind++) {
+                    const int32_t n_groups = kind > 0 ? groups[i] + groups[i] % 2 : groups[i];
+                    check_product(blocks_of[b], n_groups, kind > 0 ? 4 : 8, kind == 2 ? PN_SCALED : PN_PLAIN, n_columns,
+                                  (size_t)(n_columns + i) % 3 * 7, &random);
                 }
     pn_kernels_amx.release();
 }
@@ -73,7 +83,7 @@ static void test_the_largest_sums_are_exact(void)
     memset(u, 255, COLUMNS * GROUPS * PN_GROUP);
     for (int sign = signs_known ? -1 : 1; sign <= 1; sign += 2) {
         memset(weights, 127 * sign, GROUPS * PN_LINE);
-        const pn_product p = {weights, NULL, 1, GROUPS, 8, weights, u, GROUPS * PN_GROUP, COLUMNS, NULL, 0};
+        const pn_product p = {weights, NULL, 1, GROUPS, 8, PN_PLAIN, weights, u, GROUPS * PN_GROUP, COLUMNS, NULL, 0};
         pn_kernels_amx.mac(&p, acc);
         for (int i = 0; i < COLUMNS * PN_BLOCK; i++)
             CHECK(acc[i] == 255 * 127 * 4 * GROUPS * sign);
@@ -89,7 +99,7 @@ static void look_for_signs(void)
     const int8_t weights[PN_LINE] = {-1};
     const uint8_t u[2 * PN_GROUP] = {1, 0, 0, 0, 1};
     int32_t acc[2 * PN_BLOCK];
-    const pn_product p = {weights, NULL, 1, 1, 8, weights, u, PN_GROUP, 2, NULL, 0};
+    const pn_product p = {weights, NULL, 1, 1, 8, PN_PLAIN, weights, u, PN_GROUP, 2, NULL, 0};
     pn_kernels_amx.mac(&p, acc);
     signs_known = acc[0] != 255;
     if (!signs_known)
@@ -116,14 +126,14 @@ static void test_shapes_are_set_when_they_change_and_given_back(void)
     CHECK(!tiles.shaped);
     tiles.n_shapings = 0;
     for (int i = 0; i < (int)(sizeof calls / sizeof *calls); i++) {
-        check_product(2, calls[i].n_groups, 8, calls[i].n_columns, 0, &random);
+        check_product(2, calls[i].n_groups, 8, PN_PLAIN, calls[i].n_columns, 0, &random);
         CHECK(tiles.n_shapings == calls[i].n_shapings);
     }
     CHECK(tiles.shaped);
     pn_kernels_amx.release();
     CHECK(!tiles.shaped);
-    pn_kernels_amx.release();               /* twice is once */
-    check_product(2, 16, 8, 4, 0, &random); /* the shape of before is gone, and is set anew */
+    pn_kernels_amx.release();                         /* twice is once */
+    check_product(2, 16, 8, PN_PLAIN, 4, 0, &random); /* the shape of before is gone, and is set anew */
     CHECK(tiles.n_shapings == 5);
     pn_kernels_amx.release();
 }

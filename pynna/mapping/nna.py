@@ -32,7 +32,9 @@ from pynna.mapping.nna_model import (
     BLOCK,
     LAYER_NAMES,
     MAX_COLUMNS,
+    MAX_SCALE,
     SIGNED_INPUT,
+    SPAN,
     WEIGHT_BITS,
     Array,
     Geometry,
@@ -47,6 +49,10 @@ from pynna.saving import whole_file
 MAGIC = b"\x89NNA\r\n\x1a\n"
 VERSION = 1
 MAX_METADATA = 1 << 20
+
+PLAIN, SCALED = 0, 1  # layouts
+_STRETCH = 32  # lines behind one of scales
+_SPAN_LINES = SPAN // 8
 
 _HEADER = struct.Struct("<8sIIQII")
 _SECTION = struct.Struct("<32sQQ")
@@ -101,6 +107,32 @@ def unpack(packed: Array, bits: int = 8) -> Array:
     return np.ascontiguousarray(groups.transpose(0, 2, 1, 3)).reshape(blocks * BLOCK, groups.shape[1] * 4)
 
 
+def add_scales(packed: Array, scales: Array) -> Array:
+    """Packed values of 4 bits, with a line of `scales` [rows16, spans] in front of every 32 lines."""
+    blocks, lines = packed.shape[:2]
+    spans = scales.shape[1]
+    padded = np.zeros((blocks, round_up(spans, 4), BLOCK), np.int8)
+    padded[:, :spans] = scales.reshape(blocks, BLOCK, spans).swapaxes(1, 2)
+    of_stretches = padded.reshape(blocks, -1, BLOCK, 4)
+    starts = range(0, lines, _STRETCH)
+    parts = [x for i in starts for x in (of_stretches[:, i // _STRETCH, None], packed[:, i : i + _STRETCH])]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+
+def take_scales(packed: Array) -> tuple[Array, Array]:
+    """The inverse of `add_scales`; the scales with those that only fill up a line, int8 [rows16, 4 a line]."""
+    blocks = len(packed)
+    of_stretches = packed[:, :: _STRETCH + 1].reshape(blocks, -1, BLOCK)
+    values = np.delete(packed, np.s_[:: _STRETCH + 1], axis=1)
+    return values, np.ascontiguousarray(of_stretches.swapaxes(1, 2)).reshape(blocks * BLOCK, -1)
+
+
+def packed_lines(n_columns: int, bits: int, layout: int) -> int:
+    """Lines of 64 bytes that a block of rows takes."""
+    lines = round_up(n_columns, 32 // bits) * bits // 32
+    return lines + (-(-lines // _STRETCH) if layout == SCALED else 0)
+
+
 # ---- writing -------------------------------------------------------------------------------------
 
 
@@ -113,11 +145,21 @@ def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
         last, kind, factor = ("logit_scale", "<f4", layer.logit_scale)
     assert factor is not None
     return [
-        (f"{layer.name}.weights", pack(_to_file_rows(layer, layer.weights), layer.weight_bits).tobytes()),
+        (f"{layer.name}.weights", packed_weights(layer).tobytes()),
         (f"{layer.name}.bias", rows(layer.bias, "<i4")),
         (f"{layer.name}.row_sum", rows(layer.row_sum, "<i4")),
         (f"{layer.name}.{last}", rows(factor, kind)),
     ]
+
+
+def packed_weights(layer: Layer) -> Array:
+    """Rows in the file's order, packed, with their scales: int8 [blocks, lines, 16, 4]."""
+    weights = _to_file_rows(layer, layer.weights)
+    if layer.scales is None:
+        return pack(weights, layer.weight_bits)
+    scales = np.maximum(_to_file_rows(layer, layer.scales), 1)
+    values = weights // np.repeat(scales, SPAN, axis=1)[:, : weights.shape[1]]
+    return add_scales(pack(values * np.int8(16), 4), scales)
 
 
 def _layer_entry(layer: Layer) -> bytes:
@@ -125,7 +167,7 @@ def _layer_entry(layer: Layer) -> bytes:
         layer.n_rows,
         layer.weights.shape[1],
         layer.weight_bits,
-        0,
+        PLAIN if layer.scales is None else SCALED,
         int(layer.input_signed),
         layer.shift,
         layer.input_scale,
@@ -282,18 +324,31 @@ def _numbers(sections: dict[str, bytes], name: str, kind: str, count: int) -> Ar
     return np.frombuffer(_fixed(sections, name, 4 * count), kind).astype(kind[1:])
 
 
+def _read_weights(name: str, packed: Array, n_columns: int, bits: int, layout: int) -> tuple[Array, Array | None]:
+    """int8 [rows16, columns and what fills them up], and where there are any the scales [rows16, spans]."""
+    if layout == PLAIN:
+        return unpack(packed, bits), None
+    packed, scales = take_scales(packed)
+    spans = round_up(n_columns, SPAN) // SPAN
+    good = bool(((scales[:, :spans] >= 1) & (scales[:, :spans] <= MAX_SCALE)).all()) and not scales[:, spans:].any()
+    require(good, f"{name}: a scale is not from 1 to {MAX_SCALE}")
+    values = unpack(packed, bits) >> 4
+    require(bool((values > -8).all()), f"{name}: a weight of 4 bits is -8")
+    return values * np.repeat(scales, SPAN, axis=1)[:, : values.shape[1]], scales[:, :spans]
+
+
 def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], geometry: Geometry) -> Layer:
     n_rows, n_columns, bits, layout, signed, shift, input_scale, output_scale = entry
-    known = bits in WEIGHT_BITS and layout == 0
+    known = bits in WEIGHT_BITS and (layout == PLAIN or (layout, bits) == (SCALED, 4))
     require(known, f"{name}: weights of {bits} bits in layout {layout} are not known here")
     require(signed == int(name in SIGNED_INPUT), f"{name}: input_signed is {signed}")
     require(
         1 <= n_columns <= MAX_COLUMNS and 1 <= n_rows <= 4 * MAX_COLUMNS,
         f"{name}: {n_rows} rows of {n_columns} columns are out of range",
     )
-    rows16, lines = round_up(n_rows, BLOCK), round_up(n_columns, 32 // bits) * bits // 32
-    packed = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * lines * 4), np.int8)
-    weights = unpack(packed.reshape(rows16 // BLOCK, lines, BLOCK, 4), bits)
+    rows16, lines = round_up(n_rows, BLOCK), packed_lines(n_columns, bits, layout)
+    data = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * lines * 4), np.int8)
+    weights, scales = _read_weights(name, data.reshape(rows16 // BLOCK, lines, BLOCK, 4), n_columns, bits, layout)
     require(not weights[:, n_columns:].any(), f"{name}: padded columns are not zero")
     bias, row_sum = (_numbers(sections, f"{name}.{part}", "<i4", rows16) for part in ("bias", "row_sum"))
     require(bool((row_sum == weights.sum(axis=1, dtype=np.int32)).all()), f"{name}: row_sum is not the weights' sum")
@@ -304,8 +359,10 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
         good = n_rows == 4 * round_up(geometry.n_cell, BLOCK)
         require(good, f"{name}: {n_rows} rows do not fit {geometry.n_cell} cells")
     parts = [_from_file_rows(name, values, own) for values in (weights[:, :n_columns], bias, factor)]
+    if scales is not None:
+        scales, _ = _from_file_rows(name, scales, own)
     require(not any(padding.any() for _, padding in parts), f"{name}: padded rows are not zero")
-    layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale, weight_bits=bits)
+    layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale, weight_bits=bits, scales=scales)
     if name == "layer_6":
         layer.logit_scale = parts[2][0]
     else:

@@ -17,6 +17,8 @@ LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
 WEIGHT_BITS = (8, 4)
 BLOCK = 16  # rows that a kernel computes together
+SPAN = 64  # columns of 4 bits that share their row's scale
+MAX_SCALE, MAX_VALUE = 16, 7  # of a span; of what it multiplies
 MAX_COLUMNS = 32768
 MAX_BIAS = (1 << 30) - 1
 MAX_MULTIPLIER = (1 << 31) - 1
@@ -96,7 +98,8 @@ class Layer:
     Attributes
     ----------
     weights : int8 [rows, columns]
-        Within +-127; of 4 bits multiples of 16 within +-112, whose upper halves are what the file holds.
+        Within +-127; of 4 bits multiples of 16 within +-112, whose upper halves are what the file holds, or, with
+        scales, of their span's.
     bias : int32 [rows]
         The zero point's correction folded in.
     multiplier : int32 [rows] or None
@@ -109,6 +112,8 @@ class Layer:
         Real units a step; 0 where it means nothing.
     weight_bits : int
         8 or 4.
+    scales : int8 [rows, spans] or None
+        Of 4 bits: what each 64 columns are multiples of, 1 to 16, within seven times that.
     """
 
     name: str
@@ -120,6 +125,7 @@ class Layer:
     multiplier: Array | None = None
     logit_scale: Array | None = None
     weight_bits: int = 8
+    scales: Array | None = None
 
     @property
     def input_signed(self) -> bool:
@@ -228,13 +234,25 @@ def _within(values: Array, low: int, high: int) -> bool:
     return bool(((values >= low) & (values <= high)).all())
 
 
+def _check_scales(layer: Layer, scales: Array) -> None:
+    rows, columns = layer.weights.shape
+    require(layer.weight_bits == 4, f"{layer.name}: weights of {layer.weight_bits} bits have no scales")
+    good = scales.shape == (rows, round_up(columns, SPAN) // SPAN) and _within(scales, 1, MAX_SCALE)
+    require(good, f"{layer.name}: a scale is not from 1 to {MAX_SCALE}")
+    of_each = np.repeat(scales, SPAN, axis=1)[:, :columns].astype(np.int16)
+    good = not (layer.weights % of_each).any() and bool((np.abs(layer.weights) <= MAX_VALUE * of_each).all())
+    require(good, f"{layer.name}: a weight is not {MAX_VALUE} or fewer times its scale")
+
+
 def _check_layer(layer: Layer, has_residual: bool) -> None:
     rows = len(layer.weights)
     good = layer.weights.dtype == np.int8 and _within(layer.weights, -127, 127)
     require(good, f"{layer.name}: a weight is not within +-127")
     require(layer.weight_bits in WEIGHT_BITS, f"{layer.name}: weights of {layer.weight_bits} bits; 8 or 4 is right")
-    good = layer.weight_bits == 8 or not (layer.weights & 15).any()
-    require(good, f"{layer.name}: a weight of 4 bits is not a multiple of 16")
+    if layer.scales is not None:
+        _check_scales(layer, layer.scales)
+    elif layer.weight_bits == 4:
+        require(not (layer.weights & 15).any(), f"{layer.name}: a weight of 4 bits is not a multiple of 16")
     good = layer.bias.shape == (rows,) and _within(layer.bias, -MAX_BIAS, MAX_BIAS)
     require(good, f"{layer.name}: a bias reaches 2^30")
     good = 0 < layer.input_scale < np.inf and 0 <= layer.output_scale < np.inf

@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
 from pynna.mapping.feature_steps import balanced_steps
-from pynna.mapping.nna_model import LAYER_NAMES, MAX_BIAS, MAX_MULTIPLIER, SIGNED_INPUT, Geometry, Layer, NnaModel
+from pynna.mapping.nna_model import (
+    LAYER_NAMES,
+    MAX_BIAS,
+    MAX_MULTIPLIER,
+    MAX_VALUE,
+    SIGNED_INPUT,
+    Geometry,
+    Layer,
+    NnaModel,
+)
+from pynna.mapping.spans import of_columns, row_units, span_scales
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
 MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/doc/network.md
+CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
 # By the bits of a weight:
-CLIP_CANDIDATES = {8: np.linspace(1.0, 0.55, 10), 4: np.geomspace(1.0, 0.2, 20)}
 DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
 ENOUGH_FRAMES = {8: 3, 4: 0.75}  # times the columns: from then on the inputs' correlations can be believed
 # The same for 8 bits of a network that was not trained for its mapping, whose weights lie between the steps; with fewer
@@ -77,21 +87,14 @@ def choose_cell_bits(errors: Array, hidden_step: float) -> int:
 # ---- rows ----------------------------------------------------------------------------------------
 
 
-def _largest_step(bits: int) -> int:
-    """A weight has this many steps at most, to either side."""
-    return (1 << bits - 1) - 1
-
-
-def row_scales(weights: Array, importance: Array, bits: int = 8) -> Array:
-    """Real weight of one step for each row: the clipping of least error among a few.
+def row_scales(weights: Array, importance: Array) -> Array:
+    """Real weight of one step of 8 bits for each row: the clipping of least error among a few.
 
     Parameters
     ----------
     weights : float [rows, columns]
     importance : float [columns]
         Mean square of each column's input: errors of a weight count as much as its input is large.
-    bits : int
-        8 or 4.
 
     Returns
     -------
@@ -99,14 +102,14 @@ def row_scales(weights: Array, importance: Array, bits: int = 8) -> Array:
         0 for a row of zeros.
     """
     out = np.zeros(len(weights))
-    most = _largest_step(bits)
+    most = 127
     size = max(1, (1 << 18) // weights.shape[1])  # rows at a time, so that they stay in the cache
     for start in range(0, len(weights), size):
         rows = weights[start : start + size].astype(np.float32)
         largest = np.abs(rows).max(axis=1)
         best = np.full(len(rows), np.inf, np.float32)
         chosen = np.zeros(len(rows), np.float32)
-        for clip in CLIP_CANDIDATES[bits]:
+        for clip in CLIP_CANDIDATES:
             scale = largest * np.float32(clip / most)
             inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
             q = rows * inverse[:, None]
@@ -129,19 +132,23 @@ def _fit_scales(scales: Array, bias: Array, input_scale: float) -> Array:
     return np.maximum(scales, np.abs(bias) / (input_scale * (MAX_BIAS - (1 << 28))))
 
 
-def quantise_rows(weights: Array, scales: Array, bits: int = 8) -> Array:
-    """int8 [rows, columns], to the nearest step, within +-127, or of 4 bits +-7."""
-    most = _largest_step(bits)
+def quantise_rows(weights: Array, scales: Array, steps: Array | None = None) -> Array:
+    """int8 [rows, columns] in units of `scales`, to the nearest within +-127; or of 4 bits, in `steps` of so many."""
     out = np.empty(weights.shape, np.int8)
     size = max(1, (1 << 18) // weights.shape[1])
     for start in range(0, len(weights), size):
-        rows = weights[start : start + size] / scales[start : start + size, None]
-        out[start : start + size] = np.clip(np.rint(rows), -most, most)
+        some = slice(start, start + size)
+        rows = weights[some] / scales[some, None]
+        out[some] = np.clip(np.rint(rows), -127, 127) if steps is None else _to_steps(rows, steps[some])
     return out
 
 
+def _to_steps(values: Array, steps: Array) -> Array:
+    return np.asarray(np.clip(np.rint(values / steps), -MAX_VALUE, MAX_VALUE) * steps)
+
+
 def compensated_rows(
-    weights: Array, scales: Array, inputs: Array, bits: int = 8, damping: float | None = None
+    weights: Array, scales: Array, inputs: Array, damping: float = DAMPING[8], steps: Array | None = None
 ) -> Array:
     """int8 [rows, columns], each column rounded so as to make good the errors of those before it.
 
@@ -156,13 +163,11 @@ def compensated_rows(
         Positive.
     inputs : float [m, columns]
         Calibration; see ENOUGH_FRAMES.
-    bits : int
-        8 or 4.
-    damping : float, optional
-        Instead of DAMPING's.
+    damping : float
+        See DAMPING.
+    steps : int8 [rows, columns], optional
+        Of 4 bits: what each weight is a multiple of.
     """
-    most = _largest_step(bits)
-    damping = DAMPING[bits] if damping is None else damping
     hessian = (inputs.T @ inputs).astype(np.float64) / len(inputs)
     diagonal = np.diag(hessian)
     hessian += np.eye(len(hessian)) * (damping * diagonal.mean() + 1e-30)
@@ -175,7 +180,8 @@ def compensated_rows(
         end = min(start + COLUMN_BLOCK, len(order))
         errors = np.empty((len(weights), end - start), np.float32)
         for i in range(start, end):
-            q = np.clip(np.rint(rest[:, i]), -most, most)
+            column = rest[:, i]
+            q = np.clip(np.rint(column), -127, 127) if steps is None else _to_steps(column, steps[:, order[i]])
             out[:, order[i]] = q
             errors[:, i - start] = (rest[:, i] - q) / factor[i, i]
             rest[:, i + 1 : end] -= errors[:, i - start, None] * factor[i, i + 1 : end]
@@ -245,6 +251,7 @@ class _Rows:
 
     q: Array
     scale: Array
+    scales: Array | None = None  # of 4 bits
 
     def mean_error(self, real: Array, x: _Input) -> Array:
         """By how much, on average, the quantised product falls short of the real one: float64 [rows]."""
@@ -265,17 +272,22 @@ def _taken_over(
 
 
 def _rows(real: Array, bias: Array, x: _Input, bits: int, is_foreign: bool) -> _Rows:
-    unit = 1 << 8 - bits  # a step of 4 bits is 16 of 8, see csrc/doc/network.md
-    scale = unit * _fit_scales(row_scales(real, x.importance, bits) / unit, bias, x.step)
+    scales = steps = None
+    if bits == 4:
+        scale = _fit_scales(row_units(real, x.importance), bias, x.step)
+        scales = span_scales(real, x.importance, scale)
+        steps = of_columns(scales, real.shape[1])
+    else:
+        scale = _fit_scales(row_scales(real, x.importance), bias, x.step)
     enough, damping = ENOUGH_FRAMES[bits], DAMPING[bits]
     if is_foreign and bits == 8:
         enough = FOREIGN_ENOUGH_FRAMES
         damping = FOREIGN_DAMPING if len(x.rounded) < FOREIGN_MANY_FRAMES * real.shape[1] else damping
     if len(x.rounded) >= enough * real.shape[1]:
-        q = compensated_rows(real, scale, x.rounded, bits, damping)
+        q = compensated_rows(real, scale, x.rounded, damping, steps)
     else:
-        q = quantise_rows(real, scale, bits)
-    return _Rows(q * np.int8(unit), scale / unit)
+        q = quantise_rows(real, scale, steps)
+    return _Rows(q, scale, scales)
 
 
 def _dense(
@@ -302,10 +314,11 @@ def _dense(
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
     if name == "layer_6":
-        return Layer(name, rows.q, steps, 1, x.step, 0.0, logit_scale=_logit_scale(unit), weight_bits=bits[name])
+        last = _logit_scale(unit)
+        return Layer(name, rows.q, steps, 1, x.step, 0.0, None, last, weight_bits=bits[name], scales=rows.scales)
     # A row beyond its bound clips at a few steps of its sum already: bounded, it does so a little later.
     (m,), shift = multipliers([np.minimum(unit / output_step, largest_factors(real.shape[1], steps))])
-    return Layer(name, rows.q, steps, shift, x.step, output_step, multiplier=m, weight_bits=bits[name])
+    return Layer(name, rows.q, steps, shift, x.step, output_step, m, weight_bits=bits[name], scales=rows.scales)
 
 
 def _logit_scale(unit: Array) -> Array:
@@ -338,8 +351,11 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
         raise MappingError(f"{KERNEL} or {LSTM_BIAS} is so large that a gate could reach {MAX_SUM // GATE_ONE}")
     (mx, mh), shift = multipliers(factors)
     return [
-        Layer("lstm_x", rows_x.q, steps_x, shift, x.step, 1 / GATE_ONE, mx, weight_bits=bits["lstm_x"]),
-        Layer("lstm_h", rows_h.q, steps_h, shift, h.step, 1 / GATE_ONE, mh, weight_bits=bits["lstm_h"]),
+        Layer(name, rows.q, bias_steps, shift, step, 1 / GATE_ONE, m, weight_bits=bits[name], scales=rows.scales)
+        for name, rows, bias_steps, step, m in (
+            ("lstm_x", rows_x, steps_x, x.step, mx),
+            ("lstm_h", rows_h, steps_h, h.step, mh),
+        )
     ]
 
 

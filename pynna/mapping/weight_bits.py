@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Clip, Progress
-from pynna.mapping.nna import encode_nna
+from pynna.mapping.nna import PLAIN, SCALED, encode_nna, packed_lines
 from pynna.mapping.nna_model import BLOCK, LAYER_NAMES, NnaModel, round_up
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import label_differences
@@ -56,7 +56,7 @@ def saved_bytes(model: NnaModel) -> dict[str, int]:
     saved = {}
     for layer in model.layers:
         rows, columns = round_up(layer.n_rows, BLOCK), layer.weights.shape[1]
-        by_bits = [round_up(rows * round_up(columns, 32 // bits) * bits // 8, 64) for bits in (8, 4)]
+        by_bits = [rows * 4 * packed_lines(columns, bits, layout) for bits, layout in ((8, PLAIN), (4, SCALED))]
         saved[layer.name] = by_bits[0] - by_bits[1]
     return saved
 

@@ -19,10 +19,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 PROGRAM = r"""
-#include "pynna.h"
+#include "model.h"
 #include <stdio.h>
 #include <string.h>
-enum { BLOCKS = 3, GROUPS = 14, COLUMNS = 5, STRIDE = 61 };
+enum { BLOCKS = 3, GROUPS = 14 + 64, COLUMNS = 5, STRIDE = 4 * GROUPS + 5 };
 static int8_t weights[BLOCKS * GROUPS * 64];
 static uint8_t u[COLUMNS * STRIDE];
 static int32_t sums[BLOCKS * 16], acc[2][BLOCKS * COLUMNS * 16];
@@ -30,24 +30,24 @@ int main(void)
 {
     uint32_t x = 7;
     printf("%s\n", pynna_isa_default());
-    for (int bits = 8; bits >= 4 && pynna_isa_available(1); bits -= 4) {
+    for (int kind = 0; kind < 3 && pynna_isa_available(1); kind++) {
         memset(sums, 0, sizeof sums);
-        const int lines = GROUPS * bits / 8;
+        const int bits = kind ? 4 : 8, layout = kind == 2, lines = GROUPS * bits / 8 + (layout ? 2 : 0);
         for (int i = 0; i < BLOCKS * lines * 64; i++) {
-            const int w = (int)((x = x * 1664525u + 1013904223u) >> 24) - 128, row = i / (lines * 64) * 16 + i / 4 % 16;
-            if (bits == 8) {
-                weights[i] = (int8_t)(w == -128 ? 127 : w);
-                sums[row] += weights[i];
-            } else {
-                weights[i] = (int8_t)w;
-                sums[row] += (int8_t)(w & 0xf0) + (int8_t)((w & 15) << 4);
-            }
+            const int w = (int)((x = x * 1664525u + 1013904223u) >> 24) - 128;
+            weights[i] = (int8_t)(layout && i / 64 % lines % 33 == 0 ? 1 + (w & 15) : w | 0x11); /* nowhere the least */
+        }
+        for (int i = 0; i < BLOCKS * GROUPS * 64; i++) {
+            const int8_t *block = weights + i / (GROUPS * 64) * lines * 64;
+            int8_t room[64];
+            const int8_t *group = pn_group_weights(block, i / 64 % GROUPS, bits, layout, room);
+            sums[i / (GROUPS * 64) * 16 + i / 4 % 16] += group[i % 64];
         }
         for (int i = 0; i < COLUMNS * STRIDE; i++)
             u[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24);
         for (int n = 1; n <= COLUMNS; n++) {
-            if (pynna_mac("ref", weights, bits, sums, BLOCKS, GROUPS, u, STRIDE, n, acc[0])
-                || pynna_mac("neon", weights, bits, sums, BLOCKS, GROUPS, u, STRIDE, n, acc[1]))
+            if (pynna_mac("ref", weights, bits, layout, sums, BLOCKS, GROUPS, u, STRIDE, n, acc[0])
+                || pynna_mac("neon", weights, bits, layout, sums, BLOCKS, GROUPS, u, STRIDE, n, acc[1]))
                 return 1;
             printf("%s", memcmp(acc[0], acc[1], sizeof acc[0]) ? "other bits\n" : "");
         }

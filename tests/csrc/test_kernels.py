@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.nna_models import with_scales
 
-from pynna.mapping.nna import pack
+from pynna.mapping.nna import pack, packed_weights
+from pynna.mapping.nna_model import Layer
 
 Array = npt.NDArray[Any]
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 WIDTHS = [1, 2, 3, 4, 5, 15, 16, 17, 29, 31, 64, 100, 494]
 
 
@@ -27,14 +31,25 @@ class Mac:
         self.isas = [name for i, name in enumerate(names) if lib.pynna_isa_available(i)]
 
     def __call__(
-        self, isa: str, weights: Array, u: Array, *, extra_stride: int = 0, misalign: int = 0, bits: int = 8
+        self,
+        isa: str,
+        weights: Array,
+        u: Array,
+        *,
+        extra_stride: int = 0,
+        misalign: int = 0,
+        bits: int = 8,
+        scales: Array | None = None,
     ) -> Array:
-        """int8 [rows, columns] times uint8 [n, columns], int32 [n, rows]; what stands between the columns is noise."""
+        """int8 [rows, columns] times uint8 [n, columns], int32 [n, rows]; what stands between the columns is noise.
+
+        Of scales [rows, spans], weights are multiples.
+        """
         rows, columns = weights.shape
         blocks, groups, n = -(-rows // 16), -(-columns // (32 // bits)) * 8 // bits, len(u)
         padded = np.zeros((blocks * 16, groups * 4), np.int8)
         padded[:rows, :columns] = weights
-        packed = pack(padded, bits)
+        packed = pack(padded, bits) if scales is None else self._with_scales(padded, scales)
         sums = padded.sum(1, dtype=np.int32)
         stride = groups * 4 + extra_stride
         memory = np.full(n * stride + misalign + 64, 0xA5, np.uint8)
@@ -46,6 +61,7 @@ class Mac:
             isa.encode(),
             self._pointer("int8_t *", packed),
             bits,
+            int(scales is not None),
             self._pointer("int32_t *", sums),
             blocks,
             groups,
@@ -56,6 +72,12 @@ class Mac:
         )
         assert status == 0
         return acc.swapaxes(0, 1).reshape(n, blocks * 16)[:, :rows]
+
+    def _with_scales(self, padded: Array, scales: Array) -> Array:
+        every = np.ones((len(padded), scales.shape[1]), np.int8)
+        every[: len(scales)] = scales
+        layer = Layer("layer_2", padded, np.zeros(len(padded), np.int32), 1, 1, 1, weight_bits=4, scales=every)
+        return packed_weights(layer)
 
     def _pointer(self, kind: str, array: Array) -> Any:
         return self.ffi.cast(kind, array.ctypes.data)
@@ -81,6 +103,11 @@ def check(mac: Mac, weights: Array, u: Array, **layout: int) -> None:
     want = product(coarse, u)
     for isa in mac.isas:
         np.testing.assert_array_equal(mac(isa, coarse, u, bits=4, **layout), want, err_msg=f"{isa}, 4 bits")
+    some, scales = with_scales(np.random.default_rng(len(weights)), weights)
+    want = product(some, u)
+    for isa in mac.isas:
+        got = mac(isa, some, u, bits=4, scales=scales, **layout)
+        np.testing.assert_array_equal(got, want, err_msg=f"{isa}, 4 bits with scales")
 
 
 def test_the_plainest_kernels_are_always_there_and_come_first(mac: Mac) -> None:
@@ -111,6 +138,16 @@ def test_the_largest_sums_do_not_saturate(mac: Mac, columns: int, sign: str) -> 
     weights = np.tile(np.resize(signs, columns) * np.int8(127), (17, 1))
     check(mac, weights, np.full((3, columns), 255, np.uint8))
     check(mac, weights, np.full((1, columns), 255, np.uint8))
+
+
+def test_weights_with_scales_are_packed_and_multiplied_as_by_hand(mac: Mac) -> None:
+    golden = np.load(GOLDEN / "scaled.npz")
+    values, scales = golden["values"], golden["scales"]
+    weights = values * np.repeat(scales, 64, axis=1)[:, : values.shape[1]]
+    layer = Layer("layer_2", weights, np.zeros(len(weights), np.int32), 1, 1, 1, weight_bits=4, scales=scales)
+    np.testing.assert_array_equal(packed_weights(layer).ravel(), golden["packed"])
+    for isa in mac.isas:
+        np.testing.assert_array_equal(mac(isa, weights, golden["u"], bits=4, scales=scales), golden["sums"], isa)
 
 
 def test_zeros_give_zeros_whatever_stood_in_the_result(mac: Mac) -> None:

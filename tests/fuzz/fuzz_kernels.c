@@ -37,34 +37,48 @@ static const pn_kernels *fast(int32_t i)
 
 /* ---- the MAC array ----------------------------------------------------------------------------------------------- */
 
-static void fill(int32_t bits, size_t n_lines_of_all, size_t lines_a_block, int8_t *weights, int32_t *row_sum)
+static void fill_scales(int8_t *block, int32_t n_lines)
 {
-    for (size_t i = 0; i < n_lines_of_all * 64; i++) {
-        int32_t *sum = &row_sum[i / 64 / lines_a_block * 16 + i / 4 % 16];
+    for (int32_t i = 0; i < n_lines; i += PN_SPAN)
+        for (int32_t r = 0; r < PN_BLOCK; r++)
+            block[pn_line_scales(block, i) - block + r] = (int8_t)number(1, PN_MAX_SCALE);
+}
+
+static void fill_block(int32_t bits, int32_t layout, int32_t n_lines, int8_t *block, int32_t *row_sum)
+{
+    if (layout == PN_SCALED)
+        fill_scales(block, n_lines);
+    for (int32_t i = 0; i < n_lines * PN_LINE; i++) {
+        int32_t *sum = &row_sum[i / PN_GROUP % PN_BLOCK];
         if (bits == 8) {
-            weights[i] = (int8_t)number(-127, 127);
-            *sum += weights[i];
-        } else {
-            const int32_t low = number(-7, 7), high = number(-7, 7);
-            weights[i] = (int8_t)((low & 15) | high * 16);
-            *sum += 16 * (low + high);
+            block[i] = (int8_t)number(-127, 127);
+            *sum += block[i];
+            continue;
         }
+        const int32_t line = i / PN_LINE, low = number(-7, 7), high = number(-7, 7);
+        int8_t *to = block + (layout == PN_SCALED ? pn_scaled_line(block, line) - block + i % PN_LINE : i);
+        *to = (int8_t)((low & 15) | high * 16);
+        *sum += (layout == PN_SCALED ? pn_line_scales(block, line)[i / PN_GROUP % PN_BLOCK] : 16) * (low + high);
     }
 }
 
 static void check_mac(bytes *in)
 {
-    const int32_t bits = take8(in) % 2 ? 4 : 8, n_blocks = take_from(in, 0, 6), n_lines = take_from(in, 0, 40);
+    const uint32_t kind = take8(in);
+    const int32_t bits = kind % 2 ? 4 : 8, layout = kind % 4 == 3 ? PN_SCALED : PN_PLAIN;
+    const int32_t n_blocks = take_from(in, 0, 6), n_lines = take_from(in, 0, 40);
     const int32_t n_groups = n_lines * 8 / bits, n = take_from(in, 0, 2) ? take_from(in, 1, 16) : 1;
     const size_t stride = 4 * (size_t)n_groups + (size_t)take_from(in, 0, 5), sparse = take8(in) % 4;
     const size_t n_u = (size_t)(n - 1) * stride + 4 * (size_t)n_groups, n_acc = 16 * (size_t)(n_blocks * n);
-    int8_t *weights = block(64 * (size_t)(n_blocks * n_lines));
+    const size_t block_bytes = pn_block_bytes(n_groups, bits, layout);
+    int8_t *weights = block((size_t)n_blocks * block_bytes);
     uint8_t *u = block(n_u);
     uint16_t *used = block((size_t)n_lines * sizeof *used);
     int32_t *row_sum = block(16 * (size_t)n_blocks * sizeof *row_sum);
     int32_t *want = block(n_acc * sizeof *want), *got = block(n_acc * sizeof *got), n_used = 0;
     memset(row_sum, 0, 16 * (size_t)n_blocks * sizeof *row_sum);
-    fill(bits, (size_t)(n_blocks * n_lines), n_lines > 0 ? (size_t)n_lines : 1, weights, row_sum);
+    for (int32_t b = 0; b < n_blocks; b++)
+        fill_block(bits, layout, n_lines, weights + (size_t)b * block_bytes, row_sum + b * PN_BLOCK);
     for (size_t i = 0; i < n_u; i++)
         u[i] = sparse > 1 && any() % 8 ? 0 : (uint8_t)number(0, 255);
     for (int32_t i = 0; i < n_lines; i++) {
@@ -79,6 +93,7 @@ static void check_mac(bytes *in)
                           .n_blocks = n_blocks,
                           .n_groups = n_groups,
                           .weight_bits = bits,
+                          .layout = layout,
                           .next = weights,
                           .u = u,
                           .u_stride = stride,

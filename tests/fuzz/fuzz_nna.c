@@ -22,6 +22,12 @@ static void seal(unsigned char *file, size_t n_bytes)
     put32(file + 12, ~crc);
 }
 
+/* Layers of 4 bits, those of the first seven bits; with the eighth, all of them have scales. */
+static int32_t four_bits(uint32_t byte)
+{
+    return (int32_t)((byte & 0x7f) | (byte & 0x80 ? (byte & 0x7f) << 7 : 0));
+}
+
 static unsigned char *patched(bytes *in, size_t *size)
 {
     const plan p = {.n_coefficients = 3,
@@ -36,7 +42,7 @@ static unsigned char *patched(bytes *in, size_t *size)
                     .extreme = take_from(in, 0, 1),
                     .seed = take8(in),
                     .coarse = 0x7f,
-                    .four_bits = (int32_t)take8(in) & 0x7f,
+                    .four_bits = four_bits(take8(in)),
                     .feature_residual_bits = 8 * take_from(in, 0, 1),
                     .speech_rows = take_from(in, 0, 1)};
     unsigned char *file = make_file(&p, size);

@@ -68,9 +68,10 @@ def test_what_is_written_is_read_back(width: int, cell: int, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["a.nna"]
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("bits4", [["lstm_h"], ["layer_1", "layer_6"], LAYER_NAMES])
-def test_weights_of_4_bits_are_read_back(bits4: list[str]) -> None:
-    model = random_model(37, cell=19, bits4=bits4)
+def test_weights_of_4_bits_are_read_back(bits4: list[str], scaled: bool) -> None:
+    model = random_model(37, cell=19, bits4=bits4, scaled=scaled)
     data = encode_nna(model)
     _equal(decode_nna(data), model)
     assert len(data) < len(encode_nna(random_model(37, cell=19)))
@@ -243,7 +244,7 @@ def test_a_model_that_breaks_the_format_is_not_written(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_none_of_4_bits_are_not_written() -> None:
-    model = random_model(8, bits4=["layer_2"])
+    model = random_model(8, bits4=["layer_2"], scaled=False)
     model.layers[1].weights[3, 2] = 17
     with pytest.raises(MappingError, match="layer_2: a weight of 4 bits is not a multiple of 16"):
         encode_nna(model)
@@ -275,3 +276,41 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         bad.alphabet = ["a"]
         write_nna(bad, path)
     assert path.read_bytes() == before
+
+
+def _scaled() -> NnaModel:
+    return random_model(70, bits4=["layer_2"])
+
+
+@pytest.mark.parametrize(("scale", "weight", "message"), [
+    (0, 0, "a scale is not from 1 to 16"), (17, 0, "a scale is not from 1 to 16"),
+    (5, 12, "a weight is not 7 or fewer times its scale"), (5, 40, "a weight is not 7 or fewer times its scale"),
+])  # fmt: skip
+def test_wrong_scales_are_not_written(scale: int, weight: int, message: str) -> None:
+    model = _scaled()
+    layer = model.layers[1]
+    assert layer.scales is not None
+    layer.weights[3], layer.scales[3], layer.weights[3, 66] = 0, scale, weight
+    with pytest.raises(MappingError, match=f"layer_2: {message}"):
+        encode_nna(model)
+
+
+def test_scales_are_of_4_bits_alone() -> None:
+    model = _scaled()
+    model.layers[1].weight_bits = 8
+    with pytest.raises(MappingError, match="layer_2: weights of 8 bits have no scales"):
+        encode_nna(model)
+
+
+@pytest.mark.parametrize(("place", "byte", "message"), [
+    (0, 0, "a scale is not from 1 to 16"), (16, 17, "a scale is not from 1 to 16"),
+    (32, 1, "a scale is not from 1 to 16"),  # of a span that there is not
+    (64, 0x80, "a weight of 4 bits is -8"), (64, 0x08, "a weight of 4 bits is -8"),
+])  # fmt: skip
+def test_wrong_scales_are_not_read(place: int, byte: int, message: str) -> None:
+    data = bytearray(encode_nna(_scaled()))
+    offset, _ = _sections(bytes(data))["layer_2.weights"]
+    data[offset + place] = byte
+    data[12:16] = zlib.crc32(data[16:]).to_bytes(4, "little")
+    with pytest.raises(FileValueError, match=message):
+        decode_nna(bytes(data))

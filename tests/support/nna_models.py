@@ -37,6 +37,14 @@ def _layer(rng: np.random.Generator, name: str, rows: int, columns: int, spread:
     )
 
 
+def with_scales(rng: np.random.Generator, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights as multiples of random scales, one for each 64 columns of a row; and the scales."""
+    rows, columns = weights.shape
+    scales = rng.integers(1, 17, (rows, -(-columns // 64)), np.int8)
+    of_each = np.repeat(scales, 64, axis=1)[:, :columns]
+    return (weights / of_each).clip(-7, 7).astype(np.int8) * of_each, scales
+
+
 def random_model(
     width: int = 32,
     *,
@@ -49,10 +57,12 @@ def random_model(
     alphabet: list[str] | None = None,
     cell: int | None = None,
     bits4: Collection[str] = (),
+    scaled: bool = True,
     feature_residual_bits: int = 8,
     speech_rows: int = 0,
 ) -> NnaModel:
-    """A network of random weights: nothing it says makes sense, all of it is reproducible."""
+    """A network of random weights: nothing it says makes sense, all of it is reproducible. Layers of 4 bits have scales
+    unless told otherwise."""
     rng = np.random.default_rng(seed)
     labels = ENGLISH if alphabet is None else alphabet
     cell = width if cell is None else cell
@@ -69,7 +79,11 @@ def random_model(
     layers = [_layer(rng, *shape, extreme) for shape in shapes]
     for layer in layers:
         if layer.name in bits4:
-            layer.weights, layer.weight_bits = (layer.weights / 16).astype(np.int8) * np.int8(16), 4
+            layer.weight_bits = 4
+            if scaled:
+                layer.weights, layer.scales = with_scales(rng, layer.weights)
+            else:
+                layer.weights = (layer.weights / 16).astype(np.int8) * np.int8(16)
     return NnaModel(
         geometry=Geometry(
             sample_rate=16000,

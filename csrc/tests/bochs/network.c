@@ -37,7 +37,7 @@ static int knows_signs(void)
     const uint8_t u[8] = {1, 0, 0, 0, 1};
     const int32_t row_sum[16] = {-1};
     int32_t acc[32];
-    CHECK(pynna_mac("amx", weights, 8, row_sum, 1, 1, u, 4, 2, acc) == PYNNA_OK);
+    CHECK(pynna_mac("amx", weights, 8, 0, row_sum, 1, 1, u, 4, 2, acc) == PYNNA_OK);
     CHECK(!in_use());
     return acc[0] == -1;
 }
