@@ -8,28 +8,19 @@ small model; and a recording that ends its process takes no other one with it.
 from __future__ import annotations
 
 import contextlib
-import os
+import functools
 import pickle
 import queue
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pynna.archive.processes import FORKS, Crew, Forks, Process, Program, Programs, send
 from pynna.archive.recogniser import Failed, Message, PartDone, Recogniser, Settings, Unit
+from pynna.archive.worker import Recipe, serve
 from pynna.errors import ArgumentError, PynnaError
 from pynna.model import Model
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a worker makes its model of."""
-
-    model: str
-    isa: str
-    settings: Settings
 
 
 def run_here(model: Model, settings: Settings, units: Iterable[Unit]) -> Iterator[Message]:
@@ -45,23 +36,17 @@ def run_here(model: Model, settings: Settings, units: Iterable[Unit]) -> Iterato
             yield told.popleft()
 
 
-class Early(NamedTuple):
-    """A model to be loaded before the recipe is there, which may turn out to be another."""
-
-    model: str | None
-
-
 _EARLY: list[tuple[int, Crew]] = []
 """Processes that nobody has yet, and how many they are; they wait for a recipe, and end with this one."""
 
 
-def start_early(jobs: int, model: str | os.PathLike[str] | None = None) -> None:
-    """Starts the processes of the next `run_jobs`: they load their modules and a model while this one loads it too, and
-    looks at recordings."""
+def start_early(jobs: int, model: Model) -> None:
+    """Starts the processes of the next `run_jobs`, of a program that has no threads: they have what it has loaded."""
     if jobs > 1:
         end_early()
-        early = Early(None if model is None else os.path.abspath(model))
-        _EARLY.append((jobs, _crew(jobs, pickle.dumps(early))))
+        alone = FORKS and threading.active_count() == 1 and model.threads == 1
+        child = functools.partial(serve, model=model)
+        _EARLY.append((jobs, Forks(jobs, child) if alone else _crew(jobs)))
 
 
 def end_early() -> None:
@@ -70,8 +55,8 @@ def end_early() -> None:
         _EARLY.pop()[1].end()
 
 
-def _crew(jobs: int, first: bytes = b"") -> Crew:
-    return (Forks if FORKS else Programs)(jobs, first)
+def _crew(jobs: int) -> Crew:
+    return Forks(jobs) if FORKS else Programs(jobs)
 
 
 def _taken(jobs: int) -> Crew:

@@ -2,8 +2,8 @@
 """Worker processes: a program each, or on Linux forks of one program that has loaded the model before.
 
 A fork costs nothing and shares the model's memory, so that two workers are ready as soon as one would be, and read the
-same weights through the same cache. Only that program forks, never the caller's, who may have threads; it then waits
-for its children, and tells with what code each has ended.
+same weights through the same cache. That program is a new one, for a caller may have threads, or itself a fork of one
+that is known to have none, the command. It waits for its children, and tells with what code each has ended.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 FORKS = sys.platform == "linux"
 """Elsewhere a fork is not sure to work after NumPy's libraries are loaded, or there is none."""
@@ -72,12 +73,12 @@ def send(file: BinaryIO, data: bytes) -> None:
 class Program:
     """A worker that is a program of its own."""
 
-    def __init__(self, first: bytes) -> None:
+    def __init__(self, recipe: bytes = b"") -> None:
         self._popen = _popen()
         assert self._popen.stdin is not None and self._popen.stdout is not None
         self.stdin: BinaryIO = self._popen.stdin  # type: ignore[assignment]
         self.stdout: BinaryIO = self._popen.stdout  # type: ignore[assignment]
-        send(self.stdin, first)
+        send(self.stdin, recipe)
 
     def kill(self) -> None:
         """Ends it now."""
@@ -89,17 +90,10 @@ class Program:
 
 
 class Programs:
-    """A program for each worker.
+    """A program for each of `n` workers."""
 
-    Parameters
-    ----------
-    n : int
-    first : bytes
-        What is sent to each at once.
-    """
-
-    def __init__(self, n: int, first: bytes = b"") -> None:
-        self.processes = [Program(first) for _ in range(n)]
+    def __init__(self, n: int) -> None:
+        self.processes = [Program() for _ in range(n)]
 
     def begin(self, recipe: bytes) -> None:
         """Sends the recipe to all."""
@@ -131,30 +125,67 @@ class _Fork:
         return self._forks.code(self._index)
 
 
+Child: TypeAlias = Callable[[int, int, Sequence[int]], None]
+"""What the program that forks does: with its source, its output, and two files for each worker."""
+
+
+class _Forked:
+    """A fork of this very process, as a Popen is."""
+
+    def __init__(self, child: Child, theirs: Sequence[int], ours: Sequence[int]) -> None:
+        source, stdin = os.pipe()
+        stdout, out = os.pipe()
+        if not (pid := os.fork()):
+            try:
+                os.setsid()  # the terminal's interrupt is the parent's to tell
+                for file in (stdin, stdout, *ours):
+                    os.close(file)
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(2, 1)  # what a library prints is no message
+                child(source, out, theirs)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        os.close(source)
+        os.close(out)
+        self.pid, self.returncode = pid, None
+        self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
+
+    returncode: int | None
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+
 class Forks:
-    """One program, whose children are the workers.
+    """One program, whose children the workers are.
 
     Parameters
     ----------
     n : int
-    first : bytes
-        What is sent to the program at once.
+    child : callable, optional
+        The program is a fork of this process, which does that; this process has no threads.
     """
 
-    def __init__(self, n: int, first: bytes = b"") -> None:
+    def __init__(self, n: int, child: Child | None = None) -> None:
         pipes = [(*os.pipe(), *os.pipe()) for _ in range(n)]
         theirs = [fd for each in pipes for fd in (each[0], each[3])]
+        ours = [fd for each in pipes for fd in (each[1], each[2])]
+        self._program: subprocess.Popen[bytes] | _Forked
         try:
-            self._popen = _popen([*map(str, theirs)], theirs)
+            self._program = _popen([*map(str, theirs)], theirs) if child is None else _Forked(child, theirs, ours)
         finally:
             for fd in theirs:
                 os.close(fd)
         self.processes = [_Fork(self, i, each[1], each[2]) for i, each in enumerate(pipes)]
         self._codes: dict[int, int] = {}
         self._told = threading.Condition()
-        assert self._popen.stdin is not None
-        self._stdin: BinaryIO = self._popen.stdin  # type: ignore[assignment]
-        send(self._stdin, first)
+        assert self._program.stdin is not None
+        self._stdin: BinaryIO = self._program.stdin  # type: ignore[assignment]
         threading.Thread(target=self._read, daemon=True, name="pynna-worker-codes").start()
 
     def begin(self, recipe: bytes) -> None:
@@ -162,14 +193,14 @@ class Forks:
         send(self._stdin, recipe)
 
     def _read(self) -> None:
-        assert self._popen.stdout is not None
-        with self._popen.stdout as file, contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+        assert self._program.stdout is not None
+        with self._program.stdout as file, contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 index, code = pickle.load(file)
                 with self._told:
                     self._codes[index] = code
                     self._told.notify_all()
-        code = self._popen.wait()
+        code = self._program.wait()
         with contextlib.suppress(OSError):
             self._stdin.close()
         with self._told:
@@ -185,9 +216,9 @@ class Forks:
 
     def kill(self) -> None:
         """Ends all of them: they are a group of processes."""
-        if self._popen.returncode is None:
+        if self._program.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
+                os.killpg(self._program.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Kills them, and waits."""

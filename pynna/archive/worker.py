@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker process: pickled units come on standard input, pickled messages go out on standard output.
-
-With numbers of open files as arguments, two for each worker, it is the program whose children the workers are.
-"""
+"""A worker process: pickled units come in, pickled messages go out; and the program whose children the workers are."""
 
 from __future__ import annotations
 
@@ -15,14 +12,21 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import soundfile  # noqa: F401 - what reads recordings is there before the first comes
-
-from pynna.archive.jobs import Early, Recipe
-from pynna.archive.recogniser import Message, Recogniser
+from pynna.archive.recogniser import Message, Recogniser, Settings
 from pynna.errors import PynnaError
-from pynna.model import load
+from pynna.model import Model, load
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a worker makes its model of."""
+
+    model: str
+    isa: str
+    settings: Settings
 
 
 class _Out:
@@ -39,34 +43,44 @@ class _Out:
 
 
 def main() -> None:
-    """Works until standard input ends, as it does when the parent is gone."""
-    files = [int(each) for each in sys.argv[1:]]
-    out = _Out(os.dup(1))
+    """A program: units come on standard input, messages go out on standard output. With numbers of open files as
+    arguments, two for each worker, it has children that are the workers."""
+    out = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no message
+    serve(0, out, [int(each) for each in sys.argv[1:]])
+
+
+def serve(source: int, out: int, files: Sequence[int], model: Model | None = None) -> None:
+    """Works until its source ends, as it does when the parent is gone.
+
+    Parameters
+    ----------
+    source, out : int
+        Open files: where the recipe comes from, and then the units if there are no children; where messages go, or
+        with what codes children end.
+    files : sequence of int
+        Where units come from and messages go to, two for each child.
+    model : Model, optional
+        One that is loaded already.
+    """
+    import soundfile  # noqa: F401 - what reads recordings is there before the first comes, and once for all children
+
+    units, messages = os.fdopen(source, "rb"), _Out(out)
     try:
-        recogniser = _recogniser(sys.stdin.buffer)
+        recogniser = _recogniser(pickle.load(units), model)
+    except EOFError:  # it was started early, and there is nothing to do
+        return
     except PynnaError as error:
-        for each in [_Out(file) for file in files[1::2]] or [out]:
+        for each in [_Out(file) for file in files[1::2]] or [messages]:
             each.tell(error)
         return
-    if recogniser is None:  # it was started early, and there is nothing to do
-        return
     if files:
-        _fork(recogniser, files, out)
+        _fork(recogniser, files, messages)
     else:
-        _work(recogniser, sys.stdin.buffer, out)
+        _work(recogniser, units, messages)
 
 
-def _recogniser(source: BinaryIO) -> Recogniser | None:
-    """What the recipe asks for; None if there is none."""
-    model = None
-    try:
-        while not isinstance(recipe := pickle.load(source), Recipe):
-            assert isinstance(recipe, Early)
-            with contextlib.suppress(PynnaError):  # which the one who asks is told, too
-                model = load(recipe.model, threads=1)
-    except EOFError:
-        return None
+def _recogniser(recipe: Recipe, model: Model | None) -> Recogniser:
     if model is None or (str(model.path.resolve()), model.isa) != (recipe.model, recipe.isa):
         model = load(recipe.model, threads=1, isa=recipe.isa)
     recogniser = Recogniser(model, recipe.settings, _nobody)

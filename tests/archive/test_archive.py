@@ -150,34 +150,42 @@ def test_tsv_has_a_line_a_segment_and_four_tabs_in_it() -> None:
     assert told == "my clip.wav\t0.00\t1.28\t0.7500\tcall home\nmy clip.wav\t2.00\t3.00\t1.0000\ta b c\n"
 
 
-@pytest.mark.parametrize("forks", [True, False])
-def test_processes_that_are_started_early_are_taken_or_end(
-    model: pynna.Model, monkeypatch: pytest.MonkeyPatch, forks: bool
-) -> None:
-    if forks and not FORKS:
+WAYS = ["programs", "forks", "forks of this process"]
+"""That workers are started in."""
+
+
+@pytest.fixture(params=WAYS)
+def started(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pynna.Model:
+    """A model whose workers are started in each of the ways."""
+    if request.param != "programs" and not FORKS:
         pytest.skip("no forks on this system")
-    monkeypatch.setattr(jobs, "FORKS", forks)
-    start_early(3)
+    monkeypatch.setattr(jobs, "FORKS", request.param != "programs")
+    return pynna.load(threads=1 if request.param == WAYS[2] else 2)
+
+
+def test_processes_that_are_started_early_are_taken_or_end(started: pynna.Model) -> None:
+    start_early(3, started)
     ((_, other),) = _EARLY
-    start_early(2, model.path)  # as many as are wanted now
+    start_early(2, started)  # as many as are wanted now
     ((_, crew),) = _EARLY
     assert all(each.wait() == -signal.SIGKILL for each in other.processes)
-    found = list(pynna.transcribe_files(RECORDINGS[:2], model, jobs=2, beam_width=0, passes=1))
+    found = list(pynna.transcribe_files(RECORDINGS[:2], started, jobs=2, beam_width=0, passes=1))
     assert len(found) == 2 and not any(each.error for each in found)
     assert not _EARLY and all(each.wait() == -signal.SIGKILL for each in crew.processes)
 
 
-@pytest.mark.parametrize("forks", [True, False])
-def test_processes_end_with_the_one_that_has_started_them(forks: bool) -> None:
-    if forks and not FORKS:
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_end_with_the_one_that_has_started_them(way: str) -> None:
+    if way != "programs" and not FORKS:
         pytest.skip("no forks on this system")
     program = (
-        "import os, sys, time; from pynna.archive import jobs; jobs.FORKS = bool(int(sys.argv[1]));"
-        "jobs.start_early(2); time.sleep(float(sys.argv[2])); os.kill(os.getpid(), 9)"
+        "import os, sys, time, pynna; from pynna.archive import jobs; jobs.FORKS = sys.argv[1] != 'programs';"
+        "jobs.start_early(2, pynna.load(threads=1 if 'of this' in sys.argv[1] else 2));"
+        "time.sleep(float(sys.argv[2])); os.kill(os.getpid(), 9)"
     )
     for seconds in ("0", "1"):
         # its processes have the standard error, too: it is at its end when the last of them has ended
-        command = [sys.executable, "-c", program, str(int(forks)), seconds]
+        command = [sys.executable, "-c", program, way, seconds]
         environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
         with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as running:
             assert running.communicate(timeout=60)[1] == b"" and running.returncode == -signal.SIGKILL
