@@ -374,6 +374,7 @@ def _told_when_quiet(
         yield
     finally:
         over.set()
+        watcher.join(1.0)  # nothing is told any more, unless a store does not answer
 
 
 def _processors(ray: Any) -> str:
