@@ -7,10 +7,10 @@ It has no threshold: each sentence that it hears is accepted. Utterances are tho
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from pynna.train.config import Config
 from pynna.train.corpora import noise_sets
 from pynna.train.corpora.peers import Sphinx, fingerprint
 from pynna.train.corpora.testsets import Clip
+from pynna.train.evaluation.kept import Kept
 from pynna.train.evaluation.noise_test import FULL, QUICK, Alone, Among, Material, conditions
 from pynna.train.evaluation.scores import Judge
 from pynna.train.evaluation.tables import table
@@ -71,27 +72,11 @@ def heard_among(hear: Callable[[Pcm], str], judge: Judge, clips: Sequence[Clip],
     return among
 
 
-class Kept:
-    """Figures in a JSON file, each by a name and a digest of what was heard."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
-
-    def of(self, name: str, digest: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """A row; made, and written, where there is none."""
-        key = f"{name} {digest}"
-        if key not in self.rows:
-            self.rows[key] = make()
-            self.path.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
-        return self.rows[key]
-
-
-def _among(sphinx: Callable[[], Sphinx], judge: Judge, clips: Sequence[Clip], title: str) -> dict[str, float]:
+def _among(sphinx: Callable[[], Sphinx], judge: Judge, clips: Sequence[Clip], title: str) -> dict[str, Any]:
     return asdict(heard_among(sphinx(), judge, clips, title))
 
 
-def _alone(sphinx: Callable[[], Sphinx], judge: Judge, pcm: Pcm) -> dict[str, float]:
+def _alone(sphinx: Callable[[], Sphinx], judge: Judge, pcm: Pcm) -> dict[str, Any]:
     return asdict(heard_alone(sphinx(), judge, pcm))
 
 
@@ -131,7 +116,7 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
                 functools.partial(_alone, sphinx, car, pcm),
             )
             alone.setdefault(noise.kind, Alone())
-            alone[noise.kind] += Alone(**found)  # type: ignore[arg-type]
+            alone[noise.kind] += Alone(**found)
     lines = [
         [kind, a.seconds / 60, a.a_minute(a.letters), a.a_minute(a.finals), 60 * a.a_minute(a.accepted)]
         for kind, a in alone.items()
