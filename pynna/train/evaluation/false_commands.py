@@ -38,7 +38,7 @@ def _at(stretches: Sequence[Stretch], time: float) -> Stretch:
 
 def heard(model: Model, pcm: Pcm, stretches: Sequence[Stretch], grammar: Grammar) -> Row:
     """Seconds and utterances begun by group, and each sentence that was heard, with its confidence and what it was."""
-    seconds: Counter[str] = Counter()
+    seconds = dict.fromkeys(TITLES, 0.0)
     for stretch in stretches:
         seconds[stretch.group] += stretch.seconds
     begun: Counter[str] = Counter()
@@ -51,7 +51,7 @@ def heard(model: Model, pcm: Pcm, stretches: Sequence[Stretch], grammar: Grammar
             where = {name: getattr(stretch, name) for name in ("group", "names", "level")}
             said = {name: getattr(event.result, name) for name in ("text", "confidence", "accepted")}
             sentences.append({"start": event.start, "end": event.end, **said, **where})
-    return {"seconds": dict(seconds), "begun": dict(begun), "sentences": sentences}
+    return {"seconds": seconds, "begun": dict(begun), "sentences": sentences}
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -65,7 +65,7 @@ def report(rows: Sequence[Row]) -> str:
         lines.append(
             [
                 TITLES.get(group, "**all**"),
-                sum(row["seconds"].get(name, 0) for row in rows for name in of) / 3600,
+                sum(row["seconds"][name] for row in rows for name in of) / 3600,
                 sum(row["begun"].get(name, 0) for row in rows for name in of),
                 sum(sentence["group"] in of for sentence in sentences),
                 sum(sentence["group"] in of for sentence in accepted),

@@ -55,7 +55,7 @@ class Extent:
     languages: int = 99  # that espeak-ng speaks
 
 
-FULL = Extent(150, (20, 15, 10, 6, 0), (-20, -30, -40, -50, -60), 60.0, 60, 9)
+FULL = Extent(100, (20, 15, 10, 6, 0), (-20, -30, -40, -50, -60), 60.0, 60, 9)
 QUICK = Extent(24, (15, 6), (-25, -50), 10.0, 4, 1, 5)
 
 
@@ -282,6 +282,15 @@ def conditions(material: Material, clips: Sequence[Clip]) -> list[tuple[str, lis
 def measure(model: Model, material: Material, kept: Kept, cutter: Cutter | None = None) -> NoiseTest:
     """Let a model hear all that it has not heard, as `kept` knows."""
     test, extent, car = NoiseTest(), material.extent, material.sentences
+    for name, clips, judge in material.sets():
+        for condition, recordings in conditions(material, clips):
+            title = f"{name}, {condition}{', cut' if cutter else ''}"
+
+            def among(clips: Sequence[Clip] = recordings, judge: Judge = judge, title: str = title) -> Row:
+                return asdict(heard_among(model, clips, judge, title, cutter))
+
+            row = kept.of(title, fingerprint(recordings, judge.grammar), among)
+            test.among[name, condition] = Among(**row)
     for noise in tqdm(material.noises, desc="noise alone", leave=False):
         clips = [Clip("", "", noise_sets.levelled(noise.pcm, level, extent.seconds)) for level in extent.levels]
 
@@ -293,15 +302,6 @@ def measure(model: Model, material: Material, kept: Kept, cutter: Cutter | None 
         for level, row in zip(extent.levels, rows, strict=True):
             test.alone.setdefault((noise.kind, level), Alone())
             test.alone[noise.kind, level] += Alone(**row)
-    for name, clips, judge in material.sets():
-        for condition, recordings in conditions(material, clips):
-            title = f"{name}, {condition}{', cut' if cutter else ''}"
-
-            def among(clips: Sequence[Clip] = recordings, judge: Judge = judge, title: str = title) -> Row:
-                return asdict(heard_among(model, clips, judge, title, cutter))
-
-            row = kept.of(title, fingerprint(recordings, judge.grammar), among)
-            test.among[name, condition] = Among(**row)
     some = material.recordings(material.car[: extent.served], 15)
     answered = kept.of("Wyoming", fingerprint(some, car.grammar), lambda: {"right": served(model, some, car)})
     test.wyoming = answered["right"]
