@@ -279,7 +279,7 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p = commands.add_parser("false-commands", help="commands accepted in hours of noise, music and foreign speech")
     p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
     p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of recordings, FLAC")
-    p.add_argument("--hours", type=float, default=10, help="in quarters (default: 10)")
+    p.add_argument("--hours", type=float, default=10, help="(default: 10)")
     p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown")
     p.set_defaults(run=_false_commands)
 

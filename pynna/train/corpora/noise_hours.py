@@ -22,8 +22,8 @@ from pynna.train.voices.base import RATE, Pcm
 F64 = npt.NDArray[np.float64]
 GROUPS = {"noise": 0.3, "made": 0.2, "music": 0.2, "foreign": 0.3}
 """What is heard, and its share of the time: recorded noise, synthesised noise, music, speech that is not English."""
-QUARTER = 900.0
-"""Seconds."""
+PART = 300.0
+"""Seconds of a part: what is drawn, and heard, at a time."""
 SECONDS = (8.0, 40.0)
 """Of a stretch: from, to."""
 LEVELS = (-60.0, -20.0)
@@ -94,10 +94,10 @@ def _mixed(
     return Stretch(start, n / RATE, group, tuple(names), level), pcm
 
 
-def quarter(
-    sources: Mapping[str, Sequence[Sequence[Noise]]], number: int, seconds: float = QUARTER
+def part(
+    sources: Mapping[str, Sequence[Sequence[Noise]]], number: int, seconds: float = PART
 ) -> tuple[Pcm, list[Stretch]]:
-    """The samples of the quarter of an hour of that number, and what is in them.
+    """The samples of the part of that number, and what is in them.
 
     Parameters
     ----------
@@ -108,12 +108,12 @@ def quarter(
         Of a shorter one, which begins alike.
     """
     total, at, index = round(seconds * RATE), 0, 0
-    parts, stretches = [], []
+    pieces, stretches = [], []
     while at < total:
         rng = np.random.default_rng([35, number, index])
         n = min(int(rng.uniform(*SECONDS) * RATE), max(total - at, RATE))
         stretch, pcm = _mixed(sources, at / RATE, n, rng)
-        parts.append(pcm)
+        pieces.append(pcm)
         stretches.append(stretch)
         at, index = at + n, index + 1
-    return np.concatenate(parts)[:total], stretches
+    return np.concatenate(pieces)[:total], stretches

@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands that nobody said: what a listener with the car's file accepts in hours of noise, music and foreign speech.
 
-Each quarter of an hour is kept when it is over, with all sentences that were heard in it, so that ten hours may be
-heard in parts and other thresholds looked at afterwards.
+Sixteen parts of five minutes are heard at once, and kept when they are over, with all sentences that were heard in
+them, so that ten hours may be heard with breaks and other thresholds looked at afterwards.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from tqdm import tqdm
 
 from pynna.decoding.results import GrammarResult
-from pynna.events import Final, SpeechStart
+from pynna.events import Event, Final, SpeechStart
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
+from pynna.streaming.worker import RescoringWorker
 from pynna.train.config import Config
 from pynna.train.corpora import noise_hours, noise_sets
-from pynna.train.corpora.noise_hours import QUARTER, Stretch
+from pynna.train.corpora.noise_hours import PART, Stretch
 from pynna.train.corpora.peers import fingerprint
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.kept import Kept, Row, digest_of
@@ -27,6 +29,9 @@ from pynna.train.evaluation.recognise import CHUNK
 from pynna.train.evaluation.tables import table
 from pynna.train.voices.base import Pcm
 
+Part: TypeAlias = tuple[Pcm, Sequence[Stretch]]
+"""Samples, and what is in them."""
+MAX_CHANNELS = 16
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7)
 TITLES = {"noise": "recorded noise", "made": "synthesised noise", "music": "music", "foreign": "foreign speech"}
 
@@ -36,22 +41,40 @@ def _at(stretches: Sequence[Stretch], time: float) -> Stretch:
     return next(stretch for stretch in reversed(stretches) if stretch.start <= time)
 
 
-def heard(model: Model, pcm: Pcm, stretches: Sequence[Stretch], grammar: Grammar) -> Row:
-    """Seconds and utterances begun by group, and each sentence that was heard, with its confidence and what it was."""
-    seconds = dict.fromkeys(TITLES, 0.0)
-    for stretch in stretches:
-        seconds[stretch.group] += stretch.seconds
-    begun: Counter[str] = Counter()
-    sentences = []
-    for event in model.listen(grammar=grammar).listen(pcm[i : i + CHUNK] for i in range(0, len(pcm), CHUNK)):
-        if isinstance(event, SpeechStart):
-            begun[_at(stretches, event.time).group] += 1
-        elif isinstance(event, Final) and isinstance(event.result, GrammarResult) and event.result.complete:
-            stretch = _at(stretches, (event.start + event.end) / 2)
-            where = {name: getattr(stretch, name) for name in ("group", "names", "level")}
-            said = {name: getattr(event.result, name) for name in ("text", "confidence", "accepted")}
-            sentences.append({"start": event.start, "end": event.end, **said, **where})
-    return {"seconds": seconds, "begun": dict(begun), "sentences": sentences}
+def heard(model: Model, parts: Sequence[Part], grammar: Grammar) -> list[Row]:
+    """What is heard in each of up to 16 parts: seconds and utterances begun by group, and each sentence, with its
+    confidence and what sounded there."""
+    rows: list[Row] = [
+        {"seconds": dict.fromkeys(TITLES, 0.0), "begun": dict.fromkeys(TITLES, 0), "sentences": []} for _ in parts
+    ]
+    for row, (_, stretches) in zip(rows, parts, strict=True):
+        for stretch in stretches:
+            row["seconds"][stretch.group] += stretch.seconds
+    events: list[list[Event[GrammarResult]]] = [[] for _ in parts]
+    with RescoringWorker(max_pending=1 << 30) as worker:  # nothing is heard in one pass that users would hear in seven
+        group = model.group()
+        listeners = [group.listen(worker=worker, grammar=grammar) for _ in parts]
+        for start in range(0, max(len(pcm) for pcm, _ in parts), CHUNK):
+            for listener, (pcm, _) in zip(listeners, parts, strict=True):
+                listener.take(pcm[start : start + CHUNK])
+            group.run()
+        for told, listener in zip(events, listeners, strict=True):
+            told += listener.finish()
+    for row, told, (_, stretches) in zip(rows, events, parts, strict=True):
+        for event in told:
+            _count(row, event, stretches)
+    return rows
+
+
+def _count(row: Row, event: Event[GrammarResult], stretches: Sequence[Stretch]) -> None:
+    """A start, or a sentence."""
+    if isinstance(event, SpeechStart):
+        row["begun"][_at(stretches, event.time).group] += 1
+    elif isinstance(event, Final) and event.result.complete:
+        stretch = _at(stretches, (event.start + event.end) / 2)
+        where = {name: getattr(stretch, name) for name in ("group", "names", "level")}
+        said = {name: getattr(event.result, name) for name in ("text", "confidence", "accepted")}
+        row["sentences"].append({"start": event.start, "end": event.end, **said, **where})
 
 
 def report(rows: Sequence[Row]) -> str:
@@ -66,7 +89,7 @@ def report(rows: Sequence[Row]) -> str:
             [
                 TITLES.get(group, "**all**"),
                 sum(row["seconds"][name] for row in rows for name in of) / 3600,
-                sum(row["begun"].get(name, 0) for row in rows for name in of),
+                sum(row["begun"][name] for row in rows for name in of),
                 sum(sentence["group"] in of for sentence in sentences),
                 sum(sentence["group"] in of for sentence in accepted),
             ]
@@ -85,7 +108,7 @@ def report(rows: Sequence[Row]) -> str:
 
 
 def false_commands(
-    config: Config, path: Path, folders: Sequence[Path], hours: float, output: Path | None, seconds: float = QUARTER
+    config: Config, path: Path, folders: Sequence[Path], hours: float, output: Path | None, seconds: float = PART
 ) -> str:
     """Listen to so many hours, as far as they have not been heard; returns the report, and writes it to `output`.
 
@@ -100,16 +123,23 @@ def false_commands(
     output : path, optional
         A Markdown file.
     seconds : float
-        Of each quarter of an hour: fewer in tests.
+        Of each part: fewer in tests.
     """
     model, grammar = load(path), Grammar.from_yaml(CAR_GRAMMAR)
-    sources = noise_hours.by_group(noise_sets.held_out(folders))
+    recordings = noise_sets.held_out(folders)
+    sources = noise_hours.by_group(recordings)
+    digest = fingerprint([Clip("", "", noise.pcm) for noise in recordings], grammar)
     kept = Kept(config.folder("evaluation") / f"false-commands-{digest_of(path)}.json")
-    rows = []
-    for number in tqdm(range(round(4 * hours)), desc="quarters of an hour without a command"):
-        pcm, stretches = noise_hours.quarter(sources, number, seconds)
-        digest = fingerprint([Clip("", "", pcm)], grammar)
-        rows.append(kept.of(f"quarter {number}", digest, lambda p=pcm, s=stretches: heard(model, p, s, grammar)))  # type: ignore[misc]
+    rows: list[Row] = []
+    numbers = range(math.ceil(3600 * hours / PART))
+    for first in tqdm(numbers[::MAX_CHANNELS], desc="hours without a command"):
+        some = numbers[first : first + MAX_CHANNELS]
+
+        def listened(some: Sequence[int] = some) -> Row:
+            parts = [noise_hours.part(sources, number, seconds) for number in some]
+            return {"parts": heard(model, parts, grammar)}
+
+        rows += kept.of(f"parts {some[0]} to {some[-1]}, {seconds:g} s", digest, listened)["parts"]
     text = report(rows)
     if output:
         output.write_text(text + "\n", encoding="utf-8")

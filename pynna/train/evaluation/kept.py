@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,19 @@ class Kept:
     """Figures in a JSON file, each by a name and a digest of what was heard."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._lock = path, threading.Lock()
         self.rows: dict[str, Row] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def of(self, name: str, digest: str, make: Callable[[], Row]) -> Row:
-        """A row; made, and written, where there is none."""
+        """A row; made, and written, where there is none. Threads may ask for different rows at once."""
         key = f"{name} {digest}"
         if key not in self.rows:
-            self.rows[key] = make()
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            row = make()
+            with self._lock:
+                self.rows[key] = row
+                temporary = self.path.with_suffix(".tmp")
+                temporary.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
+                os.replace(temporary, self.path)
         return self.rows[key]
 
 

@@ -37,17 +37,17 @@ def test_recordings_stand_by_group_and_kind(sources: dict[str, list[list[Noise]]
     }  # fmt: skip
 
 
-def test_a_quarter_is_always_the_same_and_no_other_is(sources: dict[str, list[list[Noise]]]) -> None:
-    pcm, stretches = noise_hours.quarter(sources, 3, 30.0)
-    again, _ = noise_hours.quarter(sources, 3, 30.0)
-    other, _ = noise_hours.quarter(sources, 4, 30.0)
+def test_a_part_is_always_the_same_and_no_other_is(sources: dict[str, list[list[Noise]]]) -> None:
+    pcm, stretches = noise_hours.part(sources, 3, 30.0)
+    again, _ = noise_hours.part(sources, 3, 30.0)
+    other, _ = noise_hours.part(sources, 4, 30.0)
     assert len(pcm) == 480000 and np.array_equal(pcm, again) and not np.array_equal(pcm, other)
     assert sum(stretch.seconds for stretch in stretches) == pytest.approx(30.0, abs=1.0)
     assert [s.start for s in stretches] == pytest.approx(np.cumsum([0.0, *(s.seconds for s in stretches[:-1])]))
 
 
 def test_all_groups_are_heard_at_their_levels(sources: dict[str, list[list[Noise]]]) -> None:
-    pcm, stretches = noise_hours.quarter(sources, 0, 240.0)
+    pcm, stretches = noise_hours.part(sources, 0, 240.0)
     assert {stretch.group for stretch in stretches} == set(noise_hours.GROUPS)
     for stretch in stretches:
         part = pcm[int(stretch.start * 16000) : int((stretch.start + stretch.seconds) * 16000)] / 32768
@@ -63,8 +63,10 @@ def test_a_command_is_found_where_it_lies() -> None:
         Stretch(0.0, 1.5, "noise", ("a",), -30.0),
         Stretch(1.5, len(pcm) / 16000 - 1.5, "music", ("b",), -40.0),
     ]
-    row = false_commands.heard(load(), pcm, stretches, Grammar.from_yaml(CAR_GRAMMAR))
-    assert row["begun"] == {"music": 1} and row["seconds"]["noise"] == 1.5
+    silence = np.zeros(24000, np.int16), [Stretch(0.0, 1.5, "made", ("made",), -60.0)]
+    row, nothing = false_commands.heard(load(), [(pcm, stretches), silence], Grammar.from_yaml(CAR_GRAMMAR))
+    assert sum(nothing["begun"].values()) == len(nothing["sentences"]) == 0 and nothing["seconds"]["made"] == 1.5
+    assert row["begun"]["music"] == sum(row["begun"].values()) == 1 and row["seconds"]["noise"] == 1.5
     (sentence,) = row["sentences"]
     assert (sentence["text"], sentence["accepted"], sentence["group"]) == ("play some music", True, "music")
     text = false_commands.report([row])
@@ -73,13 +75,13 @@ def test_a_command_is_found_where_it_lies() -> None:
     assert "| recorded noise | 0.0 | 0 | 0 | 0 |" in text and "| 0.05 | 1 |" in text
 
 
-def test_quarters_are_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_heard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "noise"
     folder.mkdir()
     soundfile.write(folder / "rain-0.flac", _noise("rain").pcm, 16000)
     settings = config.load(None, tmp_path / "work")
-    first = false_commands.false_commands(settings, DEFAULT_MODEL, [folder], 0.5, tmp_path / "out.md", 2.0)
+    first = false_commands.false_commands(settings, DEFAULT_MODEL, [folder], 0.2, tmp_path / "out.md", 2.0)
     monkeypatch.delattr(false_commands, "heard")
-    again = false_commands.false_commands(settings, DEFAULT_MODEL, [folder], 0.5, None, 2.0)
+    again = false_commands.false_commands(settings, DEFAULT_MODEL, [folder], 0.2, None, 2.0)
     assert first == again and (tmp_path / "out.md").read_text() == first + "\n"
     assert "0 commands accepted" in first
