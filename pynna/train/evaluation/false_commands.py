@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands that nobody said: what a listener with the car's file accepts in hours of noise, music and foreign speech.
 
-Sixteen parts of five minutes are heard at once, and kept when they are over, with all sentences that were heard in
+Eight parts of five minutes are heard at once, and kept when they are over, with all sentences that were heard in
 them, so that ten hours may be heard with breaks and other thresholds looked at afterwards.
 """
 
@@ -31,7 +31,7 @@ from pynna.train.voices.base import Pcm
 
 Part: TypeAlias = tuple[Pcm, Sequence[Stretch]]
 """Samples, and what is in them."""
-MAX_CHANNELS = 16
+MAX_CHANNELS = 8
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7)
 TITLES = {"noise": "recorded noise", "made": "synthesised noise", "music": "music", "foreign": "foreign speech"}
 

@@ -65,10 +65,13 @@ def heard_among(hear: Callable[[Pcm], str], judge: Judge, clips: Sequence[Clip],
     for clip in tqdm(clips, desc=f"pocketsphinx, {title}", leave=False):
         said, parts = judge.means(clip.text), utterances(clip.pcm)
         meanings = {judge.means(text) for text in map(hear, parts) if text} - {None}
-        among.transcribed += share * (said == judge.means(hear(clip.pcm)) is not None)
+        heard = judge.means(hear(clip.pcm))
+        among.transcribed += share * (said == heard is not None)
+        among.wrong += share * (said != heard is not None)
         among.listened += share * (meanings == {said})
         among.utterances += len(parts) / max(1, len(clips))
         among.lost += share * (not parts)
+    among.best = among.transcribed  # all that it hears is accepted
     return among
 
 
@@ -100,6 +103,7 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
                     condition,
                     int(row["clips"]),
                     row["transcribed"],
+                    row["wrong"],
                     row["listened"],
                     f"{row['utterances']:.2f}",
                     row["lost"],
@@ -125,7 +129,9 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
         [
             "## pocketsphinx 5: commands among noise",
             "",
-            *table(["clips of", "condition", "clips", "whole", "by its endpointer", "utterances", "lost"], rows),
+            *table(
+                ["clips of", "condition", "clips", "whole", "wrongly", "by its endpointer", "utterances", "lost"], rows
+            ),
             "## pocketsphinx 5: noise alone",
             "",
             *table(["what", "minutes", "letters a minute", "utterances a minute", "sentences an hour"], lines),

@@ -172,5 +172,5 @@ def test_the_peer_hears_the_same(car: Judge, spoken: Clip, noise: Noise) -> None
     sphinx = Sphinx(Grammar.from_sentences(["play some music", "open the window"]))
     recording = noise_sets.among(spoken, noise, 25.0, 3)
     found = noise_peers.heard_among(sphinx, car, [recording], "test")
-    assert found.transcribed == 100.0 and found.utterances >= 1
+    assert found.transcribed == found.best == 100.0 and found.wrong == 0.0 and found.utterances >= 1
     assert noise_peers.utterances(np.zeros(32000, np.int16)) == []
