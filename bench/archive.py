@@ -17,6 +17,7 @@ Others: DeepSpeech's real client (an unpacked wheel, see `python -m bench client
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import shutil
 import subprocess
@@ -193,6 +194,7 @@ def bars(runs: dict[str, Run], name: str, jobs: list[int]) -> list[tuple[str, fl
 def run(arguments: argparse.Namespace) -> int:
     """The command."""
     cache = (arguments.cache or default_cache()).expanduser()
+    compileall.compile_dir(ROOT / "pynna", quiet=1)  # as in an installed package
     seconds = recordings.lengths(arguments.files, 60 * arguments.minutes)
     audio = sum(seconds)
     folder = cache / f"archive-{arguments.files}-{arguments.minutes:g}"
