@@ -29,7 +29,7 @@ from pynna.mapping.graph_schema import (
     graph_class,
 )
 from pynna.mapping.memmapped import GRAPH, is_memmapped, regions
-from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
+from pynna.mapping.metadata import FEATURE_RANGE, GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, NAMES, Weights
 
@@ -120,6 +120,7 @@ class _Graph:
             self.features(),
             forget_bias=self.forget_bias(),
             relu_clip=self.relu_clip(),
+            feature_range=self.tensor(self.nodes[FEATURE_RANGE]) if FEATURE_RANGE in self.nodes else None,
             source=path.name,
             metadata=metadata_of(self.number, self.string),
             found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",

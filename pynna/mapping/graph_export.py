@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.graph_schema import DT_FLOAT, DT_INT32, DT_INT64, DT_STRING, graph_class
 from pynna.mapping.memmapped import write_memmapped
-from pynna.mapping.metadata import milliseconds, serialise_alphabet
+from pynna.mapping.metadata import FEATURE_RANGE, milliseconds, serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.saving import whole_file
@@ -75,6 +75,8 @@ def export_graph(
             writer.constant(f"metadata_{name}", [value])
         writer.text("metadata_alphabet", serialise_alphabet(weights.alphabet))
         writer.text("metadata_language", language.encode())
+    if weights.feature_range is not None:
+        writer.constant(FEATURE_RANGE, weights.feature_range, np.float32)
     if Path(path).suffix == ".pbmm":
         data = write_memmapped(writer.graph, with_lengths=version is not None)
     else:

@@ -15,6 +15,9 @@ from pynna.mapping.weights import ENGLISH, read_alphabet
 BYTE_LABELS = tuple(chr(byte) for byte in range(1, 256))
 """The labels of a bytes-output model: label i is the byte i + 1, written as the character of that number."""
 
+FEATURE_RANGE = "metadata_feature_range"
+"""Where features were clipped in training: pynna's own, which DeepSpeech's clients ignore."""
+
 GENERATIONS = {None: "DeepSpeech 0.5", 5: "DeepSpeech 0.6", 6: "DeepSpeech 0.7 to 0.9 or Coqui STT 1.x"}
 """By the number in ``metadata_version``."""
 

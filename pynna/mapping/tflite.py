@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.flatbuffer import Table, flex_map
 from pynna.mapping.front_end import MfccConfig
-from pynna.mapping.metadata import GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
+from pynna.mapping.metadata import FEATURE_RANGE, GENERATIONS, choose_alphabet, metadata_of, parse_alphabet
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
@@ -100,6 +100,7 @@ class _Model:
             raise MappingError(f"{len(graphs)} subgraphs; one is needed")
         self.buffers, self.tensors = root.tables(4), graphs[0].tables(0)
         self.names = [tensor.text(3) for tensor in self.tensors]
+        self.metadata = {table.text(0): table.scalar(1, "I") for table in root.tables(6)}
         self.inputs = self._indices(graphs[0].vector(1, "i"))
         self.outputs = self._indices(graphs[0].vector(2, "i"))
         codes = [(max(code.scalar(0, "b"), code.scalar(3, "i")), code.text(1)) for code in root.tables(1)]
@@ -172,6 +173,16 @@ class _Model:
         if any(n < 0 for n in shape) or size != len(raw):
             raise MappingError(f"{self.names[tensor]} holds {len(raw)} bytes, its shape {list(shape)} needs {size}")
         return np.frombuffer(raw, _TYPES[kind]).reshape(shape)
+
+    def feature_range(self) -> Array | None:
+        """Where features were clipped in training; None where the file does not tell."""
+        buffer = self.metadata.get(FEATURE_RANGE)
+        if buffer is None:
+            return None
+        raw = self.buffers[buffer].bytes(0) if buffer < len(self.buffers) else b""
+        if len(raw) % 4:
+            raise MappingError(f"{FEATURE_RANGE} holds {len(raw)} bytes, which are no float32 numbers")
+        return np.frombuffer(raw, "<f4")
 
     def scale(self, tensor: int) -> Array:
         """Scales of an int8 tensor: one, or one a row."""
@@ -406,6 +417,7 @@ class _Network:
             relu_clip=self.relu_clip(),
             source=path.name,
             quantised=quantised,
+            feature_range=self.model.feature_range(),
             metadata=metadata_of(self.model.number, self.model.string),
             found=f"{GENERATIONS.get(version, f'graph version {version}')}, {kind}",
         )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
-from pynna.mapping.metadata import milliseconds, serialise_alphabet
+from pynna.mapping.metadata import FEATURE_RANGE, milliseconds, serialise_alphabet
 from pynna.mapping.npz import CUDNN
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 from pynna.saving import whole_file
@@ -75,6 +75,8 @@ def export_tflite(
         graph.copied(f"metadata_{name}", _STRING, _string(value))
         for name, value in (("alphabet", serialise_alphabet(weights.alphabet)), ("language", language.encode()))
     ]
+    if weights.feature_range is not None:
+        graph.metadata[FEATURE_RANGE] = weights.feature_range.astype("<f4").tobytes()
     with whole_file(path, "wb") as out:
         out.write(graph.encode([node, c, h, samples], outputs))
 
@@ -206,6 +208,7 @@ class _Graph:
     codes: list[tuple[int, int, str]] = field(default_factory=list)
     operators: list[tuple[int, list[int], list[int], _Options | None, bytes]] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
+    metadata: dict[str, bytes] = field(default_factory=dict)
 
     def tensor(
         self, name: str, shape: Sequence[int], kind: int = _FLOAT, data: bytes = b"", scale: float | None = None
@@ -262,7 +265,9 @@ class _Graph:
     def encode(self, inputs: list[int], outputs: list[int]) -> bytes:
         """The file's bytes."""
         b = _Builder()
-        buffers = b.tables([b.table({0: b.data(data)} if data else {}) for data in self.buffers])
+        buffers = b.tables(
+            [b.table({0: b.data(data)} if data else {}) for data in (*self.buffers, *self.metadata.values())]
+        )
         tensors = b.tables([self._tensor(b, tensor) for tensor in self.tensors])
         operators = b.tables([self._operator(b, *operator) for operator in self.operators])
         graph = b.table({0: tensors, 1: b.integers(inputs), 2: b.integers(outputs), 3: operators})
@@ -272,7 +277,10 @@ class _Graph:
                 for code, version, custom in self.codes
             ]
         )
-        model = b.table({0: ("I", 3), 1: codes, 2: b.tables([graph]), 3: b.text("pynna"), 4: buffers})
+        metadata = b.tables(
+            [b.table({0: b.text(name), 1: ("I", len(self.buffers) + i)}) for i, name in enumerate(self.metadata)]
+        )
+        model = b.table({0: ("I", 3), 1: codes, 2: b.tables([graph]), 3: b.text("pynna"), 4: buffers, 6: metadata})
         return b.finish(model)
 
     @staticmethod

@@ -8,6 +8,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -331,3 +332,17 @@ def test_a_directory_without_regions_is_told() -> None:
     data = bytes(24) + b"\x10\x01" + (24).to_bytes(8, "little")  # its one field is none of a region
     with pytest.raises(MappingError, match="must name regions, got none"):
         regions(memoryview(data))
+
+
+@pytest.mark.parametrize("name", ["a.pb", "a.pbmm", "old.pb", "a.tflite", "int8.tflite"])
+def test_where_features_were_clipped_comes_back_from_every_format(tmp_path: Path, name: str) -> None:
+    weights = replace(random_weights(16), feature_range=np.linspace(90.0, 1.0, 26).astype(np.float32))
+    path = tmp_path / name
+    for given in (weights, replace(weights, feature_range=None)):
+        if path.suffix == ".tflite":
+            export_tflite(given, path, int8=name.startswith("int8"))
+        else:
+            export_graph(given, path, release="0.5" if name.startswith("old") else "0.9")
+        found = load_weights(path).feature_range
+        assert (found is None) == given.is_foreign
+        np.testing.assert_array_equal(found, given.feature_range)
