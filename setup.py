@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / ".ci"))
+
+import sbom  # noqa: E402
 
 
 def files(pattern: str) -> list[str]:
@@ -38,6 +43,17 @@ class ParallelBuildExt(build_ext):
             super().build_extension(ext)
         finally:
             self.compiler.compile = compile_all
+
+
+class WheelWithSbom(bdist_wheel):
+    """A wheel tells what is in it (PEP 770), of the time that its files have, if they have one that is given."""
+
+    def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
+        super().egg2dist(egginfo_path, distinfo_path)
+        time = os.environ.get("SOURCE_DATE_EPOCH")
+        folder = Path(distinfo_path) / "sboms"
+        folder.mkdir()
+        (folder / "pynna.cdx.json").write_text(sbom.text(int(time) if time else None), "utf-8")
 
 
 # No -march: instruction sets are chosen at run time. No contraction: the same bits on every machine. Hidden symbols: a
@@ -82,6 +98,6 @@ setup(
     ext_modules=cythonize(
         [core, client], language_level=3, include_path=["pynna/_core"], compiler_directives={"embedsignature": True}
     ),
-    cmdclass={"build_ext": ParallelBuildExt},
+    cmdclass={"build_ext": ParallelBuildExt, "bdist_wheel": WheelWithSbom},
     options={"bdist_wheel": {"py_limited_api": "cp312"}} if ABI3 else {},
 )

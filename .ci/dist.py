@@ -2,7 +2,7 @@
 """What is released: `python .ci/dist.py [sdist] [wheel] [--to dist] [--twice]`, the same bytes wherever it is made.
 
 The time in it is SOURCE_DATE_EPOCH, or the last commit's. Beside the files stand their checksums (SHA256SUMS)
-and what is in them (sbom.cdx.json, CycloneDX 1.5): the package, its models with checksum and licence, what it needs."""
+and what is in them (sbom.cdx.json, by sbom.py), which each wheel holds too."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ import argparse
 import gzip
 import hashlib
 import io
-import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORDINGS = ROOT / "pynna" / "recordings"
+sys.path.insert(0, os.fspath(ROOT / ".ci"))
+
+from sbom import text  # noqa: E402
 
 
 def epoch() -> int:
@@ -111,83 +109,13 @@ def check_twice(made: list[Path], kinds: list[str], time: int, files: Path) -> i
     return int(bool(different))
 
 
-def _component(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {"type": kind, "name": name, **{key.replace("_", "-"): value for key, value in more.items() if value}}
-
-
-def models() -> list[dict[str, Any]]:
-    """The models that ship."""
-    found = []
-    for path in sorted((ROOT / "pynna" / "models").glob("*")):
-        if path.suffix not in (".nna", ".gz"):
-            continue
-        found.append(
-            _component(
-                "machine-learning-model" if path.suffix == ".nna" else "data",
-                path.name,
-                hashes=[{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}],
-                licenses=[{"license": {"id": "Apache-2.0"}}],
-            )
-        )
-    return found
-
-
-def recordings() -> list[dict[str, Any]]:
-    """Where the clips that ship come from, by the table in their README.md."""
-    rows = re.findall(
-        r"^\| (\S+_\*) \| (.+?) \| (.+?) \| (.+?) \|$", (RECORDINGS / "README.md").read_text("utf-8"), re.M
-    )
-    known = {"CC BY 4.0": {"id": "CC-BY-4.0"}, "Apache-2.0": {"id": "Apache-2.0"}}
-    return [
-        _component(
-            "data", f"recordings/calibration/{clips}", description=source, copyright=attribution,
-            licenses=[{"license": known.get(licence, {"name": licence})}],
-        )
-        for clips, source, licence, attribution in rows
-    ]  # fmt: skip
-
-
-def sbom(time: int) -> dict[str, Any]:
-    """What is in a release and what it needs, as CycloneDX."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    name, version = project["name"], project["version"]
-    needs = [(line, "required") for line in project["dependencies"]]
-    needs += [(line, "optional") for extra, lines in project["optional-dependencies"].items()
-              if extra not in ("test", "dev", "bench") for line in lines]  # fmt: skip
-    parts: dict[str, dict[str, Any]] = {}
-    for line, scope in needs:
-        match = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", line)
-        assert match
-        package, wanted = match[1].lower(), match[2]
-        wished = [{"name": "pynna:requirement", "value": wanted}] if wanted else []
-        parts.setdefault(
-            package, _component("library", package, purl=f"pkg:pypi/{package}", scope=scope, properties=wished)
-        )
-    from datetime import datetime, timezone
-
-    return {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.5",
-        "version": 1,
-        "metadata": {
-            "timestamp": datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "component": {
-                **_component("library", name, version=version, purl=f"pkg:pypi/{name}@{version}"),
-                "bom-ref": name,
-                "licenses": [{"license": {"id": project["license"]}}],
-            },
-        },
-        "components": [*models(), *recordings(), *(parts[each] for each in sorted(parts))],
-    }
-
-
 def release(kinds: list[str], to: Path, twice: bool, files: Path) -> int:
     """Makes what is released of these files, all of one moment, whatever becomes of the repository meanwhile."""
     time = epoch()
     made = build(kinds, to, time, files) if kinds else []
     to.mkdir(parents=True, exist_ok=True)
     bom = to / "sbom.cdx.json"
-    bom.write_text(json.dumps(sbom(time), indent=1, sort_keys=True) + "\n", "utf-8")
+    bom.write_text(text(time), "utf-8")
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in [*made, bom])
     (to / "SHA256SUMS").write_text(sums)
     print(sums, end="")
