@@ -5,7 +5,9 @@
 #ifndef SMALL_MODEL_H
 #define SMALL_MODEL_H
 
+#ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
+#endif
 #include "pynna.h"
 
 #include <stdio.h>
@@ -26,6 +28,7 @@ enum { N_SECTIONS = 34, TABLE = 32, ENTRY = 48 };
 enum { GEOMETRY, LAYERS, ALPHABET, PRIORS, GAIN, METADATA, LAYER_DATA }; /* sections; then four for each layer */
 enum { WEIGHTS, BIAS, ROW_SUM, MULTIPLIER };
 
+#ifndef exact_block /* else the caller's own */
 /* A block that ends with its last byte, so that a sanitizer sees who reads on; aligned to 64 as the API wants it. */
 static inline void *exact_block(size_t size)
 {
@@ -34,6 +37,7 @@ static inline void *exact_block(size_t size)
         abort();
     return p;
 }
+#endif
 
 static inline uint32_t next_random(uint32_t *x)
 {

@@ -161,15 +161,11 @@ class Recogniser:
     """
 
     def __init__(self, model: Model, settings: Settings, tell: Callable[[Message], None]) -> None:
-        self._model, self._settings, self.tell = model, settings, tell
+        self._model, self._settings, self._tell = model, settings, tell
         self._options: DecoderOptions = model.decoder_options(**settings.options)
         self._pool, self._step = Pool(model), int(model.geometry["step"])
         self._sources: deque[_Recording] = deque()
         self._waiting: deque[Callable[[], None]] = deque()  # what is to run, until there is a channel
-
-    def prepare(self) -> None:
-        """Makes what decoders share now, and not when the first is needed."""
-        self._decoder()
 
     @property
     def wants(self) -> bool:
@@ -224,7 +220,7 @@ class Recogniser:
             n_samples += len(part.pcm)
             if part.index % unit.n_shares == unit.share and part.index not in unit.done:
                 yield part
-        self.tell(AllRead(unit, n_parts, n_samples / self._model.sample_rate, notes))
+        self._tell(AllRead(unit, n_parts, n_samples / self._model.sample_rate, notes))
 
     def _start_part(self) -> None:
         recording = self._sources[0]
@@ -232,7 +228,7 @@ class Recogniser:
             part = next(recording.parts, None)
         except (PynnaError, OSError, MemoryError) as error:
             self._sources.popleft()
-            self.tell(Failed(recording.unit, _text_of(error)))
+            self._tell(Failed(recording.unit, _text_of(error)))
             return
         if part is None:
             self._sources.popleft()
@@ -288,7 +284,7 @@ class Recogniser:
                 _segment(self._model, rules, given.first, each, result)
                 for each, result in zip(found, results, strict=True)
             ]
-            self.tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
+            self._tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
 
         passes = _Passes(results, through)
         step, window = self._step, self._model.geometry["window"]
@@ -336,13 +332,13 @@ class Recogniser:
 
         def through(run: Run) -> None:
             if run.error is not None:
-                self.tell(Failed(unit, _text_of(run.error)))
+                self._tell(Failed(unit, _text_of(run.error)))
                 return
             seconds = n_samples / self._model.sample_rate
 
             def tell(results: list[Result]) -> None:
-                self.tell(PartDone(unit, 0, seconds, [{"start": 0.0, "end": seconds, **results[0].as_dict()}]))
-                self.tell(AllRead(unit, 1, seconds, notes))
+                self._tell(PartDone(unit, 0, seconds, [{"start": 0.0, "end": seconds, **results[0].as_dict()}]))
+                self._tell(AllRead(unit, 1, seconds, notes))
 
             passes = _Passes([decoder.finish()], tell)
             if kept:

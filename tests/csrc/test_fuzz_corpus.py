@@ -34,3 +34,34 @@ def test_inputs_are_survived(target: str, built: Path, tmp_path: Path) -> None:
     run = subprocess.run([str(program), *map(str, inputs)], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert run.stdout == f"{len(inputs)} inputs\n"
+
+
+OVERRUN = """
+#include "bytes.h"
+int main(int n, char **names)
+{
+    for (int i = 0; i < 40; i++, release(i % 3)) {
+        unsigned char *p = block((size_t)(i * 37 % 200));
+        for (int k = 0; k < i * 37 % 200 + (i == 39 ? n - 1 : 0); k++)
+            p[k] = 1;
+    }
+    release(0);
+    printf("%s\\n", names[0]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("sanitizer", ["", "-fsanitize=address"])
+def test_a_byte_behind_a_block_is_seen(sanitizer: str, tmp_path: Path) -> None:
+    source, program = tmp_path / "overrun.c", tmp_path / "overrun"
+    source.write_text(OVERRUN)
+    command = ["cc", "-std=c11", "-g", f"-I{FUZZ}", str(source), "-o", str(program), *filter(None, [sanitizer])]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if sanitizer and made.returncode != 0 and "asan" in made.stderr:
+        pytest.skip("this compiler has no address sanitizer")
+    assert made.returncode == 0, made.stderr
+    assert subprocess.run([str(program)], capture_output=True).returncode == 0
+    run = subprocess.run([str(program), "one"], capture_output=True, text=True)
+    assert run.returncode != 0
+    assert ("use-after-poison" if sanitizer else "does not hold") in run.stderr

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fuzzes what Python reads: `python -m tests.fuzz [TARGET...] [--seconds N]`; all targets unless some are named.
 
-With atheris installed (`--atheris`, one target) the inputs are guided by coverage; without it they are mutations of the
+With `--state FOLDER` cases add up over runs, each with inputs of its own, until a target has `--cases` of them. With
+atheris installed (`--atheris`, one target) the inputs are guided by coverage; without it they are mutations of the
 targets' own seeds. A finding is written to `--found` and ends the run with 1."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import random
 import sys
 import tempfile
 import time
 import traceback
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.fuzz import connections, targets  # noqa: F401 (they register what is fuzzed)
@@ -30,22 +33,48 @@ def once(target: Target, data: bytes) -> None:
         raise Finding(f"took {took:.1f} s; at most {SECONDS_A_CASE} are right")
 
 
-def fuzz(target: Target, seconds: float, seed: int, found: Path) -> int:
+@dataclass
+class Tally:
+    """What a target's runs add up to."""
+
+    target: str
+    runs: int = 0
+    cases: int = 0
+    cpu: float = 0.0  # seconds
+    findings: int = 0
+
+    @classmethod
+    def read(cls, name: str, folder: Path | None) -> Tally:
+        path = folder / f"{name}.json" if folder else None
+        return cls(**json.loads(path.read_text())) if path and path.exists() else cls(name)
+
+    def write(self, folder: Path | None) -> None:
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            new = folder / f"{self.target}.new"
+            new.write_text(json.dumps(asdict(self)))
+            new.replace(folder / f"{self.target}.json")
+
+
+def fuzz(target: Target, seconds: float, seed: int, found: Path, tally: Tally) -> int:
     """Cases that ran; raises the first finding, its input kept."""
-    rng = random.Random(f"{target.name}{seed}")
+    rng = random.Random(f"{target.name}{seed}.{tally.runs}")
     pool = list(target.seeds())
-    n, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end or n == 0:
-        data = pool[n] if n < len(pool) else mutated(rng, pool, target.words)
-        try:
+    n, end, start = 0, time.monotonic() + seconds, time.process_time()
+    try:
+        while time.monotonic() < end or n == 0:
+            data = pool[n] if n < len(pool) and tally.runs == 0 else mutated(rng, pool, target.words)
+            n += 1
             once(target, data)
-        except BaseException:
-            found.mkdir(parents=True, exist_ok=True)
-            path = found / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}"
-            path.write_bytes(data)
-            print(f"== finding: {path}", file=sys.stderr)
-            raise
-        n += 1
+    except BaseException as error:
+        tally.findings += not isinstance(error, KeyboardInterrupt)
+        found.mkdir(parents=True, exist_ok=True)
+        path = found / f"{target.name}-{hashlib.sha256(data).hexdigest()[:12]}"
+        path.write_bytes(data)
+        print(f"== finding: {path}", file=sys.stderr)
+        raise
+    finally:
+        tally.runs, tally.cases, tally.cpu = tally.runs + 1, tally.cases + n, tally.cpu + time.process_time() - start
     return n
 
 
@@ -68,6 +97,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--found", type=Path, default=Path("build/fuzz"))
+    parser.add_argument("--state", type=Path, help="a folder where cases are added up")
+    parser.add_argument(
+        "--cases", type=int, default=1_000_000, help="with --state: a target that has as many is left out"
+    )
     parser.add_argument("--atheris", action="store_true")
     parser.add_argument("--input", type=Path, help="run this input alone")
     told = parser.parse_args(sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else None)
@@ -81,11 +114,16 @@ def main() -> int:
             continue
         if told.atheris:
             guided(target)
+        tally = Tally.read(name, told.state)
+        if told.state and tally.cases >= told.cases:
+            continue
         try:
-            n = fuzz(target, told.seconds, told.seed, told.found)
+            n = fuzz(target, told.seconds, told.seed, told.found, tally)
         except Exception:
             traceback.print_exc()
             return 1
+        finally:
+            tally.write(told.state)
         print(f"{name:12} {n:8,} cases", flush=True)
     return 0
 

@@ -9,7 +9,9 @@ in the allocator, which is asked to give back the rest. Both are told before the
 15 s after it; before and after while nobody speaks, since who speaks has a search of his own for as long as he does.
 
 The server has the first processor to itself, as far as the machine is quiet; the microphones and the attackers share
-the others, the attackers with what the microphones leave."""
+the others, the attackers with what the microphones leave. With `--nice N` the microphones' priority is lower by N than
+the server's, as on a machine of two processors that are one core's the microphones and attackers take of the server's
+time too. The report is a table; a shorter attack (`--minutes 20`) has the same one."""
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -42,6 +45,7 @@ def trim(*_):
     print("trimmed", flush=True)
 
 signal.signal(signal.SIGUSR1, trim)
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: it ends with who attacks it
 sys.exit(main(sys.argv[1:]))
 """
 """The assistant, which on SIGUSR1 gives back what its allocator keeps for later."""
@@ -50,6 +54,8 @@ GROWTH = 1.1  # of memory, from before the attack to after it, where the allocat
 
 PIPES = 3  # of the process that answers `/try`, which ends a minute after the last question
 SAMPLES = 4  # of memory, half a second apart
+
+ATTACKERS_NICE = 10  # at least: a flood is the network's to stop, and here it takes the microphones' processor
 
 
 async def opened(host: str, more: str = "") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -138,6 +144,10 @@ async def assault(host: str, connections: int, pause: float = 0.5) -> None:
     await asyncio.gather(*(one(i) for i in range(connections)))
 
 
+def _tell(what: str) -> None:
+    print(f"== {time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
 def _descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -184,7 +194,7 @@ async def _counts(client: Any) -> dict[str, int]:
 
 
 async def _microphones(
-    url: str, pid: int, trimmed: threading.Event, minutes: float, connections: int, n: int
+    url: str, pid: int, trimmed: threading.Event, minutes: float, connections: int, n: int, nice: int
 ) -> dict[str, Any]:
     import aiohttp
 
@@ -207,14 +217,18 @@ async def _microphones(
             return [asyncio.create_task(soak._speak(s, name, i, ended)) for i, (s, name) in enumerate(named)]
 
         speaking = speak()
+        _tell("microphones speak")
         await asyncio.sleep(20)  # until every buffer has its size
         await _hush(speaking, sockets)
+        _tell("measured before the attack")
         before = await _settled(client, pid, trimmed)
         heard.clear()
         waited.clear()
         speaking = speak()
         counted, cpu, begun = await _counts(client), soak._cpu(pid), asyncio.get_running_loop().time()
+        _tell("attack")
         hostile = [sys.executable, "-m", "tests.fuzz.attack", "--of", url, "--connections", str(connections)]
+        hostile += ["--nice", str(max(nice, ATTACKERS_NICE) - nice)]  # beside what it has of this process
         with subprocess.Popen(hostile, stderr=subprocess.DEVNULL, start_new_session=True) as attacker:
             await asyncio.sleep(30 * minutes)
             half = soak._memory(pid), _descriptors(pid)
@@ -226,12 +240,15 @@ async def _microphones(
         share = (soak._cpu(pid) - cpu) / (asyncio.get_running_loop().time() - begun)
         counted = {name: n - counted[name] for name, n in (await _counts(client)).items()}
         heard, waited = Counter(heard), list(waited)  # not what is cut off now
+        _tell("measured after the attack")
         await _hush(speaking, sockets)
         after = await _settled(client, pid, trimmed)
         for task in tasks:
             task.cancel()
     return {
         "minutes": minutes, "microphones": n, "hostile connections": connections, "attacked to the end": still,
+        "priority of the microphones below the server's": nice,
+        "priority of the attackers below the server's": max(nice, ATTACKERS_NICE),
         **counted, "share of one core, %": round(100 * share, 1),
         "said without noise": heard[False, True] + heard[False, False], "understood": heard[False, True],
         "end of speech to action, s": soak.spread(waited),
@@ -245,16 +262,38 @@ def _apart(command: list[str]) -> subprocess.Popen[str]:
     """A process on the first processor, which this one and its others leave to it, where there are more."""
     first, *others = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {first})
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     os.sched_setaffinity(0, others or {first})
     return server
 
 
-def _stand_back() -> None:
+def _stand_back(nice: int) -> None:
     """This process gets what others leave, its session's share of the machine as well."""
-    os.nice(10)
+    now = os.nice(nice)
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as share:
-        share.write("10")
+        share.write(str(now))
+
+
+def _report(found: dict[str, Any]) -> tuple[list[str], bool]:
+    """The table, with what is asked for, and whether all of that is met."""
+    memory, descriptors = found["memory, MiB"], found["descriptors"]
+    asked: dict[str, tuple[str, bool]] = {
+        "attacked to the end": ("True", found["attacked to the end"]),
+        "late steps": ("0", found["late steps"] == 0),
+        "understood": ("all", found["understood"] == found["said without noise"] > 0),
+        "microphones that were dropped": ("0", found["microphones that were dropped"] == 0),
+        "memory, MiB": (f"after at most {GROWTH} of before", memory[-1] <= GROWTH * memory[0]),
+        "descriptors": (f"after within {PIPES} of before", abs(descriptors[-1] - descriptors[0]) <= PIPES),
+    }
+    lines = ["| what | measured | asked for | met |", "|---|---|---|---|"]
+    for name, value in found.items():
+        if name in ("memory, MiB", "descriptors"):
+            value = ", ".join(
+                f"{when} {n}" for when, n in zip(("before", "middle", "end", "after"), value, strict=True)
+            )
+        bar, met = asked.get(name, ("", None))
+        lines.append(f"| {name} | {value} | {bar} | {'' if met is None else 'yes' if met else 'no'} |")
+    return lines, all(met for _, met in asked.values())
 
 
 def main() -> int:
@@ -262,29 +301,29 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--connections", type=int, default=200, help="hostile ones")
     parser.add_argument("--microphones", type=int, default=16)
+    parser.add_argument("--nice", type=int, default=0, help="how far the microphones' priority is below the server's")
     parser.add_argument("--of", metavar="URL", help="attack a server that runs, and do no more")
     told = parser.parse_args()
     if told.of:
-        _stand_back()
+        _stand_back(told.nice)
         asyncio.run(assault(told.of.removeprefix("http://").rstrip("/"), told.connections))
     command = [sys.executable, "-c", SERVER, "assistant", "--no-browser", "--port", "0", "--channels", "32"]
     with _apart(command) as server:
         assert server.stdout is not None
+        if told.nice:
+            _stand_back(told.nice)
         try:
             url, out = server.stdout.readline().strip(), server.stdout
             trimmed = threading.Event()
             threading.Thread(target=lambda: [trimmed.set() for line in out if "trimmed" in line], daemon=True).start()
             found = asyncio.run(
-                _microphones(url, server.pid, trimmed, told.minutes, told.connections, told.microphones)
+                _microphones(url, server.pid, trimmed, told.minutes, told.connections, told.microphones, told.nice)
             )
         finally:
             server.terminate()
-    for name, value in found.items():
-        print(f"{name:40} {value}")
-    memory, descriptors = found["memory, MiB"], found["descriptors"]
-    well = found["late steps"] == found["microphones that were dropped"] == 0
-    well = well and found["understood"] == found["said without noise"] > 0
-    return int(not (well and memory[-1] <= GROWTH * memory[0] and abs(descriptors[-1] - descriptors[0]) <= PIPES))
+    lines, is_well = _report(found)
+    print("\n".join(lines))
+    return int(not is_well)
 
 
 if __name__ == "__main__":

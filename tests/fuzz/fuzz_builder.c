@@ -48,10 +48,6 @@ static void check_graph(pynna_builder *b, int32_t start)
     MUST(pynna_builder_graph(b, start, &n_states, &n_arcs, first, label, next, final) == PYNNA_OK);
     const pynna_graph g = {16, n_states, n_arcs, n_states - 1, first, label, next, final};
     MUST(pynna_graph_error(&g) == NULL);
-    free(first);
-    free(label);
-    free(next);
-    free(final);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -71,6 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         n += status == PYNNA_OK;
     }
     check_graph(b, states[n - 1]);
-    free(memory);
+    release(0);
     return 0;
 }

@@ -111,7 +111,7 @@ static uint64_t decode(const pynna_ctc_config *config, const pynna_ctc_scorer *s
         MUST((scorer == NULL ? pynna_ctc_finish(d) : pynna_ctc_finish_scored(d, scorer)) == PYNNA_OK);
         hash ^= results(d, config->beam);
     }
-    free(memory);
+    release(0);
     return hash;
 }
 
@@ -131,7 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pynna_ctc_config config;
     static tables words;
     float rows[MOST_FRAMES * 8], bias[8];
-    const int32_t n_labels = take_from(&in, 2, 8), n = take_from(&in, 0, MOST_FRAMES);
+    const int32_t n_labels = take_from(&in, 2, 8), most = take_from(&in, 0, MOST_FRAMES);
+    int32_t n = 0;
     pynna_ctc_defaults(n_labels, &config);
     config.blank = take_from(&in, 0, n_labels - 1);
     config.beam = take_from(&in, 1, 40);
@@ -153,8 +154,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (has_words)
         MUST(pynna_words_scorer(&words.words, &scorer) == PYNNA_OK);
     bytes cuts = in;
-    for (int32_t i = 0; i < n; i++)
-        take_row(&in, rows + i * n_labels, n_labels);
+    for (; n < most && in.at < in.end; n++)
+        take_row(&in, rows + n * n_labels, n_labels);
     greedy(&config, rows, n);
     const uint64_t a = decode(&config, has_words ? &scorer : NULL, rows, n, NULL);
     const uint64_t b = decode(&config, has_words ? &scorer : NULL, rows, n, &cuts);

@@ -123,7 +123,7 @@ static void search(const pynna_graph *g, bytes *in)
         hot = take_hot_words(in, g->n_labels, &tables[0]);
         MUST(pynna_search_change_hot_words(s, g, NULL, hot) == PYNNA_OK);
     }
-    for (int32_t n = take_from(in, 0, MOST_FRAMES); n > 0; n--) {
+    for (int32_t n = take_from(in, 0, MOST_FRAMES); n > 0 && in->at < in->end; n--) {
         take_row(in, row, g->n_labels);
         if (take8(in) == 1) {
             const pynna_words *before = hot;
@@ -141,8 +141,6 @@ static void search(const pynna_graph *g, bytes *in)
     MUST(pynna_search_finish_hot(s, hot) == PYNNA_OK && pynna_search_finish_hot(s, hot) == PYNNA_ERR_FINISHED);
     check_results(s, g, hot, n_all == 0 && n_changes == 0 && g->n_states <= MOST_STATES && !has_free_speech(g), 1);
     MUST(pynna_search_reset(s, g) == PYNNA_OK);
-    free(row);
-    free(memory);
 }
 
 static void of_arrays(bytes *in)
@@ -170,7 +168,6 @@ static void of_arrays(bytes *in)
     MUST(pynna_graph_save(&g, saved, size) == PYNNA_OK && pynna_graph_open(saved, size, &read) == PYNNA_OK);
     MUST(read.n_arcs == g.n_arcs && memcmp(read.arc_label, label, (size_t)g.n_arcs * sizeof *label) == 0);
     search(&read, in);
-    free(saved);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -178,6 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bytes in = {data, data + size};
     if (take8(&in) & 1) {
         of_arrays(&in);
+        release(0);
         return 0;
     }
     const size_t n = (size_t)(in.end - in.at);
@@ -186,6 +184,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pynna_graph g;
     if (pynna_graph_open(copy, n, &g) == PYNNA_OK && g.n_labels < MOST_LABELS)
         search(&g, &in);
-    free(copy);
+    release(0);
     return 0;
 }

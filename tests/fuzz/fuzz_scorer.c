@@ -67,6 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(copy, data, size);
     if (ds_lm_open(&lm, copy, size) == 0)
         ask(&lm, &in);
-    free(copy);
+    release(0);
     return 0;
 }

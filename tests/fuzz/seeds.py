@@ -46,7 +46,7 @@ def jsgf() -> list[bytes]:
 
 def ini() -> list[bytes]:
     return [
-        b"[Light]\nname = (lamp:light.one | [the] bulb){name}\nturn <name> (on|off){s}\nset to (0..100,50){level!int}\n"
+        b"[Light]\nname = (lamp:light.one | [the] bulb){name}\nturn <name> (on|off){s}\nset to (0..20,5){level!int}\n"
     ]
 
 

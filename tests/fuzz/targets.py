@@ -26,7 +26,8 @@ MOST_STATES = 20_000
 
 @cache
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="pynna-fuzz-"))
+    memory = Path("/dev/shm")  # where there is one: the disk takes more time than the parsers
+    return Path(tempfile.mkdtemp(prefix="pynna-fuzz-", dir=memory if memory.is_dir() else None))
 
 
 @contextlib.contextmanager
