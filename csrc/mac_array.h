@@ -156,11 +156,8 @@ const pn_kernels *pn_kernels_find(const char *name);
 #define PN_INLINE static inline
 #endif
 
-/* What a file makes twice, with GROUPS 1 for weights of 8 bits and 2 for those of 4, two groups a line. Those with
- * scales are not meant. */
-#define PN_BY_BITS(function, p, acc) ((p)->weight_bits == 4 ? function(2, p, acc) : function(1, p, acc))
-
-/* The same, and with SCALED where they have scales. */
+/* What a file makes three times: with GROUPS 1 for weights of 8 bits, 2 for those of 4, two groups a line, and with
+ * SCALED where these have scales. */
 #define PN_BY_KIND(function, p, acc)                                                                                   \
     ((p)->layout == PN_SCALED ? function(2, 1, p, acc)                                                                 \
      : (p)->weight_bits == 4  ? function(2, 0, p, acc)                                                                 \
@@ -172,37 +169,6 @@ PN_INLINE int32_t pn_load_group(const uint8_t *u)
     int32_t v;
     memcpy(&v, u, sizeof v);
     return v;
-}
-
-/* Weights with scales, for kernels that have nothing of their own for them: a span of a block is made into one of 8
- * bits, multiplied by `mac`, and added to those before it. */
-PN_INLINE void pn_mac_of_spans(const pn_product *p, int32_t *acc, void (*mac)(const pn_product *p, int32_t *acc))
-{
-    enum { GROUPS = 2 * PN_SPAN };
-    const size_t block_bytes = pn_block_bytes(p->n_groups, p->weight_bits, p->layout);
-    const size_t n_sums = (size_t)p->n_columns * PN_BLOCK;
-    _Alignas(64) int8_t room[GROUPS * PN_LINE];
-    _Alignas(64) int32_t some[PYNNA_MAX_CHANNELS * PN_BLOCK];
-    static const int32_t nothing[PN_BLOCK];
-    memset(acc, 0, (size_t)p->n_blocks * n_sums * sizeof *acc);
-    for (int32_t b = 0; b < p->n_blocks; b++, acc += n_sums)
-        for (int32_t g = 0; g < p->n_groups; g += GROUPS) {
-            const int32_t n = p->n_groups - g < GROUPS ? p->n_groups - g : GROUPS;
-            const pn_product span = {.weights = room,
-                                     .row_sum = g > 0 ? nothing : p->row_sum + b * PN_BLOCK,
-                                     .n_blocks = 1,
-                                     .n_groups = n,
-                                     .weight_bits = 8,
-                                     .next = room,
-                                     .u = p->u + (size_t)g * PN_GROUP,
-                                     .u_stride = p->u_stride,
-                                     .n_columns = p->n_columns};
-            for (int32_t i = 0; i < n; i++)
-                pn_group_weights(p->weights + (size_t)b * block_bytes, g + i, 4, PN_SCALED, room + i * PN_LINE);
-            mac(&span, some);
-            for (size_t i = 0; i < n_sums; i++)
-                acc[i] += some[i];
-        }
 }
 
 PN_INLINE float pn_within_127(float v)

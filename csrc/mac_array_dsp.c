@@ -59,9 +59,35 @@ TILE void eight_rows(const uint32_t *w, const uint8_t *u, int half, int32_t acc[
     }
 }
 
-/* Half a block: eight rows by one column, over all lines or those that are used. */
-TILE void half_block(const pn_product *p, const int GROUPS, const int8_t *weights, const uint8_t *u, int32_t *out)
+/* Half a block with scales, whose first row is `row`: span by span, over all lines. */
+TILE void scaled_half_block(const pn_product *p, const int8_t *block, int row, const uint8_t *u, int32_t *out)
 {
+    const int32_t n_lines = p->n_groups / 2;
+    int32_t all[8] = {0};
+    for (int32_t first = 0, end; first < n_lines; first = end) {
+        const int8_t *line = pn_scaled_line(block, first) + PN_GROUP * row,
+                     *scales = pn_line_scales(block, first) + row;
+        int32_t acc[8] = {0};
+        end = first + PN_SPAN < n_lines ? first + PN_SPAN : n_lines;
+        for (int32_t i = first; i < end; i++, line += PN_LINE, u += 2 * PN_GROUP) {
+            eight_rows((const uint32_t *)(const void *)line, u, 0, acc);
+            eight_rows((const uint32_t *)(const void *)line, u + PN_GROUP, 1, acc);
+        }
+        for (int r = 0; r < 8; r++)
+            all[r] += acc[r] / 16 * scales[r];
+    }
+    memcpy(out, all, sizeof all);
+}
+
+/* Half a block: eight rows by one column, over all lines or those that are used. */
+TILE void half_block(const pn_product *p, const int GROUPS, const int SCALED, const int8_t *block, int row,
+                     const uint8_t *u, int32_t *out)
+{
+    if (SCALED) {
+        scaled_half_block(p, block, row, u, out);
+        return;
+    }
+    const int8_t *weights = block + PN_GROUP * row;
     const int32_t n_lines = p->used ? p->n_used : p->n_groups / GROUPS;
     int32_t acc[8] = {0};
     if (GROUPS == 1 && !p->used) {
@@ -84,27 +110,19 @@ TILE void half_block(const pn_product *p, const int GROUPS, const int8_t *weight
     memcpy(out, acc, sizeof acc);
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     for (int32_t b = 0; b < p->n_blocks; b++)
         for (int32_t j = 0; j < p->n_columns; j++)
-            for (int half = 0; half < 2; half++, acc += 8)
-                half_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 32 * half, p->u + (size_t)j * p->u_stride,
+            for (int row = 0; row < PN_BLOCK; row += 8, acc += 8)
+                half_block(p, GROUPS, SCALED, p->weights + (size_t)b * block_bytes, row, p->u + (size_t)j * p->u_stride,
                            acc);
-}
-
-static void plain_mac(const pn_product *p, int32_t *acc)
-{
-    PN_BY_BITS(product, p, acc);
 }
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->layout == PN_SCALED)
-        pn_mac_of_spans(p, acc, plain_mac);
-    else
-        plain_mac(p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 const pn_kernels pn_kernels_dsp = {"dsp", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL};

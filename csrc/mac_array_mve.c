@@ -55,6 +55,30 @@ TILE void four_whole_lines(uint32x4_t addresses, const uint8_t *u, int32_t acc[R
     acc[3] = vmladavaq_s8(acc[3], vreinterpretq_s8_s32(vldrwq_gather_base_s32(addresses, 12)), v);
 }
 
+/* Four rows with scales, from `row` on, by one column: span by span. */
+TILE void scaled_quarter_block(const pn_product *p, const int8_t *block, int row, const uint8_t *u,
+                               const int32_t *row_sum, int32_t *out)
+{
+    const int32_t n_lines = p->n_groups / 2;
+    int32_t all[ROWS];
+    for (int r = 0; r < ROWS; r++)
+        all[r] = 128 * row_sum[r];
+    for (int32_t first = 0; first < n_lines; first += PN_SPAN) {
+        const uint32_t base = (uint32_t)(uintptr_t)(pn_scaled_line(block, first) + PN_GROUP * row);
+        const int8_t *scales = pn_line_scales(block, first) + row;
+        int32_t acc[ROWS] = {0};
+        for (int32_t i = 0; i < PN_SPAN && first + i < n_lines; i += 4) {
+            const uint32x4_t lines = vidupq_n_u32((uint32_t)i, 1);
+            four_lines(2, vaddq_n_u32(vshlq_n_u32(lines, 6), base), lines, u + (size_t)first * 2 * PN_GROUP,
+                       vctp32q((uint32_t)(n_lines - first - i)), acc);
+        }
+        for (int r = 0; r < ROWS; r++)
+            all[r] += acc[r] / 16 * scales[r];
+    }
+    for (int r = 0; r < ROWS; r++)
+        out[r] = all[r];
+}
+
 /* Four rows by one column. */
 TILE void quarter_block(const pn_product *p, const int GROUPS, const int8_t *weights, const uint8_t *u,
                         const int32_t *row_sum, int32_t *out)
@@ -80,27 +104,23 @@ TILE void quarter_block(const pn_product *p, const int GROUPS, const int8_t *wei
 }
 
 /* All lines, whether used or not: an activation of zero is -128 here. */
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     for (int32_t b = 0; b < p->n_blocks; b++)
         for (int32_t j = 0; j < p->n_columns; j++)
             for (int row = 0; row < PN_BLOCK; row += ROWS, acc += ROWS)
-                quarter_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 4 * row, p->u + (size_t)j * p->u_stride,
-                              p->row_sum + b * PN_BLOCK + row, acc);
-}
-
-static void plain_mac(const pn_product *p, int32_t *acc)
-{
-    PN_BY_BITS(product, p, acc);
+                if (SCALED)
+                    scaled_quarter_block(p, p->weights + (size_t)b * block_bytes, row, p->u + (size_t)j * p->u_stride,
+                                         p->row_sum + b * PN_BLOCK + row, acc);
+                else
+                    quarter_block(p, GROUPS, p->weights + (size_t)b * block_bytes + 4 * row,
+                                  p->u + (size_t)j * p->u_stride, p->row_sum + b * PN_BLOCK + row, acc);
 }
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->layout == PN_SCALED)
-        pn_mac_of_spans(p, acc, plain_mac);
-    else
-        plain_mac(p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 const pn_kernels pn_kernels_mve = {"mve", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL};

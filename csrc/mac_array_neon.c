@@ -15,6 +15,8 @@ enum { MAX_TOGETHER = 1 }; /* columns: their sums take 8 of 16 registers each, t
 enum { MAX_TOGETHER = 2 };
 #endif
 
+#include "mac_array_spans.h"
+
 /* ---- the MAC array, ARMv8.0 ----------------------------------------------------------------------------------- */
 
 /* Four activations less 128, twice. */
@@ -62,11 +64,39 @@ TILE void two_groups(const int GROUPS, const int NC, int32x4_t acc[2][8], const 
     }
 }
 
+/* `tile` where weights have scales. */
+TILE void scaled_tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_lines, const uint8_t *u,
+                      size_t u_stride, int32_t *out)
+{
+    begin_sums(row_sum, NC, out);
+    for (int32_t first = 0, end; first < n_lines; first = end) {
+        const int8_t *line = pn_scaled_line(w, first), *scales = pn_line_scales(w, first);
+        int32x4_t acc[2][8];
+#pragma GCC unroll 2
+        for (int j = 0; j < NC; j++)
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++)
+                acc[j][i] = vdupq_n_s32(0);
+        end = span_end(first, n_lines);
+        for (int32_t k = first; k < end; k++, line += PN_LINE, u += 2 * PN_GROUP)
+            two_groups(2, NC, acc, line, u, u_stride, 1);
+#pragma GCC unroll 2
+        for (int j = 0; j < NC; j++)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                add_span(scales + 4 * i, vpaddq_s32(acc[j][2 * i], acc[j][2 * i + 1]), out + j * PN_BLOCK + 4 * i);
+    }
+}
+
 /* One block of 16 rows by NC columns. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups,
-               const uint8_t *u, size_t u_stride, int32_t *out)
+TILE void tile(const int GROUPS, const int SCALED, const int NC, const int8_t *w, const int32_t *row_sum,
+               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
 {
     int32x4_t acc[2][8];
+    if (SCALED) {
+        scaled_tile(NC, w, row_sum, n_groups / 2, u, u_stride, out);
+        return;
+    }
 #pragma GCC unroll 2
     for (int j = 0; j < NC; j++)
 #pragma GCC unroll 8
@@ -85,31 +115,23 @@ TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *r
         }
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
     for (int32_t b = 0; b < p->n_blocks; b++, weights += block_bytes, row_sum += PN_BLOCK) {
         int32_t j = 0;
         for (; MAX_TOGETHER == 2 && j + 2 <= p->n_columns; j += 2, acc += 2 * PN_BLOCK)
-            tile(GROUPS, 2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
+            tile(GROUPS, SCALED, 2, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
         for (; j < p->n_columns; j++, acc += PN_BLOCK)
-            tile(GROUPS, 1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
+            tile(GROUPS, SCALED, 1, weights, row_sum, p->n_groups, p->u + (size_t)j * p->u_stride, p->u_stride, acc);
     }
-}
-
-static void plain_mac(const pn_product *p, int32_t *acc)
-{
-    PN_BY_BITS(product, p, acc);
 }
 
 static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->layout == PN_SCALED)
-        pn_mac_of_spans(p, acc, plain_mac);
-    else
-        plain_mac(p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 /* ---- around it ------------------------------------------------------------------------------------------------ */

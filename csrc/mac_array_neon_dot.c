@@ -8,6 +8,8 @@
 #define DOT __attribute__((target("arch=armv8.2-a+dotprod")))
 #define TILE DOT __attribute__((always_inline)) static inline
 
+#include "mac_array_spans.h"
+
 /* Four activations less 128, twice. */
 TILE int8x8_t load_group(const uint8_t *u)
 {
@@ -24,31 +26,66 @@ TILE int8x16_t load_rows(const int GROUPS, const int i, const int k, const int8_
     return i ? vandq_s8(w, vdupq_n_s8((int8_t)0xf0)) : vshlq_n_s8(w, 4);
 }
 
-/* One block of 16 rows by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
-TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_groups,
-               const uint8_t *u, size_t u_stride, int32_t *out)
+/* A line by NC columns: a vector has 4 rows by 4 columns, a lane of v four activations. */
+TILE void add_line(const int GROUPS, const int NC, const int8_t *line, const uint8_t *u, size_t u_stride,
+                   int32x4_t acc[4][4])
+{
+#pragma GCC unroll 2
+    for (int half = 0; half < GROUPS; half++) {
+        int8x16_t rows[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++)
+            rows[i] = load_rows(GROUPS, half, i, line);
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++) {
+            int8x8_t v = load_group(u + (size_t)j * u_stride + 4 * half);
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
+        }
+    }
+}
+
+/* `tile` where weights have scales. */
+TILE void scaled_tile(const int NC, const int8_t *w, const int32_t *row_sum, int32_t n_lines, const uint8_t *u,
+                      size_t u_stride, int32_t *out)
+{
+    begin_sums(row_sum, NC, out);
+    for (int32_t first = 0, end; first < n_lines; first = end) {
+        const int8_t *line = pn_scaled_line(w, first), *scales = pn_line_scales(w, first);
+        int32x4_t acc[4][4];
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                acc[j][i] = vdupq_n_s32(0);
+        end = span_end(first, n_lines);
+        for (int32_t k = first; k < end; k++, line += PN_LINE, u += 2 * PN_GROUP)
+            add_line(2, NC, line, u, u_stride, acc);
+#pragma GCC unroll 4
+        for (int j = 0; j < NC; j++)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                add_span(scales + 4 * i, acc[j][i], out + j * PN_BLOCK + 4 * i);
+    }
+}
+
+/* One block of 16 rows by NC columns. */
+TILE void tile(const int GROUPS, const int SCALED, const int NC, const int8_t *w, const int32_t *row_sum,
+               int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t *out)
 {
     int32x4_t acc[4][4];
+    if (SCALED) {
+        scaled_tile(NC, w, row_sum, n_groups / 2, u, u_stride, out);
+        return;
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
             acc[j][i] = vshlq_n_s32(vld1q_s32(row_sum + 4 * i), 7);
     for (int32_t line = 0; line < n_groups / GROUPS; line++, w += 64, u += 4 * GROUPS)
-#pragma GCC unroll 2
-        for (int half = 0; half < GROUPS; half++) {
-            int8x16_t rows[4];
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; i++)
-                rows[i] = load_rows(GROUPS, half, i, w);
-#pragma GCC unroll 4
-            for (int j = 0; j < NC; j++) {
-                int8x8_t v = load_group(u + (size_t)j * u_stride + 4 * half);
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; i++)
-                    acc[j][i] = vdotq_lane_s32(acc[j][i], rows[i], v, 0);
-            }
-        }
+        add_line(GROUPS, NC, w, u, u_stride, acc);
 #pragma GCC unroll 4
     for (int j = 0; j < NC; j++)
 #pragma GCC unroll 4
@@ -56,9 +93,9 @@ TILE void tile(const int GROUPS, const int NC, const int8_t *w, const int32_t *r
             vst1q_s32(out + j * PN_BLOCK + 4 * i, acc[j][i]);
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const int32_t n_groups = p->n_groups, parts = pn_divide_up(p->n_columns, 4);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
@@ -67,26 +104,18 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
             int32_t j = i * p->n_columns / parts, nc = (i + 1) * p->n_columns / parts - j;
             const uint8_t *v = p->u + (size_t)j * p->u_stride;
             switch (nc) {
-            case 1: tile(GROUPS, 1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 2: tile(GROUPS, 2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 3: tile(GROUPS, 3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
-            case 4: tile(GROUPS, 4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 1: tile(GROUPS, SCALED, 1, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(GROUPS, SCALED, 2, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(GROUPS, SCALED, 3, weights, row_sum, n_groups, v, p->u_stride, acc); break;
+            case 4: tile(GROUPS, SCALED, 4, weights, row_sum, n_groups, v, p->u_stride, acc); break;
             }
             acc += nc * PN_BLOCK;
         }
 }
 
-DOT static void plain_mac(const pn_product *p, int32_t *acc)
-{
-    PN_BY_BITS(product, p, acc);
-}
-
 DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
 {
-    if (p->layout == PN_SCALED)
-        pn_mac_of_spans(p, acc, plain_mac);
-    else
-        plain_mac(p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_dot = {"neondot",    pn_neon_dot_mac,  pn_neon_requantise,

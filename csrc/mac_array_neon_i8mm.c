@@ -9,6 +9,8 @@
 #define TARGET __attribute__((target("arch=armv8.2-a+dotprod+i8mm")))
 #define TILE TARGET __attribute__((always_inline)) static inline
 
+#include "mac_array_spans.h"
+
 /* Eight activations of a column, or the last four and zeros. */
 TILE uint8x8_t load_pair(const uint8_t *u, const int two)
 {
@@ -45,11 +47,42 @@ TILE void two_groups(const int GROUPS, const int NP, int32x4_t acc[3][8], const 
     }
 }
 
+/* `tile` where weights have scales. */
+TILE void scaled_tile(const int NP, const int8_t *w, int32_t n_lines, const uint8_t *u, size_t u_stride, int32_t *out)
+{
+    memset(out, 0, 2 * (size_t)NP * PN_BLOCK * sizeof *out);
+    for (int32_t first = 0, end; first < n_lines; first = end) {
+        const int8_t *line = pn_scaled_line(w, first), *scales = pn_line_scales(w, first);
+        int32x4_t acc[3][8];
+#pragma GCC unroll 3
+        for (int p = 0; p < NP; p++)
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++)
+                acc[p][i] = vdupq_n_s32(0);
+        end = span_end(first, n_lines);
+        for (int32_t k = first; k < end; k++, line += PN_LINE, u += 2 * PN_GROUP)
+            two_groups(2, NP, acc, line, u, u_stride, 1);
+#pragma GCC unroll 3
+        for (int p = 0; p < NP; p++)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) {
+                int32x4_t a = acc[p][2 * i], b = acc[p][2 * i + 1];
+                int32_t *to = out + 2 * p * PN_BLOCK + 4 * i;
+                add_span(scales + 4 * i, vcombine_s32(vget_low_s32(a), vget_low_s32(b)), to);
+                add_span(scales + 4 * i, vcombine_s32(vget_high_s32(a), vget_high_s32(b)), to + PN_BLOCK);
+            }
+    }
+}
+
 /* One block of 16 rows by NP pairs of columns; a sum holds 2 columns by 2 rows. */
-TILE void tile(const int GROUPS, const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u, size_t u_stride,
-               int32_t *out)
+TILE void tile(const int GROUPS, const int SCALED, const int NP, const int8_t *w, int32_t n_groups, const uint8_t *u,
+               size_t u_stride, int32_t *out)
 {
     int32x4_t acc[3][8];
+    if (SCALED) {
+        scaled_tile(NP, w, n_groups / 2, u, u_stride, out);
+        return;
+    }
 #pragma GCC unroll 3
     for (int p = 0; p < NP; p++)
 #pragma GCC unroll 8
@@ -80,9 +113,9 @@ TARGET static void last_column(const pn_product *p, const int8_t *weights, const
     pn_neon_dot_mac(&one, acc);
 }
 
-TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
+TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const int32_t n_groups = p->n_groups, pairs = p->n_columns / 2, parts = pn_divide_up(pairs, 3);
     const int8_t *weights = p->weights;
     const int32_t *row_sum = p->row_sum;
@@ -91,9 +124,9 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
             int32_t first = i * pairs / parts, np = (i + 1) * pairs / parts - first;
             const uint8_t *v = p->u + 2 * (size_t)first * p->u_stride;
             switch (np) {
-            case 1: tile(GROUPS, 1, weights, n_groups, v, p->u_stride, acc); break;
-            case 2: tile(GROUPS, 2, weights, n_groups, v, p->u_stride, acc); break;
-            case 3: tile(GROUPS, 3, weights, n_groups, v, p->u_stride, acc); break;
+            case 1: tile(GROUPS, SCALED, 1, weights, n_groups, v, p->u_stride, acc); break;
+            case 2: tile(GROUPS, SCALED, 2, weights, n_groups, v, p->u_stride, acc); break;
+            case 3: tile(GROUPS, SCALED, 3, weights, n_groups, v, p->u_stride, acc); break;
             }
             acc += 2 * np * PN_BLOCK;
         }
@@ -104,17 +137,9 @@ TILE void product(const int GROUPS, const pn_product *p, int32_t *acc)
     }
 }
 
-TARGET static void plain_mac(const pn_product *p, int32_t *acc)
-{
-    PN_BY_BITS(product, p, acc);
-}
-
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
-    if (p->layout == PN_SCALED)
-        pn_mac_of_spans(p, acc, plain_mac);
-    else
-        plain_mac(p, acc);
+    PN_BY_KIND(product, p, acc);
 }
 
 const pn_kernels pn_kernels_neon_i8mm = {"neoni8mm", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise, NULL};

@@ -2,38 +2,25 @@
 """Recordings to segments on several cores: a process each, which asks for more whenever it has channels free.
 
 Processes and not threads: decoders, cutting and endpointing hold the interpreter's lock, which is half of the work of a
-small model; and a recording that ends its process takes no other one with it. They are started as programs of their
-own, so that neither a fork of threads nor a guard in the caller's script is needed; the model's file is mapped, and so
-in memory once.
+small model; and a recording that ends its process takes no other one with it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import functools
 import pickle
 import queue
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from pynna.archive.processes import FORKS, Crew, Forks, Process, Program, Programs, send
 from pynna.archive.recogniser import Failed, Message, PartDone, Recogniser, Settings, Unit
+from pynna.archive.worker import Recipe, serve
 from pynna.errors import ArgumentError, PynnaError
 from pynna.model import Model
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a worker makes its model of."""
-
-    model: str
-    isa: str
-    settings: Settings
 
 
 def run_here(model: Model, settings: Settings, units: Iterable[Unit]) -> Iterator[Message]:
@@ -49,66 +36,52 @@ def run_here(model: Model, settings: Settings, units: Iterable[Unit]) -> Iterato
             yield told.popleft()
 
 
-_START = "import sys; sys.path[:] = filter(None, sys.path); from pynna.archive.worker import main; main()"
-# the current folder, which is looked into first otherwise, may hold a folder of the package's name
+_EARLY: list[tuple[int, Crew]] = []
+"""Processes that nobody has yet, and how many they are; they wait for a recipe, and end with this one."""
 
 
-_EARLY: list[subprocess.Popen[bytes]] = []
-"""Processes that nobody has yet; they wait for a recipe, and end with this one."""
-
-
-def start_early(jobs: int) -> None:
-    """Starts the processes of the next `run_jobs`: they load their modules while this one loads a model, and looks at
-    recordings."""
+def start_early(jobs: int, model: Model) -> None:
+    """Starts the processes of the next `run_jobs`, of a program that has no threads: they have what it has loaded."""
     if jobs > 1:
-        _EARLY.extend(_started() for _ in range(jobs - len(_EARLY)))
+        end_early()
+        alone = FORKS and threading.active_count() == 1 and model.threads == 1
+        child = functools.partial(serve, model=model)
+        _EARLY.append((jobs, Forks(jobs, child) if alone else _crew(jobs)))
 
 
 def end_early() -> None:
     """Ends those that nobody has taken."""
     while _EARLY:
-        process = _EARLY.pop()
-        process.kill()
-        process.communicate()
+        _EARLY.pop()[1].end()
 
 
-def _started() -> subprocess.Popen[bytes]:
-    environment = dict(os.environ)
-    root = str(Path(__file__).parents[2])  # this very package, installed or not
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
-    return subprocess.Popen(
-        [sys.executable, "-c", _START],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
-    )  # fmt: skip
+def _crew(jobs: int) -> Crew:
+    return Forks(jobs) if FORKS else Programs(jobs)
+
+
+def _taken(jobs: int) -> Crew:
+    """The crew that was started early, if it is as large, or a new one."""
+    crew = next((crew for n, crew in _EARLY if n == jobs), None)
+    _EARLY[:] = [each for each in _EARLY if each[1] is not crew]
+    end_early()
+    return crew or _crew(jobs)
 
 
 class _Worker:
     """A process and what it has under way."""
 
-    def __init__(self, recipe: bytes, number: int, told: queue.Queue[tuple[_Worker, Any]]) -> None:
-        self.number, self.under_way, self.starved = number, dict[tuple[int, int], Unit](), False
-        try:
-            self._process = _EARLY.pop()
-        except IndexError:
-            self._process = _started()
+    def __init__(self, process: Process, number: int, told: queue.Queue[tuple[_Worker, Any]]) -> None:
+        self._process, self.number = process, number
+        self.under_way, self.starved = dict[tuple[int, int], Unit](), False
         self._told = told
         self._missing: dict[tuple[int, int], list[Any]] = {}  # parts that are there, all of them
-        self._send(recipe)
         threading.Thread(target=self._read, daemon=True, name=f"pynna-worker-{number}").start()
-
-    def _send(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it has ended, which the reader tells
 
     def give(self, unit: Unit) -> None:
         """Hands a recording in."""
         self.starved = False
         self.under_way[unit.number, unit.share] = unit
-        self._send(pickle.dumps(unit))
+        send(self._process.stdin, pickle.dumps(unit))
 
     def note(self, message: Message) -> None:
         """Keeps count of the parts of a recording, to know when it is through."""
@@ -127,18 +100,17 @@ class _Worker:
             del self._missing[key]
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        try:
-            while True:
-                self._told.put((self, pickle.load(self._process.stdout)))
-        except (EOFError, OSError, pickle.UnpicklingError):
-            self._told.put((self, None))
+        with self._process.stdout as file:
+            try:
+                while True:
+                    self._told.put((self, pickle.load(file)))
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._told.put((self, None))
 
     def end(self, *, kill: bool = False) -> int:
         """Ends it, and gives its exit code."""
         if kill:
             self._process.kill()
-        assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         return self._process.wait()
@@ -155,8 +127,9 @@ def run_jobs(model: Model, settings: Settings, units: Iterable[Unit], jobs: int)
     except (TypeError, AttributeError, pickle.PicklingError) as error:
         raise ArgumentError(f"options must be such that other processes can have them: {error}") from error
     told: queue.Queue[tuple[_Worker, Any]] = queue.Queue()
-    workers = [_Worker(recipe, i, told) for i in range(jobs)]
-    end_early()
+    crew = _taken(jobs)
+    crew.begin(recipe)
+    workers = [_Worker(process, i, told) for i, process in enumerate(crew.processes)]
     left, suspects = deque(units), deque[Unit]()
     tried: set[tuple[int, int]] = set()
     try:
@@ -172,7 +145,7 @@ def run_jobs(model: Model, settings: Settings, units: Iterable[Unit], jobs: int)
             worker, message = told.get()
             if message is None:
                 yield from _ended(worker, suspects, tried)
-                workers[worker.number] = _Worker(recipe, worker.number, told)
+                workers[worker.number] = _Worker(Program(recipe), worker.number, told)
             elif message == "wants":
                 worker.starved = True
             elif isinstance(message, PynnaError):

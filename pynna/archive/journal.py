@@ -93,6 +93,9 @@ class Parts:
         """Numbers of the parts that are there."""
         return frozenset(self._places if self._file is not None else self._lines)
 
+    def __len__(self) -> int:
+        return len(self._places if self._file is not None else self._lines)
+
     def _write(self, line: dict[str, Any]) -> int:
         assert self._file is not None
         place = self._file.seek(0, os.SEEK_END)

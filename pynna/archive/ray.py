@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +30,12 @@ from pynna.streaming.endpointer import EndpointRules
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-BLOCK_BYTES, MAX_BLOCKS = 16 << 20, 100
-"""Of the recordings that an actor gets at once, about; and how many such blocks there are for each actor, at most."""
+BLOCK_BYTES, MIN_BLOCKS, MAX_BLOCKS = 16 << 20, 4, 100
+"""Of the recordings that an actor gets at once, about; and how many such blocks there are for each actor, at least (an
+actor that starts late takes fewer) and at most."""
+
+AHEAD = 2
+"""Blocks that an actor has, with the one under way."""
 
 RETRIES = 3
 """Times that a block is tried again, by another actor, where its own has ended."""
@@ -259,7 +264,9 @@ def _connect(ray: Any, address: str | None) -> None:
     data.max_errored_blocks = -1  # what a block lacks is tried again, and told
     if ray.is_initialized():
         return
-    path = os.environ.get("PYTHONPATH")
+    # Ray's processes have this one's environment where it starts them, and then need none of their own, for which Ray
+    # would start others than those that it has ready.
+    path = os.environ.get("PYTHONPATH") if address else None
     environment = {"env_vars": {"PYTHONPATH": path}} if path else None
     try:
         ray.init(address=address or "local", log_to_driver=False, logging_level="warning", runtime_env=environment)
@@ -303,7 +310,7 @@ def _stored(address: str) -> dict[str, int]:
 def _blocks(sizes: dict[str, int], n_actors: int) -> list[list[str]]:
     """Recordings dealt to blocks of about the same size, the longest first in each."""
     most = min(sum(sizes.values()) // BLOCK_BYTES, MAX_BLOCKS * n_actors)
-    n = min(len(sizes), max(2 * n_actors, most))
+    n = min(len(sizes), max(MIN_BLOCKS * n_actors, most))
     blocks: list[list[str]] = [[] for _ in range(n)]
     for i, path in enumerate(sorted(sizes, key=lambda path: -sizes[path])):
         turn, at = divmod(i, n)
@@ -312,7 +319,7 @@ def _blocks(sizes: dict[str, int], n_actors: int) -> list[list[str]]:
 
 
 def _run(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: type, arguments: dict[str, Any]) -> None:
-    """A block is a row until it is with an actor, so that nothing divides it or makes it one with another."""
+    """All blocks, and no processor is kept behind them."""
     if not blocks:
         return
     with _told_when_quiet(lambda: len(_files(output)), lambda: _processors(ray)):
@@ -323,16 +330,25 @@ def _run(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: typ
 
 
 def _write(ray: Any, blocks: list[list[str]], output: str, actors: int, actor: type, arguments: dict[str, Any]) -> None:
-    rows = ray.data.from_items([{"paths": block} for block in blocks], override_num_blocks=len(blocks))
-    known = inspect.signature(rows.map_batches).parameters
-    retries = {"max_restarts": -1, "max_task_retries": RETRIES} if "ray_remote_args" in known else {}
+    """A block is a row until it is with an actor, so that nothing divides it or makes it one with another."""
+    run = uuid.uuid4().hex[:12]
+    names = [f"{run}-{number:06}.parquet" for number in range(len(blocks))]
+    rows = ray.data.from_items(
+        [{"name": name, "paths": block} for name, block in zip(names, blocks, strict=True)],
+        override_num_blocks=len(blocks),
+    )
+    retries, pool = {"max_restarts": -1, "max_task_retries": RETRIES}, {"max_tasks_in_flight_per_actor": AHEAD}
+    n = min(actors, len(blocks))
+    if "initial_size" in inspect.signature(ray.data.ActorPoolStrategy.__init__).parameters:
+        pool["initial_size"] = n  # all of them at once; elsewhere one after the other, as the first has much to do
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer versions want these numbers elsewhere, but have no place for them
-        made = rows.map_batches(
-            _of_blocks(actor), fn_constructor_kwargs=arguments, batch_size=1, num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(actors, len(blocks))), **retries,
+        done = rows.map_batches(
+            _of_blocks(actor, output), fn_constructor_kwargs=arguments, batch_size=1, num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=n, **pool),
+            **(retries if "ray_remote_args" in inspect.signature(rows.map_batches).parameters else {}),
         )  # fmt: skip
-    made.write_parquet(output, ray_remote_args={"num_cpus": 0})
+    done.materialize()
 
 
 @contextlib.contextmanager
@@ -358,6 +374,7 @@ def _told_when_quiet(
         yield
     finally:
         over.set()
+        watcher.join(1.0)  # nothing is told any more, unless a store does not answer
 
 
 def _processors(ray: Any) -> str:
@@ -367,14 +384,36 @@ def _processors(ray: Any) -> str:
     return f"{sum(nodes)} of {len(nodes)} nodes are up, {free:.0f} of {there:.0f} processors free"
 
 
-def _of_blocks(actor: type) -> type:
-    """The actor, given a block in a row."""
+def _of_blocks(actor: type, output: str) -> type:
+    """The actor, given a block in a row; it writes its rows itself, for other processes would have to be started for
+    that, and what is written is there whole or not at all. A block that is done again has the same name."""
 
     class Blocks(actor):  # type: ignore[misc, valid-type]
         def __call__(self, batch: dict[str, Any]) -> Any:
-            return super().__call__({"path": [path for paths in batch["paths"] for path in paths]})
+            for name, paths in zip(batch["name"], batch["paths"], strict=True):
+                _write_block(output, str(name), super().__call__({"path": list(paths)}))
+            return {"name": batch["name"]}
 
     return Blocks
+
+
+def _write_block(output: str, name: str, columns: dict[str, Any]) -> None:
+    """A file of rows; on a disk by a rename, for in a store a file is there when it is closed."""
+    import pyarrow
+    from pyarrow import fs, parquet
+
+    text, number = pyarrow.string(), pyarrow.float64()
+    kinds = (text, number, number, text, number, text, text)
+    schema = pyarrow.schema(list(zip(_Row._fields, kinds, strict=True)))
+    table = pyarrow.table([pyarrow.array(columns[field.name], field.type) for field in schema], schema=schema)
+    system, inside = fs.FileSystem.from_uri(output)
+    if not isinstance(system, fs.LocalFileSystem):
+        parquet.write_table(table, f"{inside}/{name}", filesystem=system)
+        return
+    system.create_dir(inside)
+    beside = f"{inside}/.{name}.{uuid.uuid4().hex[:8]}.part"
+    parquet.write_table(table, beside, filesystem=system)
+    system.move(beside, f"{inside}/{name}")
 
 
 def _files(output: str) -> list[str]:

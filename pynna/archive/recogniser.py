@@ -161,11 +161,15 @@ class Recogniser:
     """
 
     def __init__(self, model: Model, settings: Settings, tell: Callable[[Message], None]) -> None:
-        self._model, self._settings, self._tell = model, settings, tell
+        self._model, self._settings, self.tell = model, settings, tell
         self._options: DecoderOptions = model.decoder_options(**settings.options)
         self._pool, self._step = Pool(model), int(model.geometry["step"])
         self._sources: deque[_Recording] = deque()
         self._waiting: deque[Callable[[], None]] = deque()  # what is to run, until there is a channel
+
+    def prepare(self) -> None:
+        """Makes what decoders share now, and not when the first is needed."""
+        self._decoder()
 
     @property
     def wants(self) -> bool:
@@ -220,7 +224,7 @@ class Recogniser:
             n_samples += len(part.pcm)
             if part.index % unit.n_shares == unit.share and part.index not in unit.done:
                 yield part
-        self._tell(AllRead(unit, n_parts, n_samples / self._model.sample_rate, notes))
+        self.tell(AllRead(unit, n_parts, n_samples / self._model.sample_rate, notes))
 
     def _start_part(self) -> None:
         recording = self._sources[0]
@@ -228,7 +232,7 @@ class Recogniser:
             part = next(recording.parts, None)
         except (PynnaError, OSError, MemoryError) as error:
             self._sources.popleft()
-            self._tell(Failed(recording.unit, _text_of(error)))
+            self.tell(Failed(recording.unit, _text_of(error)))
             return
         if part is None:
             self._sources.popleft()
@@ -284,7 +288,7 @@ class Recogniser:
                 _segment(self._model, rules, given.first, each, result)
                 for each, result in zip(found, results, strict=True)
             ]
-            self._tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
+            self.tell(PartDone(unit, part.index, len(part.pcm) / self._model.sample_rate, segments))
 
         passes = _Passes(results, through)
         step, window = self._step, self._model.geometry["window"]
@@ -332,13 +336,13 @@ class Recogniser:
 
         def through(run: Run) -> None:
             if run.error is not None:
-                self._tell(Failed(unit, _text_of(run.error)))
+                self.tell(Failed(unit, _text_of(run.error)))
                 return
             seconds = n_samples / self._model.sample_rate
 
             def tell(results: list[Result]) -> None:
-                self._tell(PartDone(unit, 0, seconds, [{"start": 0.0, "end": seconds, **results[0].as_dict()}]))
-                self._tell(AllRead(unit, 1, seconds, notes))
+                self.tell(PartDone(unit, 0, seconds, [{"start": 0.0, "end": seconds, **results[0].as_dict()}]))
+                self.tell(AllRead(unit, 1, seconds, notes))
 
             passes = _Passes([decoder.finish()], tell)
             if kept:

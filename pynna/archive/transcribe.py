@@ -80,7 +80,7 @@ class _Item:
     @property
     def through(self) -> bool:
         """Whether all of it is there."""
-        return len(self.read) == self.n_shares and len(self.parts.indices) >= self.read[0].n_parts
+        return len(self.read) == self.n_shares and len(self.parts) >= self.read[0].n_parts
 
 
 def transcribe_files(

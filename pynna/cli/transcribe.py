@@ -128,8 +128,8 @@ def _run_archive(args: argparse.Namespace) -> int:
         raise ArgumentError(
             "--words must stand without --jobs and --resume; --format json and jsonl tell the words, too"
         )
-    start_early(args.jobs or 1)
     model = load(args.model, threads=args.threads or 1)
+    start_early(args.jobs or 1, model)
     whole = not args.utterances and not FORMATS[args.format].segmented
     code, several = OK, len(args.files) > 1
     with Progress(100) as progress:

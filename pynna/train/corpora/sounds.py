@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,36 +28,30 @@ F32 = npt.NDArray[np.float32]
 LEVEL = 10 ** (-28 / 20) * 32768
 """Root mean square of what is written."""
 SECONDS = 60
-FILES_OF_KIND = {"music": 6, "drums": 4}
+FILES_OF_KIND = {"music": 6, "drums": 4, "foreign": 40, "music-held-out": 20}
 """Files of a package and kind, where it is not `FILES`."""
 FILES = 5
-FOREIGN = "foreign"
-"""The kind of recorded speech that is not English, which only the evaluation hears."""
+FOREIGN, UNHEARD_MUSIC = EVALUATED = ("foreign", "music-held-out")
+"""Recorded speech that is not English, and music, which only the evaluation hears."""
 ENDINGS = {".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav"}
 
-HELD_OUT = re.compile(
-    # kitchen, water, boiling
-    r"water|drip|drop|splash|swim|dive|bubble|boil|fountain|ocean|sea|river|lake|harbor|waves|plunge|gulp|slurp|sink|"
-    r"sizzle|dish|plate|glass|cup|cutlery|knife|fork|spoon|drawer|tap|pot|pan|cook|fizz|inh2o|h2o|ripples|potion|"
-    # construction
-    r"construct\w*|build\w*|hammer\w*|saw|buzzsaw|jackhammer|airhammer|bulldozer|drill\w*|smith\w*|anvil|blacksmith|"
-    r"stonecutt\w*|stonemason|quarry|woodcutt\w*|wood|cutting|sawmill|mortar|dig|dug|place|mine|coal|axe|pick|chop|"
-    # birds
-    r"birds?|birdchirp|chirp|owl|duck|goose|gulls?|seagulls?|crow|chicken|rooster|hen|parrot|eagle|hawk|gryphon|"
-    r"woodpecker|morning|penguin|swan|pigeon|turkey|feathered|parkland|"
-    # storm, wind
-    r"storm|thunder\w*|lightning\w*|wind|gust|breeze|arctic|"
-    # keyboard, pencil, hairbrush
-    r"key|keys|keyboard|typing|type\w*|typewriter|keyany|keyenter|keyclick|pencil|chalk|pen|paint|draw|eraser|line|"
-    r"brush|comb|"
-    # purring
-    r"cat|cats|kitten|meow|purr|"
-    # footsteps, bicycles
-    r"foot\w*|steps?|walk\w*|run|running|bikes?|bicycle|"
-    # the hum of a city
-    r"city\w*|traffic|heavytraffic|trafic\w*|street|hum|residential|university|market|shanty|urban"
-)
-"""Words of the kinds of recorded noise that are never trained with."""
+HELD_OUT: dict[str, str] = {
+    "kitchen": r"water|drip|drop|splash|swim|dive|bubble|boil|fountain|ocean|sea|river|lake|harbor|waves|plunge|gulp|"
+               r"slurp|sink|sizzle|dish|plate|glass|cup|cutlery|knife|fork|spoon|drawer|tap|pot|pan|cook|fizz|inh2o|"
+               r"h2o|ripples|potion",
+    "construction": r"construct\w*|build\w*|hammer\w*|saw|buzzsaw|jackhammer|airhammer|bulldozer|drill\w*|smith\w*|"
+                    r"anvil|blacksmith|stonecutt\w*|stonemason|quarry|woodcutt\w*|wood|cutting|sawmill|mortar|dig|dug|"
+                    r"place|mine|coal|axe|pick|chop",
+    "birds": r"birds?|birdchirp|chirp|owl|duck|goose|gulls?|seagulls?|crow|chicken|rooster|hen|parrot|eagle|hawk|"
+             r"gryphon|woodpecker|morning|penguin|swan|pigeon|turkey|feathered|parkland",
+    "storm": r"storm|thunder\w*|lightning\w*|wind|gust|breeze|arctic",
+    "keyboard": r"key|keys|keyboard|typing|type\w*|typewriter|keyany|keyenter|keyclick|pencil|chalk|pen|paint|draw|"
+                r"eraser|line|brush|comb",
+    "purring": r"cat|cats|kitten|meow|purr",
+    "footsteps": r"foot\w*|steps?|walk\w*|run|running|bikes?|bicycle",
+    "city": r"city\w*|traffic|heavytraffic|trafic\w*|street|hum|residential|university|market|shanty|urban",
+}  # fmt: skip
+"""A kind of recorded noise that is never trained with, and the words that tell it."""
 
 SPEECH = re.compile(
     r"voices?|speech|speak|say|says|said|talk|chat\w*|hello|welcome|welldone|announcer|taunts?|comment\w*|dialog\w*|"
@@ -136,29 +130,37 @@ def words(path: str) -> list[str]:
     return [word for word in re.split(r"[^a-z0-9]+", apart.lower()) if re.search("[a-z]", word)]
 
 
-def kind(path: str, given: str = "*") -> str:
-    """The kind of a sound by its path below the package's folder; empty for what is left out."""
-    if given == FOREIGN:
-        return given
+def _named(bare: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """The first of the kinds that a word tells; empty for none."""
+    return next((name for name, pattern in kinds.items() for word in bare if re.fullmatch(pattern, word)), "")
+
+
+def kind(path: str, given: str = "*", held_out: bool = False) -> str:
+    """The kind of a sound by its path below the package's folder; empty for what is left out.
+
+    That are the kinds that training must not hear; where it is `held_out` that is wanted, all but these.
+    """
+    if given in EVALUATED:
+        return given if held_out else ""
     found = words(path)
     bare = [*found, *(word.rstrip("0123456789") for word in found)]
     joined = [a + b for a, b in zip(found, found[1:], strict=False)]
-    if any(SPEECH.fullmatch(word) for word in bare) or (
-        given not in ("music", "drums", "instruments") and any(HELD_OUT.fullmatch(word) for word in [*bare, *joined])
-    ):
+    if any(SPEECH.fullmatch(word) for word in bare):
         return ""
+    kept = "" if given in ("music", "drums", "instruments") else _named([*bare, *joined], HELD_OUT)
+    if kept or held_out:
+        return kept if held_out else ""
     if given != "*":
         return given
-    named = (name for name, pattern in KINDS.items() for word in bare if re.fullmatch(pattern, word))
-    return "music" if "music" in bare or "musics" in bare else next(named, "effects")
+    return "music" if "music" in bare or "musics" in bare else _named(bare, KINDS) or "effects"
 
 
-def files(usr: Path, source: Source) -> Iterator[tuple[Path, str]]:
-    """A source's sounds and their kinds, in an order that is the same everywhere."""
+def files(usr: Path, source: Source, held_out: bool = False) -> Iterator[tuple[Path, str]]:
+    """A source's sounds and their kinds, as `kind` has them, in an order that is the same everywhere."""
     for top in sorted(usr.glob(source.folder)):
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
             name = path.relative_to(top).as_posix() if top.is_dir() else top.name
-            if path.suffix.lower() in ENDINGS and path.is_file() and (found := kind(name, source.kind)):
+            if path.suffix.lower() in ENDINGS and path.is_file() and (found := kind(name, source.kind, held_out)):
                 yield path, found
 
 
@@ -214,10 +216,10 @@ def _make(output: Path, usr: Path, package: str, name: str, licence: str, paths:
     (output / f"{name}_{package}.rows").write_text("".join(rows), encoding="utf-8")
 
 
-def make(output: Path, usr: Path, jobs: int = 2, foreign: bool = False) -> dict[str, int]:
+def make(output: Path, usr: Path, jobs: int = 2, held_out: bool = False) -> dict[str, int]:
     """Collect the sounds of the packages that are installed below `usr`; returns the number of files by kind.
 
-    Of the `foreign` speech alone, which is for the evaluation, or of all that is none.
+    Those for training or, where `held_out` is set, those that only the evaluation may hear.
 
     Raises
     ------
@@ -225,11 +227,11 @@ def make(output: Path, usr: Path, jobs: int = 2, foreign: bool = False) -> dict[
         If none of the packages is there; it says which to install.
     """
     found: dict[tuple[str, str, str], list[Path]] = {}
-    wanted = [source for source in sources() if (source.kind == FOREIGN) == foreign]
-    for source in wanted:
-        for path, name in files(usr, source):
+    for source in sources():
+        for path, name in files(usr, source, held_out):
             found.setdefault((source.package, name, source.licence), []).append(path)
     if not found:
+        wanted = [source for source in sources() if held_out or source.kind not in EVALUATED]
         packages = " ".join(dict.fromkeys(source.package for source in wanted))
         raise FileNotFoundError(f"no sounds are below {usr}: apt-get install {packages}")
     output.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ It has no threshold: each sentence that it hears is accepted. Utterances are tho
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from pynna.train.config import Config
 from pynna.train.corpora import noise_sets
 from pynna.train.corpora.peers import Sphinx, fingerprint
 from pynna.train.corpora.testsets import Clip
+from pynna.train.evaluation.kept import Kept
 from pynna.train.evaluation.noise_test import FULL, QUICK, Alone, Among, Material, conditions
 from pynna.train.evaluation.scores import Judge
 from pynna.train.evaluation.tables import table
@@ -64,34 +65,21 @@ def heard_among(hear: Callable[[Pcm], str], judge: Judge, clips: Sequence[Clip],
     for clip in tqdm(clips, desc=f"pocketsphinx, {title}", leave=False):
         said, parts = judge.means(clip.text), utterances(clip.pcm)
         meanings = {judge.means(text) for text in map(hear, parts) if text} - {None}
-        among.transcribed += share * (said == judge.means(hear(clip.pcm)) is not None)
+        heard = judge.means(hear(clip.pcm))
+        among.transcribed += share * (said == heard is not None)
+        among.wrong += share * (said != heard is not None)
         among.listened += share * (meanings == {said})
         among.utterances += len(parts) / max(1, len(clips))
         among.lost += share * (not parts)
+    among.best = among.transcribed  # all that it hears is accepted
     return among
 
 
-class Kept:
-    """Figures in a JSON file, each by a name and a digest of what was heard."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.exists() else {}
-
-    def of(self, name: str, digest: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """A row; made, and written, where there is none."""
-        key = f"{name} {digest}"
-        if key not in self.rows:
-            self.rows[key] = make()
-            self.path.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
-        return self.rows[key]
-
-
-def _among(sphinx: Callable[[], Sphinx], judge: Judge, clips: Sequence[Clip], title: str) -> dict[str, float]:
+def _among(sphinx: Callable[[], Sphinx], judge: Judge, clips: Sequence[Clip], title: str) -> dict[str, Any]:
     return asdict(heard_among(sphinx(), judge, clips, title))
 
 
-def _alone(sphinx: Callable[[], Sphinx], judge: Judge, pcm: Pcm) -> dict[str, float]:
+def _alone(sphinx: Callable[[], Sphinx], judge: Judge, pcm: Pcm) -> dict[str, Any]:
     return asdict(heard_alone(sphinx(), judge, pcm))
 
 
@@ -115,6 +103,7 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
                     condition,
                     int(row["clips"]),
                     row["transcribed"],
+                    row["wrong"],
                     row["listened"],
                     f"{row['utterances']:.2f}",
                     row["lost"],
@@ -131,7 +120,7 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
                 functools.partial(_alone, sphinx, car, pcm),
             )
             alone.setdefault(noise.kind, Alone())
-            alone[noise.kind] += Alone(**found)  # type: ignore[arg-type]
+            alone[noise.kind] += Alone(**found)
     lines = [
         [kind, a.seconds / 60, a.a_minute(a.letters), a.a_minute(a.finals), 60 * a.a_minute(a.accepted)]
         for kind, a in alone.items()
@@ -140,7 +129,9 @@ def noise_peers(config: Config, folders: Sequence[Path], quick: bool, output: Pa
         [
             "## pocketsphinx 5: commands among noise",
             "",
-            *table(["clips of", "condition", "clips", "whole", "by its endpointer", "utterances", "lost"], rows),
+            *table(
+                ["clips of", "condition", "clips", "whole", "wrongly", "by its endpointer", "utterances", "lost"], rows
+            ),
             "## pocketsphinx 5: noise alone",
             "",
             *table(["what", "minutes", "letters a minute", "utterances a minute", "sentences an hour"], lines),

