@@ -23,6 +23,7 @@ from bench import ROOT
 from pynna.mapping.nna import packed_lines
 
 CSRC = ROOT / "csrc"
+HUGE_PAGE = 2 << 20  # bytes; of x86-64, and of ARM with pages of 4 KB
 DRIVER = Path(__file__).with_name("driver.c")
 LAYERS = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
 
@@ -105,10 +106,13 @@ class Core:
         self.driver: Any = self.ffi.dlopen(str(folder / "driver.so"))
 
     def allocate(self, size: int) -> Any:
-        """`size` bytes aligned to 64, as char[]; they live as long as the returned object."""
-        block = np.zeros(size + 64, np.uint8)
-        offset = -block.ctypes.data % 64
-        return self.ffi.from_buffer("char[]", block[offset : offset + size])
+        """`size` zeros in huge pages where the system has them, as the package takes its memory; they live as long as
+        the returned char[]."""
+        block = mmap.mmap(-1, size + HUGE_PAGE)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            block.madvise(mmap.MADV_HUGEPAGE)
+        offset = -np.frombuffer(block, np.uint8).ctypes.data % HUGE_PAGE
+        return self.ffi.from_buffer("char[]", memoryview(block)[offset : offset + size], require_writable=True)
 
     def check(self, status: int) -> None:
         """Raises CoreError for a status other than PYNNA_OK."""
@@ -146,15 +150,16 @@ class Core:
 
 @dataclass
 class MappedModel:
-    """A .nna file mapped into memory, as the package does it."""
+    """A .nna file in memory, as the package has it."""
 
     core: Core
     path: Path
 
     def __post_init__(self) -> None:
-        with self.path.open("rb") as file:
-            self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.data = self.core.ffi.from_buffer("uint8_t[]", self.bytes)
+        self._weights = memory = self.core.allocate(self.path.stat().st_size)
+        self.bytes = self.core.ffi.buffer(memory)
+        self.bytes[:] = self.path.read_bytes()
+        self.data = self.core.ffi.cast("uint8_t *", memory)
         size = self.core.lib.pynna_model_size()
         self._memory, self.pointer = self.core.built("model", size, self.data, len(self.bytes))
 

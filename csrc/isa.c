@@ -178,8 +178,8 @@ int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, int32
     const pn_kernels *k = pn_kernels_find(isa);
     if (!k)
         return PYNNA_ERR_ISA;
-    const pn_product product = {weights, row_sum, n_blocks, n_groups,  weight_bits, layout,
-                                weights, u,       u_stride, n_columns, NULL,        0};
+    const pn_product product = {weights, row_sum, n_blocks, n_groups,  weight_bits, layout, weights,
+                                0,       u,       u_stride, n_columns, NULL,        0};
     k->mac(&product, acc);
     pn_release(k);
     return PYNNA_OK;

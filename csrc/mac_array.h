@@ -14,9 +14,10 @@ typedef struct {
     const int32_t *row_sum; /* [n_blocks * 16], for those that multiply signed by signed */
     int32_t n_blocks, n_groups, weight_bits, layout;
     const int8_t *next; /* the weights that will be read after these, to be fetched meanwhile */
+    int32_t next_lines; /* how many of them, for kernels that do not fetch as much as they multiply */
     const uint8_t *u;   /* u[j] at u + j * u_stride */
     size_t u_stride;
-    int32_t n_columns;    /* 1 to 16 */
+    int32_t n_columns;    /* 1 to what the kernel takes, pn_kernels.max_columns */
     const uint16_t *used; /* of one column: the n_used lines whose u are not all zero; NULL: all lines */
     int32_t n_used;
 } pn_product;
@@ -65,7 +66,17 @@ typedef struct {
     /* Gives back what `mac` holds of the processor between two calls; NULL: nothing. Every thread calls it when it has
      * done its part of the steps, so that nobody sleeps, or runs another's code, with it. */
     void (*release)(void);
+
+    /* Columns that `mac` and `requantise` take at once: PN_COLUMNS, or PN_MANY_COLUMNS where more of them make each
+     * weight's way shorter. */
+    int32_t max_columns;
 } pn_kernels;
+
+#ifdef PYNNA_MICRO
+enum { PN_COLUMNS = 16, PN_MANY_COLUMNS = PN_COLUMNS };
+#else
+enum { PN_COLUMNS = 16, PN_MANY_COLUMNS = 64 };
+#endif
 
 static inline void pn_release(const pn_kernels *k)
 {

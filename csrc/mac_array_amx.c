@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AMX: a tile of up to 16 columns by 64 bytes of activations, times a tile of 16 lines of weights as they lie, to a
  * tile of sums [columns][16] as the accumulators have it; u8 by s8. One column, which is bound by reading, and all that
- * stands around the MAC array are AVX-512's. Blocks and prefetching are by reckoning: this has been run under an
- * emulator, and not been timed on a processor. */
+ * stands around the MAC array are AVX-512's. Blocks and prefetching are what was fastest on a Sapphire Rapids. */
 #include "mac_array.h"
 #if PN_HAS_AMX || defined(PN_EMULATED_TILES)
 
@@ -18,7 +17,8 @@
 /* Compilers do not know which memory an instruction on tiles reads. */
 #define WRITTEN() __asm__ volatile("" ::: "memory")
 
-enum { TILE_GROUPS = 16, TILE_BYTES = TILE_GROUPS * PN_LINE };
+/* PART groups of four blocks' weights are 32 KB. */
+enum { TILE_GROUPS = 16, PART = 8 * TILE_GROUPS };
 
 /* Tiles 0 to 3 hold the sums of as many blocks. Of a row that is no multiple of 64 bytes, what is left over has tiles
  * of its own shape. */
@@ -109,86 +109,136 @@ TILE const int8_t *groups_of(const int GROUPS, const int SCALED, const int8_t *b
     return room;
 }
 
-TILE void fetch(const int8_t *next, int32_t n_lines)
+/* What is fetched meanwhile, to the second cache: `pace` lines with each tile of weights. */
+typedef struct {
+    const int8_t *at;
+    int32_t pace;
+} ahead;
+
+TILE void fetch(ahead *next)
 {
-#pragma GCC unroll 16
-    for (int32_t i = 0; i < n_lines; i++)
-        __builtin_prefetch(next + i * PN_LINE, 0, 2); /* to the second cache, which holds two units */
+    for (int32_t i = 0; i < next->pace; i++, next->at += PN_LINE)
+        __builtin_prefetch(next->at, 0, 2);
 }
 
 /* Block `b` of the NB, where there is one. */
 #define BLOCK(b, u, w)                                                                                                 \
     if (NB > (b)) {                                                                                                    \
-        _tile_loadd(w, weights[b], PN_LINE);                                                                           \
+        _tile_loadd(w, lines[b] + k * PN_LINE, PN_LINE);                                                               \
         _tile_dpbusd(b, u, w);                                                                                         \
-        fetch(next + (b)*n_lines * PN_LINE, n_lines);                                                                  \
+        fetch(next);                                                                                                   \
     }
-#define SUM(b)                                                                                                         \
+#define ZERO(b)                                                                                                        \
+    if (NB > (b))                                                                                                      \
+    _tile_zero(b)
+#define RESUME(b)                                                                                                      \
+    if (NB > (b))                                                                                                      \
+    _tile_loadd(b, acc + (b)*acc_block, PN_BLOCK * sizeof *acc)
+#define STORE(b)                                                                                                       \
     if (NB > (b))                                                                                                      \
     _tile_stored(b, acc + (b)*acc_block, PN_BLOCK * sizeof *acc)
 
-/* NB blocks: a tile of activations serves all of them. Meanwhile as many bytes of what comes `next` are fetched. */
-TILE void blocks(const int GROUPS, const int SCALED, const int NB, const pn_product *p, const int8_t *block,
-                 const int8_t *next, int32_t *acc)
+/* Where a part of the groups stands among all of them, and whether its tile of columns is the only one: then the sums
+ * stay where they are from part to part. */
+typedef struct {
+    int first, last, alone;
+} place;
+
+/* A part of n groups of NB blocks by a tile of columns. */
+TILE void part(const int NB, const int8_t *const lines[4], int32_t n, const uint8_t *u, size_t u_stride, place at,
+               int32_t *acc, size_t acc_block, ahead *next)
+{
+    int32_t k = 0;
+    if (at.first) {
+        ZERO(0);
+        ZERO(1);
+        ZERO(2);
+        ZERO(3);
+    } else if (!at.alone) {
+        RESUME(0);
+        RESUME(1);
+        RESUME(2);
+        RESUME(3);
+    }
+    for (; k + TILE_GROUPS <= n; k += TILE_GROUPS) {
+        _tile_loadd(U, u + k * PN_GROUP, u_stride);
+        BLOCK(0, U, W)
+        BLOCK(1, U, W)
+        BLOCK(2, U, W)
+        BLOCK(3, U, W)
+    }
+    if (k < n) {
+        _tile_loadd(LAST_U, u + k * PN_GROUP, u_stride);
+        BLOCK(0, LAST_U, LAST_W)
+        BLOCK(1, LAST_U, LAST_W)
+        BLOCK(2, LAST_U, LAST_W)
+        BLOCK(3, LAST_U, LAST_W)
+    }
+    if (at.last || !at.alone) {
+        STORE(0);
+        STORE(1);
+        STORE(2);
+        STORE(3);
+    }
+}
+
+/* NB blocks by n_tiles tiles of columns from column j on. A part of the weights stays in the first cache while all
+ * tiles of columns pass; their sums wait in `acc` meanwhile. The sums of a single tile stay where they are. */
+TILE void blocks(const int GROUPS, const int SCALED, const int NB, const pn_product *p, const int8_t *block, int32_t j,
+                 int32_t n_tiles, int32_t *acc, ahead *next)
 {
     const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
     const size_t acc_block = (size_t)p->n_columns * PN_BLOCK;
-    const int32_t left = p->n_groups % TILE_GROUPS;
-    const uint8_t *u = p->u;
-    const int8_t *weights[4] = {block, block, block, block};
-    _Alignas(64) int8_t room[4][TILE_BYTES]; /* of weights of 4 bits alone */
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int32_t g = p->n_groups, n, n_lines; g > 0; g -= n) {
-        n = g < TILE_GROUPS ? left : TILE_GROUPS;
-        n_lines = n / GROUPS;
+    _Alignas(64) int8_t room[4][GROUPS == 1 ? 1 : PART * PN_LINE]; /* of weights of 4 bits alone */
+    const int8_t *lines[4] = {block, block, block, block};
+    int32_t g = 0, n;
+    do { /* once, too, where there is nothing to add */
+        n = p->n_groups - g < PART ? p->n_groups - g : PART;
         WRITTEN();
         for (int b = 0; b < NB; b++)
-            weights[b] = groups_of(GROUPS, SCALED, block + (size_t)b * block_bytes, p->n_groups - g, n, room[b]);
+            lines[b] = groups_of(GROUPS, SCALED, block + (size_t)b * block_bytes, g, n, room[b]);
         WRITTEN();
-        if (n == TILE_GROUPS) {
-            _tile_loadd(U, u, p->u_stride);
-            BLOCK(0, U, W)
-            BLOCK(1, U, W)
-            BLOCK(2, U, W)
-            BLOCK(3, U, W)
-        } else {
-            _tile_loadd(LAST_U, u, p->u_stride);
-            BLOCK(0, LAST_U, LAST_W)
-            BLOCK(1, LAST_U, LAST_W)
-            BLOCK(2, LAST_U, LAST_W)
-            BLOCK(3, LAST_U, LAST_W)
+        const place at = {g == 0, g + n == p->n_groups, n_tiles == 1};
+        for (int32_t t = 0; t < n_tiles; t++) {
+            const size_t column = (size_t)(j + t * PN_COLUMNS);
+            part(NB, lines, n, p->u + column * p->u_stride + g * PN_GROUP, p->u_stride, at, acc + column * PN_BLOCK,
+                 acc_block, next);
         }
-        u += PN_LINE;
-        next += NB * n_lines * PN_LINE;
+    } while ((g += n) < p->n_groups);
+}
+
+/* Tiles of n_tiles times n_columns columns from column j on. */
+TILE void columns(const int GROUPS, const int SCALED, const pn_product *p, int32_t j, int32_t n_tiles,
+                  int32_t n_columns, int32_t *acc, ahead *next)
+{
+    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
+    const int8_t *weights = p->weights;
+    set_shapes(n_columns, p->n_groups % TILE_GROUPS);
+    for (int32_t b = p->n_blocks, nb; b > 0; b -= nb, acc += nb * p->n_columns * PN_BLOCK) {
+        nb = b < 4 ? b : 4;
+        switch (nb) {
+        case 1: blocks(GROUPS, SCALED, 1, p, weights, j, n_tiles, acc, next); break;
+        case 2: blocks(GROUPS, SCALED, 2, p, weights, j, n_tiles, acc, next); break;
+        case 3: blocks(GROUPS, SCALED, 3, p, weights, j, n_tiles, acc, next); break;
+        default: blocks(GROUPS, SCALED, 4, p, weights, j, n_tiles, acc, next);
+        }
+        weights += (size_t)nb * block_bytes;
     }
-    SUM(0);
-    SUM(1);
-    SUM(2);
-    SUM(3);
 }
 
 TILE void product(const int GROUPS, const int SCALED, const pn_product *p, int32_t *acc)
 {
-    const size_t block_bytes = pn_block_bytes(p->n_groups, 8 / GROUPS, SCALED ? PN_SCALED : PN_PLAIN);
-    const int8_t *weights = p->weights;
-    set_shapes(p->n_columns, p->n_groups % TILE_GROUPS);
-    for (int32_t b = p->n_blocks, nb; b > 0; b -= nb, acc += nb * p->n_columns * PN_BLOCK) {
-        nb = b < 4 ? b : 4;
-        const int8_t *following = weights + (size_t)nb * block_bytes, *next = b > nb ? following : p->next;
-        switch (nb) {
-        case 1: blocks(GROUPS, SCALED, 1, p, weights, next, acc); break;
-        case 2: blocks(GROUPS, SCALED, 2, p, weights, next, acc); break;
-        case 3: blocks(GROUPS, SCALED, 3, p, weights, next, acc); break;
-        default: blocks(GROUPS, SCALED, 4, p, weights, next, acc);
-        }
-        weights = following;
-    }
+    const int32_t whole = p->n_columns / PN_COLUMNS, left = p->n_columns % PN_COLUMNS;
+    const int32_t n_tiles = p->n_blocks * (whole + (left > 0)) * pn_divide_up(p->n_groups, TILE_GROUPS);
+    /* A single tile of columns reads as fast as memory gives, and the processor's own prefetching is the better one. */
+    ahead next = {p->next, whole > 1 && n_tiles > 0 ? pn_divide_up(p->next_lines, n_tiles) : 0};
+    if (whole > 0)
+        columns(GROUPS, SCALED, p, 0, whole, PN_COLUMNS, acc, &next);
+    if (left > 0)
+        columns(GROUPS, SCALED, p, whole * PN_COLUMNS, 1, left, acc, &next);
 }
 
-/* Two columns are few for a tile, and yet no more work than for AVX-512: reckoned, not measured. */
+/* Two columns are few for a tile, and yet no more work than for AVX-512. */
 TARGET static void mac(const pn_product *p, int32_t *acc)
 {
     if (p->n_columns == 1)
@@ -197,8 +247,8 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
         PN_BY_KIND(product, p, acc);
 }
 
-const pn_kernels pn_kernels_amx = {"amx",  mac, pn_avx512vnni_requantise, pn_avx512vnni_lstm, pn_avx512vnni_quantise,
-                                   release};
+const pn_kernels pn_kernels_amx = {
+    "amx", mac, pn_avx512vnni_requantise, pn_avx512vnni_lstm, pn_avx512vnni_quantise, release, PN_MANY_COLUMNS};
 #else
 typedef int pn_no_amx;
 #endif

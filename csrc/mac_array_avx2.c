@@ -260,7 +260,7 @@ TARGET void pn_avx2_quantise(const float *x, const float *gain, int32_t n, uint8
     pn_quantise_loop(x, gain, n, u, residual);
 }
 
-const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise, NULL};
+const pn_kernels pn_kernels_avx2 = {"avx2", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise, NULL, PN_COLUMNS};
 #else
 typedef int pn_no_avx2;
 #endif

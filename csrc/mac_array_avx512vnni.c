@@ -337,7 +337,8 @@ TARGET void pn_avx512vnni_quantise(const float *x, const float *gain, int32_t n,
 }
 
 const pn_kernels pn_kernels_avx512vnni = {"avx512vnni",       pn_avx512vnni_mac,      pn_avx512vnni_requantise,
-                                          pn_avx512vnni_lstm, pn_avx512vnni_quantise, NULL};
+                                          pn_avx512vnni_lstm, pn_avx512vnni_quantise, NULL,
+                                          PN_COLUMNS};
 #else
 typedef int pn_no_avx512vnni;
 #endif

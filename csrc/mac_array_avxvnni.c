@@ -177,7 +177,8 @@ TARGET static void mac(const pn_product *p, int32_t *acc)
         PN_BY_KIND(product, p, acc);
 }
 
-const pn_kernels pn_kernels_avxvnni = {"avxvnni", mac, pn_avx2_requantise, pn_avx2_lstm, pn_avx2_quantise, NULL};
+const pn_kernels pn_kernels_avxvnni = {"avxvnni",        mac,  pn_avx2_requantise, pn_avx2_lstm,
+                                       pn_avx2_quantise, NULL, PN_COLUMNS};
 #else
 typedef int pn_no_avxvnni;
 #endif

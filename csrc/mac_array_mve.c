@@ -123,7 +123,7 @@ static void mac(const pn_product *p, int32_t *acc)
     PN_BY_KIND(product, p, acc);
 }
 
-const pn_kernels pn_kernels_mve = {"mve", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL};
+const pn_kernels pn_kernels_mve = {"mve", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL, PN_COLUMNS};
 #else
 typedef int pn_no_mve;
 #endif

@@ -265,7 +265,7 @@ void pn_neon_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, 
     pn_quantise_loop(x, gain, n, u, residual);
 }
 
-const pn_kernels pn_kernels_neon = {"neon", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise, NULL};
+const pn_kernels pn_kernels_neon = {"neon", mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise, NULL, PN_COLUMNS};
 #else
 typedef int pn_no_neon;
 #endif

@@ -118,8 +118,8 @@ DOT void pn_neon_dot_mac(const pn_product *p, int32_t *acc)
     PN_BY_KIND(product, p, acc);
 }
 
-const pn_kernels pn_kernels_neon_dot = {"neondot",    pn_neon_dot_mac,  pn_neon_requantise,
-                                        pn_neon_lstm, pn_neon_quantise, NULL};
+const pn_kernels pn_kernels_neon_dot = {"neondot", pn_neon_dot_mac, pn_neon_requantise, pn_neon_lstm, pn_neon_quantise,
+                                        NULL,      PN_COLUMNS};
 #else
 typedef int pn_no_neon_dot;
 #endif

@@ -81,4 +81,4 @@ void pn_ref_quantise(const float *x, const float *gain, int32_t n, uint8_t *u, u
     pn_quantise_loop(x, gain, n, u, residual);
 }
 
-const pn_kernels pn_kernels_ref = {"ref", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL};
+const pn_kernels pn_kernels_ref = {"ref", mac, pn_ref_requantise, pn_ref_lstm, pn_ref_quantise, NULL, PN_COLUMNS};

@@ -21,13 +21,12 @@ struct pynna_workspace {
     uint8_t *h;        /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
     int16_t *c;        /* [16][c_stride]: cell states */
     int32_t *gates;    /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
-    int32_t *tiles;    /* [PYNNA_MAX_THREADS][2][UNIT][16][16] */
     uint16_t *used;    /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
     double *logits;    /* [max_columns][layer 6's rows] */
+    int32_t *tiles;    /* [PYNNA_MAX_THREADS][2][UNIT][tile_columns][16] */
     size_t stride, residual_stride, h_stride, c_stride;
+    int32_t tile_columns; /* as many as there is room for at once */
 };
-
-enum { TILE = UNIT * PYNNA_MAX_CHANNELS * PN_BLOCK }; /* int32 in a tile of as many columns as there are channels */
 
 /* What the threads of one step share. */
 typedef struct {
@@ -71,6 +70,7 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     w->stride = row_stride(widest(m));
     w->residual_stride = m->geometry.feature_residual_bits ? row_stride(m->layers[PN_LAYER_1].n_groups * PN_GROUP) : 0;
     w->h_stride = row_stride(m->geometry.n_cell);
+    w->tile_columns = max_columns < PN_MANY_COLUMNS ? max_columns : PN_MANY_COLUMNS;
     w->c_stride = row_stride(cells * PN_BLOCK * (int32_t)sizeof *w->c) / sizeof *w->c;
 #define TAKE(field, count) (w->field = base ? (void *)(base + at) : NULL, at += pn_align64((count) * sizeof *w->field))
     TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
@@ -80,9 +80,9 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
     TAKE(gates, columns > 1 ? (size_t)cells * columns * UNIT * PN_BLOCK : 0); /* one column is one step */
-    TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * TILE);
     TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
+    TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * (size_t)w->tile_columns * UNIT * PN_BLOCK);
 #undef TAKE
     return at;
 }
@@ -107,8 +107,10 @@ int pynna_workspace_init(void *memory, size_t size, const pynna_model *model, in
     if (!kernels)
         return PYNNA_ERR_ISA;
     pynna_workspace *w = memory;
-    memset(w, 0, needed); /* what pads rows stays zero for good */
-    lay_out(w, model, max_columns, memory);
+    pynna_workspace at = {0};
+    lay_out(&at, model, max_columns, memory);
+    memset(memory, 0, (size_t)((unsigned char *)at.tiles - (unsigned char *)memory)); /* what pads rows stays so */
+    *w = at;
     w->model = model;
     w->kernels = kernels;
     w->max_columns = max_columns;
@@ -173,9 +175,43 @@ static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, 
     return in;
 }
 
+/* Columns that go through a unit at once. */
+static int32_t columns_at_once(const step_job *job)
+{
+    const int32_t most = job->w->kernels->max_columns;
+    return most < job->w->tile_columns ? most : job->w->tile_columns;
+}
+
+/* What is fetched while a unit is multiplied. */
+typedef struct {
+    const int8_t *weights;
+    int32_t lines;
+} ahead;
+
+static ahead ahead_of(const pn_layer *l, const int8_t *next)
+{
+    const ahead a = {next, UNIT * pn_n_lines(l->n_groups, l->info.weight_bits)};
+    return a;
+}
+
+/* Of a unit that takes n columns in parts: while columns from j on pass, the same part of what comes `next`. Kernels
+ * that fetch as much as they multiply are given it with the last part. */
+static ahead ahead_of_part(const step_job *job, const pn_layer *l, int32_t unit, const int8_t *next, int32_t j,
+                           int32_t columns, int32_t n)
+{
+    ahead a = ahead_of(l, next);
+    if (job->w->kernels->max_columns <= PN_COLUMNS) {
+        a.weights = j + columns < n ? weights_of(l, unit) : next;
+        return a;
+    }
+    const int32_t begin = (int32_t)((int64_t)a.lines * j / n);
+    a.lines = (int32_t)((int64_t)a.lines * (j + columns) / n) - begin;
+    a.weights += (size_t)begin * PN_LINE;
+    return a;
+}
+
 /* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
-static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, const int8_t *next,
-                   int32_t *acc)
+static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, ahead next, int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
     const pn_product product = {weights_of(l, unit),
@@ -184,7 +220,8 @@ static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const i
                                 l->n_groups,
                                 l->info.weight_bits,
                                 l->info.layout,
-                                next,
+                                next.weights,
+                                next.lines,
                                 in->u,
                                 in->stride,
                                 in->columns,
@@ -196,12 +233,12 @@ static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const i
 
 static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
 {
-    return job->w->tiles + ((size_t)thread * 2 + (size_t)half) * TILE;
+    return job->w->tiles + ((size_t)thread * 2 + (size_t)half) * (size_t)job->w->tile_columns * UNIT * PN_BLOCK;
 }
 
 /* Adds to a unit of layer 1's sums, over columns from j on, those of the features' residual: a 256th each. */
-static void add_residual(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, const int8_t *next,
-                         int32_t thread, int32_t *acc)
+static void add_residual(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, ahead next, int32_t thread,
+                         int32_t *acc)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_1];
@@ -220,7 +257,7 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
                   int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
-    int32_t n = job->n_channels * job->n_steps, unit, end;
+    int32_t n = job->n_channels * job->n_steps, at_once = columns_at_once(job), unit, end;
     int32_t *acc = thread_tile(job, thread, 0);
     input columns = input_of(job, l, in, in_stride, n, thread);
     const int has_residual = l == &w->model->layers[PN_LAYER_1] && w->model->geometry.feature_residual_bits;
@@ -228,11 +265,12 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
     for (; unit < end; unit++) {
         int32_t block = unit * UNIT;
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
-        for (int32_t j = 0; j < n; j += 16) {
+        for (int32_t j = 0; j < n; j += columns.columns) {
             columns.u = in + (size_t)j * in_stride;
-            columns.columns = n - j < 16 ? n - j : 16;
-            const int8_t *next = j + 16 < n ? weights_of(l, unit) : after;
-            int32_t n_blocks = mac(job, l, unit, &columns, has_residual ? weights_of(l, unit) : next, acc);
+            columns.columns = n - j < at_once ? n - j : at_once;
+            const ahead next = ahead_of_part(job, l, unit, after, j, columns.columns, n);
+            const ahead same = {weights_of(l, unit), 0};
+            int32_t n_blocks = mac(job, l, unit, &columns, has_residual ? same : next, acc);
             if (has_residual)
                 add_residual(job, unit, j, columns.columns, next, thread, acc);
             w->kernels->requantise(acc, n_blocks, columns.columns, l->bias + block * PN_BLOCK,
@@ -245,7 +283,7 @@ static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, siz
 /* Steps whose columns the input half takes together: as many as there is room for in a tile. */
 static int32_t steps_a_tile(const step_job *job)
 {
-    int32_t most = PYNNA_MAX_CHANNELS / job->n_channels;
+    int32_t most = columns_at_once(job) / job->n_channels;
     return job->n_steps < most ? job->n_steps : most;
 }
 
@@ -271,7 +309,9 @@ static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, i
         for (int32_t s = 0; s < job->n_steps; s += most) {
             int32_t *acc = w->gates + (input_sums(job, unit, s, &columns.columns) - w->gates);
             columns.u = in + (size_t)(s * job->n_channels) * w->stride;
-            mac(job, l, unit, &columns, s + most < job->n_steps ? weights_of(l, unit) : after, acc);
+            mac(job, l, unit, &columns,
+                ahead_of_part(job, l, unit, after, s, s + most < job->n_steps ? most : job->n_steps - s, job->n_steps),
+                acc);
         }
     }
 }
@@ -283,18 +323,22 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
     const pynna_geometry *g = &w->model->geometry;
     const pn_layer *lx = &w->model->layers[PN_LSTM_X], *lh = &w->model->layers[PN_LSTM_H];
     const int one_step = job->n_steps == 1;
-    int32_t n = job->n_channels, x_columns = n, unit, end;
+    int32_t n = job->n_channels, x_columns = n, begin, end;
     const input x = input_of(job, lx, in, w->stride, one_step ? n : 0, thread);
     const input h_old = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, n, 0, NULL};
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
-    const int8_t *last_next = first_weights(s + 1 < job->n_steps ? lh : lh + 1, thread, n_threads);
     int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
-    share(cell_blocks(w->model), thread, n_threads, &unit, &end);
-    for (; unit < end; unit++) {
+    share(cell_blocks(w->model), thread, n_threads, &begin, &end);
+    for (int32_t i = begin; i < end;
+         i++) { /* to and fro: the last weights of a step, still in a cache, begin the next */
+        const int32_t unit = s % 2 == 0 ? i : begin + end - 1 - i;
         if (one_step)
-            mac(job, lx, unit, &x, weights_of(lh, unit), tile_x);
+            mac(job, lx, unit, &x, ahead_of(lx, weights_of(lh, unit)), tile_x);
         const int32_t *acc_x = one_step ? tile_x : input_sums(job, unit, s, &x_columns);
-        mac(job, lh, unit, &h_old, unit + 1 < end ? weights_of(one_step ? lx : lh, unit + 1) : last_next, acc_h);
+        const int8_t *next = i + 1 < end            ? weights_of(one_step ? lx : lh, s % 2 == 0 ? unit + 1 : unit - 1)
+                             : s + 1 < job->n_steps ? weights_of(lh, unit)
+                                                    : first_weights(lh + 1, thread, n_threads);
+        mac(job, lh, unit, &h_old, ahead_of(lh, next), acc_h);
         int32_t row = unit * UNIT * PN_BLOCK, cell = unit * PN_BLOCK;
         pn_lstm_tile tile = {acc_x,
                              acc_h,
@@ -344,7 +388,7 @@ static void tell(const pynna_geometry *g, const double *z, const pynna_channel *
 }
 
 /* A unit of layer 6's rows, for columns from j on. */
-static void logits(const step_job *job, int32_t unit, const input *in, int32_t j, const int8_t *next, int32_t *acc)
+static void logits(const step_job *job, int32_t unit, const input *in, int32_t j, ahead next, int32_t *acc)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
@@ -368,7 +412,7 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
         int32_t columns = end - j < 16 ? end - j : 16;
         const input some = input_of(job, l, in + (size_t)j * w->stride, w->stride, columns, thread);
         for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
-            logits(job, unit, &some, j, first_weights(w->model->layers, thread, n_threads),
+            logits(job, unit, &some, j, ahead_of(l, first_weights(w->model->layers, thread, n_threads)),
                    thread_tile(job, thread, 0));
         for (int32_t k = j; k < j + columns; k++)
             tell(&w->model->geometry, w->logits + (size_t)k * (size_t)l->n_blocks * PN_BLOCK, &job->channels[k % n],

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_COLUMNS = 16, PIECE = 256 };
+enum { MAX_COLUMNS = PN_MANY_COLUMNS, PIECE = 256 };
 
 static void compare(const char *isa, const char *what, const void *fast, const void *reference, size_t n_bytes)
 {
@@ -118,7 +118,7 @@ PLACE(7)
 
 #define KERNELS(i)                                                                                                     \
     {                                                                                                                  \
-        NULL, mac_##i, requantise_##i, lstm_##i, quantise_##i, NULL                                                    \
+        NULL, mac_##i, requantise_##i, lstm_##i, quantise_##i, NULL, 0                                                 \
     }
 static pn_kernels places[] = {KERNELS(0), KERNELS(1), KERNELS(2), KERNELS(3),
                               KERNELS(4), KERNELS(5), KERNELS(6), KERNELS(7)};
@@ -129,6 +129,7 @@ const pn_kernels *pn_verified(const pn_kernels *fast, int place)
     checked[place] = fast; /* always the same one: threads may meet here */
     places[place].name = fast->name;
     places[place].release = fast->release;
+    places[place].max_columns = fast->max_columns;
     return &places[place];
 }
 
