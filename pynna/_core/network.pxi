@@ -45,7 +45,7 @@ cdef class MappedModel:
             raise error_for_status(status, path)
         free(self._file)
         self._file = NULL
-        self._file = allocate(size)
+        self._file = allocate_large(size)
         room = <uint8_t[:size]> <uint8_t *> self._file
         file.seek(0)
         done = 0
@@ -138,7 +138,7 @@ cdef class Runner:
     cdef int _pid
     cdef readonly int threads
 
-    def __cinit__(self, MappedModel model, int threads, isa=None, int max_columns=32):
+    def __cinit__(self, MappedModel model, int threads, isa=None, int max_columns=64):
         if not 1 <= threads <= PYNNA_MAX_THREADS:
             raise ArgumentError(f"threads is {threads}; 1 to {PYNNA_MAX_THREADS} is right")
         self.model = model
@@ -151,7 +151,7 @@ cdef class Runner:
             wrong = isa if isa is not None else os.environ.get("PYNNA_ISA", "")
             raise IsaError(f"instruction set {wrong!r} is not to be had; this build and processor have {', '.join(here)}")
         cdef bytes name = asked.encode()
-        self._memory = allocate(size)
+        self._memory = allocate_large(size)
         check(pynna_workspace_init(self._memory, size, model.model, max_columns, name, &self.workspace), "workspace")
         if threads > 1:
             self._pool_memory = allocate(pynna_pool_size(threads))
