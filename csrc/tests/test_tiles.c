@@ -83,7 +83,8 @@ static void test_the_largest_sums_are_exact(void)
     memset(u, 255, COLUMNS * GROUPS * PN_GROUP);
     for (int sign = signs_known ? -1 : 1; sign <= 1; sign += 2) {
         memset(weights, 127 * sign, GROUPS * PN_LINE);
-        const pn_product p = {weights, NULL, 1, GROUPS, 8, PN_PLAIN, weights, 0, u, GROUPS * PN_GROUP, COLUMNS, NULL, 0};
+        const pn_product p = {weights,           NULL,    1,    GROUPS, 8, PN_PLAIN, weights, 0, u,
+                              GROUPS * PN_GROUP, COLUMNS, NULL, 0};
         pn_kernels_amx.mac(&p, acc);
         for (int i = 0; i < COLUMNS * PN_BLOCK; i++)
             CHECK(acc[i] == 255 * 127 * 4 * GROUPS * sign);
