@@ -176,7 +176,7 @@ class MappedModel:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of each layer's weights, and scales."""
+        """Bytes of each layer's weights, and scales; those of 16 bits are two of 8, one after the other."""
         infos = {name: self.core.lib.pynna_model_layer(self.pointer, i) for i, name in enumerate(LAYERS)}
         return {
             name: rows * 4 * packed_lines(columns, infos[name].weight_bits, infos[name].layout)
@@ -185,9 +185,9 @@ class MappedModel:
 
     @cached_property
     def n_weights(self) -> int:
-        """Weights without padding."""
+        """Weights without padding; those of 16 bits count as two."""
         infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]
-        return sum(int(info.n_rows) * int(info.n_columns) for info in infos)
+        return sum(int(info.n_rows) * int(info.n_columns) * (1 + (info.weight_bits == 16)) for info in infos)
 
     @cached_property
     def n_macs(self) -> int:

@@ -79,17 +79,18 @@ class ProductsCall:
         self.row_sum, self.acc = np.zeros(rows, np.int32), np.zeros(rows * channels, np.int32)
         self.layers = []
         again = LAYERS[:1] if model.geometry.feature_residual_bits else ()
-        for name in (*LAYERS, *again):  # features of 16 bits pass layer 1 twice
-            i = LAYERS.index(name)
-            info = model.core.lib.pynna_model_layer(model.pointer, i)
+        infos = {name: model.core.lib.pynna_model_layer(model.pointer, i) for i, name in enumerate(LAYERS)}
+        fine = [name for name in LAYERS if infos[name].weight_bits == 16]  # passed twice, as layer 1 is by its features
+        for name in (*LAYERS, *again, *fine):
+            bits = min(infos[name].weight_bits, 8)
             n_rows, n_columns = model.shapes[name]
-            groups = -(-n_columns // (32 // info.weight_bits)) * 8 // info.weight_bits
+            groups = -(-n_columns // (32 // bits)) * 8 // bits
             self.layers.append(
                 (
                     isa.encode(),
                     model.weights(name),
-                    info.weight_bits,
-                    info.layout,
+                    bits,
+                    infos[name].layout,
                     ffi.from_buffer("int32_t[]", self.row_sum),
                     1,
                     n_rows // 16,

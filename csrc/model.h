@@ -21,6 +21,8 @@ typedef struct {
     const int8_t *weights;  /* [n_blocks][lines][16][4], see pn_n_lines and pn_block_bytes */
     const int32_t *bias;    /* [n_blocks * 16] */
     const int32_t *row_sum; /* [n_blocks * 16] */
+    const int8_t *fine;     /* of 16 bits, the weights' residual in steps of a 256th, as `weights`; else NULL */
+    const int32_t *fine_sum;   /* its row sums */
     const int32_t *multiplier; /* [n_blocks * 16], NULL for layer_6 */
     const float *logit_scale;  /* [n_blocks * 16], layer_6 only */
 } pn_layer;
@@ -41,6 +43,12 @@ int pn_model_shape(const void *file, size_t n_bytes, pynna_model *model);
 static inline int32_t pn_divide_up(int32_t a, int32_t b)
 {
     return (a + b - 1) / b;
+}
+
+/* What a kernel multiplies by at a time: weights of 16 bits are two numbers of 8, one after the other. */
+static inline int32_t pn_kernel_bits(int32_t weight_bits)
+{
+    return weight_bits == 4 ? 4 : 8;
 }
 
 #define PN_GROUPS(weight_bits) ((weight_bits) == 4 ? 2 : 1) /* in a line */
@@ -80,7 +88,7 @@ static inline const int8_t *pn_line_scales(const int8_t *block, int32_t i)
 static inline const int8_t *pn_group_weights(const int8_t *block, int32_t g, int32_t weight_bits, int32_t layout,
                                              int8_t room[PN_LINE])
 {
-    if (weight_bits == 8)
+    if (weight_bits != 4)
         return block + (size_t)g * PN_LINE;
     const int8_t *line = layout == PN_SCALED ? pn_scaled_line(block, g / 2) : block + (size_t)(g / 2) * PN_LINE;
     for (int i = 0; i < PN_LINE; i++)

@@ -23,10 +23,12 @@ struct pynna_workspace {
     int32_t *gates;    /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
     uint16_t *used;    /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
     double *logits;    /* [max_columns][layer 6's rows] */
-    int32_t *tiles;    /* [PYNNA_MAX_THREADS][2][UNIT][tile_columns][16] */
+    int32_t *tiles;    /* [PYNNA_MAX_THREADS][TILES][UNIT][tile_columns][16] */
     size_t stride, residual_stride, h_stride, c_stride;
     int32_t tile_columns; /* as many as there is room for at once */
 };
+
+enum { TILES = 3, FINE_TILE = 2 }; /* a thread's; the last is for the weights' residual */
 
 /* What the threads of one step share. */
 typedef struct {
@@ -82,7 +84,7 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(gates, columns > 1 ? (size_t)cells * columns * UNIT * PN_BLOCK : 0); /* one column is one step */
     TAKE(used, (size_t)PYNNA_MAX_THREADS * w->stride / PN_GROUP);
     TAKE(logits, columns * (size_t)m->layers[PN_LAYER_6].n_blocks * PN_BLOCK);
-    TAKE(tiles, (size_t)PYNNA_MAX_THREADS * 2 * (size_t)w->tile_columns * UNIT * PN_BLOCK);
+    TAKE(tiles, (size_t)PYNNA_MAX_THREADS * TILES * (size_t)w->tile_columns * UNIT * PN_BLOCK);
 #undef TAKE
     return at;
 }
@@ -154,14 +156,20 @@ typedef struct {
     size_t stride;
     int32_t columns, n_used;
     const uint16_t *used;
+    int32_t *fine; /* a tile for the sums of the weights' residual; NULL: it does not count */
 } input;
+
+static int32_t *thread_tile(const step_job *job, int32_t thread, int which)
+{
+    return job->w->tiles + ((size_t)thread * TILES + (size_t)which) * (size_t)job->w->tile_columns * UNIT * PN_BLOCK;
+}
 
 /* Columns of a layer's input. Clipped ReLUs leave many zeros: of a single column, the lines of weights are listed whose
  * activations have another value, if enough have none that leaving them out pays. */
 static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, size_t stride, int32_t columns,
                       int32_t thread)
 {
-    input in = {u, stride, columns, 0, NULL};
+    input in = {u, stride, columns, 0, NULL, thread_tile(job, thread, FINE_TILE)};
     if (columns > 1 || l->info.input_signed)
         return in;
     uint16_t *used = job->w->used + (size_t)thread * job->w->stride / PN_GROUP;
@@ -210,46 +218,61 @@ static ahead ahead_of_part(const step_job *job, const pn_layer *l, int32_t unit,
     return a;
 }
 
+/* Adds to sums of blocks a 256th of others, less `zero_point` times these rows' sums. */
+static void add_256th(int32_t *acc, const int32_t *sum, const int32_t *row_sum, int32_t zero_point, int32_t n_blocks,
+                      int32_t n_columns)
+{
+    for (int32_t b = 0; b < n_blocks; b++, row_sum += PN_BLOCK)
+        for (int32_t i = 0; i < n_columns; i++, acc += PN_BLOCK, sum += PN_BLOCK)
+            for (int32_t r = 0; r < PN_BLOCK; r++)
+                acc[r] += (sum[r] - zero_point * row_sum[r] + 128) >> 8;
+}
+
 /* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
 static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, ahead next, int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
-    const pn_product product = {weights_of(l, unit),
-                                l->row_sum + block * PN_BLOCK,
-                                n_blocks,
-                                l->n_groups,
-                                l->info.weight_bits,
-                                l->info.layout,
-                                next.weights,
-                                next.lines,
-                                in->u,
-                                in->stride,
-                                in->columns,
-                                in->used,
-                                in->n_used};
+    const int has_fine = l->fine && in->fine;
+    pn_product product = {weights_of(l, unit),
+                          l->row_sum + block * PN_BLOCK,
+                          n_blocks,
+                          l->n_groups,
+                          pn_kernel_bits(l->info.weight_bits),
+                          l->info.layout,
+                          next.weights,
+                          next.lines,
+                          in->u,
+                          in->stride,
+                          in->columns,
+                          in->used,
+                          in->n_used};
+    if (has_fine) {
+        const ahead fine = ahead_of(l, l->fine + (product.weights - l->weights));
+        product.next = fine.weights;
+        product.next_lines = fine.lines;
+    }
     job->w->kernels->mac(&product, acc);
+    if (has_fine) {
+        product.weights = product.next;
+        product.row_sum = l->fine_sum + block * PN_BLOCK;
+        product.next = next.weights;
+        product.next_lines = next.lines;
+        job->w->kernels->mac(&product, in->fine);
+        add_256th(acc, in->fine, product.row_sum, l->info.input_signed ? 128 : 0, n_blocks, in->columns);
+    }
     return n_blocks;
 }
 
-static int32_t *thread_tile(const step_job *job, int32_t thread, int half)
-{
-    return job->w->tiles + ((size_t)thread * 2 + (size_t)half) * (size_t)job->w->tile_columns * UNIT * PN_BLOCK;
-}
-
-/* Adds to a unit of layer 1's sums, over columns from j on, those of the features' residual: a 256th each. */
+/* Adds to a unit of layer 1's sums, over columns from j on, those of the features' residual: a 256th each. With the
+ * weights' residual, that would be less than a step. */
 static void add_residual(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, ahead next, int32_t thread,
                          int32_t *acc)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_1];
-    const input in = {w->residual + (size_t)j * w->residual_stride, w->residual_stride, n_columns, 0, NULL};
+    const input in = {w->residual + (size_t)j * w->residual_stride, w->residual_stride, n_columns, 0, NULL, NULL};
     int32_t *sum = thread_tile(job, thread, 1), n_blocks = mac(job, l, unit, &in, next, sum);
-    for (int32_t b = 0; b < n_blocks; b++) {
-        const int32_t *row_sum = l->row_sum + (unit * UNIT + b) * PN_BLOCK;
-        for (int32_t i = 0; i < n_columns; i++, acc += PN_BLOCK, sum += PN_BLOCK)
-            for (int32_t r = 0; r < PN_BLOCK; r++)
-                acc[r] += (sum[r] - 128 * row_sum[r] + 128) >> 8;
-    }
+    add_256th(acc, sum, l->row_sum + unit * UNIT * PN_BLOCK, 128, n_blocks, n_columns);
 }
 
 /* A clipped-ReLU layer: n columns of u at `in` to u at `out`. */
@@ -302,7 +325,7 @@ static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, i
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LSTM_X];
     int32_t most = steps_a_tile(job), unit, end;
-    input columns = {NULL, w->stride, 0, 0, NULL};
+    input columns = {NULL, w->stride, 0, 0, NULL, thread_tile(job, thread, FINE_TILE)};
     share(cell_blocks(w->model), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
@@ -325,7 +348,8 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
     const int one_step = job->n_steps == 1;
     int32_t n = job->n_channels, x_columns = n, begin, end;
     const input x = input_of(job, lx, in, w->stride, one_step ? n : 0, thread);
-    const input h_old = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, n, 0, NULL};
+    const input h_old = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, n, 0, NULL,
+                         thread_tile(job, thread, FINE_TILE)};
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
     int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
     share(cell_blocks(w->model), thread, n_threads, &begin, &end);

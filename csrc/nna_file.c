@@ -178,7 +178,7 @@ static int read_layer_infos(const section *s, pynna_model *m)
         const pynna_layer_info *f = &l->info;
         int is_signed = i == PN_LAYER_1 || i == PN_LSTM_H || i == PN_LAYER_5;
         if (!between(f->n_rows, 1, MAX_WIDTH) || !between(f->n_columns, 1, MAX_WIDTH)
-            || (f->weight_bits != 8 && f->weight_bits != 4)
+            || (f->weight_bits != 8 && f->weight_bits != 4 && f->weight_bits != 16)
             || !between(f->layout, PN_PLAIN, f->weight_bits == 4 ? PN_SCALED : PN_PLAIN) || f->input_signed != is_signed
             || !between(f->shift, 1, 62) || !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale)
             || f->output_scale < 0.0f)
@@ -207,10 +207,9 @@ static int check_scales(const pn_layer *l, const int8_t *block)
 
 /* The weights add up to row_sum, none is -128 (some kernels' sums could overflow), and columns that only fill up a
  * group are zero: what lies behind the activations there is anything. */
-static int check_weights(const pn_layer *l)
+static int check_weights(const pn_layer *l, const int8_t *block, const int32_t *row_sum)
 {
     const int32_t bits = l->info.weight_bits, layout = l->info.layout;
-    const int8_t *block = l->weights;
     for (int32_t b = 0; b < l->n_blocks; b++, block += pn_block_bytes(l->n_groups, bits, layout)) {
         int32_t sum[PN_BLOCK] = {0}, wrong = 0;
         int8_t room[PN_LINE];
@@ -226,7 +225,7 @@ static int check_weights(const pn_layer *l)
         for (int32_t k = l->info.n_columns; k < l->n_groups * PN_GROUP; k++)
             for (int32_t r = 0; r < PN_BLOCK; r++)
                 wrong |= pn_group_weights(block, k / PN_GROUP, bits, layout, room)[r * PN_GROUP + k % PN_GROUP];
-        if (wrong || memcmp(sum, l->row_sum + b * PN_BLOCK, sizeof sum) != 0)
+        if (wrong || memcmp(sum, row_sum + b * PN_BLOCK, sizeof sum) != 0)
             return PYNNA_ERR_FILE_VALUE;
     }
     return PYNNA_OK;
@@ -236,7 +235,7 @@ static int check_weights(const pn_layer *l)
  * (the LSTM's halves) with their one rounding. */
 static int check_row_values(const pn_layer *l, int has_residual)
 {
-    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_residual ? 64 : 0));
+    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_residual ? 64 : 0) + (l->fine ? 127 : 0));
     int64_t half = (int64_t)1 << (l->info.shift - 1);
     for (int32_t r = 0; r < l->n_blocks * PN_BLOCK; r++) {
         int64_t bias = l->bias[r] < 0 ? -(int64_t)l->bias[r] : l->bias[r];
@@ -259,16 +258,21 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const section *s = sections + N_PLAIN_SECTIONS + SECTIONS_A_LAYER * i;
         pn_layer *l = &m->layers[i];
-        uint64_t rows = (uint64_t)l->n_blocks * PN_BLOCK;
-        if (s[0].size != (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits, l->info.layout)
-            || s[1].size != rows * 4 || s[2].size != rows * 4 || s[3].size != rows * 4)
+        const uint64_t rows = (uint64_t)l->n_blocks * PN_BLOCK, parts = l->info.weight_bits == 16 ? 2 : 1;
+        const uint64_t bytes = (uint64_t)l->n_blocks * pn_block_bytes(l->n_groups, l->info.weight_bits, l->info.layout);
+        if (s[0].size != parts * bytes || s[1].size != rows * 4 || s[2].size != parts * rows * 4
+            || s[3].size != rows * 4)
             return PYNNA_ERR_FILE_LAYOUT;
         l->weights = (const int8_t *)s[0].data;
         l->bias = (const int32_t *)(const void *)s[1].data;
         l->row_sum = (const int32_t *)(const void *)s[2].data;
+        l->fine = parts == 2 ? l->weights + bytes : NULL;
+        l->fine_sum = parts == 2 ? l->row_sum + rows : NULL;
         l->multiplier = i == PN_LAYER_6 ? NULL : (const int32_t *)(const void *)s[3].data;
         l->logit_scale = i == PN_LAYER_6 ? (const float *)(const void *)s[3].data : NULL;
-        int status = check_weights(l);
+        int status = check_weights(l, l->weights, l->row_sum);
+        if (!status && l->fine)
+            status = check_weights(l, l->fine, l->fine_sum);
         if (!status)
             status = check_row_values(l, i == PN_LAYER_1 && m->geometry.feature_residual_bits);
         if (status)

@@ -114,6 +114,7 @@ typedef struct {
     int32_t coarse, four_bits;
     int32_t feature_residual_bits; /* 0 or 8 */
     int32_t speech_rows;           /* 0 or 1 */
+    int32_t sixteen_bits;          /* layers, a bit each: of 16 bits */
 } plan;
 
 typedef struct {
@@ -136,7 +137,7 @@ static inline shape layer_shape(const plan *p, int layer)
                                              p->n_cell, p->n_cell,  p->width_5};
     shape s = {rows[layer], columns[layer], layer == 0 || layer == 4 || layer == 5, 0, 0, 0, 0, 0};
     s.rows16 = up(s.n_rows, 16);
-    s.bits = p->four_bits >> layer & 1 ? 4 : 8;
+    s.bits = (p->four_bits & ~p->sixteen_bits) >> layer & 1 ? 4 : 8; /* weights of 16 bits are two of 8 */
     s.columns_padded = up(s.n_columns, 32 / s.bits);
     s.scaled = s.bits == 4 && (p->four_bits >> (layer + 7) & 1);
     s.lines = s.columns_padded * s.bits / 32;
@@ -196,6 +197,18 @@ static inline int64_t square_root(int64_t n)
     return r;
 }
 
+/* The residual of a row's weights, which lies behind all of them. */
+static inline void fill_residual(const shape *s, unsigned char *data[4], int32_t r, uint32_t *random)
+{
+    int32_t sum = 0;
+    for (int32_t k = 0; k < s->n_columns; k++) {
+        const int32_t w = (int32_t)(next_random(random) % 255) - 127;
+        put_weight(s, data[WEIGHTS] + (size_t)s->rows16 * (size_t)s->lines * 4, r, k, w);
+        sum += w;
+    }
+    put32(data[ROW_SUM] + 4 * (s->rows16 + r), (uint32_t)sum);
+}
+
 /* Weights, and the factors with which a row's outputs fill their range: biases and multipliers about a typical sum. */
 static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], uint32_t *random)
 {
@@ -221,6 +234,8 @@ static inline void fill_layer(const plan *p, int layer, unsigned char *data[4], 
         const int64_t bias = typical * ((int32_t)(next_random(random) % 201) - 100) / 250 - middle * sum;
         const float scale = 9.0f / (float)typical;
         put32(data[ROW_SUM] + 4 * r, (uint32_t)sum);
+        if (p->sixteen_bits >> layer & 1)
+            fill_residual(&s, data, r, random);
         put32(data[BIAS] + 4 * r, (uint32_t)(int32_t)bias);
         if (layer == 6)
             memcpy(data[MULTIPLIER] + 4 * r, &scale, 4);
@@ -247,7 +262,8 @@ static inline void fill_plain(const plan *p, unsigned char *file)
     memcpy(section_data(file, GEOMETRY) + at + 4, &p->speech_rows, sizeof p->speech_rows);
     for (int i = 0; i < PYNNA_N_LAYERS; i++) {
         const shape s = layer_shape(p, i);
-        const int32_t entry[6] = {s.n_rows, s.n_columns, s.bits, s.scaled, s.is_signed, i == 6 ? 1 : 34};
+        const int32_t bits = p->sixteen_bits >> i & 1 ? 16 : s.bits;
+        const int32_t entry[6] = {s.n_rows, s.n_columns, bits, s.scaled, s.is_signed, i == 6 ? 1 : 34};
         const float scales[2] = {1, 1};
         memcpy(section_data(file, LAYERS) + 64 * i, entry, sizeof entry);
         memcpy(section_data(file, LAYERS) + 64 * i + 24, scales, sizeof scales);
@@ -272,8 +288,10 @@ static inline size_t planned_size(const plan *p, int section)
         2};
     if (section < LAYER_DATA)
         return plain[section];
-    const shape s = layer_shape(p, (section - LAYER_DATA) / 4);
-    return (size_t)s.rows16 * ((section - LAYER_DATA) % 4 == WEIGHTS ? (size_t)s.lines * 4 : 4);
+    const int layer = (section - LAYER_DATA) / 4, part = (section - LAYER_DATA) % 4;
+    const shape s = layer_shape(p, layer);
+    const size_t twice = p->sixteen_bits >> layer & 1 && (part == WEIGHTS || part == ROW_SUM) ? 2 : 1;
+    return twice * (size_t)s.rows16 * (part == WEIGHTS ? (size_t)s.lines * 4 : 4);
 }
 
 static inline void planned_name(int section, char name[32])

@@ -5,11 +5,11 @@
 #include "small_model.h"
 
 /* All kinds of padding: no width is a multiple of 4. */
-static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0};
+static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0, 0};
 /* The same with weights of 4 bits in all layers but two. */
-static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0};
+static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0, 0};
 /* And with scales; the last line of those of layer_2 stands before a single line. */
-static const plan small_scaled = {5, 2, 7, 19, 258, 18, 17, 23, 11, 0, 77, 127 << 7, 0x5b | 0x5b << 7, 0, 0};
+static const plan small_scaled = {5, 2, 7, 19, 258, 18, 17, 23, 11, 0, 77, 127 << 7, 0x5b | 0x5b << 7, 0, 0, 0};
 
 typedef struct {
     unsigned char *bytes;
@@ -320,7 +320,7 @@ static const wrong_value wrong_values[] = {
     {LAYERS,                          8,           4,             LAYOUT, "weight_bits of 4, weights of 8"     },
     {LAYERS,                          8,           5,             VALUE,  "weight_bits"                        },
     {LAYERS,                          8,           0,             VALUE,  "weight_bits"                        },
-    {LAYERS,                          8,           16,            VALUE,  "weight_bits"                        },
+    {LAYERS,                          8,           16,            LAYOUT, "weight_bits of 16, weights of 8"    },
     {LAYERS,                          8,           0x80000008,    VALUE,  "weight_bits"                        },
     {LAYERS,                          12,          1,             VALUE,  "layout"                             },
     {LAYERS,                          16,          0,             VALUE,  "input_signed"                       },
@@ -525,7 +525,7 @@ static void test_labels_must_be_utf_8(void)
         {"\xc3\xa9\xa9",     0},
         {"\xf0\x9f\x98",     0},
     };
-    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0};
+    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0, 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const size_t n = strlen(cases[i].text);
         blob b;
@@ -627,7 +627,7 @@ static void fill_rows(const plan *p, unsigned char *file, int layer, int32_t wei
  * loader must refuse them. */
 static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(void)
 {
-    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0};
+    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0};
     uint32_t random = 9;
     int n_accepted = 0;
     blob b;
@@ -655,7 +655,7 @@ static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(v
 
 static void test_products_that_could_leave_64_bits_are_refused(void)
 {
-    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0};
+    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0};
     blob b;
     b.bytes = make_file(&wide, &b.size);
     put32(section_data(b.bytes, LAYERS) + 64 + 20, 62);
@@ -671,7 +671,7 @@ static void test_products_that_could_leave_64_bits_are_refused(void)
 static void test_the_bound_on_sums_holds_the_features_lower_halves(void)
 {
     for (int32_t residual_bits = 0; residual_bits <= 8; residual_bits += 8) {
-        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, residual_bits, 0};
+        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, residual_bits, 0, 0};
         blob b;
         b.bytes = make_file(&p, &b.size);
         put32(section_data(b.bytes, LAYERS) + 20, 31);

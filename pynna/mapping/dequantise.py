@@ -59,7 +59,7 @@ def dequantise(path: str | os.PathLike[str]) -> Weights:
         forget_bias=0.0,
         relu_clip=_clip(model),
         label_priors=model.label_priors,
-        feature_range=127 / model.feature_gain,
+        feature_range=None if layers["layer_1"].fine is not None else 127 / model.feature_gain,
         source=os.fspath(path),
         **_metadata(model),
     )
@@ -81,7 +81,7 @@ def _row_scale(layer: Layer) -> Array:
 def _real(layer: Layer, row_scale: Array, per_column: Array) -> tuple[Array, Array]:
     """Weights [rows, columns] and bias [rows] in real units."""
     zero_point = 128 * layer.row_sum.astype(np.int64) if layer.input_signed else 0
-    weights = layer.weights * row_scale[:, None]
+    weights = layer.real_weights * row_scale[:, None]
     return weights * per_column, (layer.bias + zero_point) * row_scale
 
 

@@ -134,6 +134,7 @@ class IntegerNetwork(ReferenceNetwork):
         self._c_type, self._h_type = np.int16, np.int8
         self.layers = {layer.name: layer for layer in model.layers}
         self.products = {layer.name: ExactProduct(layer.weights) for layer in model.layers}
+        self.fine = {layer.name: ExactProduct(layer.fine) for layer in model.layers if layer.fine is not None}
         self.multipliers = {
             layer.name: layer.multiplier.astype(np.int64) for layer in model.layers if layer.multiplier is not None
         }
@@ -152,9 +153,17 @@ class IntegerNetwork(ReferenceNetwork):
         count[1] += v.size
         return np.clip(v, low, high)
 
+    def _product(self, name: str, u: Array) -> Array:
+        """acc, int64 [n, rows]."""
+        acc = self.products[name](u).astype(np.int64)
+        if (fine := self.layers[name].fine) is not None:
+            zero_point = 128 * fine.sum(axis=1, dtype=np.int64) if self.layers[name].input_signed else 0
+            acc += _round_shift(self.fine[name](u).astype(np.int64) - zero_point, 8)
+        return acc
+
     def _sum(self, name: str, u: Array) -> Array:
         """acc + bias, int64 [n, rows]."""
-        return self.products[name](u).astype(np.int64) + self.layers[name].bias
+        return self._product(name, u) + self.layers[name].bias
 
     def _relu(self, name: str, u: Array) -> Array:
         return self._activation(name, self._sum(name, u))
@@ -211,7 +220,7 @@ class IntegerNetwork(ReferenceNetwork):
 
     def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
         n_cell = self.n_cell
-        sums = self.products["lstm_x"](a3)
+        sums = self._product("lstm_x", a3)
         gates = np.zeros((len(a3), 4 * n_cell), np.int16)
         hs, cs = np.zeros((len(a3), n_cell), np.int8), np.zeros((len(a3), n_cell), np.int16)
         c, h = np.array(c, np.int16), np.array(h, np.int8)
@@ -224,7 +233,7 @@ class IntegerNetwork(ReferenceNetwork):
     def _gates(self, sums: Array, h: Array) -> Array:
         """The two halves meet in one rounding: Q3.12 [n, 4 * cell], in the order i, g, f, o."""
         x = self.layers["lstm_x"]
-        total = (sums.astype(np.int64) + x.bias) * self.multipliers["lstm_x"]
+        total = (sums + x.bias) * self.multipliers["lstm_x"]
         total += self._sum("lstm_h", h.astype(np.int16) + 128) * self.multipliers["lstm_h"]
         return self._clamp("gates", (total + (1 << (x.shift - 1))) >> x.shift, -32768, 32767).astype(np.int16)
 

@@ -18,10 +18,10 @@ from pynna.errors import MappingError, reading
 from pynna.mapping.calibration import Calibration, Clip, Progress, calibrate, load_clips
 from pynna.mapping.importers import load_weights
 from pynna.mapping.nna import encode_nna
+from pynna.mapping.nna_model import LAYER_NAMES
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import Report, measure
 from pynna.mapping.speeds import at_other_speeds
-from pynna.mapping.splitting import split_sample, split_units
 from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
 from pynna.saving import whole_file
@@ -44,7 +44,7 @@ def map_model(
     name: str | None = None,
     licence: str | None = None,
     priors: Array | Sequence[float] | Literal["measure"] | None = None,
-    bits: Literal[4, 8] = 8,
+    bits: Literal[4, 8, 16] = 8,
     bits4: Collection[str] = (),
     size: int | None = None,
     report: bool = True,
@@ -70,8 +70,8 @@ def map_model(
         For the model's metadata.
     priors : float [labels] or "measure", optional
         Mean posteriors of the labels in training ("measure": over `calibration`); the source's, or all alike.
-    bits : 8 or 4
-        Of a weight; 4 is for all layers but layer_1 and layer_6, which are small and would cost the most accuracy.
+    bits : 8, 4 or 16
+        Of a weight; 4 is for all layers but layer_1 and layer_6, which get 16 where the network was not trained for it.
     bits4 : collection of str
         Instead, the layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6.
     size : int, optional
@@ -91,7 +91,7 @@ def map_model(
     OSError
         The file cannot be written.
     """
-    steps = _Steps(progress or _silent, told_layers(bits, bits4, size), size, report)
+    steps = _Steps(progress or _silent, told_layers(bits, bits4, size), bits == 16, size, report)
     weights, clips, judged = steps.read(source, alphabet, name, licence, calibration, evaluation)
     return steps.map(weights, clips, judged, priors, out)
 
@@ -99,8 +99,9 @@ def map_model(
 class _Steps:
     """The mapping's stages, and how long each takes."""
 
-    def __init__(self, tell: Progress, bits4: Collection[str], size: int | None, report: bool) -> None:
+    def __init__(self, tell: Progress, bits4: Collection[str], is_fine: bool, size: int | None, report: bool) -> None:
         self.tell, self.bits4, self.size, self.report = tell, bits4, size, report
+        self.bits16 = LAYER_NAMES if is_fine else ()
         self.seconds: dict[str, float] = {}
 
     def read(
@@ -134,8 +135,7 @@ class _Steps:
         with _timed("calibrate", seconds, tell):
             sample = _calibrated(weights, clips, CALIBRATION_SECONDS * cut, tell)
         weights = _with_priors(weights, priors, sample)
-        wide, places = split_units(weights)
-        quantiser, bits4, costs = Quantiser(wide, split_sample(sample, places)), self.bits4, dict[str, float]()
+        quantiser, bits4, costs = Quantiser(weights, sample, bits16=self.bits16), self.bits4, dict[str, float]()
         heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
         if self.size is not None:
             with _timed("choose", seconds, tell):

@@ -88,10 +88,10 @@ def _from_file_rows(name: str, values: Array, n_rows: int) -> tuple[Array, Array
 def pack(weights: Array, bits: int = 8) -> Array:
     """int8 [rows16, columns] in the file's row order to int8 [blocks, lines, 16, 4] (4 bits: two groups a line)."""
     rows16, columns = weights.shape
-    padded = np.zeros((rows16, round_up(columns, 32 // bits)), np.int8)
+    padded = np.zeros((rows16, round_up(columns, 32 // min(bits, 8))), np.int8)
     padded[:, :columns] = weights
     groups = np.ascontiguousarray(padded.reshape(rows16 // BLOCK, BLOCK, -1, 4).transpose(0, 2, 1, 3))
-    if bits == 8:
+    if bits != 4:
         return groups
     halves = groups.view(np.uint8) & 0xF0
     return np.ascontiguousarray(halves[:, ::2] >> 4 | halves[:, 1::2]).view(np.int8)
@@ -128,8 +128,8 @@ def take_scales(packed: Array) -> tuple[Array, Array]:
 
 
 def packed_lines(n_columns: int, bits: int, layout: int) -> int:
-    """Lines of 64 bytes that a block of rows takes."""
-    lines = round_up(n_columns, 32 // bits) * bits // 32
+    """Lines of 64 bytes that a block of rows takes; of 16 bits, its two parts."""
+    lines = round_up(n_columns, 32 // min(bits, 8)) * bits // 32
     return lines + (-(-lines // _STRETCH) if layout == SCALED else 0)
 
 
@@ -144,17 +144,20 @@ def _layer_sections(layer: Layer) -> list[tuple[str, bytes]]:
     if layer.name == "layer_6":
         last, kind, factor = ("logit_scale", "<f4", layer.logit_scale)
     assert factor is not None
+    parts = [layer.weights] if layer.fine is None else [layer.weights, layer.fine]
     return [
         (f"{layer.name}.weights", packed_weights(layer).tobytes()),
         (f"{layer.name}.bias", rows(layer.bias, "<i4")),
-        (f"{layer.name}.row_sum", rows(layer.row_sum, "<i4")),
+        (f"{layer.name}.row_sum", b"".join(rows(w.sum(axis=1, dtype=np.int32), "<i4") for w in parts)),
         (f"{layer.name}.{last}", rows(factor, kind)),
     ]
 
 
 def packed_weights(layer: Layer) -> Array:
-    """Rows in the file's order, packed, with their scales: int8 [blocks, lines, 16, 4]."""
+    """Rows in the file's order, packed, with their scales; of 16 bits, both parts: int8 [blocks, lines, 16, 4]."""
     weights = _to_file_rows(layer, layer.weights)
+    if layer.fine is not None:
+        return np.concatenate([pack(weights), pack(_to_file_rows(layer, layer.fine))])
     if layer.scales is None:
         return pack(weights, layer.weight_bits)
     scales = np.maximum(_to_file_rows(layer, layer.scales), 1)
@@ -346,12 +349,18 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
         1 <= n_columns <= MAX_COLUMNS and 1 <= n_rows <= 4 * MAX_COLUMNS,
         f"{name}: {n_rows} rows of {n_columns} columns are out of range",
     )
-    rows16, lines = round_up(n_rows, BLOCK), packed_lines(n_columns, bits, layout)
+    rows16, n_parts = round_up(n_rows, BLOCK), 2 if bits == 16 else 1
+    lines = packed_lines(n_columns, bits, layout)
     data = np.frombuffer(_fixed(sections, f"{name}.weights", rows16 * lines * 4), np.int8)
-    weights, scales = _read_weights(name, data.reshape(rows16 // BLOCK, lines, BLOCK, 4), n_columns, bits, layout)
+    packed = data.reshape(n_parts * rows16 // BLOCK, lines // n_parts, BLOCK, 4)
+    weights, scales = _read_weights(name, packed, n_columns, bits, layout)
     require(not weights[:, n_columns:].any(), f"{name}: padded columns are not zero")
-    bias, row_sum = (_numbers(sections, f"{name}.{part}", "<i4", rows16) for part in ("bias", "row_sum"))
+    bias, row_sum = (
+        _numbers(sections, f"{name}.{part}", "<i4", n * rows16) for part, n in (("bias", 1), ("row_sum", n_parts))
+    )
     require(bool((row_sum == weights.sum(axis=1, dtype=np.int32)).all()), f"{name}: row_sum is not the weights' sum")
+    fine = weights[rows16:, :n_columns] if n_parts == 2 else None
+    weights = weights[:rows16]
     last = "logit_scale" if name == "layer_6" else "multiplier"
     factor = _numbers(sections, f"{name}.{last}", "<f4" if name == "layer_6" else "<i4", rows16)
     own = 4 * geometry.n_cell if name.startswith("lstm") else n_rows
@@ -363,6 +372,9 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
         scales, _ = _from_file_rows(name, scales, own)
     require(not any(padding.any() for _, padding in parts), f"{name}: padded rows are not zero")
     layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale, weight_bits=bits, scales=scales)
+    if fine is not None:
+        layer.fine, padding = _from_file_rows(name, fine, own)
+        require(not padding.any(), f"{name}: padded rows are not zero")
     if name == "layer_6":
         layer.logit_scale = parts[2][0]
     else:

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
-WEIGHT_BITS = (8, 4)
+WEIGHT_BITS = (16, 8, 4)
 BLOCK = 16  # rows that a kernel computes together
 SPAN = 64  # columns of 4 bits that share their row's scale
 MAX_SCALE, MAX_VALUE = 16, 7  # of a span; of what it multiplies
@@ -111,9 +111,11 @@ class Layer:
     input_scale, output_scale : float
         Real units a step; 0 where it means nothing.
     weight_bits : int
-        8 or 4.
+        16, 8 or 4.
     scales : int8 [rows, spans] or None
         Of 4 bits: what each 64 columns are multiples of, 1 to 16, within seven times that.
+    fine : int8 [rows, columns] or None
+        Of 16 bits: what a weight is above `weights`, in 256ths, within +-127.
     """
 
     name: str
@@ -126,6 +128,13 @@ class Layer:
     logit_scale: Array | None = None
     weight_bits: int = 8
     scales: Array | None = None
+    fine: Array | None = None
+
+    @property
+    def real_weights(self) -> Array:
+        """float32 [rows, columns], in steps."""
+        weights = self.weights.astype(np.float32)
+        return weights if self.fine is None else weights + self.fine * np.float32(1 / 256)
 
     @property
     def input_signed(self) -> bool:
@@ -248,7 +257,12 @@ def _check_layer(layer: Layer, has_residual: bool) -> None:
     rows = len(layer.weights)
     good = layer.weights.dtype == np.int8 and _within(layer.weights, -127, 127)
     require(good, f"{layer.name}: a weight is not within +-127")
-    require(layer.weight_bits in WEIGHT_BITS, f"{layer.name}: weights of {layer.weight_bits} bits; 8 or 4 is right")
+    require(layer.weight_bits in WEIGHT_BITS, f"{layer.name}: weights of {layer.weight_bits} bits; 16, 8 or 4 is right")
+    fine = layer.fine
+    good = (fine is not None) == (layer.weight_bits == 16)
+    require(good, f"{layer.name}: residuals of weights go with 16 bits, and only with them")
+    good = fine is None or fine.dtype == np.int8 and fine.shape == layer.weights.shape and _within(fine, -127, 127)
+    require(good, f"{layer.name}: the residual of a weight is not within +-127")
     if layer.scales is not None:
         _check_scales(layer, layer.scales)
     elif layer.weight_bits == 4:
@@ -269,7 +283,8 @@ def _check_layer(layer: Layer, has_residual: bool) -> None:
     good = m is not None and m.shape == (rows,) and _within(m, 0, MAX_MULTIPLIER)
     require(good, f"{layer.name}: a multiplier is negative")
     assert m is not None
-    sums = layer.weights.shape[1] * (255 * 127 + 64 * has_residual) + np.abs(layer.bias.astype(np.int64))
+    steps = 255 * 127 + 64 * has_residual + 127 * (fine is not None)
+    sums = layer.weights.shape[1] * steps + np.abs(layer.bias.astype(np.int64))
     largest, half = int((sums * m).max()), 1 << layer.shift - 1
     good = (largest + half) >> layer.shift < 1 << 30 and 2 * largest + half < 1 << 63
     require(good, f"{layer.name}: a sum could leave 32 bits after its shift, or 64 before it")

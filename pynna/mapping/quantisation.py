@@ -17,26 +17,25 @@ from pynna.mapping.nna_model import (
     LAYER_NAMES,
     MAX_BIAS,
     MAX_MULTIPLIER,
-    MAX_VALUE,
     SIGNED_INPUT,
     Geometry,
     Layer,
     NnaModel,
 )
+from pynna.mapping.rounding import DAMPING, compensated_rows, fit_scales, quantise_rows, row_scales, whole_steps
 from pynna.mapping.spans import of_columns, row_units, span_scales
 from pynna.mapping.weights import KERNEL, LSTM_BIAS, QuantisedMatrix, Weights
 
 Array = NDArray[Any]
 
 MAX_SUM = 1 << 30  # what no sum may reach after its shift, see csrc/doc/network.md
-CLIP_CANDIDATES = np.linspace(1.0, 0.55, 10)
 # By the bits of a weight:
-DAMPING = {8: 0.03, 4: 0.3}  # of the mean square of the inputs, added to each column's
 ENOUGH_FRAMES = {8: 3, 4: 0.75}  # times the columns: from then on the inputs' correlations can be believed
 # The same for 8 bits of a network that was not trained for its mapping, whose weights lie between the steps; with fewer
 # frames than MANY times the columns they are believed less.
 FOREIGN_ENOUGH_FRAMES, FOREIGN_MANY_FRAMES, FOREIGN_DAMPING = 0.75, 8, 0.3
-COLUMN_BLOCK = 64
+# Layers of such a network whose weights get 16 bits: a twentieth of the products, and most of what 8 bits would lose.
+FINE_LAYERS = ("layer_1", "layer_6")
 GATE_ONE = 4096  # 1.0 of a gate, Q3.12
 CELL_TOLERANCE = 1.1  # of the error of h: within it, the wider range of the cell is the better choice
 
@@ -87,108 +86,6 @@ def choose_cell_bits(errors: Array, hidden_step: float) -> int:
 # ---- rows ----------------------------------------------------------------------------------------
 
 
-def row_scales(weights: Array, importance: Array) -> Array:
-    """Real weight of one step of 8 bits for each row: the clipping of least error among a few.
-
-    Parameters
-    ----------
-    weights : float [rows, columns]
-    importance : float [columns]
-        Mean square of each column's input: errors of a weight count as much as its input is large.
-
-    Returns
-    -------
-    float64 [rows]
-        0 for a row of zeros.
-    """
-    out = np.zeros(len(weights))
-    most = 127
-    size = max(1, (1 << 18) // weights.shape[1])  # rows at a time, so that they stay in the cache
-    for start in range(0, len(weights), size):
-        rows = weights[start : start + size].astype(np.float32)
-        largest = np.abs(rows).max(axis=1)
-        best = np.full(len(rows), np.inf, np.float32)
-        chosen = np.zeros(len(rows), np.float32)
-        for clip in CLIP_CANDIDATES:
-            scale = largest * np.float32(clip / most)
-            inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-            q = rows * inverse[:, None]
-            np.rint(q, out=q)
-            np.clip(q, -most, most, out=q)
-            q *= scale[:, None]
-            q -= rows
-            np.square(q, out=q)
-            error = q @ importance.astype(np.float32)
-            better = error < best
-            best[better], chosen[better] = error[better], scale[better]
-        out[start : start + size] = chosen
-    return out
-
-
-def _fit_scales(scales: Array, bias: Array, input_scale: float) -> Array:
-    """Scales widened where a bias would leave 2^30 steps (with room for the zero point's correction)."""
-    typical = float(np.median(scales[scales > 0])) if (scales > 0).any() else 1.0
-    scales = np.where(scales > 0, scales, typical)
-    return np.maximum(scales, np.abs(bias) / (input_scale * (MAX_BIAS - (1 << 28))))
-
-
-def quantise_rows(weights: Array, scales: Array, steps: Array | None = None) -> Array:
-    """int8 [rows, columns] in units of `scales`, to the nearest within +-127; or of 4 bits, in `steps` of so many."""
-    out = np.empty(weights.shape, np.int8)
-    size = max(1, (1 << 18) // weights.shape[1])
-    for start in range(0, len(weights), size):
-        some = slice(start, start + size)
-        rows = weights[some] / scales[some, None]
-        out[some] = np.clip(np.rint(rows), -127, 127) if steps is None else _to_steps(rows, steps[some])
-    return out
-
-
-def _to_steps(values: Array, steps: Array) -> Array:
-    return np.asarray(np.clip(np.rint(values / steps), -MAX_VALUE, MAX_VALUE) * steps)
-
-
-def compensated_rows(
-    weights: Array, scales: Array, inputs: Array, damping: float = DAMPING[8], steps: Array | None = None
-) -> Array:
-    """int8 [rows, columns], each column rounded so as to make good the errors of those before it.
-
-    What a rounded weight adds to a row's product is, as far as inputs are correlated (a frame's neighbours are), taken
-    back by the weights not yet rounded: the second-order rounding of Optimal Brain Surgeon, as in E. Frantar et al.,
-    "GPTQ", ICLR 2023 (arXiv 2210.17323), columns of the largest inputs first.
-
-    Parameters
-    ----------
-    weights : float [rows, columns]
-    scales : float [rows]
-        Positive.
-    inputs : float [m, columns]
-        Calibration; see ENOUGH_FRAMES.
-    damping : float
-        See DAMPING.
-    steps : int8 [rows, columns], optional
-        Of 4 bits: what each weight is a multiple of.
-    """
-    hessian = (inputs.T @ inputs).astype(np.float64) / len(inputs)
-    diagonal = np.diag(hessian)
-    hessian += np.eye(len(hessian)) * (damping * diagonal.mean() + 1e-30)
-    order = np.argsort(-diagonal, kind="stable")
-    # Row i of the factor tells what an error in column i is worth in the columns behind it.
-    factor = np.linalg.cholesky(np.linalg.inv(hessian[np.ix_(order, order)])).T.astype(np.float32)
-    rest = (weights[:, order] / scales[:, None]).astype(np.float32)
-    out = np.empty(weights.shape, np.int8)
-    for start in range(0, len(order), COLUMN_BLOCK):
-        end = min(start + COLUMN_BLOCK, len(order))
-        errors = np.empty((len(weights), end - start), np.float32)
-        for i in range(start, end):
-            column = rest[:, i]
-            q = np.clip(np.rint(column), -127, 127) if steps is None else _to_steps(column, steps[:, order[i]])
-            out[:, order[i]] = q
-            errors[:, i - start] = (rest[:, i] - q) / factor[i, i]
-            rest[:, i + 1 : end] -= errors[:, i - start, None] * factor[i, i + 1 : end]
-        rest[:, end:] -= errors @ factor[start:end, end:]
-    return out
-
-
 def _integer_bias(name: str, bias: Array, q: Array, unit: Array) -> Array:
     """Bias in steps of the accumulator, the zero point's correction folded in."""
     steps = np.rint(bias / unit)
@@ -211,7 +108,7 @@ def multipliers(factors: list[Array]) -> tuple[list[Array], int]:
 
 def largest_factors(columns: int, bias: Array) -> Array:
     """Of each row, what a factor may be so that no sum leaves its bound after the shift: float64 [rows]."""
-    return np.asarray(0.999 * MAX_SUM / (columns * (255 * 127 + 64) + np.abs(bias.astype(np.float64))))
+    return np.asarray(0.999 * MAX_SUM / (columns * (255 * 127 + 64 + 127) + np.abs(bias.astype(np.float64))))
 
 
 # ---- layers --------------------------------------------------------------------------------------
@@ -247,38 +144,59 @@ def _feature_input(steps: Array) -> _Input:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Quantised rows: real weight = q * scale."""
+    """Quantised rows: real weight = (q + fine / 256) * scale."""
 
     q: Array
     scale: Array
+    bits: int
     scales: Array | None = None  # of 4 bits
+    fine: Array | None = None  # of 16 bits
 
     def mean_error(self, real: Array, x: _Input) -> Array:
         """By how much, on average, the quantised product falls short of the real one: float64 [rows]."""
-        quantised = (self.q.astype(np.float32) @ x.rounded.mean(axis=0)) * self.scale
-        return np.asarray(real @ x.values.mean(axis=0) - quantised, np.float64)
+        mean = x.rounded.mean(axis=0)
+        steps = self.q.astype(np.float32) @ mean
+        if self.fine is not None:
+            steps += self.fine.astype(np.float32) @ mean / 256
+        return np.asarray(real @ x.values.mean(axis=0) - steps * self.scale, np.float64)
 
 
 def _taken_over(
-    matrix: QuantisedMatrix | None, columns: slice, bias: Array, x: _Input, bits: int, column_scale: float = 1.0
+    matrix: QuantisedMatrix | None, real: Array, columns: slice, bias: Array, x: _Input, bits: int, gain: float = 1.0
 ) -> _Rows | None:
-    """Rows that were int8 before, as they are; None where there are none, or a bias is too large for their scale."""
-    if matrix is None or bits != 8:
+    """Rows that are int8 as they are, or were once; None where they are not, or a bias is too large for their scale."""
+    if bits == 4:
         return None
-    scale = matrix.scale * column_scale
-    if (_fit_scales(scale, bias, x.step) > scale).any():
+    if matrix is None:
+        matrix, columns, gain = whole_steps(real), slice(None), 1.0
+    if matrix is None or (fit_scales(scale := matrix.scale * gain, bias, x.step) > scale).any():
         return None
-    return _Rows(np.ascontiguousarray(matrix.values[:, columns]), scale)
+    return _Rows(np.ascontiguousarray(matrix.values[:, columns]), scale, 8)
+
+
+def _fine_rows(real: Array, bias: Array, x: _Input) -> _Rows:
+    """Rows of 16 bits."""
+    scale = fit_scales(np.abs(real).max(axis=1) / 127, bias, x.step)
+    q, fine = np.empty(real.shape, np.int8), np.empty(real.shape, np.int8)
+    size = max(1, (1 << 18) // real.shape[1])
+    for start in range(0, len(real), size):
+        rows = slice(start, start + size)
+        steps = np.rint(real[rows] / scale[rows, None] * 256).astype(np.int32)
+        q[rows] = (steps + 127) >> 8  # so that no residual is -128
+        fine[rows] = np.minimum(steps - 256 * q[rows].astype(np.int32), 127)
+    return _Rows(q, scale, 16, fine=fine)
 
 
 def _rows(real: Array, bias: Array, x: _Input, bits: int, is_foreign: bool) -> _Rows:
+    if bits == 16:
+        return _fine_rows(real, bias, x)
     scales = steps = None
     if bits == 4:
-        scale = _fit_scales(row_units(real, x.importance), bias, x.step)
+        scale = fit_scales(row_units(real, x.importance), bias, x.step)
         scales = span_scales(real, x.importance, scale)
         steps = of_columns(scales, real.shape[1])
     else:
-        scale = _fit_scales(row_scales(real, x.importance), bias, x.step)
+        scale = fit_scales(row_scales(real, x.importance), bias, x.step)
     enough, damping = ENOUGH_FRAMES[bits], DAMPING[bits]
     if is_foreign and bits == 8:
         enough = FOREIGN_ENOUGH_FRAMES
@@ -287,7 +205,7 @@ def _rows(real: Array, bias: Array, x: _Input, bits: int, is_foreign: bool) -> _
         q = compensated_rows(real, scale, x.rounded, damping, steps)
     else:
         q = quantise_rows(real, scale, steps)
-    return _Rows(q, scale, scales)
+    return _Rows(q, scale, bits, scales)
 
 
 def _dense(
@@ -308,17 +226,17 @@ def _dense(
     bias = arrays[1].astype(np.float64)
     factor = 1.0 if column_scale is None else float(column_scale[0])
     whole = weights.quantised.get(f"{name}/weights") if len(real) == len(weights.arrays[f"{name}/bias"]) else None
-    rows = _taken_over(whole, slice(None), bias, x, bits[name], factor) or _rows(
+    rows = _taken_over(whole, real, slice(None), bias, x, bits[name], factor) or _rows(
         real, bias, x, bits[name], weights.is_foreign
     )
     unit = x.step * rows.scale
     steps = _integer_bias(name, bias + rows.mean_error(real, x), rows.q, unit)
     if name == "layer_6":
         last = _logit_scale(unit)
-        return Layer(name, rows.q, steps, 1, x.step, 0.0, None, last, weight_bits=bits[name], scales=rows.scales)
+        return Layer(name, rows.q, steps, 1, x.step, 0.0, None, last, rows.bits, rows.scales, rows.fine)
     # A row beyond its bound clips at a few steps of its sum already: bounded, it does so a little later.
     (m,), shift = multipliers([np.minimum(unit / output_step, largest_factors(real.shape[1], steps))])
-    return Layer(name, rows.q, steps, shift, x.step, output_step, m, weight_bits=bits[name], scales=rows.scales)
+    return Layer(name, rows.q, steps, shift, x.step, output_step, m, None, rows.bits, rows.scales, rows.fine)
 
 
 def _logit_scale(unit: Array) -> Array:
@@ -335,10 +253,10 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
     bias = weights.arrays[LSTM_BIAS].astype(np.float64)
     bias[2 * n_cell : 3 * n_cell] += weights.forget_bias
     whole, zeros = weights.quantised.get(KERNEL), np.zeros_like(bias)
-    rows_x = _taken_over(whole, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(
+    rows_x = _taken_over(whole, real_x, slice(n_inputs), bias, x, bits["lstm_x"]) or _rows(
         real_x, bias, x, bits["lstm_x"], weights.is_foreign
     )
-    rows_h = _taken_over(whole, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
+    rows_h = _taken_over(whole, real_h, slice(n_inputs, None), zeros, h, bits["lstm_h"]) or _rows(
         real_h, zeros, h, bits["lstm_h"], weights.is_foreign
     )
     bias = bias + rows_x.mean_error(real_x, x) + rows_h.mean_error(real_h, h)
@@ -351,7 +269,7 @@ def _lstm(weights: Weights, x: _Input, h: _Input, bits: Mapping[str, int]) -> li
         raise MappingError(f"{KERNEL} or {LSTM_BIAS} is so large that a gate could reach {MAX_SUM // GATE_ONE}")
     (mx, mh), shift = multipliers(factors)
     return [
-        Layer(name, rows.q, bias_steps, shift, step, 1 / GATE_ONE, m, weight_bits=bits[name], scales=rows.scales)
+        Layer(name, rows.q, bias_steps, shift, step, 1 / GATE_ONE, m, None, rows.bits, rows.scales, rows.fine)
         for name, rows, bias_steps, step, m in (
             ("lstm_x", rows_x, steps_x, x.step, mx),
             ("lstm_h", rows_h, steps_h, h.step, mh),
@@ -372,8 +290,10 @@ def quantise(
     ranges: Ranges | None = None,
     progress: Progress | None = None,
     bits4: Collection[str] = (),
+    bits16: Collection[str] = (),
 ) -> NnaModel:
-    """The integer network; weights of the layers in `bits4` have 4 bits, all others 8.
+    """The integer network; weights of the layers in `bits4` have 4 bits, those in `bits16` 16, all others those of a
+    `Quantiser`.
 
     Every row of weights has a scale of its own, clipped where that loses less; with enough calibration, errors of the
     rounding are compensated within the row; what is left of them in a row's mean is taken out by its bias.
@@ -383,11 +303,11 @@ def quantise(
     MappingError
         Weights or biases so large that the arithmetic cannot hold them; a layer that there is not.
     """
-    return Quantiser(weights, calibration, ranges).model(bits4, progress)
+    return Quantiser(weights, calibration, ranges, bits16).model(bits4, progress)
 
 
 class Quantiser:
-    """The integer networks of one float network: each of its layers is made once for 8 bits, and once for 4.
+    """The integer networks of one float network: each of its layers is made once for 4 bits, and once for 8 or 16.
 
     Parameters
     ----------
@@ -395,10 +315,20 @@ class Quantiser:
     calibration : Calibration
     ranges : Ranges, optional
         Those that lose least on the calibration, unless given.
+    bits16 : collection of str
+        Layers whose weights get 16 bits; FINE_LAYERS besides, where the network was not trained for its mapping.
+        Weights that lie on steps of 8 bits keep them.
     """
 
-    def __init__(self, weights: Weights, calibration: Calibration, ranges: Ranges | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        calibration: Calibration,
+        ranges: Ranges | None = None,
+        bits16: Collection[str] = (),
+    ) -> None:
         self.weights, self.calibration = weights, calibration
+        self.bits16 = {*bits16, *(FINE_LAYERS if weights.is_foreign else ())}
         self.ranges = ranges or choose_ranges(weights, calibration)
         self._made: dict[tuple[str, int, int], list[Layer]] = {}
 
@@ -412,7 +342,7 @@ class Quantiser:
         """
         if unknown := [name for name in bits4 if name not in LAYER_NAMES]:
             raise MappingError(f"there is no layer {unknown[0]!r}: {', '.join(LAYER_NAMES)}")
-        bits = {name: 4 if name in bits4 else 8 for name in LAYER_NAMES}
+        bits = {name: 4 if name in bits4 else 16 if name in self.bits16 else 8 for name in LAYER_NAMES}
         stages = ("layer_1", "layer_2", "layer_3", "lstm", "layer_5", "layer_6")
         layers: list[Layer] = []
         for done, stage in enumerate(stages, 1):

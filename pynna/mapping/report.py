@@ -15,7 +15,6 @@ from pynna.mapping.front_end import windows
 from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna_model import NnaModel
 from pynna.mapping.reference import ReferenceNetwork, Trace, character_errors, greedy
-from pynna.mapping.splitting import split_units
 from pynna.mapping.weights import Weights
 
 Array = NDArray[Any]
@@ -179,9 +178,6 @@ def measure(weights: Weights, model: NnaModel, clips: Sequence[Clip], *, progres
 
     The CER against the truth counts lower-case texts as they are given.
     """
-    layer_5 = next(layer for layer in model.layers if layer.name == "layer_5")
-    if len(layer_5.weights) != len(weights.arrays["layer_5/bias"]):
-        weights, _ = split_units(weights)
     real, integer = weights.network(), IntegerNetwork(model)
     features = [windows(clip.pcm, weights.features, weights.n_context) for clip in clips]
     noise, texts = _Noise(), [("", "")] * len(clips)

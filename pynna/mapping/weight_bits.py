@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pynna.errors import MappingError
 from pynna.mapping.calibration import Clip, Progress
 from pynna.mapping.nna import PLAIN, SCALED, encode_nna, packed_lines
-from pynna.mapping.nna_model import BLOCK, LAYER_NAMES, NnaModel, round_up
+from pynna.mapping.nna_model import BLOCK, LAYER_NAMES, Layer, NnaModel, round_up
 from pynna.mapping.quantisation import Quantiser
 from pynna.mapping.report import label_differences
 
@@ -40,25 +40,29 @@ def told_layers(bits: int, bits4: Collection[str], size: int | None) -> tuple[st
     Raises
     ------
     MappingError
-        `bits` is neither 4 nor 8, `size` is below one byte, or layers are named where `bits` or `size` chooses them.
+        `bits` is none of 4, 8 and 16, `size` is below one byte, or layers are named where `bits` or `size` chooses
+        them.
     """
-    if bits not in (4, 8):
-        raise MappingError(f"bits must be 4 or 8, got {bits!r}")
+    if bits not in (4, 8, 16):
+        raise MappingError(f"bits must be 4, 8 or 16, got {bits!r}")
     if size is not None and size < 1:
         raise MappingError(f"size must be 1 byte or more, got {size!r}")
     if bits4 and (bits == 4 or size is not None):
         raise MappingError("bits4 names layers: neither bits=4 nor size can be told with it")
+    if bits == 16 and size is not None:
+        raise MappingError("size gives layers 4 bits: bits=16 cannot be told with it")
     return WIDE_LAYERS if bits == 4 else tuple(bits4)
 
 
 def saved_bytes(model: NnaModel) -> dict[str, int]:
-    """Bytes of the file that each layer saves with 4 bits instead of 8."""
-    saved = {}
-    for layer in model.layers:
-        rows, columns = round_up(layer.n_rows, BLOCK), layer.weights.shape[1]
-        by_bits = [rows * 4 * packed_lines(columns, bits, layout) for bits, layout in ((8, PLAIN), (4, SCALED))]
-        saved[layer.name] = by_bits[0] - by_bits[1]
-    return saved
+    """Bytes of the file that each layer saves with 4 bits instead of those that it has."""
+    return {layer.name: _weight_bytes(layer, layer.weight_bits) - _weight_bytes(layer, 4) for layer in model.layers}
+
+
+def _weight_bytes(layer: Layer, bits: int) -> int:
+    rows, columns = round_up(layer.n_rows, BLOCK), layer.weights.shape[1]
+    sums = 4 * rows if bits == 16 else 0  # of the residuals, too
+    return sums + rows * 4 * packed_lines(columns, bits, SCALED if bits == 4 else PLAIN)
 
 
 def fitting_layers(saved: Mapping[str, int], costs: Mapping[str, float], needed: int) -> tuple[str, ...]:

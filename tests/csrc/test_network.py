@@ -145,12 +145,10 @@ def small_model(
     extreme: bool = False,
     bits: int = 11,
     cell: int | None = None,
-    bits4: tuple[str, ...] = (),
     scaled: bool = False,
+    **more: tuple[str, ...],
 ) -> NnaModel:
-    return random_model(
-        width, seed=width, extreme=extreme, cell_fraction_bits=bits, cell=cell, bits4=bits4, scaled=scaled
-    )
+    return random_model(width, seed=width, extreme=extreme, cell_fraction_bits=bits, cell=cell, scaled=scaled, **more)
 
 
 def features(rng: np.random.Generator, n: int, model: NnaModel, steps: int, kind: str = "ordinary") -> Array:
@@ -266,10 +264,12 @@ def test_a_file_without_the_features_lower_halves_is_as_in_the_numpy_model(core:
         assert net.run(x, c, h, isa=isa, threads=2).bits() == want
 
 
-@pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("bits4", [("layer_1", "layer_3", "lstm_h"), LAYER_NAMES])
-def test_weights_of_4_bits_are_as_in_the_numpy_model(core: Core, bits4: tuple[str, ...], scaled: bool) -> None:
-    model, rng = small_model(70, cell=133, bits4=bits4, scaled=scaled), np.random.default_rng(4)
+@pytest.mark.parametrize(("bits", "scaled"), [("bits4", False), ("bits4", True), ("bits16", False)])
+@pytest.mark.parametrize("layers", [("layer_1", "layer_3", "lstm_h"), ("layer_1", "layer_6"), LAYER_NAMES])
+def test_weights_of_4_and_16_bits_are_as_in_the_numpy_model(
+    core: Core, bits: str, scaled: bool, layers: tuple[str, ...]
+) -> None:
+    model, rng = small_model(70, cell=133, scaled=scaled, **{bits: layers}), np.random.default_rng(4)
     x, (c, h) = features(rng, 3, model, 4), states(rng, 3, 133)
     check_against_numpy(core, model, x, c, h)
     net = Net(core, model)

@@ -12,9 +12,10 @@ from support.float_networks import random_weights
 from pynna.mapping.calibration import Calibration, Clip, calibrate, feature_ranges
 from pynna.mapping.feature_steps import balanced_steps, unclipped_ranges
 from pynna.mapping.front_end import MfccConfig, windows
+from pynna.mapping.nna_model import LAYER_NAMES, Layer
 from pynna.mapping.quantisation import choose_ranges, quantise
+from pynna.mapping.rounding import whole_steps
 from pynna.mapping.speeds import at_other_speeds
-from pynna.mapping.splitting import choose_copies, split_sample, split_units
 from pynna.mapping.weights import Weights
 
 RNG = np.random.default_rng(34)
@@ -56,43 +57,56 @@ def test_steps_are_widened_until_rows_are_full_and_never_narrowed() -> None:
     np.testing.assert_array_equal(balanced_steps(np.zeros((76, 60)), power, least), least)
 
 
-def test_the_largest_weights_are_shared_by_two() -> None:
-    weights = np.full((10, 3), 0.1)
-    weights[4, 0], weights[7, 1], weights[7, 2] = 8.0, 1.0, -1.0
-    assert choose_copies(weights, 1)[4] == 2
-    copies = choose_copies(weights, 12)
-    assert copies.sum() == 22 and copies[4] > copies[7] >= 2 and copies[0] == 1
-    assert choose_copies(np.zeros((4, 2)), 3).sum() == 7
+def test_layers_1_and_6_get_16_bits_and_lose_next_to_nothing(foreign: Weights, sample: Calibration) -> None:
+    own = replace(foreign, feature_range=sample.feature_range)
+    fine, plain = (quantise(weights, sample).layers for weights in (foreign, own))
+    assert [layer.weight_bits for layer in fine] == [16, 8, 8, 8, 8, 8, 16]
+    assert [layer.weight_bits for layer in plain] == [8] * 7
+    want = foreign.arrays["layer_6/weights"].T
 
-
-def test_a_split_network_is_the_same_and_its_mapping_nearer_to_it(foreign: Weights, sample: Calibration) -> None:
-    arrays = dict(foreign.arrays)
-    arrays["layer_6/weights"] = np.array(arrays["layer_6/weights"])
-    arrays["layer_6/weights"][5] *= 12  # a unit that counts far more than the others
-    loud = replace(foreign, arrays=arrays)
-    wide, order = split_units(loud)
-    seen = split_sample(sample, order)
-    assert len(wide.arrays["layer_5/bias"]) == 64 and seen.layers["layer_5"].shape[1] == 64
-    x = windows(NOISE)
-    expected = loud.network().run(x)
-    np.testing.assert_allclose(wide.network().run(x), expected, atol=1e-4)
-
-    def lost(weights: Weights, seen: Calibration) -> float:
-        layer = quantise(weights, seen).layers[-1]
+    def lost(layer: Layer) -> float:
         assert layer.logit_scale is not None
-        rounded = layer.weights * (layer.logit_scale / layer.input_scale)[:, None]
-        error = seen.layers["layer_5"] @ (weights.outputs()[0] - rounded.T)
-        return float(np.square(error - error.mean(axis=0)).mean())
+        return float(np.abs(layer.real_weights * (layer.logit_scale / layer.input_scale)[:, None] - want).max())
 
-    assert lost(wide, seen) < 0.5 * lost(loud, sample)
+    assert lost(fine[-1]) < lost(plain[-1]) / 100
 
 
-def test_weights_that_were_int8_before_are_not_split(foreign: Weights) -> None:
+def rounded(weights: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Weights [in, rows] on whole steps, of which a row's largest is `most`."""
+    step = np.abs(weights).max(axis=0) / most
+    return (np.rint(weights / step) * step).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits16", [(), LAYER_NAMES])
+def test_weights_that_were_int8_before_are_taken_over_as_they_were(
+    foreign: Weights, sample: Calibration, bits16: tuple[str, ...]
+) -> None:
     arrays = dict(foreign.arrays)
-    step = np.abs(arrays["layer_6/weights"]).max(axis=0) / 127
-    arrays["layer_6/weights"] = (np.rint(arrays["layer_6/weights"] / step) * step).astype(np.float32)
-    rounded = replace(foreign, arrays=arrays)
-    assert split_units(rounded)[0] is rounded
+    for name in ("layer_2/weights", "layer_5/weights", "layer_6/weights"):
+        arrays[name] = rounded(arrays[name], RNG.integers(60, 128, arrays[name].shape[1]))
+    arrays["layer_5/weights"][:, 3] = 0
+    halves = np.split(arrays["lstm_fused_cell/kernel"], [48])
+    arrays["lstm_fused_cell/kernel"] = np.concatenate([rounded(half, np.full(192, 127)) for half in halves])
+    layers = {layer.name: layer for layer in quantise(replace(foreign, arrays=arrays), sample, bits16=bits16).layers}
+    assert [layer.weight_bits for layer in layers.values()] == [16, 8, 16 if bits16 else 8, 8, 8, 8, 8]
+    for name in ("layer_2", "layer_5", "layer_6"):
+        want = arrays[f"{name}/weights"].T
+        scale = np.abs(want).max(axis=1) / np.maximum(np.abs(layers[name].weights).max(axis=1), 1)
+        np.testing.assert_allclose(layers[name].weights * scale[:, None], want, atol=1e-5 * np.abs(want).max())
+    q = np.rint(halves[1] / np.abs(halves[1]).max(axis=0) * 127)
+    np.testing.assert_array_equal(layers["lstm_h"].weights, q.T)
+
+
+def test_steps_are_found_where_there_are_some() -> None:
+    q = RNG.integers(-100, 101, (7, 50))
+    q[2], q[4, 0] = 0, 101
+    scale = RNG.uniform(1e-3, 2, 7)
+    found = whole_steps((q * scale[:, None]).astype(np.float32))
+    assert found is not None
+    np.testing.assert_allclose(found.values * found.scale[:, None], q * scale[:, None], atol=1e-4)
+    moved = (q * scale[:, None]).astype(np.float32)
+    moved[6, 49] += 0.3 * scale[6]
+    assert whole_steps(moved) is None and whole_steps(RNG.normal(0, 1, (7, 50))) is None
 
 
 def test_little_audio_is_heard_at_other_speeds_too() -> None:
@@ -109,6 +123,5 @@ def test_networks_trained_for_their_mapping_stay_as_they_are(foreign: Weights, s
     ranges = np.full(26, 30.0, np.float32)
     own = replace(foreign, feature_range=ranges)
     assert foreign.is_foreign and not own.is_foreign
-    assert split_units(own)[0] is own
     chosen = choose_ranges(own, calibrate(own, CLIPS))
     np.testing.assert_allclose(chosen.feature_step, ranges / 127)

@@ -34,8 +34,9 @@ from pynna.mapping.calibration import batches, best_clip, cell_errors, feature_r
 from pynna.mapping.front_end import MfccConfig, windows
 from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers, quantise_rows, row_scales
+from pynna.mapping.quantisation import choose_cell_bits, hidden_multiplier, multipliers
 from pynna.mapping.reference import FloatNetwork
+from pynna.mapping.rounding import quantise_rows, row_scales
 
 CLIPS = [Clip(speechlike(1.0 + 0.3 * seed, seed)) for seed in range(4)]
 
@@ -104,13 +105,13 @@ def test_4_bits_are_reported_beside_8_and_run_to_the_same_bits(weights: Weights,
     assert report.file_bytes < eight.file_bytes and eight.eight_bits is None
     assert report.eight_bits is not None and report.eight_bits.layers == eight.layers
     bits = {layer.name: layer.weight_bits for layer in report.layers}
-    assert (bits["layer_1"], bits["layer_2"], bits["gates"], bits["cell"]) == ((8,), (4,), (8, 4), ())
+    assert (bits["layer_1"], bits["layer_2"], bits["gates"], bits["cell"]) == ((16,), (4,), (8, 4), ())
     sqnr = [{layer.name: layer.sqnr_db for layer in each.layers} for each in (report, eight)]
     assert sqnr[0]["layer_1"] == sqnr[1]["layer_1"] and 12 < sqnr[0]["layer_2"] < sqnr[1]["layer_2"] - 3
     assert "8 and 4" in str(report) and "with 8 bits: same label" in str(report)
     json.dumps(report.as_dict(), allow_nan=False)
     core, reference = pynna.load(tmp_path / "four.nna"), IntegerNetwork.open(tmp_path / "four.nna")
-    assert [layer["weight_bits"] for layer in core.describe()["layers"]] == [8, 4, 8, 8, 4, 8, 8]
+    assert [layer["weight_bits"] for layer in core.describe()["layers"]] == [16, 4, 8, 8, 4, 8, 16]
     c, h = reference.fresh()
     for x in windows(speechlike(1.0, 30)):
         _, core_c, core_h = core.step(x[None], c, h)

@@ -249,7 +249,7 @@ def test_weights_that_are_none_of_4_bits_are_not_written() -> None:
     with pytest.raises(MappingError, match="layer_2: a weight of 4 bits is not a multiple of 16"):
         encode_nna(model)
     model.layers[1].weight_bits = 2
-    with pytest.raises(MappingError, match="layer_2: weights of 2 bits; 8 or 4 is right"):
+    with pytest.raises(MappingError, match="layer_2: weights of 2 bits; 16, 8 or 4 is right"):
         encode_nna(model)
 
 

@@ -58,6 +58,7 @@ def random_model(
     cell: int | None = None,
     bits4: Collection[str] = (),
     scaled: bool = True,
+    bits16: Collection[str] = (),
     feature_residual_bits: int = 8,
     speech_rows: int = 0,
 ) -> NnaModel:
@@ -84,6 +85,8 @@ def random_model(
                 layer.weights, layer.scales = with_scales(rng, layer.weights)
             else:
                 layer.weights = (layer.weights / 16).astype(np.int8) * np.int8(16)
+        if layer.name in bits16:
+            layer.fine, layer.weight_bits = rng.integers(-127, 128, layer.weights.shape, np.int8), 16
     return NnaModel(
         geometry=Geometry(
             sample_rate=16000,
