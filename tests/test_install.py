@@ -41,7 +41,7 @@ def readme_commands() -> list[str]:
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution, made of a copy of the tree, so that nothing is left behind in it."""
     tree, out = tmp_path_factory.mktemp("tree") / "pynna", tmp_path_factory.mktemp("sdist")
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "venv", "*.egg-info", "__pycache__", "*.so", "_core.c")
+    ignored = shutil.ignore_patterns(".[!c]*", "build", "dist", "venv", "*.egg-info", "__pycache__", "*.so", "_core.c")
     shutil.copytree(ROOT, tree, ignore=ignored)
     build = f"import setuptools.build_meta as b; print(b.build_sdist({str(out)!r}))"
     run(sys.executable, "-c", build, cwd=tree)

@@ -175,7 +175,7 @@ def test_processes_that_are_started_early_are_taken_or_end(started: pynna.Model)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_processes_end_with_the_one_that_has_started_them(way: str) -> None:
+def test_processes_end_with_the_one_that_has_started_them(way: str, tmp_path: Path) -> None:
     if way != "programs" and not FORKS:
         pytest.skip("no forks on this system")
     program = (
@@ -187,7 +187,7 @@ def test_processes_end_with_the_one_that_has_started_them(way: str) -> None:
         # its processes have the standard error, too: it is at its end when the last of them has ended
         command = [sys.executable, "-c", program, way, seconds]
         environment = {**os.environ, "PYTHONPATH": str(Path(pynna.__file__).parents[1])}
-        with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as running:
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment) as running:
             assert running.communicate(timeout=60)[1] == b"" and running.returncode == -signal.SIGKILL
 
 

@@ -53,7 +53,8 @@ assert os.waitpid(child, 0)[1] == 0
 
 @pytest.mark.skipif("amx" not in pynna.build_info()["isa_available"], reason="this processor has no AMX")
 @pytest.mark.parametrize("enabled", ["before", "after"])
-def test_the_signal_stack_of_python_has_room_for_tiles(enabled: str) -> None:
+def test_the_signal_stack_of_python_has_room_for_tiles(enabled: str, tmp_path: Path) -> None:
     """Linux refuses tiles where a signal's stack is too small for them, and such a stack once they are permitted."""
-    run = subprocess.run([sys.executable, "-c", SCRIPT, enabled], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-c", SCRIPT, enabled]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
