@@ -8,7 +8,14 @@
 
 #include "mac_array.h"
 
-#if PN_HAS_AMX && defined(__linux__)
+/* musl's compiler does not see the kernel's headers. */
+#if PN_HAS_AMX && defined(__linux__) && defined(__has_include)
+#if __has_include(<linux/filter.h>)
+#define SEES_LINUX
+#endif
+#endif
+
+#ifdef SEES_LINUX
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
