@@ -8,8 +8,9 @@
 
 #include "mac_array.h"
 
-/* musl's compiler does not see the kernel's headers. */
-#if PN_HAS_AMX && defined(__linux__) && defined(__has_include)
+/* musl's compiler does not see the kernel's headers; the address sanitizer's own locks do not stand a fork among threads
+ * and signals. */
+#if PN_HAS_AMX && defined(__linux__) && defined(__has_include) && !defined(__SANITIZE_ADDRESS__)
 #if __has_include(<linux/filter.h>)
 #define SEES_LINUX
 #endif
