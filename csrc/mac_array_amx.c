@@ -73,35 +73,35 @@ TARGET static void release(void)
 
 typedef uint16_t halves __attribute__((vector_size(PN_LINE), aligned(1), may_alias));
 
-/* Line i of a block with scales as two groups. Values are made positive, so that a product by a scale fits a byte, and
- * one of 16 bits is that of two bytes. */
-TILE void scaled_groups(const int8_t *block, int32_t i, int8_t *room)
+/* n lines of a span, from line i of a block on, as two groups each. Values are made positive, so that a product by a
+ * scale fits a byte, and one of 16 bits is that of two bytes. */
+TILE void groups_of_span(const int8_t *block, int32_t i, int32_t n, int8_t *room)
 {
     typedef uint8_t bytes __attribute__((vector_size(PN_LINE)));
     typedef uint32_t words __attribute__((vector_size(PN_LINE)));
-    const halves w = *(const halves *)(const void *)pn_scaled_line(block, i);
+    const halves *line = (const halves *)(const void *)pn_scaled_line(block, i);
     uint8_t rows __attribute__((vector_size(PN_BLOCK)));
     memcpy(&rows, pn_line_scales(block, i), sizeof rows);
     const halves scales = (halves)(__builtin_convertvector(rows, words) * 0x00010001u); /* each row's for two halves */
-    const halves first = ((w & 0x0f0f) ^ 0x0808) * scales, second = ((w >> 4 & 0x0f0f) ^ 0x0808) * scales;
     const bytes eight = (bytes)(scales * 0x0808);
-    *(halves *)(void *)room = (halves)((bytes)first - eight);
-    *(halves *)(void *)(room + PN_LINE) = (halves)((bytes)second - eight);
+    for (halves *to = (halves *)(void *)room, *end = to + 2 * n; to < end; to += 2, line++) {
+        to[0] = (halves)((bytes)(((*line & 0x0f0f) ^ 0x0808) * scales) - eight);
+        to[1] = (halves)((bytes)(((*line >> 4 & 0x0f0f) ^ 0x0808) * scales) - eight);
+    }
 }
 
 /* The weights of n groups of a block from group g on, a line each: as they stand, or of 4 bits, which lie two groups a
- * line, made in `room`. */
+ * line, made in `room`; with scales g is where a span begins. */
 TILE const int8_t *groups_of(const int GROUPS, const int SCALED, const int8_t *block, int32_t g, int32_t n,
                              int8_t *room)
 {
     const int8_t *line = block + (size_t)(g / GROUPS) * PN_LINE;
+    const int32_t n_lines = n / 2;
     if (GROUPS == 1)
         return line;
-    for (int32_t i = 0; i < n / 2; i++) {
-        if (SCALED) {
-            scaled_groups(block, g / 2 + i, room + 2 * i * PN_LINE);
-            continue;
-        }
+    for (int32_t i = 0; SCALED && i < n_lines; i += PN_SPAN)
+        groups_of_span(block, g / 2 + i, n_lines - i < PN_SPAN ? n_lines - i : PN_SPAN, room + 2 * i * PN_LINE);
+    for (int32_t i = 0; !SCALED && i < n_lines; i++) {
         const halves w = ((const halves *)(const void *)line)[i];
         ((halves *)(void *)room)[2 * i] = w << 4 & 0xf0f0;
         ((halves *)(void *)room)[2 * i + 1] = w & 0xf0f0;
