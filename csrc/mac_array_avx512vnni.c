@@ -108,57 +108,44 @@ TILE void tile(const int GROUPS, const int SCALED, const int NB, const int NC, c
             _mm512_storeu_si512(acc + (size_t)b * acc_block + (size_t)j * PN_BLOCK, sum[b][j]);
 }
 
+typedef __m512i four_sums[4][8]; /* of four blocks: [4][0] */
+
+TILE void begin_four(four_sums sum)
+{
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        sum[b][0] = _mm512_setzero_si512();
+}
+
+/* A line of four blocks by a column. */
+TILE void add_line_of_four(const int GROUPS, const int8_t *line, size_t block_bytes, const uint8_t *u, four_sums sum)
+{
+    add_line(GROUPS, 4, 1, line, block_bytes, u, 0, sum);
+}
+
+TILE void add_spans_of_four(const int8_t *scales, size_t block_bytes, four_sums sum, int32_t *acc)
+{
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        add_span(scales + (size_t)b * block_bytes, sum[b][0], acc + b * PN_BLOCK);
+}
+
 /* One column: the weights are read once, as fast as memory gives them. Four blocks are four streams for the processor's
  * own prefetching, which software's only hinders. Of SOME lines alone where `used` lists them. */
 TILE void four_plain_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n = SOME ? p->n_used : p->n_groups / GROUPS;
-    __m512i sum[4][8];
-#pragma GCC unroll 4
-    for (int b = 0; b < 4; b++)
-        sum[b][0] = _mm512_setzero_si512();
+    four_sums sum;
+    begin_four(sum);
 #pragma GCC unroll 4
     for (int32_t k = 0; k < n; k++) {
         size_t line = SOME ? p->used[k] : (size_t)k;
-        add_line(GROUPS, 4, 1, weights + 64 * line, block_bytes, p->u + 4 * GROUPS * line, 0, sum);
+        add_line_of_four(GROUPS, weights + 64 * line, block_bytes, p->u + 4 * GROUPS * line, sum);
     }
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
         _mm512_storeu_si512(acc + b * PN_BLOCK, sum[b][0]);
-}
-
-/* The same with scales; of a span's lines, those that are used. */
-TILE void four_scaled_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
-{
-    const size_t block_bytes = pn_block_bytes(p->n_groups, 4, PN_SCALED);
-    const int32_t n_lines = p->n_groups / 2;
-    memset(acc, 0, 4 * PN_BLOCK * sizeof *acc);
-    for (int32_t i = 0, k = 0; i < n_lines; i += PN_SPAN) {
-        const int8_t *lines = pn_scaled_line(weights, i), *scales = pn_line_scales(weights, i);
-        const uint8_t *u = p->u + 8 * (size_t)i;
-        const int32_t n = n_lines - i < PN_SPAN ? n_lines - i : PN_SPAN;
-        __m512i sum[4][8];
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++)
-            sum[b][0] = _mm512_setzero_si512();
-        for (; SOME && k < p->n_used && p->used[k] < i + n; k++)
-            add_line(2, 4, 1, lines + 64 * (p->used[k] - i), block_bytes, u + 8 * (p->used[k] - i), 0, sum);
-        for (int32_t line = 0; !SOME && line < n; line++)
-            add_line(2, 4, 1, lines + 64 * line, block_bytes, u + 8 * line, 0, sum);
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++)
-            add_span(scales + (size_t)b * block_bytes, sum[b][0], acc + b * PN_BLOCK);
-    }
-}
-
-TILE void four_blocks(const int GROUPS, const int SCALED, const int SOME, const pn_product *p, const int8_t *weights,
-                      int32_t *acc)
-{
-    if (SCALED)
-        four_scaled_blocks(SOME, p, weights, acc);
-    else
-        four_plain_blocks(GROUPS, SOME, p, weights, acc);
 }
 
 TILE void one_block(const int GROUPS, const int SCALED, const pn_product *p, const int8_t *weights, int32_t *acc)

@@ -87,76 +87,55 @@ TILE void tile(const int GROUPS, const int SCALED, const int NC, const int8_t *w
             _mm256_storeu_si256((__m256i *)(void *)(acc + j * PN_BLOCK + 8 * i), sum[j][i]);
 }
 
+typedef __m256i four_sums[4][2]; /* of four blocks */
+
+TILE void begin_four(four_sums sum)
+{
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        sum[b][0] = sum[b][1] = _mm256_setzero_si256();
+}
+
+/* A line of four blocks by a column. */
+TILE void add_line_of_four(const int GROUPS, const int8_t *line, size_t block_bytes, const uint8_t *u, four_sums sum)
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < GROUPS; i++) {
+        const __m256i v = _mm256_set1_epi32(pn_load_group(u + 4 * i));
+#pragma GCC unroll 4
+        for (int b = 0; b < 4; b++) {
+            const int8_t *w = line + (size_t)b * block_bytes;
+            sum[b][0] = _mm256_dpbusd_avx_epi32(sum[b][0], v, load(GROUPS, i, 0, w));
+            sum[b][1] = _mm256_dpbusd_avx_epi32(sum[b][1], v, load(GROUPS, i, 1, w));
+        }
+    }
+}
+
+TILE void add_spans_of_four(const int8_t *scales, size_t block_bytes, four_sums sum, int32_t *acc)
+{
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++)
+        add_span(scales + (size_t)b * block_bytes, sum[b], acc + b * PN_BLOCK);
+}
+
 /* One column: the weights are read once, in four streams for the processor's own prefetching. Of SOME lines alone where
  * `used` lists them. */
 TILE void four_plain_blocks(const int GROUPS, const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
 {
     const size_t block_bytes = (size_t)(p->n_groups / GROUPS) * PN_LINE;
     const int32_t n = SOME ? p->n_used : p->n_groups / GROUPS;
-    __m256i sum[4][2];
-#pragma GCC unroll 4
-    for (int b = 0; b < 4; b++)
-        sum[b][0] = sum[b][1] = _mm256_setzero_si256();
+    four_sums sum;
+    begin_four(sum);
 #pragma GCC unroll 2
     for (int32_t k = 0; k < n; k++) {
         size_t line = SOME ? p->used[k] : (size_t)k;
-#pragma GCC unroll 2
-        for (int i = 0; i < GROUPS; i++) {
-            __m256i v = _mm256_set1_epi32(pn_load_group(p->u + 4 * GROUPS * line + 4 * i));
-#pragma GCC unroll 4
-            for (int b = 0; b < 4; b++) {
-                const int8_t *w = weights + (size_t)b * block_bytes + 64 * line;
-                sum[b][0] = _mm256_dpbusd_avx_epi32(sum[b][0], v, load(GROUPS, i, 0, w));
-                sum[b][1] = _mm256_dpbusd_avx_epi32(sum[b][1], v, load(GROUPS, i, 1, w));
-            }
-        }
+        add_line_of_four(GROUPS, weights + 64 * line, block_bytes, p->u + 4 * GROUPS * line, sum);
     }
 #pragma GCC unroll 4
     for (int b = 0; b < 4; b++)
 #pragma GCC unroll 2
         for (int i = 0; i < 2; i++)
             _mm256_storeu_si256((__m256i *)(void *)(acc + b * PN_BLOCK + 8 * i), sum[b][i]);
-}
-
-/* A line of four blocks by a column, of 4 bits. */
-TILE void add_line_of_four(const int8_t *line, size_t block_bytes, const uint8_t *u, __m256i (*sum)[2])
-{
-#pragma GCC unroll 4
-    for (int b = 0; b < 4; b++)
-        add_line(2, 1, line + (size_t)b * block_bytes, u, 0, sum + b);
-}
-
-/* The same with scales; of a span's lines, those that are used. */
-TILE void four_scaled_blocks(const int SOME, const pn_product *p, const int8_t *weights, int32_t *acc)
-{
-    const size_t block_bytes = pn_block_bytes(p->n_groups, 4, PN_SCALED);
-    const int32_t n_lines = p->n_groups / 2;
-    memset(acc, 0, 4 * PN_BLOCK * sizeof *acc);
-    for (int32_t i = 0, k = 0; i < n_lines; i += PN_SPAN) {
-        const int8_t *lines = pn_scaled_line(weights, i), *scales = pn_line_scales(weights, i);
-        const uint8_t *u = p->u + 8 * (size_t)i;
-        const int32_t n = n_lines - i < PN_SPAN ? n_lines - i : PN_SPAN;
-        __m256i sum[6][2];
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++)
-            sum[b][0] = sum[b][1] = _mm256_setzero_si256();
-        for (; SOME && k < p->n_used && p->used[k] < i + n; k++)
-            add_line_of_four(lines + 64 * (p->used[k] - i), block_bytes, u + 8 * (p->used[k] - i), sum);
-        for (int32_t line = 0; !SOME && line < n; line++)
-            add_line_of_four(lines + 64 * line, block_bytes, u + 8 * line, sum);
-#pragma GCC unroll 4
-        for (int b = 0; b < 4; b++)
-            add_span(scales + (size_t)b * block_bytes, sum[b], acc + b * PN_BLOCK);
-    }
-}
-
-TILE void four_blocks(const int GROUPS, const int SCALED, const int SOME, const pn_product *p, const int8_t *weights,
-                      int32_t *acc)
-{
-    if (SCALED)
-        four_scaled_blocks(SOME, p, weights, acc);
-    else
-        four_plain_blocks(GROUPS, SOME, p, weights, acc);
 }
 
 TILE void one_block(const int GROUPS, const int SCALED, const pn_product *p, const int8_t *weights, int32_t *acc)
