@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core import Core, CoreError, MappedModel, default_cache
+import pynna.mapping
+from bench.core import Core, MappedModel, default_cache
 from pynna.mapping import Weights, load_clips, map_model
 from pynna.mapping.front_end import MfccConfig, mfcc
 
@@ -51,17 +53,21 @@ def random_weights(width: int) -> Weights:
     return Weights(random_arrays(width), name=f"random, {width} wide", licence="none needed", source="bench")
 
 
+def mapping_digest() -> str:
+    """Of the sources that map: another one, another network."""
+    sources = sorted(Path(pynna.mapping.__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
 def mapped_random(
     core: Core, width: int, cache: Path | None, bits4: Sequence[str] = ()
 ) -> tuple[MappedModel, float | None]:
-    """A random network, mapped; kept in the cache. Also how many seconds mapping took, None where it was there."""
-    name = "-".join([f"random-{width}", *(["scaled", *bits4] if bits4 else [])])
+    """A random network, mapped; kept in the cache for as long as the code that maps is the same. Also how many seconds
+    mapping took, None where it was there."""
+    name = "-".join([f"random-{width}", *bits4, mapping_digest()])
     path = (cache or default_cache()).expanduser() / f"{name}.nna"
     if path.exists():
-        try:
-            return MappedModel(core, path), None
-        except CoreError:  # an older format's
-            path.unlink()
+        return MappedModel(core, path), None
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = random_weights(width)
     start = time.perf_counter()

@@ -111,7 +111,7 @@ int pynna_workspace_init(void *memory, size_t size, const pynna_model *model, in
     pynna_workspace *w = memory;
     pynna_workspace at = {0};
     lay_out(&at, model, max_columns, memory);
-    memset(memory, 0, (size_t)((unsigned char *)at.tiles - (unsigned char *)memory)); /* what pads rows stays so */
+    memset(memory, 0, (size_t)((unsigned char *)at.tiles - (unsigned char *)memory)); /* what pads rows stays zero */
     *w = at;
     w->model = model;
     w->kernels = kernels;
@@ -332,9 +332,8 @@ static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, i
         for (int32_t s = 0; s < job->n_steps; s += most) {
             int32_t *acc = w->gates + (input_sums(job, unit, s, &columns.columns) - w->gates);
             columns.u = in + (size_t)(s * job->n_channels) * w->stride;
-            mac(job, l, unit, &columns,
-                ahead_of_part(job, l, unit, after, s, s + most < job->n_steps ? most : job->n_steps - s, job->n_steps),
-                acc);
+            const int32_t steps = job->n_steps - s < most ? job->n_steps - s : most;
+            mac(job, l, unit, &columns, ahead_of_part(job, l, unit, after, s, steps, job->n_steps), acc);
         }
     }
 }
@@ -353,8 +352,8 @@ static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
     int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
     share(cell_blocks(w->model), thread, n_threads, &begin, &end);
-    for (int32_t i = begin; i < end;
-         i++) { /* to and fro: the last weights of a step, still in a cache, begin the next */
+    /* To and fro: the last weights of a step, still in a cache, begin the next. */
+    for (int32_t i = begin; i < end; i++) {
         const int32_t unit = s % 2 == 0 ? i : begin + end - 1 - i;
         if (one_step)
             mac(job, lx, unit, &x, ahead_of(lx, weights_of(lh, unit)), tile_x);
