@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pynna.errors import GrammarError, reading
+from pynna.errors import ArgumentError, GrammarError, reading
 
 from . import yaml_file
 from .contexts import Context, allows, is_given
@@ -185,6 +185,13 @@ def section(document: Mapping[str, Any], name: str, file: str) -> Mapping[str, A
     return found
 
 
+def _told(given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """What is told from outside, if it is names and values."""
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"{what} must be a mapping of names to values, got {type(given).__name__}")
+    return given
+
+
 def compile_document(
     document: Any, file: str, language: str | None = None, context: Context | None = None
 ) -> SentenceFile:
@@ -206,7 +213,7 @@ def compile_document(
     _check_settings(section(document, "settings", file), file)
     language = str(document.get("language") or language or "en")
     shared = Shared(file, language)
-    maker = _Maker(document, shared, context or {})
+    maker = _Maker(document, shared, _told(context or {}, "context"))
     templates = tuple(
         template for intent, spec in document["intents"].items() for template in maker.intent(intent, spec)
     )
@@ -313,6 +320,8 @@ class _Maker:
 
     def _reply(self, intent: str, key: Any, what: str) -> Reply:
         """The reply: by its key, the intent's default, or the key itself as a text."""
+        if not (key is None or isinstance(key, (str, int, float))):
+            raise GrammarError(f"{what}: its reply must be a text, got {short(key)}")
         of_intent = self.replies.get(intent)
         if isinstance(of_intent, Mapping):
             found = of_intent.get(key if key is not None else "default", key)
@@ -321,7 +330,7 @@ class _Maker:
         if found is not None and found == key and self.replies and str(key).isidentifier():
             found = None  # a key that no reply stands under
         if isinstance(found, (list, Mapping)):
-            raise GrammarError(f"{what}: its reply must be a text, not {found!r}")
+            raise GrammarError(f"{what}: its reply must be a text, got {short(found)}")
         reply = _NO_REPLY if found is None else Reply(str(found), f"{what}: ")
         if reply.lacks:
             self.notes.append(f"{what}: the reply {short(found)} needs {', '.join(reply.lacks)}, which only Home "
@@ -336,10 +345,13 @@ def _plain(value: Any) -> Any:
 def with_lists(document: Mapping[str, Any], lists: Mapping[str, Iterable[Any]], may_be_empty: bool) -> dict[str, Any]:
     """A document with other values in some of its lists, or with more lists."""
     made: dict[str, Any] = {}
-    for name, values in lists.items():
+    for name, values in _told(lists, "lists").items():
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise ArgumentError(f"lists must hold several values each, got {name!r}: {values!r:.40}")
         several = [_value(value) for value in values]
         made[name] = EMPTY_LIST if may_be_empty and not several else {"values": several}
-    return {**document, "lists": {**(document.get("lists") or {}), **made}}
+    own = section(document, "lists", "")
+    return {**document, "lists": {**own, **made}}
 
 
 def _value(value: Any) -> Any:

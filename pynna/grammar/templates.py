@@ -227,7 +227,7 @@ class Scope:
         if not isinstance(rule, str):
             return True
         names = self.outer.names(rule)
-        own = {"{" + key for key in self.lists} | {"<" + key for key in self.rules}
+        own = {f"{{{key}" for key in self.lists} | {f"<{key}" for key in self.rules}
         return not names & own and not (
             (self.required or self.excluded) and any(n[0] == "{" and self._has_contexts(n[1:]) for n in names)
         )

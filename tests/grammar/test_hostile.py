@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,30 @@ def test_large_numbers_are_told_digit_by_digit() -> None:
 def test_ranges_of_an_ini_file_are_bounded(numbers: str) -> None:
     with pytest.raises(GrammarError):
         Grammar.from_ini(io.StringIO(f"[A]\na ({numbers}){{n}}\n"))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "response: [a]",
+        "response: {a: b}",
+        "lists: {1: {values: [a]}}, expansion_rules: {2: b, c: <d>}",
+    ],
+)
+def test_parts_of_another_kind_are_refused(more: str) -> None:
+    document = f"""intents: {{A: {{data: [{{sentences: ["set <c> [to] <x>"], {more}}}]}}}}
+expansion_rules: {{x: "{{y}}"}}
+"""
+    with pytest.raises(GrammarError):
+        Grammar.from_yaml(io.StringIO(document))
+
+
+@pytest.mark.parametrize("given", [{"lists": 1}, {"context": [1]}, {"lists": {"a": None}}, {"lists": {"a": "texts"}}])
+def test_lists_and_contexts_of_another_kind_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match="must"):
+        Grammar.from_dict({"intents": {"A": {"data": [{"sentences": ["go"]}]}}}, **given)
+
+
+def test_lists_from_outside_do_not_hide_that_the_files_own_are_none() -> None:
+    with pytest.raises(GrammarError, match="lists"):
+        Grammar.from_dict({"intents": {}, "lists": 5}, lists={"a": ["b"]})
