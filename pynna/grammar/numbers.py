@@ -155,7 +155,8 @@ def digit_words(digits: str, language: str = "en") -> str:
     >>> digit_words("105")
     'one zero five'
     """
-    return " ".join(_by_rules(int(digit), language)[0] for digit in digits)
+    words = {digit: _by_rules(int(digit), language)[0] for digit in set(digits)}
+    return " ".join(words[digit] for digit in digits)
 
 
 def fraction_words(numerator: int, denominator: int) -> tuple[str, ...]:
