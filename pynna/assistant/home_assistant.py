@@ -248,25 +248,25 @@ class HomeAssistant:
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise HomeAssistantError(f"{self.address}: {kind}: {error or type(error).__name__}") from None
         if not answer.get("success"):
-            reason = (answer.get("error") or {}).get("message", "no reason is told")
+            reason = _mapping(answer.get("error")).get("message", "no reason is told")
             raise HomeAssistantError(f"{self.address}: {kind} is refused: {reason}")
         return answer.get("result")
 
     async def home(self) -> Home:
         """Entities that are exposed to conversation, with areas, floors, aliases, and sentences of automations."""
-        config = await self.ask("get_config")
-        exposed = (await self.ask("homeassistant/expose_entity/list")).get("exposed_entities", {})
-        ids = [str(name) for name, told in exposed.items() if told.get("conversation")]
-        states = {state["entity_id"]: state for state in await self.ask("get_states")}
-        entries = await self.ask("config/entity_registry/get_entries", entity_ids=ids) if ids else {}
-        areas = await self.ask("config/area_registry/list")
-        floors = await self.ask("config/floor_registry/list")
-        entities = (_entity(name, entries.get(name) or {}, states.get(name) or {}) for name in ids)
+        config = _mapping(await self.ask("get_config"))
+        exposed = _mapping(_mapping(await self.ask("homeassistant/expose_entity/list")).get("exposed_entities"))
+        ids = [str(name) for name, told in exposed.items() if _mapping(told).get("conversation")]
+        states = {str(state.get("entity_id")): state for state in _mappings(await self.ask("get_states"))}
+        entries = _mapping(await self.ask("config/entity_registry/get_entries", entity_ids=ids) if ids else {})
+        areas = _mappings(await self.ask("config/area_registry/list"))
+        floors = _mappings(await self.ask("config/floor_registry/list"))
+        entities = (_entity(name, _mapping(entries.get(name)), _mapping(states.get(name))) for name in ids)
         return Home(
             language=str(config.get("language") or "en"),
             entities=tuple(entity for entity in entities if entity is not None and entity.names),
-            areas=tuple(_names(area) for area in areas),
-            floors=tuple(_names(floor) for floor in floors),
+            areas=tuple(names for area in areas if (names := _names(area))),
+            floors=tuple(names for floor in floors if (names := _names(floor))),
             sentences=await self._trigger_sentences(),
         )
 
@@ -276,7 +276,7 @@ class HomeAssistant:
         except HomeAssistantError as error:  # older ones do not know it
             _log.info("sentences of automations are not told: %s", error)
             return ()
-        return tuple(dict.fromkeys(str(sentence) for sentence in told.get("trigger_sentences", ())))
+        return tuple(dict.fromkeys(map(str, _list(_mapping(told).get("trigger_sentences")))))
 
     async def changes(self) -> AsyncIterator[Home]:
         """The home now, and again whenever names have changed; ends with the connection."""
@@ -306,18 +306,33 @@ class HomeAssistant:
                 self._events.get_nowait()
 
 
+def _mapping(told: Any) -> Mapping[str, Any]:
+    """What Home Assistant tells where names and values are wanted; nothing where it tells something else."""
+    return told if isinstance(told, Mapping) else {}
+
+
+def _list(told: Any) -> list[Any]:
+    """The same where a list is wanted."""
+    return told if isinstance(told, list) else []
+
+
+def _mappings(told: Any) -> list[Mapping[str, Any]]:
+    """The same where a list of mappings is wanted."""
+    return [each for each in _list(told) if isinstance(each, Mapping)]
+
+
 def _entity(entity_id: str, entry: Mapping[str, Any], state: Mapping[str, Any]) -> Entity | None:
     """An entity; None for one that is disabled or hidden."""
     if entry.get("disabled_by") or entry.get("hidden_by"):
         return None
-    attributes = state.get("attributes") or {}
+    attributes = _mapping(state.get("attributes"))
     names = [attributes.get("friendly_name") or entry.get("name") or entry.get("original_name"),
-             *(entry.get("aliases") or ())]  # fmt: skip
+             *_list(entry.get("aliases"))]  # fmt: skip
     known = dict.fromkeys(str(name).strip() for name in names if name)
     return Entity(entity_id, tuple(known), str(entry.get("area_id") or ""), str(attributes.get("device_class") or ""))
 
 
 def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:
     """The name of an area or floor, and its aliases."""
-    names = [entry.get("name"), *(entry.get("aliases") or ())]
+    names = [entry.get("name"), *_list(entry.get("aliases"))]
     return tuple(dict.fromkeys(str(name).strip() for name in names if name))

@@ -99,6 +99,18 @@ def test_a_home_is_read():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "odd", [None, 7, "text", [None], [{}], {"exposed_entities": 1}, {"exposed_entities": {"a.b": 1}}]
+)
+def test_answers_that_are_none_are_as_if_nothing_were_told(odd: Any) -> None:
+    class Odd(HomeAssistant):
+        async def ask(self, kind: str, **_: Any) -> Any:
+            return odd
+
+    home = asyncio.run(Odd("http://a", "b").home())
+    assert home == Home("en") and home.fingerprint()
+
+
 def test_names_are_said_with_what_their_domains_can_do():
     grammar = read_home(FakeHome()).grammar()
     spoken = set(grammar.graph(LABELS) and grammar.left_out(LABELS))
