@@ -59,6 +59,26 @@ def _open_lines(path: Path) -> tuple[BinaryIO, list[Any]]:
     return file, found
 
 
+def _settings(run: Path) -> dict[str, Any]:
+    """What a run before was asked for."""
+    try:
+        with reading(run):
+            found = json.loads(run.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileReadError(f"{run}: damaged ({error}); without --resume it is begun anew") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _is_part(line: Any) -> bool:
+    """Whether a line is one of a part that is done; another one counts as not written."""
+    return (
+        isinstance(line, dict)
+        and type(line.get("part")) is int
+        and isinstance(line.get("seconds"), (int, float))
+        and isinstance(line.get("segments"), list)
+    )
+
+
 class Parts:
     """The parts of one recording that are done, in memory or in a file.
 
@@ -85,8 +105,9 @@ class Parts:
         if not found:
             self._write({"about": about})
         for place, line in found[1:]:
-            self._places[line["part"]] = place
-            self.seconds += line["seconds"]
+            if _is_part(line):
+                self._places[line["part"]] = place
+                self.seconds += line["seconds"]
 
     @property
     def indices(self) -> frozenset[int]:
@@ -152,9 +173,8 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         run = self.folder / RUN
         settings = json.loads(json.dumps(settings))
-        with reading(run):
-            before = json.loads(run.read_text("utf-8")) if run.exists() else None
-        if resume and before is not None and before != settings:
+        before = _settings(run) if resume and run.exists() else None
+        if before is not None and before != settings:
             other = ", ".join(key for key in settings if before.get(key) != settings[key])
             raise ArgumentError(f"{folder}: --resume needs the same model and options as before; other: {other}")
         if not resume:
@@ -162,12 +182,11 @@ class Journal:
                 path.unlink()
         write_whole(run, [json.dumps(settings)])
         self._file, found = _open_lines(self.folder / DONE)
-        self._done = {line["output"]: line for _, line in found}
+        self._done = {str(line.get("output")): line.get("about") for _, line in found if isinstance(line, dict)}
 
     def is_done(self, source: str, output: Path) -> bool:
         """Whether the recording, as it is now, is done, and what was made of it is there."""
-        line = self._done.get(str(output))
-        if line is None or not output.exists() or line["about"] != about(source):
+        if self._done.get(str(output)) != about(source) or not output.exists():
             return False
         self._parts_path(source).unlink(missing_ok=True)  # of who was killed before it could
         return True

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -24,13 +25,18 @@ class Recording(NamedTuple):
 
 
 def words_of(segments: Iterable[dict[str, Any]]) -> Iterator[Word]:
-    """The words of segments."""
-    return (Word(**word) for segment in segments for word in segment["words"])
+    """The words of segments, as files can hold them."""
+    return subtitles.writable(Word(**word) for segment in segments for word in segment["words"])
+
+
+def _name(of: Recording) -> str:
+    """What a recording is called in a file."""
+    return subtitles.one_line(os.fsencode(of.path).decode("utf-8", "replace"))
 
 
 def _text(of: Recording, segments: Segments) -> Iterator[str]:
     for segment in segments():
-        yield segment["text"] + meaning(segment) + "\n"
+        yield subtitles.printable(segment["text"] + meaning(segment)) + "\n"
 
 
 def _jsonl(of: Recording, segments: Segments) -> Iterator[str]:
@@ -55,16 +61,18 @@ def _vtt(of: Recording, segments: Segments) -> Iterator[str]:
 
 def _ctm(of: Recording, segments: Segments) -> Iterator[str]:
     """NIST's: recording, channel, start, length, word, confidence."""
-    name = "_".join(Path(of.path).stem.split()) or "recording"
+    name = "_".join(Path(_name(of)).stem.split()).lstrip(";") or "recording"  # ;; would begin a comment
     for word in words_of(segments()):
-        yield f"{name} 1 {word.start:.2f} {max(0.0, word.end - word.start):.2f} {word.text} {word.confidence:.4f}\n"
+        text = "_".join(word.text.split())
+        yield f"{name} 1 {word.start:.2f} {word.end - word.start:.2f} {text} {word.confidence:.4f}\n"
 
 
 def _tsv(of: Recording, segments: Segments) -> Iterator[str]:
     """For tables: recording, start, end, confidence, text; without a head, so that the files of several go together."""
     for segment in segments():
-        row = (of.path, f"{segment['start']:.2f}", f"{segment['end']:.2f}", f"{segment['confidence']:.4f}")
-        yield "\t".join(" ".join(cell.split()) for cell in (*row, segment["text"])) + "\n"
+        start, end = subtitles.in_order(segment["start"], segment["end"])
+        row = (_name(of), f"{start:.2f}", f"{end:.2f}", f"{segment['confidence']:.4f}")
+        yield "\t".join((*row, subtitles.one_line(segment["text"]))) + "\n"
 
 
 Interval: TypeAlias = tuple[float, float, str]
@@ -74,12 +82,14 @@ def _textgrid(of: Recording, segments: Segments) -> Iterator[str]:
     """Praat's long text format: a tier of segments and one of words, which leave no gap and do not overlap."""
 
     def utterances() -> Iterator[Interval]:
-        return ((segment["start"], segment["end"], segment["text"]) for segment in segments())
+        for segment in segments():
+            yield *subtitles.in_order(segment["start"], segment["end"]), subtitles.one_line(segment["text"])
 
     def words() -> Iterator[Interval]:
         return ((word.start, word.end, word.text) for word in words_of(segments()))
 
-    end = max([of.seconds, *(stop for _, stop, _ in utterances()), *(stop for _, stop, _ in words())], default=0.0)
+    seconds = subtitles.in_order(0.0, of.seconds)[1]
+    end = max([seconds, *(stop for _, stop, _ in utterances()), *(stop for _, stop, _ in words())], default=0.0)
     yield (
         'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
         f"xmin = 0\nxmax = {end:.6f}\ntiers? <exists>\nsize = 2\nitem []:\n"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +14,36 @@ MAX_LINE, MAX_LINES = 42, 2
 """Characters a line and lines a cue, as broadcasters' guidelines have them."""
 MAX_SECONDS, MIN_SECONDS, PAUSE = 7.0, 1.0, 0.8
 """A cue lasts no longer, and no shorter where there is room; it ends at a pause of this length."""
+
+
+MAX_TIME = 1e9
+"""Seconds that a file's times can be."""
+
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
+
+
+def printable(text: str) -> str:
+    """A text without control characters, line ends and halves of characters."""
+    return _NO_TEXT.sub(" ", text)
+
+
+def one_line(text: str) -> str:
+    """The same with single spaces."""
+    return " ".join(printable(text).split())
+
+
+def in_order(start: float, end: float) -> tuple[float, float]:
+    """Times as a file can hold them: finite, from 0 on, the end not before the start, whole microseconds."""
+    start, end = (0.0 if math.isnan(t) else round(min(max(0.0, t), MAX_TIME), 6) for t in (start, end))
+    return start, max(start, end)
+
+
+def writable(words: Iterable[Word]) -> Iterator[Word]:
+    """Words as files can hold them; those without a text are left out."""
+    for word in words:
+        if text := one_line(word.text):
+            sure = word.confidence if 0.0 <= word.confidence <= 1.0 else 0.0
+            yield Word(text, *in_order(word.start, word.end), sure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +58,7 @@ class Cue:
 def cues(words: Iterable[Word]) -> Iterator[Cue]:
     """Words put together into cues: a new one after a pause, when the lines are full, or when time is over."""
     group: list[Word] = []
-    for word in words:
+    for word in writable(words):
         if group and not _belongs(group, word):
             yield _cue(group, word.start)
             group = []
@@ -38,7 +70,7 @@ def cues(words: Iterable[Word]) -> Iterator[Cue]:
 def _cue(group: Sequence[Word], follows: float) -> Cue:
     """A cue that is over before the next one begins."""
     end = min(max(group[-1].end, group[0].start + MIN_SECONDS), max(follows, group[-1].end))
-    return Cue(group[0].start, end, "\n".join(_lines([word.text for word in group])))
+    return Cue(group[0].start, max(group[0].start, end), "\n".join(_lines([word.text for word in group])))
 
 
 def _belongs(group: Sequence[Word], word: Word) -> bool:

@@ -20,7 +20,7 @@ import pynna
 from pynna.archive import jobs
 from pynna.archive.cutting import Cutter
 from pynna.archive.jobs import _EARLY, start_early
-from pynna.archive.journal import Parts
+from pynna.archive.journal import Journal, Parts
 from pynna.archive.processes import FORKS
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
@@ -232,6 +232,41 @@ def test_a_line_that_was_cut_short_counts_as_not_written(tmp_path: Path) -> None
     assert [segment["text"] for segment in again.segments()] == ["0", "1", "2"]
     again.close()
     assert not Parts(tmp_path / "a.parts", {"path": "b"}).indices
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", '{"part": "1", "seconds": 1, "segments": []}', '{"part": 1, "seconds": 1}']
+)
+def test_lines_that_are_no_parts_count_as_not_written(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parts"
+    path.write_text(json.dumps({"about": {}}) + "\n" + line + "\n")
+    parts = Parts(path, {})
+    parts.add(0, 1.0, [{"text": "a"}])
+    assert list(parts.segments()) == [{"text": "a"}]
+    parts.close()
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", "7", "{"])
+def test_what_another_program_has_left_in_the_journal_does_no_harm(line: str, tmp_path: Path) -> None:
+    (tmp_path / ".pynna").mkdir()
+    (tmp_path / ".pynna/done.jsonl").write_text(line + "\n")
+    journal = Journal(tmp_path, {"a": 1}, resume=True)
+    assert not journal.is_done("b", tmp_path / "b.txt")
+    journal.close()
+    (tmp_path / ".pynna/run.json").write_text(line)
+    with pytest.raises(pynna.PynnaError, match="resume"):
+        Journal(tmp_path, {"a": 1}, resume=True)
+    Journal(tmp_path, {"a": 1}, resume=False).close()
+
+
+def test_names_that_are_no_utf8_make_files_of_every_format() -> None:
+    word = {"text": "a", "start": 0.0, "end": 1.0, "confidence": 1.0}
+    segment = {"text": "a\nb", "start": float("nan"), "end": 1e300, "confidence": 1.0, "words": [word]}
+    for name, form in FORMATS.items():
+        of = Recording(os.fsdecode(b"caf\xe9\t.wav"), float("inf"), ())
+        text = "".join(form.write(of, lambda: [segment])).encode().decode()
+        assert name not in ("text", "json", "jsonl", "ctm", "tsv") or len(text.splitlines()) == 1, name
+        assert "nan" not in text and "inf" not in text, name
 
 
 def test_what_is_done_is_not_done_again(model: pynna.Model, tmp_path: Path) -> None:

@@ -71,3 +71,17 @@ def test_times_beyond_an_hour_and_no_words():
     assert "".join(subtitles.srt([])) == ""
     assert "".join(subtitles.vtt([])) == "WEBVTT\n\n"
     assert "&lt;b&gt; &amp;" in "".join(subtitles.vtt([Word("<b>", 0, 1, 1), Word("&", 1, 2, 1)]))
+
+
+def test_times_that_are_none_and_texts_that_are_no_lines_make_files_all_the_same():
+    words = [
+        Word("late", 3600.0, 3601.0, 1), Word("early", 0.0, 0.04, 1), Word("\0\n\n", 1, 2, 1),
+        Word("never", float("inf"), 4, 1),
+        Word("a\n\n7\n00:00:01,000 --> 00:00:02,000\nb", float("nan"), -1.0, float("nan")), Word("\ud800c", 7, 6, 2),
+    ]  # fmt: skip
+    text = "".join(subtitles.srt(words))
+    read = list(srt.parse(text.encode().decode()))
+    assert [cue.index for cue in read] == list(range(1, len(read) + 1)) and all(cue.start <= cue.end for cue in read)
+    said = " ".join(" ".join(cue.content for cue in read).split())
+    assert said == "late early never a 7 00:00:01,000 --> 00:00:02,000 b c"
+    assert len(webvtt.from_buffer(io.StringIO("".join(subtitles.vtt(words))))) == len(read)
