@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -239,11 +239,20 @@ def _sound(openable: Any, name: str, strict: bool, notes: list[str]) -> Iterator
 
     mended = mend_wav(openable, name, strict)
     notes += mended.notes if mended else ()
-    with soundfile.SoundFile(openable if mended is None else mended.file) as file:
-        reader = _Reader(file, name, strict, notes)
-        if file.format == "OGG":
+    source = openable if mended is None else mended.file
+    start = source.tell()
+
+    def opened() -> soundfile.SoundFile:
+        source.seek(start)
+        return soundfile.SoundFile(source)
+
+    reader = _Reader(opened, name, strict, notes)
+    try:
+        if reader.format == "OGG":
             reader.check_ogg_end(openable)
         yield reader
+    finally:
+        reader.close()
 
 
 def source_name(source: object) -> str:
@@ -328,8 +337,23 @@ def _reason(error: Exception) -> str:
 class _Reader:
     """Reads an open file, and notes what is wrong with it."""
 
-    def __init__(self, file: soundfile.SoundFile, name: str, strict: bool, notes: list[str]) -> None:
-        self._file, self._name, self._strict, self._notes = file, name, strict, notes
+    def __init__(self, opened: Callable[[], soundfile.SoundFile], name: str, strict: bool, notes: list[str]) -> None:
+        self._opened, self._name, self._strict, self._notes = opened, name, strict, notes
+        self._file = opened()
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._file.close()
+
+    def _again(self) -> None:
+        """Reads from the first sample: opened anew, for in a damaged MP3 seeking there leads elsewhere."""
+        self._file.close()
+        self._file = self._opened()
+
+    @property
+    def format(self) -> str:
+        """The file's, as libsndfile names it."""
+        return str(self._file.format)
 
     @property
     def rate(self) -> int:
@@ -350,12 +374,12 @@ class _Reader:
     def pieces(self, sample_rate: int, channel: Channel) -> Iterator[Pcm]:
         """The same in pieces."""
         rate, index = self._check(channel)
-        file, n_channels = self._file, self._file.channels
-        if index is None and n_channels > 1 and file.seekable():
+        n_channels = self._file.channels
+        if index is None and n_channels > 1 and self._file.seekable():
             mixer = Mixer(n_channels)
             for _ in mixer.mix(self._blocks("float64")):
                 pass
-            file.seek(0)
+            self._again()
             if mixer.is_cancelled:
                 index = mixer.louder
                 self._note_cancelled(index)
@@ -404,7 +428,7 @@ class _Reader:
         if not mixer.is_cancelled or not self._file.seekable():
             self._notes.append(f"{n_channels} channels mixed down to one")
             return pcm
-        self._file.seek(0)
+        self._again()
         louder = mixer.louder
         self._note_cancelled(louder)
         return join(self._resampled((block[:, louder] for block in self._blocks("float64")), rate, sample_rate))
