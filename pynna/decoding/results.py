@@ -111,7 +111,7 @@ class Spelling:
 
 def confidence(tokens: Sequence[Token]) -> float:
     """The geometric mean of the tokens' probabilities, 0 where there is none."""
-    return math.exp(sum(token[3] for token in tokens) / len(tokens)) if tokens else 0.0
+    return math.exp(min(0.0, sum(token[3] for token in tokens) / len(tokens))) if tokens else 0.0
 
 
 class Result:

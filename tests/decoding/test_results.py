@@ -69,6 +69,7 @@ def test_a_label_may_be_several_letters() -> None:
 
 def test_confidence_is_the_geometric_mean_of_the_letters_probabilities() -> None:
     assert confidence([]) == 0.0
+    assert confidence([(0, 0, 0, 1e300)]) == 1.0  # of a saved state that was changed
     assert confidence([(1, 0, 0, math.log(0.9)), (2, 1, 1, math.log(0.1))]) == pytest.approx(0.3)
     tail = [(2, 1, 1, math.log(0.1)), (0, 2, 2, math.log(0.5)), (1, 3, 3, math.log(0.25))]
     got = result([(1, 0, 0, math.log(0.9))], tail)
