@@ -18,7 +18,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.fuzz import connections, targets  # noqa: F401 (they register what is fuzzed)
+from tests.fuzz import connections, structures, targets, writers  # noqa: F401 (they register what is fuzzed)
 from tests.fuzz.mutation import mutated
 from tests.fuzz.registry import TARGETS, Finding, Target
 
@@ -107,6 +107,7 @@ def main() -> int:
     wrong = [name for name in told.targets if name not in TARGETS]
     if wrong:
         parser.error(f"no target {', '.join(wrong)}; there are {', '.join(TARGETS)}")
+    tempfile.tempdir = str(targets.in_memory())  # what importers unpack
     for name in told.targets or TARGETS:
         target = TARGETS[name]
         if told.input:

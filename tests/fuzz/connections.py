@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import re
+import selectors
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
@@ -72,6 +73,13 @@ class _Complaints(logging.Handler):
         self.said.append(self.format(record))
 
 
+class _Patient(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+    """Asks the system only where the loop would wait: nothing comes from outside, and each question takes time."""
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        return [] if timeout == 0 else super().select(timeout)
+
+
 class _Running:
     """A loop with the server of pages in it, whose steps are taken when a case wants them."""
 
@@ -79,14 +87,14 @@ class _Running:
         from pynna.assistant.run import HttpLogFilter, http_log, runner_of
         from pynna.assistant.server import Server
 
-        self.runner = asyncio.Runner()
+        self.loop = asyncio.SelectorEventLoop(_Patient())
         self.server = Server(pynna.load())
         self.server.application.cleanup_ctx.clear()  # its own clock: turns are taken here
         self.server.workbench.side = None  # what it does is done here
         self.complaints = _Complaints()
         http_log.filters[:] = [HttpLogFilter(seconds=0)]
         self.web = runner_of(self.server, lingering_time=0.0)
-        self.runner.run(self.web.setup())
+        self.loop.run_until_complete(self.web.setup())
 
     async def settle(self, at_rest: Callable[[], bool], *, turns: int = 8) -> None:
         """Lets the others work until they wait for the client; then, until `at_rest`."""
@@ -102,7 +110,7 @@ class _Running:
 
     def run(self, work: Awaitable[None]) -> None:
         """One case; raises Finding for what it leaves behind."""
-        self.runner.run(work)  # type: ignore[arg-type]
+        self.loop.run_until_complete(work)
         said, self.complaints.said = self.complaints.said, []
         if said:
             raise Finding(said[0])

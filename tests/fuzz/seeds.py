@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 import io
+import struct
+import sys
 import tarfile
+import tempfile
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,22 +74,30 @@ def _float() -> Path:
     return GOLDEN / "tiny_graph.pb"
 
 
-def nna() -> list[bytes]:
-    import sys
+def _support() -> None:
+    """Makes what tests share importable."""
+    if str(TESTS) not in sys.path:
+        sys.path.insert(0, str(TESTS))
 
-    sys.path.insert(0, str(TESTS))
+
+def nna() -> list[bytes]:
+    """Weights of 8 bits, of 4 with scales and without, of 16."""
+    _support()
     from support.nna_models import random_file
 
-    return [random_file(8, alphabet=["a", "b"], n_context=1, n_coefficients=3, cell=4)]
+    all_layers = [*(f"layer_{i}" for i in (1, 2, 3, 5, 6)), "lstm_x", "lstm_h"]
+    small: dict[str, Any] = {"alphabet": ["a", "b"], "n_context": 1, "n_coefficients": 3, "cell": 4}
+    kinds: list[dict[str, Any]] = [
+        {"feature_residual_bits": 0}, {"bits4": all_layers}, {"bits4": all_layers, "scaled": False, "speech_rows": 1},
+        {"bits16": ["layer_1", "layer_6"]},
+    ]  # fmt: skip
+    return [random_file(8, **small, **kind) for kind in kinds]
 
 
 @cache
 def small_model(seed: int = 1) -> Path:
     """A network of 29 labels so small that a step takes no time; another one for another seed."""
-    import sys
-    import tempfile
-
-    sys.path.insert(0, str(TESTS))
+    _support()
     from support.nna_models import random_file
 
     path = Path(tempfile.mkdtemp(prefix="pynna-fuzz-")) / "small.nna"
@@ -107,12 +120,33 @@ def states() -> list[bytes]:
     return saved
 
 
+@cache
+def small_weights() -> Any:
+    """A float network of two cells, so that its files are small."""
+    _support()
+    from support.float_networks import random_weights
+
+    return random_weights(2)
+
+
+def _written(write: Callable[[Path], object]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        write(path)
+        return path.read_bytes()
+
+
 def graph() -> list[bytes]:
-    return [_float().read_bytes()]
+    from pynna.mapping import export_graph
+
+    return [_written(lambda path: export_graph(small_weights(), path)), _float().read_bytes()]
 
 
 def memmapped() -> list[bytes]:
-    return [_float().read_bytes() + b"\x00" * 8, b"memmapped_package://._" + bytes(32)]
+    _support()
+    from support.model_files import write_pbmm
+
+    return [_written(lambda path: write_pbmm(small_weights(), path)), b"memmapped_package://._" + bytes(32)]
 
 
 def tflite() -> list[bytes]:
@@ -120,41 +154,97 @@ def tflite() -> list[bytes]:
 
 
 def npz() -> list[bytes]:
-    return [(GOLDEN / "tiny_graph.npz").read_bytes()]
+    weights = small_weights()
+    packed = io.BytesIO()
+    np.savez(packed, **weights.arrays)
+    return [packed.getvalue(), (GOLDEN / "tiny_graph.npz").read_bytes()]
+
+
+def _tensors() -> dict[str, np.ndarray[Any, Any]]:
+    _support()
+    from support.model_files import torch_tensors
+
+    return torch_tensors(small_weights())
+
+
+def _counted(text: str) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def _tensor(key: int, array: np.ndarray[Any, Any]) -> bytes:
+    """A tensor of a storage of its own in a pickle, as torch.save writes it."""
+    counts = [b"(" + b"".join(b"J" + struct.pack("<i", n) for n in numbers) + b"t"
+              for numbers in (array.shape, [n // array.itemsize for n in array.strides])]  # fmt: skip
+    storage = b"(" + _counted("storage") + b"ctorch\nFloatStorage\n" + _counted(str(key)) + _counted("cpu")
+    storage += b"J" + struct.pack("<i", array.size) + b"tQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"K\0" + b"".join(counts) + b"\x89Nt" + b"R"
 
 
 def torch() -> list[bytes]:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as file:
-        file.writestr("a/data.pkl", b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s.")
-        file.writestr("a/data/0", bytes(16))
-        file.writestr("a/version", b"3\n")
-    return [packed.getvalue()]
+    tensors = _tensors()
+    made = b"\x80\x02}(" + b"".join(_counted(n) + _tensor(i, a) for i, (n, a) in enumerate(tensors.items())) + b"u."
+    found = []
+    for pickled in (made, b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01K\x01s."):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as file:
+            file.writestr("a/data.pkl", pickled)
+            for i, array in enumerate(tensors.values()):
+                file.writestr(f"a/data/{i}", array.tobytes())
+            file.writestr("a/version", b"3\n")
+        found.append(packed.getvalue())
+    return found
 
 
 def safetensors() -> list[bytes]:
+    _support()
+    from support.model_files import write_safetensors
+
     head = b'{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}'
-    return [len(head).to_bytes(8, "little") + head + bytes(16)]
+    return [
+        _written(lambda path: write_safetensors(_tensors(), path)),
+        len(head).to_bytes(8, "little") + head + bytes(16),
+    ]
+
+
+def small_checkpoint(folder: Path) -> Path:
+    """A whole checkpoint, ``best.index`` and its data, in a folder; the index."""
+    _support()
+    from support.model_files import write_checkpoint
+
+    return Path(write_checkpoint(small_weights().arrays, folder / "best"))
 
 
 def checkpoint() -> list[bytes]:
-    return [bytes(64) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", bytes(8)]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = small_checkpoint(Path(folder)).read_bytes()
+    return [whole, bytes(64) + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", bytes(8)]
 
 
 def onnx() -> list[bytes]:
-    return [b"\x08\x07\x12\x04test\x3a\x10\x0a\x0c\x0a\x01x\x12\x01y\x22\x04Relu\x12\x00"]
+    _support()
+    from support.model_files import write_onnx
+
+    return [
+        _written(lambda path: write_onnx(small_weights(), path)),
+        b"\x08\x07\x12\x04test\x3a\x10\x0a\x0c\x0a\x01x\x12\x01y\x22\x04Relu\x12\x00",
+    ]
 
 
 def archive() -> list[bytes]:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as file:
-        info = tarfile.TarInfo("a/output_graph.pb")
-        info.size = 100
-        file.addfile(info, io.BytesIO(_float().read_bytes()[:100]))
+    whole, found = graph()[0], []
+    for mode in ("w:gz", "w:", "w:xz"):
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode=mode) as file:  # type: ignore[call-overload]
+            for name, content in (("a/output_graph.pb", whole), ("a/alphabet.txt", b"a\n")):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                file.addfile(info, io.BytesIO(content))
+        found.append(packed.getvalue())
     zipped = io.BytesIO()
-    with zipfile.ZipFile(zipped, "w") as archive:
-        archive.writestr("b/output_graph.pb", _float().read_bytes()[:200])
-    return [packed.getvalue(), zipped.getvalue()]
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b/output_graph.pb", whole)
+        archive.writestr("b/alphabet.txt", b"a\n")
+    return [*found, zipped.getvalue()]
 
 
 def scorer() -> list[bytes]:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import io
 import random
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -19,20 +21,23 @@ import numpy as np
 import pynna
 from pynna import _core
 from tests.fuzz import seeds
-from tests.fuzz.registry import target
+from tests.fuzz.registry import Finding, target
 
 MOST_STATES = 20_000
 
 
 @cache
-def _folder() -> Path:
-    memory = Path("/dev/shm")  # where there is one: the disk takes more time than the parsers
-    return Path(tempfile.mkdtemp(prefix="pynna-fuzz-", dir=memory if memory.is_dir() else None))
+def in_memory() -> Path:
+    """A folder of this process, in memory where there is such a thing: the disk takes more time than the parsers."""
+    memory = Path("/dev/shm")
+    made = Path(tempfile.mkdtemp(prefix="pynna-fuzz-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 @contextlib.contextmanager
 def _file(data: bytes, name: str) -> Iterator[Path]:
-    path = _folder() / name
+    path = in_memory() / name
     path.write_bytes(data)
     yield path
 
@@ -44,7 +49,7 @@ def _text(data: bytes) -> io.StringIO:
 LABELS = [" ", *"abcdefghijklmnopqrstuvwxyz", "'", ""]
 
 
-def _use(grammar: pynna.Grammar) -> None:
+def use(grammar: pynna.Grammar) -> None:
     """What a grammar is for."""
     rng = random.Random(1)
     for _ in range(3):
@@ -71,22 +76,22 @@ def _use(grammar: pynna.Grammar) -> None:
     b"|",
 )
 def _yaml(data: bytes) -> None:
-    _use(pynna.Grammar.from_yaml(_text(data)))
+    use(pynna.Grammar.from_yaml(_text(data)))
 
 
 @target(seeds.jsgf, b"#JSGF V1.0;", b"public <a> = ", b"<NULL>", b"<VOID>", b"/0.5/", b"{tag}", b"*", b"+", b"import <")
 def _jsgf(data: bytes) -> None:
-    _use(pynna.Grammar.from_jsgf(_text(data)))
+    use(pynna.Grammar.from_jsgf(_text(data)))
 
 
 @target(seeds.ini, b"(0..100)", b"{name}", b":", b"$list", b"<rule>", b"[Intent]", b"!int")
 def _ini(data: bytes) -> None:
-    _use(pynna.Grammar.from_ini(_text(data)))
+    use(pynna.Grammar.from_ini(_text(data)))
 
 
 @target(seeds.rhino, b"$pv.TwoDigitInteger:n", b"@macro", b"(opt)", b"[a, b]", b"context:", b"slots:")
 def _rhino(data: bytes) -> None:
-    _use(pynna.Grammar.from_rhino(_text(data)))
+    use(pynna.Grammar.from_rhino(_text(data)))
 
 
 @target(seeds.arpa, b"\\data\\", b"ngram 2=3", b"\\1-grams:", b"\\end\\", b"<s>", b"\t-0.5", b"\x1f\x8b\x08")
@@ -103,7 +108,13 @@ def _nna(data: bytes) -> None:
     if len(data) > 24 and data[-1] % 4:  # behind the checksum
         data = data[:16] + len(data).to_bytes(8, "little") + data[24:]
         data = data[:12] + zlib.crc32(data[16:]).to_bytes(4, "little") + data[16:]
+    from pynna.deepspeech.cache import read_metadata
+    from pynna.mapping.integer_network import IntegerNetwork
+
     with _file(data, "a.nna") as path:
+        read_metadata(path)
+        with contextlib.suppress(pynna.PynnaError):
+            IntegerNetwork.open(path)
         model = pynna.load(path, threads=1)
         model.transcribe(np.zeros(3000, np.int16))
         str(model.metadata)
@@ -146,12 +157,15 @@ def _safetensors(data: bytes) -> None:
     _import(data, "model.safetensors")
 
 
-@target(seeds.checkpoint)
+@target(seeds.checkpoint, b"layer_1/weights", b"/lstm_fused_cell/", b"\x57\xfb\x80\x8b\x24\x75\x47\xdb", b"\xff" * 9)
 def _checkpoint(data: bytes) -> None:
+    """Its index; the data beside it stay as they are."""
+    if not (in_memory() / "best.index").exists():
+        seeds.small_checkpoint(in_memory())
     _import(data, "best.index")
 
 
-@target(seeds.onnx)
+@target(seeds.onnx, b"Gemm", b"LSTM", b"transB", b"hidden_size", b"Clip", b"\xff" * 9, b"MatMul", b"Add")
 def _onnx(data: bytes) -> None:
     _import(data, "model.onnx")
 
@@ -178,10 +192,22 @@ def _client() -> Any:
 
 @target(seeds.audio, b"RIFF", b"data\xff\xff\xff\xff", b"fmt ", b"fLaC", b"OggS", b"ID3", b"\xff\xfb\x90\x00", b"LIST")
 def _audio(data: bytes) -> None:
-    from pynna.audio.files import read
+    from pynna.audio.files import read, read_in_pieces
 
-    read(io.BytesIO(data))
-    read(io.BytesIO(data), strict=True)
+    strict = bool(len(data) % 2)
+    with contextlib.suppress(pynna.AudioError):
+        pieces = np.concatenate([np.zeros(0, np.int16), *read_in_pieces(io.BytesIO(data), [], strict=strict)])
+        if not np.array_equal(pieces, read(io.BytesIO(data), strict=strict).pcm):
+            raise Finding("in pieces it is another recording")
+
+
+@target(lambda: [seeds.audio()[0], bytes(range(200))], b"RIFF", b"data\xff\xff\xff\xff", b"fmt ", b"WAVE", b"LIST")
+def _piped(data: bytes) -> None:
+    """A WAV file, or raw samples, that come through a pipe."""
+    from pynna.audio.piped import piped
+
+    for pcm in piped(io.BytesIO(data), 16000, lambda told: None):
+        np.frombuffer(pcm, "<i2")
 
 
 @target(lambda: [_core.Graph(np.array([0, 1, 1], np.int32), np.zeros(1, np.int32), np.ones(1, np.int32),
