@@ -27,15 +27,32 @@ def files(pattern: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
 
 
+CORE = files("csrc/*.c")
+
+
 class ParallelBuildExt(build_ext):
-    """Compiles the sources of an extension side by side: setuptools alone only builds whole extensions side by side."""
+    """Compiles the sources of an extension side by side: setuptools alone only builds whole extensions side by side.
+
+    The C core is in both extensions, with the same flags: each of its files is compiled once.
+    """
+
+    def build_extensions(self) -> None:
+        self.core_objects: dict[str, list[str]] = {}
+        super().build_extensions()
 
     def build_extension(self, ext: Extension) -> None:
         compile_all = self.compiler.compile
 
+        def compile_one(source: str, *args: Any, **options: Any) -> list[str]:
+            if source in CORE:
+                if source not in self.core_objects:
+                    self.core_objects[source] = compile_all([source], *args, **options)
+                return self.core_objects[source]
+            return compile_all([source], *args, **options)
+
         def compile_in_parallel(sources: Sequence[str], *args: Any, **options: Any) -> list[str]:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                objects = pool.map(lambda source: compile_all([source], *args, **options), sources)
+                objects = pool.map(lambda source: compile_one(source, *args, **options), sources)
                 return [name for names in objects for name in names]
 
         self.compiler.compile = compile_in_parallel
@@ -74,7 +91,7 @@ COMPILE.append(f"-ffile-prefix-map={ROOT}=.")
 core = Extension(
     "pynna._core",
     # the generated C file is the longest to compile, so it starts first
-    sources=["pynna/_core/_core.pyx", *files("csrc/*.c")],
+    sources=["pynna/_core/_core.pyx", *CORE],
     depends=[*files("csrc/*.h"), *files("pynna/_core/*.px?")],
     include_dirs=["csrc", np.get_include()],
     define_macros=MACROS,
@@ -85,7 +102,7 @@ core = Extension(
 
 client = Extension(
     "pynna.deepspeech._client",
-    sources=["pynna/deepspeech/_client.pyx", *files("csrc/*.c"), *files("csrc/deepspeech/*.c")],
+    sources=["pynna/deepspeech/_client.pyx", *CORE, *files("csrc/deepspeech/*.c")],
     depends=[*files("csrc/*.h"), *files("csrc/deepspeech/*.h")],
     include_dirs=["csrc"],
     define_macros=MACROS,
