@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bench import ROOT
 from pynna.mapping.nna import packed_lines
+from pynna.mapping.nna_model import BEFORE
 
 CSRC = ROOT / "csrc"
 HUGE_PAGE = 2 << 20  # bytes; of x86-64, and of ARM with pages of 4 KB
@@ -191,9 +192,17 @@ class MappedModel:
 
     @cached_property
     def n_macs(self) -> int:
-        """Multiply-accumulates a step and channel, without padding: features of 16 bits pass layer 1 twice."""
-        first = self.core.lib.pynna_model_layer(self.pointer, 0)
-        return self.n_weights + int(first.n_rows) * int(first.n_columns) * (self.geometry.feature_residual_bits > 0)
+        """Multiply-accumulates a step and channel, without padding: what has 16 bits passes a layer twice."""
+        infos = [self.core.lib.pynna_model_layer(self.pointer, LAYERS.index(name)) for name in self.passed_twice]
+        return self.n_weights + sum(int(info.n_rows) * int(info.n_columns) for info in infos)
+
+    @cached_property
+    def passed_twice(self) -> tuple[str, ...]:
+        """Layers that are multiplied by the residual of their inputs, too."""
+        infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]
+        fed = [name for name, info in zip(LAYERS, infos, strict=True) if info.output_residual_bits]
+        first = LAYERS[:1] if self.geometry.feature_residual_bits else ()
+        return (*first, *(name for name in LAYERS if BEFORE.get(name) in fed))
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""

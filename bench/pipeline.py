@@ -78,10 +78,9 @@ class ProductsCall:
         rows = max(rows for rows, _ in model.shapes.values())
         self.row_sum, self.acc = np.zeros(rows, np.int32), np.zeros(rows * channels, np.int32)
         self.layers = []
-        again = LAYERS[:1] if model.geometry.feature_residual_bits else ()
         infos = {name: model.core.lib.pynna_model_layer(model.pointer, i) for i, name in enumerate(LAYERS)}
-        fine = [name for name in LAYERS if infos[name].weight_bits == 16]  # passed twice, as layer 1 is by its features
-        for name in (*LAYERS, *again, *fine):
+        fine = [name for name in LAYERS if infos[name].weight_bits == 16]  # read twice
+        for name in (*LAYERS, *model.passed_twice, *fine):
             bits = min(infos[name].weight_bits, 8)
             n_rows, n_columns = model.shapes[name]
             groups = -(-n_columns // (32 // bits)) * 8 // bits

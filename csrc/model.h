@@ -18,6 +18,7 @@ typedef struct {
     pynna_layer_info info;
     int32_t n_blocks,
         n_groups;           /* rows in blocks of 16, columns in groups of 4: an even number where weights have 4 bits */
+    int32_t has_residual;   /* whether inputs have one that counts */
     const int8_t *weights;  /* [n_blocks][lines][16][4], see pn_n_lines and pn_block_bytes */
     const int32_t *bias;    /* [n_blocks * 16] */
     const int32_t *row_sum; /* [n_blocks * 16] */

@@ -15,20 +15,24 @@ struct pynna_workspace {
     const pynna_model *model;
     const pn_kernels *kernels;
     int32_t max_columns;
-    float *gain;       /* [window * coefficients]: feature_gain for every frame of the window */
-    uint8_t *a, *b;    /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
-    uint8_t *residual; /* [max_columns][residual_stride]: the features' residual, where it counts */
-    uint8_t *h;        /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
-    int16_t *c;        /* [16][c_stride]: cell states */
-    int32_t *gates;    /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
-    uint16_t *used;    /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
-    double *logits;    /* [max_columns][layer 6's rows] */
-    int32_t *tiles;    /* [PYNNA_MAX_THREADS][TILES][UNIT][tile_columns][16] */
+    float *gain;                      /* [window * coefficients]: feature_gain for every frame of the window */
+    uint8_t *a, *b;                   /* [max_columns][stride]: a layer's inputs and outputs, taking turns */
+    uint8_t *a_residual, *b_residual; /* [max_columns][residual_stride]: of a and b, where they count */
+    uint8_t *h;     /* [max_columns + 16][h_stride]: hidden states, n_channels old ones before the new */
+    int16_t *c;     /* [16][c_stride]: cell states */
+    int32_t *gates; /* [cell blocks][max_columns][4][16]: the input half's sums, in tiles of whole steps */
+    uint16_t *used; /* [PYNNA_MAX_THREADS][stride / 4]: the lines whose activations are not all zero */
+    double *logits; /* [max_columns][layer 6's rows] */
+    int32_t *tiles; /* [PYNNA_MAX_THREADS][TILES][UNIT][tile_columns][16] */
     size_t stride, residual_stride, h_stride, c_stride;
     int32_t tile_columns; /* as many as there is room for at once */
 };
 
-enum { TILES = 3, FINE_TILE = 2 }; /* a thread's; the last is for the weights' residual */
+enum {
+    TILES = 3,
+    REST_TILE = 1,
+    FINE_TILE = 2
+}; /* a thread's, see `input`; the LSTM's other half comes after the rest */
 
 /* What the threads of one step share. */
 typedef struct {
@@ -59,6 +63,14 @@ static int32_t widest(const pynna_model *m)
     return n;
 }
 
+static int has_output_residual(const pynna_model *m)
+{
+    int has = 0;
+    for (int i = 0; i < PYNNA_N_LAYERS; i++)
+        has |= m->layers[i].info.output_residual_bits != 0;
+    return has;
+}
+
 static int32_t cell_blocks(const pynna_model *m)
 {
     return pn_divide_up(m->geometry.n_cell, PN_BLOCK);
@@ -70,7 +82,9 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     size_t at = pn_align64(sizeof *w), columns = (size_t)max_columns;
     int32_t cells = cell_blocks(m);
     w->stride = row_stride(widest(m));
-    w->residual_stride = m->geometry.feature_residual_bits ? row_stride(m->layers[PN_LAYER_1].n_groups * PN_GROUP) : 0;
+    w->residual_stride = has_output_residual(m)               ? w->stride
+                         : m->layers[PN_LAYER_1].has_residual ? row_stride(m->layers[PN_LAYER_1].n_groups * PN_GROUP)
+                                                              : 0;
     w->h_stride = row_stride(m->geometry.n_cell);
     w->tile_columns = max_columns < PN_MANY_COLUMNS ? max_columns : PN_MANY_COLUMNS;
     w->c_stride = row_stride(cells * PN_BLOCK * (int32_t)sizeof *w->c) / sizeof *w->c;
@@ -78,7 +92,8 @@ static size_t lay_out(pynna_workspace *w, const pynna_model *m, int32_t max_colu
     TAKE(gain, (size_t)m->layers[PN_LAYER_1].info.n_columns);
     TAKE(a, columns * w->stride);
     TAKE(b, columns * w->stride);
-    TAKE(residual, columns * w->residual_stride);
+    TAKE(a_residual, columns * w->residual_stride);
+    TAKE(b_residual, has_output_residual(m) ? columns * w->residual_stride : 0);
     TAKE(h, (columns + PYNNA_MAX_CHANNELS) * w->h_stride);
     TAKE(c, PYNNA_MAX_CHANNELS * w->c_stride);
     TAKE(gates, columns > 1 ? (size_t)cells * columns * UNIT * PN_BLOCK : 0); /* one column is one step */
@@ -150,13 +165,23 @@ static const int8_t *first_weights(const pn_layer *l, int32_t thread, int32_t n_
     return weights_of(l, begin);
 }
 
+/* A layer's inputs or outputs, a column after the other, and their residuals, where they have any that count. */
+typedef struct {
+    uint8_t *u;
+    size_t stride;
+    uint8_t *residual;
+    size_t residual_stride;
+} values;
+
 /* What a layer is multiplied by: up to 16 columns, and of a single one the lines that count, see pn_product. */
 typedef struct {
     const uint8_t *u;
     size_t stride;
+    const uint8_t *residual; /* of the inputs; NULL: it does not count */
+    size_t residual_stride;
     int32_t columns, n_used;
     const uint16_t *used;
-    int32_t *fine; /* a tile for the sums of the weights' residual; NULL: it does not count */
+    int32_t *fine, *rest; /* tiles for the sums of the weights' residual, and of the inputs' */
 } input;
 
 static int32_t *thread_tile(const step_job *job, int32_t thread, int which)
@@ -164,12 +189,28 @@ static int32_t *thread_tile(const step_job *job, int32_t thread, int which)
     return job->w->tiles + ((size_t)thread * TILES + (size_t)which) * (size_t)job->w->tile_columns * UNIT * PN_BLOCK;
 }
 
+/* Of a layer's inputs, `columns` from j on. */
+static void take_columns(input *in, const values *v, int32_t j, int32_t columns)
+{
+    in->u = v->u + (size_t)j * v->stride;
+    in->residual = in->residual ? v->residual + (size_t)j * v->residual_stride : NULL;
+    in->columns = columns;
+}
+
 /* Columns of a layer's input. Clipped ReLUs leave many zeros: of a single column, the lines of weights are listed whose
  * activations have another value, if enough have none that leaving them out pays. */
-static input input_of(const step_job *job, const pn_layer *l, const uint8_t *u, size_t stride, int32_t columns,
-                      int32_t thread)
+static input input_of(const step_job *job, const pn_layer *l, const values *v, int32_t columns, int32_t thread)
 {
-    input in = {u, stride, columns, 0, NULL, thread_tile(job, thread, FINE_TILE)};
+    const uint8_t *u = v->u;
+    input in = {u,
+                v->stride,
+                l->has_residual ? v->residual : NULL,
+                v->residual_stride,
+                columns,
+                0,
+                NULL,
+                thread_tile(job, thread, FINE_TILE),
+                thread_tile(job, thread, REST_TILE)};
     if (columns > 1 || l->info.input_signed)
         return in;
     uint16_t *used = job->w->used + (size_t)thread * job->w->stride / PN_GROUP;
@@ -228,11 +269,13 @@ static void add_256th(int32_t *acc, const int32_t *sum, const int32_t *row_sum, 
                 acc[r] += (sum[r] - zero_point * row_sum[r] + 128) >> 8;
 }
 
-/* The sums of a unit, or of what is left of a layer's last one; returns its number of blocks. */
-static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, ahead next, int32_t *acc)
+/* The sums of a unit, or of what is left of a layer's last one, without the inputs' residual; returns its number of
+ * blocks. `fine` NULL: without the weights' residual, too. */
+static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const input *in, int32_t *fine, ahead next,
+                   int32_t *acc)
 {
     int32_t block = unit * UNIT, n_blocks = l->n_blocks - block < UNIT ? l->n_blocks - block : UNIT;
-    const int has_fine = l->fine && in->fine;
+    const int has_fine = l->fine && fine;
     pn_product product = {weights_of(l, unit),
                           l->row_sum + block * PN_BLOCK,
                           n_blocks,
@@ -247,9 +290,9 @@ static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const i
                           in->used,
                           in->n_used};
     if (has_fine) {
-        const ahead fine = ahead_of(l, l->fine + (product.weights - l->weights));
-        product.next = fine.weights;
-        product.next_lines = fine.lines;
+        const ahead lower = ahead_of(l, l->fine + (product.weights - l->weights));
+        product.next = lower.weights;
+        product.next_lines = lower.lines;
     }
     job->w->kernels->mac(&product, acc);
     if (has_fine) {
@@ -257,48 +300,65 @@ static int32_t mac(const step_job *job, const pn_layer *l, int32_t unit, const i
         product.row_sum = l->fine_sum + block * PN_BLOCK;
         product.next = next.weights;
         product.next_lines = next.lines;
-        job->w->kernels->mac(&product, in->fine);
-        add_256th(acc, in->fine, product.row_sum, l->info.input_signed ? 128 : 0, n_blocks, in->columns);
+        job->w->kernels->mac(&product, fine);
+        add_256th(acc, fine, product.row_sum, l->info.input_signed ? 128 : 0, n_blocks, in->columns);
     }
     return n_blocks;
 }
 
-/* Adds to a unit of layer 1's sums, over columns from j on, those of the features' residual: a 256th each. With the
- * weights' residual, that would be less than a step. */
-static void add_residual(const step_job *job, int32_t unit, int32_t j, int32_t n_columns, ahead next, int32_t thread,
-                         int32_t *acc)
+/* As mac; the inputs' residual is added, a 256th of its sums with the weights. With the weights' residual, that would
+ * be less than a step. */
+static int32_t sums_of(const step_job *job, const pn_layer *l, int32_t unit, const input *in, ahead next, int32_t *acc)
 {
-    const pynna_workspace *w = job->w;
-    const pn_layer *l = &w->model->layers[PN_LAYER_1];
-    const input in = {w->residual + (size_t)j * w->residual_stride, w->residual_stride, n_columns, 0, NULL, NULL};
-    int32_t *sum = thread_tile(job, thread, 1), n_blocks = mac(job, l, unit, &in, next, sum);
-    add_256th(acc, sum, l->row_sum + unit * UNIT * PN_BLOCK, 128, n_blocks, n_columns);
+    if (!in->residual)
+        return mac(job, l, unit, in, in->fine, next, acc);
+    const ahead same = {weights_of(l, unit), 0};
+    const input rest = {in->residual, in->residual_stride, NULL, 0, in->columns, 0, NULL, NULL, NULL};
+    const int32_t n_blocks = mac(job, l, unit, in, in->fine, same, acc);
+    mac(job, l, unit, &rest, NULL, next, in->rest);
+    add_256th(acc, in->rest, l->row_sum + unit * UNIT * PN_BLOCK, 128, n_blocks, in->columns);
+    return n_blocks;
 }
 
-/* A clipped-ReLU layer: n columns of u at `in` to u at `out`. */
-static void dense(const step_job *job, const pn_layer *l, const uint8_t *in, size_t in_stride, uint8_t *out,
-                  int32_t thread, int32_t n_threads)
+/* Outputs of n columns in 256ths of a step: whole steps, and the residual, -128 to 127. */
+static void requantise_256ths(const pn_layer *l, int32_t row, const int32_t *acc, int32_t n_blocks, int32_t n,
+                              const values *out, int32_t j)
+{
+    const int32_t shift = l->info.shift - 8, end = row + n_blocks * PN_BLOCK;
+    const int64_t half = (int64_t)1 << (shift - 1);
+    for (; row < end; row += PN_BLOCK)
+        for (int32_t i = j; i < j + n; i++, acc += PN_BLOCK) {
+            uint8_t *u = out->u + (size_t)i * out->stride + row;
+            uint8_t *residual = out->residual + (size_t)i * out->residual_stride + row;
+            for (int32_t r = 0; r < PN_BLOCK; r++) {
+                int64_t v = ((int64_t)(acc[r] + l->bias[row + r]) * l->multiplier[row + r] + half) >> shift;
+                v = v < 0 ? 0 : v > 255 * 256 ? 255 * 256 : v;
+                u[r] = (uint8_t)((v + 128) >> 8);
+                residual[r] = (uint8_t)(v - 256 * u[r] + 128);
+            }
+        }
+}
+
+/* A clipped-ReLU layer: all columns of `from` to `out`. */
+static void dense(const step_job *job, const pn_layer *l, const values *from, const values *out, int32_t thread,
+                  int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     int32_t n = job->n_channels * job->n_steps, at_once = columns_at_once(job), unit, end;
     int32_t *acc = thread_tile(job, thread, 0);
-    input columns = input_of(job, l, in, in_stride, n, thread);
-    const int has_residual = l == &w->model->layers[PN_LAYER_1] && w->model->geometry.feature_residual_bits;
+    input in = input_of(job, l, from, n, thread);
     share(pn_divide_up(l->n_blocks, UNIT), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
-        int32_t block = unit * UNIT;
+        int32_t row = unit * UNIT * PN_BLOCK;
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
-        for (int32_t j = 0; j < n; j += columns.columns) {
-            columns.u = in + (size_t)j * in_stride;
-            columns.columns = n - j < at_once ? n - j : at_once;
-            const ahead next = ahead_of_part(job, l, unit, after, j, columns.columns, n);
-            const ahead same = {weights_of(l, unit), 0};
-            int32_t n_blocks = mac(job, l, unit, &columns, has_residual ? same : next, acc);
-            if (has_residual)
-                add_residual(job, unit, j, columns.columns, next, thread, acc);
-            w->kernels->requantise(acc, n_blocks, columns.columns, l->bias + block * PN_BLOCK,
-                                   l->multiplier + block * PN_BLOCK, l->info.shift,
-                                   out + (size_t)j * w->stride + (size_t)block * PN_BLOCK, w->stride);
+        for (int32_t j = 0; j < n; j += in.columns) {
+            take_columns(&in, from, j, n - j < at_once ? n - j : at_once);
+            int32_t n_blocks = sums_of(job, l, unit, &in, ahead_of_part(job, l, unit, after, j, in.columns, n), acc);
+            if (l->info.output_residual_bits)
+                requantise_256ths(l, row, acc, n_blocks, in.columns, out, j);
+            else
+                w->kernels->requantise(acc, n_blocks, in.columns, l->bias + row, l->multiplier + row, l->info.shift,
+                                       out->u + (size_t)j * out->stride + (size_t)row, out->stride);
         }
     }
 }
@@ -320,48 +380,48 @@ static const int32_t *input_sums(const step_job *job, int32_t unit, int32_t step
 }
 
 /* The LSTM's input half for a batch of several steps, kept until each step's turn. */
-static void lstm_input(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
+static void lstm_input(const step_job *job, const values *from, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LSTM_X];
     int32_t most = steps_a_tile(job), unit, end;
-    input columns = {NULL, w->stride, 0, 0, NULL, thread_tile(job, thread, FINE_TILE)};
+    input in = input_of(job, l, from, most * job->n_channels, thread);
     share(cell_blocks(w->model), thread, n_threads, &unit, &end);
     for (; unit < end; unit++) {
         const int8_t *after = unit + 1 < end ? weights_of(l, unit + 1) : first_weights(l + 1, thread, n_threads);
         for (int32_t s = 0; s < job->n_steps; s += most) {
-            int32_t *acc = w->gates + (input_sums(job, unit, s, &columns.columns) - w->gates);
-            columns.u = in + (size_t)(s * job->n_channels) * w->stride;
+            int32_t columns, *acc = w->gates + (input_sums(job, unit, s, &columns) - w->gates);
+            take_columns(&in, from, s * job->n_channels, columns);
             const int32_t steps = job->n_steps - s < most ? job->n_steps - s : most;
-            mac(job, l, unit, &columns, ahead_of_part(job, l, unit, after, s, steps, job->n_steps), acc);
+            sums_of(job, l, unit, &in, ahead_of_part(job, l, unit, after, s, steps, job->n_steps), acc);
         }
     }
 }
 
 /* One step of the LSTM: the recurrent half (and the input half, where lstm_input has not been), gates and states. */
-static void lstm_step(const step_job *job, const uint8_t *in, int32_t s, int32_t thread, int32_t n_threads)
+static void lstm_step(const step_job *job, const values *from, int32_t s, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     const pynna_geometry *g = &w->model->geometry;
     const pn_layer *lx = &w->model->layers[PN_LSTM_X], *lh = &w->model->layers[PN_LSTM_H];
     const int one_step = job->n_steps == 1;
     int32_t n = job->n_channels, x_columns = n, begin, end;
-    const input x = input_of(job, lx, in, w->stride, one_step ? n : 0, thread);
-    const input h_old = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, n, 0, NULL,
-                         thread_tile(job, thread, FINE_TILE)};
+    const values h_all = {w->h + (size_t)(s * n) * w->h_stride, w->h_stride, NULL, 0};
+    const input x = one_step ? input_of(job, lx, from, n, thread) : (input){0};
+    const input h_old = input_of(job, lh, &h_all, n, thread);
     uint8_t *h_new = w->h + (size_t)((s + 1) * n) * w->h_stride;
-    int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, 1);
+    int32_t *tile_x = thread_tile(job, thread, 0), *acc_h = thread_tile(job, thread, REST_TILE);
     share(cell_blocks(w->model), thread, n_threads, &begin, &end);
     /* To and fro: the last weights of a step, still in a cache, begin the next. */
     for (int32_t i = begin; i < end; i++) {
         const int32_t unit = s % 2 == 0 ? i : begin + end - 1 - i;
         if (one_step)
-            mac(job, lx, unit, &x, ahead_of(lx, weights_of(lh, unit)), tile_x);
+            sums_of(job, lx, unit, &x, ahead_of(lx, weights_of(lh, unit)), tile_x);
         const int32_t *acc_x = one_step ? tile_x : input_sums(job, unit, s, &x_columns);
         const int8_t *next = i + 1 < end            ? weights_of(one_step ? lx : lh, s % 2 == 0 ? unit + 1 : unit - 1)
                              : s + 1 < job->n_steps ? weights_of(lh, unit)
                                                     : first_weights(lh + 1, thread, n_threads);
-        mac(job, lh, unit, &h_old, ahead_of(lh, next), acc_h);
+        sums_of(job, lh, unit, &h_old, ahead_of(lh, next), acc_h);
         int32_t row = unit * UNIT * PN_BLOCK, cell = unit * PN_BLOCK;
         pn_lstm_tile tile = {acc_x,
                              acc_h,
@@ -415,7 +475,7 @@ static void logits(const step_job *job, int32_t unit, const input *in, int32_t j
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
-    int32_t n_blocks = mac(job, l, unit, in, next, acc);
+    int32_t n_blocks = sums_of(job, l, unit, in, next, acc);
     for (int32_t b = unit * UNIT; b < unit * UNIT + n_blocks; b++)
         for (int32_t i = 0; i < in->columns * PN_BLOCK; i++, acc++) {
             int32_t row = b * PN_BLOCK + i % PN_BLOCK;
@@ -425,7 +485,7 @@ static void logits(const step_job *job, int32_t unit, const input *in, int32_t j
 }
 
 /* Layer 6 and the softmax; columns are shared, since a column's sum needs all of its labels. */
-static void output(const step_job *job, const uint8_t *in, int32_t thread, int32_t n_threads)
+static void output(const step_job *job, const values *from, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
     const pn_layer *l = &w->model->layers[PN_LAYER_6];
@@ -433,7 +493,9 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
     share(n * job->n_steps, thread, n_threads, &j, &end);
     for (; j < end; j += 16) {
         int32_t columns = end - j < 16 ? end - j : 16;
-        const input some = input_of(job, l, in + (size_t)j * w->stride, w->stride, columns, thread);
+        const values part = {from->u + (size_t)j * from->stride, from->stride,
+                             from->residual + (size_t)j * from->residual_stride, from->residual_stride};
+        const input some = input_of(job, l, &part, columns, thread);
         for (int32_t unit = 0; unit * UNIT < l->n_blocks; unit++)
             logits(job, unit, &some, j, ahead_of(l, first_weights(w->model->layers, thread, n_threads)),
                    thread_tile(job, thread, 0));
@@ -443,16 +505,17 @@ static void output(const step_job *job, const uint8_t *in, int32_t thread, int32
     }
 }
 
-static void quantise(const step_job *job, uint8_t *out, int32_t thread, int32_t n_threads)
+static void quantise(const step_job *job, const values *out, int32_t thread, int32_t n_threads)
 {
     const pynna_workspace *w = job->w;
+    const pn_layer *first = &w->model->layers[PN_LAYER_1];
     int32_t n = job->n_channels, j, end;
     share(n * job->n_steps, thread, n_threads, &j, &end);
     for (; j < end; j++) {
         const pynna_channel *channel = &job->channels[j % n];
         w->kernels->quantise(channel->x + (size_t)(job->done + j / n) * channel->x_stride, w->gain,
-                             w->model->layers[PN_LAYER_1].info.n_columns, out + (size_t)j * w->stride,
-                             w->residual_stride ? w->residual + (size_t)j * w->residual_stride : NULL);
+                             first->info.n_columns, out->u + (size_t)j * out->stride,
+                             first->has_residual ? out->residual + (size_t)j * out->residual_stride : NULL);
     }
 }
 
@@ -463,24 +526,26 @@ static void run_batch(const step_job *job, int32_t thread, int32_t n_threads)
 {
     pynna_workspace *w = job->w;
     const pn_layer *layers = w->model->layers;
-    const uint8_t *h_new = w->h + (size_t)job->n_channels * w->h_stride;
-    quantise(job, w->a, thread, n_threads);
+    const values a = {w->a, w->stride, w->a_residual, w->residual_stride};
+    const values b = {w->b, w->stride, w->b_residual, w->residual_stride};
+    const values h_new = {w->h + (size_t)job->n_channels * w->h_stride, w->h_stride, NULL, 0};
+    quantise(job, &a, thread, n_threads);
     pn_pool_meet(job->pool);
-    dense(job, &layers[PN_LAYER_1], w->a, w->stride, w->b, thread, n_threads);
+    dense(job, &layers[PN_LAYER_1], &a, &b, thread, n_threads);
     pn_pool_meet(job->pool);
-    dense(job, &layers[PN_LAYER_2], w->b, w->stride, w->a, thread, n_threads);
+    dense(job, &layers[PN_LAYER_2], &b, &a, thread, n_threads);
     pn_pool_meet(job->pool);
-    dense(job, &layers[PN_LAYER_3], w->a, w->stride, w->b, thread, n_threads);
+    dense(job, &layers[PN_LAYER_3], &a, &b, thread, n_threads);
     pn_pool_meet(job->pool);
     if (job->n_steps > 1) /* no meeting after it: a thread's cells are the same in lstm_step */
-        lstm_input(job, w->b, thread, n_threads);
+        lstm_input(job, &b, thread, n_threads);
     for (int32_t s = 0; s < job->n_steps; s++) {
-        lstm_step(job, w->b, s, thread, n_threads);
+        lstm_step(job, &b, s, thread, n_threads);
         pn_pool_meet(job->pool);
     }
-    dense(job, &layers[PN_LAYER_5], h_new, w->h_stride, w->a, thread, n_threads);
+    dense(job, &layers[PN_LAYER_5], &h_new, &a, thread, n_threads);
     pn_pool_meet(job->pool);
-    output(job, w->a, thread, n_threads);
+    output(job, &a, thread, n_threads);
 }
 
 /* The last step's hidden states become the old ones of the next batch. */

@@ -168,6 +168,25 @@ static int check_shapes(const pynna_model *m)
     return good ? PYNNA_OK : PYNNA_ERR_FILE_VALUE;
 }
 
+/* Clipped ReLUs may give residuals, if their shift leaves room for 256ths. */
+static int is_residual_right(int layer, const pynna_layer_info *f)
+{
+    const int is_relu = layer != PN_LSTM_X && layer != PN_LSTM_H && layer != PN_LAYER_6;
+    return f->output_residual_bits == 0 || (f->output_residual_bits == 8 && is_relu && f->shift > 8);
+}
+
+/* Whether each layer's inputs have a residual that counts: it comes from the features, or from the layer before. */
+static void read_residuals(pynna_model *m)
+{
+    pn_layer *l = m->layers;
+    l[PN_LAYER_1].has_residual = m->geometry.feature_residual_bits != 0;
+    l[PN_LAYER_2].has_residual = l[PN_LAYER_1].info.output_residual_bits != 0;
+    l[PN_LAYER_3].has_residual = l[PN_LAYER_2].info.output_residual_bits != 0;
+    l[PN_LSTM_X].has_residual = l[PN_LAYER_3].info.output_residual_bits != 0;
+    l[PN_LSTM_H].has_residual = l[PN_LAYER_5].has_residual = 0;
+    l[PN_LAYER_6].has_residual = l[PN_LAYER_5].info.output_residual_bits != 0;
+}
+
 static int read_layer_infos(const section *s, pynna_model *m)
 {
     if (s->size != (uint64_t)PYNNA_N_LAYERS * LAYER_BYTES)
@@ -181,11 +200,12 @@ static int read_layer_infos(const section *s, pynna_model *m)
             || (f->weight_bits != 8 && f->weight_bits != 4 && f->weight_bits != 16)
             || !between(f->layout, PN_PLAIN, f->weight_bits == 4 ? PN_SCALED : PN_PLAIN) || f->input_signed != is_signed
             || !between(f->shift, 1, 62) || !finite_positive(&f->input_scale, 1) || !isfinite(f->output_scale)
-            || f->output_scale < 0.0f)
+            || f->output_scale < 0.0f || !is_residual_right(i, f))
             return PYNNA_ERR_FILE_VALUE;
         l->n_blocks = pn_divide_up(f->n_rows, PN_BLOCK);
         l->n_groups = pn_n_groups(f->n_columns, f->weight_bits);
     }
+    read_residuals(m);
     return check_shapes(m);
 }
 
@@ -233,9 +253,9 @@ static int check_weights(const pn_layer *l, const int8_t *block, const int32_t *
 
 /* No sum may leave 32 bits, neither before its multiplier nor after its shift, nor 64 in between; nor may two of them
  * (the LSTM's halves) with their one rounding. */
-static int check_row_values(const pn_layer *l, int has_residual)
+static int check_row_values(const pn_layer *l)
 {
-    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (has_residual ? 64 : 0) + (l->fine ? 127 : 0));
+    int64_t largest_sum = (int64_t)l->info.n_columns * (255 * 127 + (l->has_residual ? 64 : 0) + (l->fine ? 127 : 0));
     int64_t half = (int64_t)1 << (l->info.shift - 1);
     for (int32_t r = 0; r < l->n_blocks * PN_BLOCK; r++) {
         int64_t bias = l->bias[r] < 0 ? -(int64_t)l->bias[r] : l->bias[r];
@@ -274,7 +294,7 @@ static int read_layer_data(const section sections[N_SECTIONS], pynna_model *m)
         if (!status && l->fine)
             status = check_weights(l, l->fine, l->fine_sum);
         if (!status)
-            status = check_row_values(l, i == PN_LAYER_1 && m->geometry.feature_residual_bits);
+            status = check_row_values(l);
         if (status)
             return status;
     }

@@ -153,6 +153,7 @@ enum { PYNNA_N_LAYERS = 7 }; /* layer_1, layer_2, layer_3, lstm_x, lstm_h, layer
 typedef struct {
     int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift;
     float input_scale, output_scale;
+    int32_t output_residual_bits; /* 8: the residual of an output's steps counts in the next layer, too; or 0 */
 } pynna_layer_info;
 
 typedef struct pynna_model pynna_model;

@@ -115,6 +115,7 @@ typedef struct {
     int32_t feature_residual_bits; /* 0 or 8 */
     int32_t speech_rows;           /* 0 or 1 */
     int32_t sixteen_bits;          /* layers, a bit each: of 16 bits */
+    int32_t output_residuals;      /* layers, a bit each: whose outputs have 16 bits */
 } plan;
 
 typedef struct {
@@ -267,6 +268,7 @@ static inline void fill_plain(const plan *p, unsigned char *file)
         const float scales[2] = {1, 1};
         memcpy(section_data(file, LAYERS) + 64 * i, entry, sizeof entry);
         memcpy(section_data(file, LAYERS) + 64 * i + 24, scales, sizeof scales);
+        put32(section_data(file, LAYERS) + 64 * i + 32, p->output_residuals >> i & 1 ? 8 : 0);
     }
     for (int32_t i = 0; i < p->n_labels - 1; i++) /* a zero byte follows each */
         section_data(file, ALPHABET)[2 * i] = (unsigned char)('!' + i % 94);

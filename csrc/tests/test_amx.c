@@ -31,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const plan network = {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 0x7f, 0x25, 0, 0, 0};
+static const plan network = {26, 9, 29, 68, 100, 36, 100, 100, 11, 0, 7, 0x7f, 0x25, 0, 0, 0, 0};
 enum { CHANNELS = 11, STEPS = 3, THREADS = 6, ROUNDS = 40 };
 
 static unsigned char *file;

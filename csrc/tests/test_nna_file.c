@@ -5,11 +5,11 @@
 #include "small_model.h"
 
 /* All kinds of padding: no width is a multiple of 4. */
-static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0, 0};
+static const plan small = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 8, 0, 0, 0};
 /* The same with weights of 4 bits in all layers but two. */
-static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0, 0};
+static const plan small_4 = {5, 2, 7, 19, 21, 18, 17, 23, 11, 0, 77, 127, 0x5b, 0, 0, 0, 0};
 /* And with scales; the last line of those of layer_2 stands before a single line. */
-static const plan small_scaled = {5, 2, 7, 19, 258, 18, 17, 23, 11, 0, 77, 127 << 7, 0x5b | 0x5b << 7, 0, 0, 0};
+static const plan small_scaled = {5, 2, 7, 19, 258, 18, 17, 23, 11, 0, 77, 127 << 7, 0x5b | 0x5b << 7, 0, 0, 0, 0};
 
 typedef struct {
     unsigned char *bytes;
@@ -335,6 +335,11 @@ static const wrong_value wrong_values[] = {
     {LAYERS,                          24,          0,             VALUE,  "input_scale"                        },
     {LAYERS,                          28,          NAN_BITS,      VALUE,  "output_scale"                       },
     {LAYERS,                          28,          MINUS_ONE,     VALUE,  "output_scale"                       },
+    {LAYERS,                          32,          4,             VALUE,  "output_residual_bits"               },
+    {LAYERS,                          32,          0xffffffff,    VALUE,  "output_residual_bits"               },
+    {LAYERS,                          3 * 64 + 32, 8,             VALUE,  "the LSTM's output_residual_bits"    },
+    {LAYERS,                          4 * 64 + 32, 8,             VALUE,  "the LSTM's output_residual_bits"    },
+    {LAYERS,                          6 * 64 + 32, 8,             VALUE,  "layer_6's output_residual_bits"     },
     {LAYERS,                          3 * 64,      64,            VALUE,  "LSTM's rows"                        },
     {LAYERS,                          6 * 64,      8,             VALUE,  "layer_6's rows"                     },
     {ALPHABET,                        0,           0,             VALUE,  "empty labels"                       },
@@ -525,7 +530,7 @@ static void test_labels_must_be_utf_8(void)
         {"\xc3\xa9\xa9",     0},
         {"\xf0\x9f\x98",     0},
     };
-    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0, 0};
+    static const plan two_labels = {5, 2, 6, 19, 21, 18, 17, 23, 11, 0, 77, 0, 0, 0, 0, 0, 0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const size_t n = strlen(cases[i].text);
         blob b;
@@ -627,7 +632,7 @@ static void fill_rows(const plan *p, unsigned char *file, int layer, int32_t wei
  * loader must refuse them. */
 static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(void)
 {
-    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0};
+    static const plan narrow = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0, 0};
     uint32_t random = 9;
     int n_accepted = 0;
     blob b;
@@ -655,7 +660,7 @@ static void test_the_largest_sums_that_are_accepted_add_up_the_same_everywhere(v
 
 static void test_products_that_could_leave_64_bits_are_refused(void)
 {
-    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0};
+    static const plan wide = {1, 0, 2, 1, 32768, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0, 0};
     blob b;
     b.bytes = make_file(&wide, &b.size);
     put32(section_data(b.bytes, LAYERS) + 64 + 20, 62);
@@ -671,7 +676,7 @@ static void test_products_that_could_leave_64_bits_are_refused(void)
 static void test_the_bound_on_sums_holds_the_features_lower_halves(void)
 {
     for (int32_t residual_bits = 0; residual_bits <= 8; residual_bits += 8) {
-        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, residual_bits, 0, 0};
+        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, residual_bits, 0, 0, 0};
         blob b;
         b.bytes = make_file(&p, &b.size);
         put32(section_data(b.bytes, LAYERS) + 20, 31);
@@ -681,8 +686,29 @@ static void test_the_bound_on_sums_holds_the_features_lower_halves(void)
     }
 }
 
+/* So does that of a layer's outputs, in the next one's; and a shift must leave room for 256ths. */
+static void test_the_bounds_hold_the_residuals_of_outputs(void)
+{
+    for (int32_t first = 0; first <= 1; first++) {
+        const plan p = {1, 0, 2, 1, 1, 1, 1, 1, 11, 0, 1, 0, 0, 0, 0, 0, first};
+        blob b;
+        b.bytes = make_file(&p, &b.size);
+        put32(section_data(b.bytes, LAYERS) + 64 + 20, 31);
+        fill_rows(&p, b.bytes, 1, 127, (1u << 30) - 1 - 255 * 127, INT32_MAX);
+        expect(b, first ? PYNNA_ERR_FILE_VALUE : PYNNA_OK, "a sum of 2^30 - 1 without a residual");
+        fill_rows(&p, b.bytes, 1, 1, 0, 0);
+        fill_rows(&p, b.bytes, 0, 1, 0, 1);
+        for (uint32_t shift = 8; shift <= 9; shift++) {
+            put32(section_data(b.bytes, LAYERS) + 20, shift);
+            expect(b, first && shift == 8 ? PYNNA_ERR_FILE_VALUE : PYNNA_OK, "a shift of 8 with a residual");
+        }
+        free(b.bytes);
+    }
+}
+
 int main(void)
 {
+    test_the_bounds_hold_the_residuals_of_outputs();
     test_the_bound_on_sums_holds_the_features_lower_halves();
     test_a_good_file_is_what_its_sections_say();
     test_wrong_memory_and_null_are_refused();

@@ -37,6 +37,7 @@ cdef extern from "pynna.h" nogil:
     ctypedef struct pynna_layer_info:
         int32_t n_rows, n_columns, weight_bits, layout, input_signed, shift
         float input_scale, output_scale
+        int32_t output_residual_bits
     ctypedef struct pynna_model:
         pass
     int PYNNA_N_LAYERS

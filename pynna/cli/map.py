@@ -30,10 +30,10 @@ that holds one of these. Its content tells which; int8 weights of a .tflite stay
 the eight bits of each activation are spent: hand over a minute or more of recordings that sound like those to come;
 without --calibrate a set that ships with the package is used. The report compares the mapped network with the trained
 one in floating point, layer by layer and text by text. Weights of 4 bits halve what a layer takes in the file and in
-memory, for machines that wait for their memory; what they cost stands in the report, beside 8 bits. --bits 16 has twice
-the bytes and the work, and texts nearer to the float network's. --bits 4 takes
-them for all layers but the first and the last, --size for as many as the file needs to fit, those first that cost the
-least accuracy. Reading .pb files needs protobuf: pip install 'pynna[map]'.
+memory, for machines that wait for their memory; what they cost stands in the report, beside 8 bits. --bits 4 takes them
+for all layers but the first and the last, --size for as many as the file needs to fit, those first that cost the least
+accuracy. --bits 16 counts weights and activations with 16 bits: twice the bytes and the work, and the float network's
+texts but for a few in a hundred. Reading .pb files needs protobuf: pip install 'pynna[map]'.
 
 """
     + EXIT_CODES
@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alphabet", metavar="FILE", help="DeepSpeech's alphabet.txt (default: SOURCE's own, or English)"
     )
     add_front_end(parser)
-    parser.add_argument("--bits", type=int, choices=(4, 8, 16), default=8, help="bits of a weight (default: 8)")
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8, 16), default=8, help="bits of a weight; 16: of activations, too (default: 8)"
+    )
     parser.add_argument(
         "--size",
         metavar="SIZE",

@@ -153,24 +153,30 @@ class IntegerNetwork(ReferenceNetwork):
         count[1] += v.size
         return np.clip(v, low, high)
 
-    def _product(self, name: str, u: Array) -> Array:
-        """acc, int64 [n, rows]."""
+    def _product(self, name: str, u: Array, residual: Array | None = None) -> Array:
+        """acc, int64 [n, rows]; `residual` is the inputs', int16 in 256ths."""
         acc = self.products[name](u).astype(np.int64)
+        if residual is not None:
+            zero_point = 128 * self.layers[name].row_sum.astype(np.int64)
+            acc += _round_shift(self.products[name](residual + 128).astype(np.int64) - zero_point, 8)
         if (fine := self.layers[name].fine) is not None:
             zero_point = 128 * fine.sum(axis=1, dtype=np.int64) if self.layers[name].input_signed else 0
             acc += _round_shift(self.fine[name](u).astype(np.int64) - zero_point, 8)
         return acc
 
-    def _sum(self, name: str, u: Array) -> Array:
+    def _sum(self, name: str, u: Array, residual: Array | None = None) -> Array:
         """acc + bias, int64 [n, rows]."""
-        return self._product(name, u) + self.layers[name].bias
+        return self._product(name, u, residual) + self.layers[name].bias
 
-    def _relu(self, name: str, u: Array) -> Array:
-        return self._activation(name, self._sum(name, u))
-
-    def _activation(self, name: str, sums: Array) -> Array:
-        out = requantise(sums, self.multipliers[name], self.layers[name].shift)
-        return self._clamp(name, out, 0, 255).astype(np.uint8)
+    def _relu(self, name: str, u: Array, residual: Array | None = None) -> tuple[Array, Array | None]:
+        """uint8 [n, rows], and where it counts the residual, int16 [n, rows] from -128 to 127."""
+        layer, sums = self.layers[name], self._sum(name, u, residual)
+        if not layer.output_residual_bits:
+            out = requantise(sums, self.multipliers[name], layer.shift)
+            return self._clamp(name, out, 0, 255).astype(np.uint8), None
+        v = self._clamp(name, requantise(sums, self.multipliers[name], layer.shift - 8), 0, 255 * 256)
+        steps = _round_shift(v, 8)
+        return steps.astype(np.uint8), (v - 256 * steps).astype(np.int16)
 
     def quantise_features(self, x: Array) -> tuple[Array, Array]:
         """float32 [n, frames, k] to int8 [n, frames * k]: rint (half to even) in float32, clamped; and its residual in
@@ -182,20 +188,14 @@ class IntegerNetwork(ReferenceNetwork):
         residual = np.clip(np.rint((scaled - q) * np.float32(256)), -127, 127)
         return q.astype(np.int8), (residual * (self.model.geometry.feature_residual_bits > 0)).astype(np.int8)
 
-    def _layer_1(self, q: Array, residual: Array) -> Array:
-        layer, product = self.layers["layer_1"], self.products["layer_1"]
-        rest = product(residual.astype(np.int16) + 128).astype(np.int64) - 128 * layer.row_sum.astype(np.int64)
-        sums = self._sum("layer_1", q.astype(np.int16) + 128) + _round_shift(rest, 8)
-        return self._activation("layer_1", sums)
-
     def _forward(self, x: Array, packed: Packed, c: Array, h: Array, trace: Trace | None) -> Step:
         q, residual = self.quantise_features(x)
-        a1 = self._layer_1(q, residual)
-        a2 = self._relu("layer_2", a1)
-        a3 = self._relu("layer_3", a2)
-        hs, cs, gates, c, h = self._lstm(a3, packed, c, h)
+        a1 = self._relu("layer_1", q.astype(np.int16) + 128, residual.astype(np.int16))
+        a2 = self._relu("layer_2", *a1)
+        a3 = self._relu("layer_3", *a2)
+        hs, cs, gates, c, h = self._lstm(self._product("lstm_x", *a3), packed, c, h)
         a5 = self._relu("layer_5", hs.astype(np.int16) + 128)
-        z = self._sum("layer_6", a5) * self.logit_scale
+        z = self._sum("layer_6", *a5) * self.logit_scale
         n_labels = self.model.geometry.n_labels
         self.speech = sigmoid(z[:, n_labels:]).astype(np.float32)
         z = z[:, :n_labels]
@@ -206,23 +206,22 @@ class IntegerNetwork(ReferenceNetwork):
             g = self.model.geometry
             trace.update(
                 features=(q + residual / np.float32(256)) / gain,
-                layer_1=a1 * scale["layer_1"],
-                layer_2=a2 * scale["layer_2"],
-                layer_3=a3 * scale["layer_3"],
+                layer_1=_steps(*a1) * scale["layer_1"],
+                layer_2=_steps(*a2) * scale["layer_2"],
+                layer_3=_steps(*a3) * scale["layer_3"],
                 gates=gates * np.float32(1 / 4096),
                 cell=cs * np.float32(2.0**-g.cell_fraction_bits),
                 hidden=hs * np.float32(g.h_scale),
-                layer_5=a5 * scale["layer_5"],
+                layer_5=_steps(*a5) * scale["layer_5"],
                 logits=z.astype(np.float32),
                 log_probs=p,
             )
         return p, c, h
 
-    def _lstm(self, a3: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def _lstm(self, sums: Array, packed: Packed, c: Array, h: Array) -> tuple[Array, Array, Array, Array, Array]:
         n_cell = self.n_cell
-        sums = self._product("lstm_x", a3)
-        gates = np.zeros((len(a3), 4 * n_cell), np.int16)
-        hs, cs = np.zeros((len(a3), n_cell), np.int8), np.zeros((len(a3), n_cell), np.int16)
+        gates = np.zeros((len(sums), 4 * n_cell), np.int16)
+        hs, cs = np.zeros((len(sums), n_cell), np.int8), np.zeros((len(sums), n_cell), np.int16)
         c, h = np.array(c, np.int16), np.array(h, np.int8)
         for n, rows in packed.steps():
             gates[rows] = self._gates(sums[rows], h[:n])
@@ -249,6 +248,10 @@ class IntegerNetwork(ReferenceNetwork):
         y = (_SIGMOID[o].astype(np.int32) * t + (1 << 14)) >> 15
         h = (y * geometry.h_multiplier + (1 << (geometry.h_shift - 1))) >> geometry.h_shift
         return c, self._clamp("hidden", h, -127, 127).astype(np.int8)
+
+
+def _steps(whole: Array, residual: Array | None) -> Array:
+    return whole if residual is None else whole + residual / np.float32(256)
 
 
 def _round_shift(v: Array, bits: int) -> Array:

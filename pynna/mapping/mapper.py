@@ -71,7 +71,7 @@ def map_model(
     priors : float [labels] or "measure", optional
         Mean posteriors of the labels in training ("measure": over `calibration`); the source's, or all alike.
     bits : 8, 4 or 16
-        Of a weight; 4 is for all layers but layer_1 and layer_6, which get 16 where the network was not trained for it.
+        Of a weight, 16 of activations, too; 4 leaves out layer_1 and layer_6, of 16 in networks not trained for it.
     bits4 : collection of str
         Instead, the layers whose weights get 4 bits: layer_1, layer_2, layer_3, lstm_x, lstm_h, layer_5, layer_6.
     size : int, optional
@@ -101,7 +101,7 @@ class _Steps:
 
     def __init__(self, tell: Progress, bits4: Collection[str], is_fine: bool, size: int | None, report: bool) -> None:
         self.tell, self.bits4, self.size, self.report = tell, bits4, size, report
-        self.bits16 = LAYER_NAMES if is_fine else ()
+        self.bits16, self.activation_bits = (LAYER_NAMES, 16) if is_fine else ((), 8)
         self.seconds: dict[str, float] = {}
 
     def read(
@@ -135,7 +135,8 @@ class _Steps:
         with _timed("calibrate", seconds, tell):
             sample = _calibrated(weights, clips, CALIBRATION_SECONDS * cut, tell)
         weights = _with_priors(weights, priors, sample)
-        quantiser, bits4, costs = Quantiser(weights, sample, bits16=self.bits16), self.bits4, dict[str, float]()
+        quantiser = Quantiser(weights, sample, None, self.bits16, self.activation_bits)
+        bits4, costs = self.bits4, dict[str, float]()
         heard = judged or _up_to(clips, REPORT_SECONDS * cut, rate)
         if self.size is not None:
             with _timed("choose", seconds, tell):

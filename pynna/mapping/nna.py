@@ -56,7 +56,7 @@ _SPAN_LINES = SPAN // 8
 
 _HEADER = struct.Struct("<8sIIQII")
 _SECTION = struct.Struct("<32sQQ")
-_LAYER = struct.Struct("<6i2f32x")
+_LAYER = struct.Struct("<6i2fi28x")
 _GEOMETRY = struct.Struct("<12i3f2i60x")
 
 
@@ -175,6 +175,7 @@ def _layer_entry(layer: Layer) -> bytes:
         layer.shift,
         layer.input_scale,
         layer.output_scale,
+        layer.output_residual_bits,
     )
 
 
@@ -341,7 +342,7 @@ def _read_weights(name: str, packed: Array, n_columns: int, bits: int, layout: i
 
 
 def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], geometry: Geometry) -> Layer:
-    n_rows, n_columns, bits, layout, signed, shift, input_scale, output_scale = entry
+    n_rows, n_columns, bits, layout, signed, shift, input_scale, output_scale, residual = entry
     known = bits in WEIGHT_BITS and (layout == PLAIN or (layout, bits) == (SCALED, 4))
     require(known, f"{name}: weights of {bits} bits in layout {layout} are not known here")
     require(signed == int(name in SIGNED_INPUT), f"{name}: input_signed is {signed}")
@@ -372,6 +373,7 @@ def _read_layer(name: str, entry: tuple[Any, ...], sections: dict[str, bytes], g
         scales, _ = _from_file_rows(name, scales, own)
     require(not any(padding.any() for _, padding in parts), f"{name}: padded rows are not zero")
     layer = Layer(name, parts[0][0], parts[1][0], shift, input_scale, output_scale, weight_bits=bits, scales=scales)
+    layer.output_residual_bits = residual
     if fine is not None:
         layer.fine, padding = _from_file_rows(name, fine, own)
         require(not padding.any(), f"{name}: padded rows are not zero")

@@ -14,6 +14,13 @@ from pynna.errors import FileValueError, ModelFileError
 Array = NDArray[Any]
 
 LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
+RELU_LAYERS = ("layer_1", "layer_2", "layer_3", "layer_5")
+BEFORE = {
+    "layer_2": "layer_1",
+    "layer_3": "layer_2",
+    "lstm_x": "layer_3",
+    "layer_6": "layer_5",
+}  # whose outputs it takes
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
 WEIGHT_BITS = (16, 8, 4)
 BLOCK = 16  # rows that a kernel computes together
@@ -116,6 +123,8 @@ class Layer:
         Of 4 bits: what each 64 columns are multiples of, 1 to 16, within seven times that.
     fine : int8 [rows, columns] or None
         Of 16 bits: what a weight is above `weights`, in 256ths, within +-127.
+    output_residual_bits : int
+        8 where the next layer counts the residual of an output's steps, too; or 0. Of clipped ReLUs alone.
     """
 
     name: str
@@ -129,6 +138,7 @@ class Layer:
     weight_bits: int = 8
     scales: Array | None = None
     fine: Array | None = None
+    output_residual_bits: int = 0
 
     @property
     def real_weights(self) -> Array:
@@ -181,6 +191,12 @@ class NnaModel:
     feature_gain: Array
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def has_residual(self, name: str) -> bool:
+        """Whether the residual of a layer's inputs counts."""
+        if name == "layer_1":
+            return self.geometry.feature_residual_bits > 0
+        return any(layer.name == BEFORE.get(name) and layer.output_residual_bits > 0 for layer in self.layers)
+
 
 def require(condition: bool, message: str, error: type[ModelFileError] = FileValueError) -> None:
     """Raises `error` where a condition does not hold."""
@@ -199,7 +215,7 @@ def check_model(model: NnaModel) -> None:
     require([layer.name for layer in model.layers] == list(LAYER_NAMES), f"layers are not {', '.join(LAYER_NAMES)}")
     _check_shapes(model)
     for layer in model.layers:
-        _check_layer(layer, layer.name == "layer_1" and model.geometry.feature_residual_bits > 0)
+        _check_layer(layer, model.has_residual(layer.name))
     require(model.layers[3].shift == model.layers[4].shift, "lstm_x and lstm_h have different shifts")
     priors, gain, labels = model.label_priors, model.feature_gain, model.alphabet
     g = model.geometry
@@ -272,6 +288,11 @@ def _check_layer(layer: Layer, has_residual: bool) -> None:
     good = 0 < layer.input_scale < np.inf and 0 <= layer.output_scale < np.inf
     require(good, f"{layer.name}: a scale is not positive")
     require(1 <= layer.shift <= 62, f"{layer.name}: shift {layer.shift} is not from 1 to 62")
+    residual = layer.output_residual_bits
+    good = residual == 0 or (residual == 8 and layer.name in RELU_LAYERS and layer.shift > 8)
+    require(
+        good, f"{layer.name}: output_residual_bits is {residual}; 0, or with a ReLU and a shift above 8 8, is right"
+    )
     if layer.name == "layer_6":
         scale = layer.logit_scale
         require(

@@ -14,9 +14,11 @@ from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
 from pynna.mapping.feature_steps import balanced_steps
 from pynna.mapping.nna_model import (
+    BEFORE,
     LAYER_NAMES,
     MAX_BIAS,
     MAX_MULTIPLIER,
+    RELU_LAYERS,
     SIGNED_INPUT,
     Geometry,
     Layer,
@@ -60,12 +62,11 @@ class Ranges:
     cell_fraction_bits: int
 
 
-def choose_ranges(weights: Weights, calibration: Calibration) -> Ranges:
-    """Ranges that lose least on the calibration's sample."""
-    relu = {
-        name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255
-        for name in ("layer_1", "layer_2", "layer_3", "layer_5")
-    }
+def choose_ranges(weights: Weights, calibration: Calibration, activation_bits: int = 8) -> Ranges:
+    """Ranges that lose least on the calibration; activations of 16 bits are clipped as in the float network."""
+    relu = dict.fromkeys(RELU_LAYERS, weights.relu_clip / 255)
+    if activation_bits == 8:
+        relu = {name: best_clip(calibration.layers[name], 255, weights.relu_clip) / 255 for name in RELU_LAYERS}
     hidden = best_clip(calibration.layers["hidden"], 127, 1.0) / 127
     bits = choose_cell_bits(calibration.cell_errors, hidden)
     steps = calibration.feature_range / 127
@@ -129,8 +130,9 @@ class _Input:
         return np.asarray(square + 1e-4 * square.mean() + 1e-30)
 
 
-def _relu_input(values: Array, step: float) -> _Input:
-    return _Input(step, values, np.clip(np.rint(values / np.float32(step)), 0, 255) * np.float32(step))
+def _relu_input(values: Array, step: float, bits: int) -> _Input:
+    part = np.float32(step if bits == 8 else step / 256)
+    return _Input(step, values, np.clip(np.rint(values / part), 0, 255 if bits == 8 else 255 * 256) * part)
 
 
 def _signed_input(values: Array, step: float) -> _Input:
@@ -318,6 +320,8 @@ class Quantiser:
     bits16 : collection of str
         Layers whose weights get 16 bits; FINE_LAYERS besides, where the network was not trained for its mapping.
         Weights that lie on steps of 8 bits keep them.
+    activation_bits : 8 or 16
+        Of what the clipped ReLUs give.
     """
 
     def __init__(
@@ -326,10 +330,11 @@ class Quantiser:
         calibration: Calibration,
         ranges: Ranges | None = None,
         bits16: Collection[str] = (),
+        activation_bits: int = 8,
     ) -> None:
-        self.weights, self.calibration = weights, calibration
+        self.weights, self.calibration, self.activation_bits = weights, calibration, activation_bits
         self.bits16 = {*bits16, *(FINE_LAYERS if weights.is_foreign else ())}
-        self.ranges = ranges or choose_ranges(weights, calibration)
+        self.ranges = ranges or choose_ranges(weights, calibration, activation_bits)
         self._made: dict[tuple[str, int, int], list[Layer]] = {}
 
     def model(self, bits4: Collection[str] = (), progress: Progress | None = None) -> NnaModel:
@@ -365,21 +370,26 @@ class Quantiser:
         )
 
     def _layers(self, stage: str, bits: Mapping[str, int]) -> list[Layer]:
-        weights, r, seen = self.weights, self.ranges, self.calibration.layers
+        weights, r = self.weights, self.ranges
+        if stage == "lstm":
+            h = _signed_input(self.calibration.previous_hidden, r.hidden)
+            return _lstm(weights, self._relu_input("layer_3"), h, bits)
+        if stage == "layer_6":
+            return [_dense(stage, weights, self._relu_input("layer_5"), 0.0, bits)]
+        columns = None
         if stage == "layer_1":
             columns = np.tile(r.feature_step, 2 * weights.n_context + 1)
             x = _feature_input(self.calibration.inputs / columns.astype(np.float32))
-            return [_dense(stage, weights, x, r.layer_1, bits, columns)]
-        if stage == "layer_2":
-            return [_dense(stage, weights, _relu_input(seen["layer_1"], r.layer_1), r.layer_2, bits)]
-        if stage == "layer_3":
-            return [_dense(stage, weights, _relu_input(seen["layer_2"], r.layer_2), r.layer_3, bits)]
-        if stage == "layer_5":
-            return [_dense(stage, weights, _signed_input(seen["hidden"], r.hidden), r.layer_5, bits)]
-        if stage == "layer_6":
-            return [_dense(stage, weights, _relu_input(seen["layer_5"], r.layer_5), 0.0, bits)]
-        h = _signed_input(self.calibration.previous_hidden, r.hidden)
-        return _lstm(weights, _relu_input(seen["layer_3"], r.layer_3), h, bits)
+        elif stage == "layer_5":
+            x = _signed_input(self.calibration.layers["hidden"], r.hidden)
+        else:
+            x = self._relu_input(BEFORE[stage])
+        layer = _dense(stage, weights, x, getattr(r, stage), bits, columns)
+        layer.output_residual_bits = self.activation_bits - 8
+        return [layer]
+
+    def _relu_input(self, name: str) -> _Input:
+        return _relu_input(self.calibration.layers[name], getattr(self.ranges, name), self.activation_bits)
 
 
 def _geometry(weights: Weights, r: Ranges) -> Geometry:

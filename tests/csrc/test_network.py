@@ -17,7 +17,7 @@ from support.nna_models import random_model
 
 from pynna.mapping.integer_network import IntegerNetwork
 from pynna.mapping.nna import encode_nna
-from pynna.mapping.nna_model import LAYER_NAMES, NnaModel
+from pynna.mapping.nna_model import LAYER_NAMES, RELU_LAYERS, NnaModel
 
 Array = npt.NDArray[Any]
 WIDTHS = [1, 29, 31, 32, 100]
@@ -276,6 +276,25 @@ def test_weights_of_4_and_16_bits_are_as_in_the_numpy_model(
     want = net.run(x, c, h).bits()
     for isa in core.isas:
         assert net.run(x, c, h, isa=isa, threads=2).bits() == want
+
+
+@pytest.mark.parametrize("residual_bits", [0, 8])
+@pytest.mark.parametrize("bits16", [(), LAYER_NAMES])
+@pytest.mark.parametrize("layers", [*((name,) for name in RELU_LAYERS), RELU_LAYERS])
+def test_activations_of_16_bits_are_as_in_the_numpy_model_and_the_same_in_every_way_to_run(
+    core: Core, layers: tuple[str, ...], bits16: tuple[str, ...], residual_bits: int
+) -> None:
+    how = {"seed": 7, "bits16": bits16, "feature_residual_bits": residual_bits}
+    model, plain = random_model(70, cell=133, output_residuals=layers, **how), random_model(70, cell=133, **how)
+    rng = np.random.default_rng(7)
+    x, (c, h) = features(rng, 5, model, 6), states(rng, 5, 133)
+    check_against_numpy(core, model, x, c, h)
+    net = Net(core, model)
+    want = net.run(x, c, h)
+    assert want.p.tobytes() != Net(core, plain).run(x, c, h).p.tobytes()  # they count
+    for isa in core.isas:
+        assert net.run(x, c, h, isa=isa, threads=2, max_columns=100).bits() == want.bits()
+        assert net.run(x[3:4], c[3:4], h[3:4], isa=isa, steps_a_call=1).bits(0) == want.bits(3)
 
 
 def test_the_speech_probability_is_as_in_the_numpy_model_and_changes_no_other_bit(core: Core) -> None:

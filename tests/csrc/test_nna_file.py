@@ -54,7 +54,9 @@ def section(data: bytes, index: int) -> tuple[int, int]:
 
 def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
     labels = ["ä", "€", "𐍈", " ", "ch", "'"]
-    model = random_model(21, alphabet=labels, n_context=3, n_coefficients=13, cell=18, upper_hz=8000.0)
+    model = random_model(
+        21, alphabet=labels, n_context=3, n_coefficients=13, cell=18, upper_hz=8000.0, output_residuals=["layer_3"]
+    )
     model.label_priors = np.linspace(0.1, 1.0, 7).astype(np.float32)
     model.metadata = {"name": "Größe", "n": [1, 2]}
     status, loaded = loader.load(encode_nna(model))
@@ -90,6 +92,7 @@ def test_what_the_writer_wrote_is_what_the_loader_reads(loader: Loader) -> None:
         assert ffi.string(lib.pynna_layer_name(i)).decode() == layer.name
         assert (info.n_rows, info.n_columns) == (layer.n_rows, layer.weights.shape[1])
         assert (info.shift, info.input_signed) == (layer.shift, layer.input_signed)
+        assert info.output_residual_bits == layer.output_residual_bits == (8 if layer.name == "layer_3" else 0)
 
 
 def test_every_length_of_a_cut_file_is_told_as_cut_short(loader: Loader) -> None:

@@ -77,7 +77,8 @@ static unsigned char *patched(bytes *in, size_t *size)
                     .four_bits = four_bits(take8(in)),
                     .feature_residual_bits = 8 * take_from(in, 0, 1),
                     .speech_rows = take_from(in, 0, 1),
-                    .sixteen_bits = (int32_t)take8(in) & 0x7f};
+                    .sixteen_bits = (int32_t)take8(in) & 0x7f,
+                    .output_residuals = (int32_t)take8(in) & 0x27};
     unsigned char *file = valid_file(&p, size);
     while (in->end - in->at >= 3) {
         size_t at = take16(in) % (*size * 8) / 8;

@@ -4,16 +4,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from support.float_networks import random_weights
 
+import pynna
 from pynna.mapping.calibration import Calibration, Clip, calibrate, feature_ranges
 from pynna.mapping.feature_steps import balanced_steps, unclipped_ranges
 from pynna.mapping.front_end import MfccConfig, windows
-from pynna.mapping.nna_model import LAYER_NAMES, Layer
-from pynna.mapping.quantisation import choose_ranges, quantise
+from pynna.mapping.integer_network import IntegerNetwork
+from pynna.mapping.mapper import map_model
+from pynna.mapping.nna import read_nna
+from pynna.mapping.nna_model import LAYER_NAMES, RELU_LAYERS, Layer
+from pynna.mapping.quantisation import Quantiser, choose_ranges, quantise
+from pynna.mapping.report import measure
 from pynna.mapping.rounding import whole_steps
 from pynna.mapping.speeds import at_other_speeds
 from pynna.mapping.weights import Weights
@@ -95,6 +101,28 @@ def test_weights_that_were_int8_before_are_taken_over_as_they_were(
         np.testing.assert_allclose(layers[name].weights * scale[:, None], want, atol=1e-5 * np.abs(want).max())
     q = np.rint(halves[1] / np.abs(halves[1]).max(axis=0) * 127)
     np.testing.assert_array_equal(layers["lstm_h"].weights, q.T)
+
+
+def test_activations_of_16_bits_bring_the_integers_nearer(foreign: Weights, sample: Calibration) -> None:
+    def ratios(activation_bits: int) -> dict[str, float]:
+        model = Quantiser(foreign, sample, None, LAYER_NAMES, activation_bits).model()
+        for layer in model.layers:
+            assert layer.output_residual_bits == (activation_bits - 8) * (layer.name in RELU_LAYERS)
+        return {layer.name: layer.sqnr_db for layer in measure(foreign, model, CLIPS).layers}
+
+    coarse, fine = ratios(8), ratios(16)
+    assert all(fine[name] > coarse[name] + 10 for name in ("layer_1", "layer_2", "layer_3"))
+    assert all(fine[name] > coarse[name] + 0.3 for name in ("gates", "hidden", "layer_5", "logits"))
+
+
+def test_16_bits_run_to_the_bits_of_the_numpy_model(foreign: Weights, tmp_path: Path) -> None:
+    map_model(foreign, tmp_path / "a.nna", calibration=[NOISE], bits=16, report=False)
+    model = read_nna(tmp_path / "a.nna")
+    assert [layer.output_residual_bits for layer in model.layers] == [8, 8, 8, 0, 0, 8, 0]
+    assert [layer.weight_bits for layer in model.layers] == [16] * 7
+    got = pynna.load(tmp_path / "a.nna").log_probs(NOISE)
+    want = IntegerNetwork(model).run(windows(NOISE, foreign.features))
+    np.testing.assert_allclose(got, want, rtol=3e-7, atol=1e-6)
 
 
 def test_steps_are_found_where_there_are_some() -> None:

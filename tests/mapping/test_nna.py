@@ -189,6 +189,7 @@ _SMALL = random_file(4, cell=3, n_context=0, alphabet=["a", "b"])
     ("geometry", 60, 4, FileValueError), ("geometry", 60, 16, FileValueError),
     ("layers", 0, 2**30, FileValueError), ("layers", 4, 25, FileValueError), ("layers", 8, 4, LayoutError),
     ("layers", 8, 5, FileValueError), ("layers", 8, 0, FileValueError), ("layers", 8, 2**31 - 1, FileValueError),
+    ("layers", 32, 16, FileValueError), ("layers", 3 * 64 + 32, 8, FileValueError),
     ("layers", 16, 0, FileValueError), ("layers", 20, 0, FileValueError), ("layers", 20, 63, FileValueError),
     ("feature_gain", 0, 0, FileValueError), ("feature_gain", 4, 0x7FC00000, FileValueError),
     ("label_priors", 0, 0x40000000, FileValueError), ("layer_2.bias", 0, 2**30, FileValueError),

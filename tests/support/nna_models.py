@@ -61,6 +61,7 @@ def random_model(
     bits16: Collection[str] = (),
     feature_residual_bits: int = 8,
     speech_rows: int = 0,
+    output_residuals: Collection[str] = (),
 ) -> NnaModel:
     """A network of random weights: nothing it says makes sense, all of it is reproducible. Layers of 4 bits have scales
     unless told otherwise."""
@@ -85,6 +86,7 @@ def random_model(
                 layer.weights, layer.scales = with_scales(rng, layer.weights)
             else:
                 layer.weights = (layer.weights / 16).astype(np.int8) * np.int8(16)
+        layer.output_residual_bits = 8 * (layer.name in output_residuals)
         if layer.name in bits16:
             layer.fine, layer.weight_bits = rng.integers(-127, 128, layer.weights.shape, np.int8), 16
     return NnaModel(
