@@ -54,7 +54,8 @@ class ConnectionLimit(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._over = True
         self.keep()
-        self._protocol.connection_lost(error)
+        # what has just been handed on is looked at first: aiohttp cannot begin with a request whose connection is gone
+        asyncio.get_running_loop().call_soon(self._protocol.connection_lost, error)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer

@@ -150,8 +150,8 @@ def has_screen() -> bool:
 
 
 class HttpLogFilter(logging.Filter):
-    """Lets no broken request into the log, in which a token may stand, and other failures no faster than one in
-    `seconds`: whoever reaches the port could fill a disk."""
+    """Lets no broken request into the log, in which a token may stand, nobody who is gone before the answer, and other
+    failures no faster than one in `seconds`: whoever reaches the port could fill a disk."""
 
     def __init__(self, seconds: float = 1.0) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class HttpLogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record may pass."""
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError) or record.created - self._last < self.seconds:
+        if isinstance(error, (HttpProcessingError, ConnectionError)) or record.created - self._last < self.seconds:
             return False
         self._last = record.created
         return True

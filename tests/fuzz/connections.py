@@ -49,13 +49,16 @@ class _Pipe(asyncio.Transport):
     def close(self) -> None:
         if not self._over:
             self._over = True
-            asyncio.get_running_loop().call_soon(self._lose)
+            asyncio.get_running_loop().call_soon(self.lose)
 
     abort = close
 
-    def _lose(self) -> None:
-        self._protocol.connection_lost(None)  # type: ignore[attr-defined]
-        self.ended.set_result(None)
+    def lose(self) -> None:
+        """The connection is gone."""
+        if not self.ended.done():
+            self._over = True
+            self._protocol.connection_lost(None)  # type: ignore[attr-defined]
+            self.ended.set_result(None)
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
@@ -92,7 +95,7 @@ class _Running:
         self.server.application.cleanup_ctx.clear()  # its own clock: turns are taken here
         self.server.workbench.side = None  # what it does is done here
         self.complaints = _Complaints()
-        http_log.filters[:] = [HttpLogFilter(seconds=0)]
+        self.log, self.filter = http_log, HttpLogFilter(seconds=0)  # all failures count
         self.web = runner_of(self.server, lingering_time=0.0)
         self.loop.run_until_complete(self.web.setup())
 
@@ -110,7 +113,11 @@ class _Running:
 
     def run(self, work: Awaitable[None]) -> None:
         """One case; raises Finding for what it leaves behind."""
-        self.loop.run_until_complete(work)
+        before, self.log.filters[:] = self.log.filters[:], [self.filter]
+        try:
+            self.loop.run_until_complete(work)
+        finally:
+            self.log.filters[:] = before
         said, self.complaints.said = self.complaints.said, []
         if said:
             raise Finding(said[0])
@@ -134,6 +141,11 @@ def _receive(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
         data = data[n:]
 
 
+def _is_abrupt(data: bytes) -> bool:
+    """Whether who asks is gone before anybody has looked at it."""
+    return len(data) % 8 == 7
+
+
 async def _connected(data: bytes) -> bytes:
     """Sends bytes to the server as a connection of its own; what it answered."""
     from pynna.assistant.connection_limit import ConnectionLimit
@@ -143,7 +155,11 @@ async def _connected(data: bytes) -> bytes:
     protocol = ConnectionLimit(here.web.server(), here.server.doors, here.server.scheduler.turnstile)  # type: ignore[misc]
     pipe = _Pipe(protocol)
     protocol.connection_made(pipe)
+    await asyncio.sleep(0)
     half = len(data) // 2
+    if _is_abrupt(data):
+        _receive(protocol, data[:half])
+        pipe.lose()
     for piece in (data[:half], data[half:]):  # in two pieces, for a parser that must go on
         if not pipe.is_closing():
             _receive(protocol, piece)
@@ -243,11 +259,11 @@ def _conversations() -> list[bytes]:
 )
 def _websocket(data: bytes) -> None:
     """What a page sends: frames, behind a right upgrade."""
-    upgrade = UPGRADE.format(host="localhost", more=DEFLATE if len(data) % 2 else "").encode()
+    sent = UPGRADE.format(host="localhost", more=DEFLATE if len(data) % 2 else "").encode() + _frames(data)
 
     async def told() -> None:
-        answer = await _connected(upgrade + _frames(data))
-        if not answer.startswith(b"HTTP/1.1 101 "):
+        answer = await _connected(sent)
+        if not _is_abrupt(sent) and not answer.startswith(b"HTTP/1.1 101 "):
             raise Finding(f"no page: {answer[:300]!r}")
 
     running().run(told())
