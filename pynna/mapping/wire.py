@@ -74,8 +74,9 @@ def signed(value: int | memoryview) -> int:
 
 
 def as_float(value: int | memoryview) -> float:
-    """A float field's value."""
-    return float(struct.unpack("<f", int(value if isinstance(value, int) else 0).to_bytes(4, "little"))[0])
+    """A float field's value; of a number of more than 32 bits, which a damaged file has there, the lower ones."""
+    bits = value & 0xFFFFFFFF if isinstance(value, int) else 0
+    return float(struct.unpack("<f", bits.to_bytes(4, "little"))[0])
 
 
 def text(value: int | memoryview) -> str:

@@ -30,6 +30,7 @@ from pynna.mapping import (
 from pynna.mapping import importers as importers_module
 from pynna.mapping.front_end import MfccConfig
 from pynna.mapping.graph_schema import graph_class
+from pynna.mapping.wire import as_float
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 TINY = GOLDEN / "tiny_graph.pb"
@@ -337,3 +338,7 @@ def test_alphabet_files_as_deepspeech_writes_them() -> None:
     assert read_alphabet("# comment\n \na\n\\#\né\n# end\n") == (" ", "a", "#", "é")
     with pytest.raises(MappingError, match="no label"):
         read_alphabet("# nothing\n")
+
+
+def test_a_float_of_more_than_32_bits_in_a_damaged_file_is_its_lower_ones() -> None:
+    assert as_float(1 << 40 | 0x3F800000) == 1.0
