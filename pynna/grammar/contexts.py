@@ -17,8 +17,8 @@ def bare(value: Any) -> Any:
 
 
 def _is_one_of(actual: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Collection) and not isinstance(wanted, str):
-        return actual in wanted
+    if isinstance(wanted, Collection) and not isinstance(wanted, (str, bytes)):
+        return any(actual == each for each in wanted)
     return bool(actual == wanted)
 
 

@@ -76,6 +76,15 @@ def test_lists_and_contexts_of_another_kind_are_refused(given: dict[str, Any]) -
         Grammar.from_dict({"intents": {"A": {"data": [{"sentences": ["go"]}]}}}, **given)
 
 
+def test_contexts_may_hold_anything() -> None:
+    block = {"sentences": ["go"], "requires_context": {"a": b"x", "d": [[1], {}]}}
+    document = {"intents": {"A": {"data": [block]}}}
+    assert Grammar.from_dict(document, context={"a": b"x", "d": [1]}).parse("go") is not None
+    for context in ({"a": "x"}, {"a": [1]}, {"d": [2]}, {"d": {}}):
+        with pytest.raises(GrammarError, match="no sentence"):
+            Grammar.from_dict(document, context=context)
+
+
 def test_lists_from_outside_do_not_hide_that_the_files_own_are_none() -> None:
     with pytest.raises(GrammarError, match="lists"):
         Grammar.from_dict({"intents": {}, "lists": 5}, lists={"a": ["b"]})
