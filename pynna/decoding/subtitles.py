@@ -19,7 +19,7 @@ MAX_SECONDS, MIN_SECONDS, PAUSE = 7.0, 1.0, 0.8
 MAX_TIME = 1e9
 """Seconds that a file's times can be."""
 
-_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]+")
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufeff]+")
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import sys
 import tarfile
@@ -26,8 +27,38 @@ def shipped_model() -> Path:
     return next((Path(str(resources.files("pynna"))) / "models").glob("*.nna"))
 
 
+SENTENCES: dict[str, Any] = {
+    "language": "en",
+    "intents": {
+        "Light": {
+            "data": [
+                {
+                    "sentences": ["turn <the> {name} [lights] (on|off)", "set {name} to {level} [percent]"],
+                    "slots": {"domain": "light"},
+                    "requires_context": {"area": {"slot": True}, "domain": "light"},
+                    "excludes_context": {"domain": ["fan", "cover"]},
+                    "response": "done",
+                    "expansion_rules": {"the": "[the|all]"},
+                    "metadata": {"a": 1},
+                }
+            ]
+        },
+        "Say": {"data": [{"sentences": ["say {words} (please;now)"], "lists": {"words": {"wildcard": True}}}]},
+    },
+    "expansion_rules": {"the": "[the|a]"},
+    "skip_words": ["please", "[can|could] you"],
+    "lists": {
+        "name": {"values": ["kitchen", {"in": "living room", "out": 1, "context": {"domain": "light"}}]},
+        "level": {"range": {"from": 0, "to": 100, "step": 10, "multiplier": 2}},
+    },
+    "responses": {"intents": {"Light": {"done": "{{ slots.name }} is on", "default": "{name}"}}},
+    "settings": {"filter_with_regex": False},
+}
+"""A sentence file with all that Home Assistant's have."""
+
+
 def yaml() -> list[bytes]:
-    return [b"""language: en
+    return [json.dumps(SENTENCES, indent=1).encode(), b"""language: en
 intents:
   Light:
     data:
@@ -89,7 +120,7 @@ def nna() -> list[bytes]:
     small: dict[str, Any] = {"alphabet": ["a", "b"], "n_context": 1, "n_coefficients": 3, "cell": 4}
     kinds: list[dict[str, Any]] = [
         {"feature_residual_bits": 0}, {"bits4": all_layers}, {"bits4": all_layers, "scaled": False, "speech_rows": 1},
-        {"bits16": ["layer_1", "layer_6"]},
+        {"bits16": ["layer_1", "layer_6"]}, {"bits16": all_layers, "output_residuals": ["layer_1", "layer_5"]},
     ]  # fmt: skip
     return [random_file(8, **small, **kind) for kind in kinds]
 
@@ -150,7 +181,10 @@ def memmapped() -> list[bytes]:
 
 
 def tflite() -> list[bytes]:
-    return [(GOLDEN / name).read_bytes() for name in ("tiny_float.tflite", "tiny_int8.tflite")]
+    from pynna.mapping import export_tflite
+
+    small = _written(lambda path: export_tflite(small_weights(), path))
+    return [small, small, (GOLDEN / "tiny_int8.tflite").read_bytes()]
 
 
 def npz() -> list[bytes]:

@@ -61,39 +61,12 @@ def _numbers() -> list[bytes]:
     return [bytes([i]) * 8 for i in range(8)]
 
 
-_SENTENCES = {
-    "language": "en",
-    "intents": {
-        "Light": {
-            "data": [
-                {
-                    "sentences": ["turn <the> {name} [lights] (on|off)", "set {name} to {level} [percent]"],
-                    "slots": {"domain": "light"},
-                    "requires_context": {"area": {"slot": True}, "domain": "light"},
-                    "excludes_context": {"domain": ["fan", "cover"]},
-                    "response": "done",
-                    "expansion_rules": {"the": "[the|all]"},
-                    "metadata": {"a": 1},
-                }
-            ]
-        },
-        "Say": {"data": [{"sentences": ["say {words} (please;now)"], "lists": {"words": {"wildcard": True}}}]},
-    },
-    "expansion_rules": {"the": "[the|a]"},
-    "skip_words": ["please", "[can|could] you"],
-    "lists": {
-        "name": {"values": ["kitchen", {"in": "living room", "out": 1, "context": {"domain": "light"}}]},
-        "level": {"range": {"from": 0, "to": 100, "step": 10, "multiplier": 2}},
-    },
-    "responses": {"intents": {"Light": {"done": "{{ slots.name }} is on", "default": "{name}"}}},
-    "settings": {"filter_with_regex": False},
-}
-
-
 @target(_numbers)
 def _dict(data: bytes) -> None:
     """A sentence file of Home Assistant's kind as plain values, with lists and a context from outside."""
-    given = changed([_SENTENCES, {"name": ["lamp", ("the fan", "fan", {"domain": "fan"})]}, {"area": "kitchen"}], data)
+    given = changed(
+        [seeds.SENTENCES, {"name": ["lamp", ("the fan", "fan", {"domain": "fan"})]}, {"area": "kitchen"}], data
+    )
     document, lists, context = (*(given if isinstance(given, list) else [given]), None, None, None)[:3]
     grammar = pynna.Grammar.from_dict(document, lists=lists, context=context)  # type: ignore[arg-type]
     use(grammar)
