@@ -195,7 +195,7 @@ static void finish(session *s, stream *t, bytes *in)
         MUST(text != NULL && (whole == NULL || strcmp(text, whole) == 0));
         DS_FreeString(text);
     } else {
-        const uint32_t n = take8(in) % 6;
+        const uint32_t n = (take8(in) + 1) % 6;
         Metadata *told = DS_FinishStreamWithMetadata(t->handle, n);
         read_results(told, n, whole);
         keep(s, told, in);
