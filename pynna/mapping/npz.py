@@ -10,14 +10,17 @@ as text; its passes, 1 to 7, are `pynna.Model.passes`).
 from __future__ import annotations
 
 import json
+import math
 import os
-from typing import Any
+import zipfile
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.front_end import MfccConfig
+from pynna.mapping.packed import check_sizes
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
 from pynna.saving import whole_file
 
@@ -41,6 +44,7 @@ def import_npz(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = 
     name = os.fspath(path)
     with open(path, "rb") as handle:
         try:
+            _check_headers(handle)
             with np.load(handle, allow_pickle=False) as file:
                 values = {key: np.asarray(file[key]) for key in file.files}
         except Exception as error:  # a damaged archive fails in zipfile, zlib, tokenize or NumPy, each in its way
@@ -49,6 +53,19 @@ def import_npz(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = 
         return _weights(values, alphabet, name)
     except MappingError as error:
         raise MappingError(f"{name}: {error}") from None
+
+
+def _check_headers(handle: IO[bytes]) -> None:
+    """That each array is as long as its header says: NumPy takes that much memory before it looks."""
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with zipfile.ZipFile(handle) as archive:
+        check_sizes(archive)
+        for info in archive.infolist():
+            with archive.open(info) as file:
+                shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} is cut short: shape {list(shape)}")
+    handle.seek(0)
 
 
 def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source: str) -> Weights:

@@ -3,19 +3,55 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pynna.errors import MappingError
 
-MAX_MEMBERS, MAX_BYTES = 10_000, 4 << 30
+MAX_MEMBERS, MAX_BYTES, MAX_HEADER = 10_000, 4 << 30, 1 << 24
+MAX_RATIO = 1032  # of what deflate makes shorter
 _PREFERRED = (".pb", ".pbmm", ".tflite", ".index", ".onnx", ".pt", ".pth", ".safetensors", ".npz")  # float ones first
 _COMPANIONS = ("alphabet.txt",)
+
+
+class _Tar:
+    """A tar's bytes, unpacked: no header is longer than MAX_HEADER, whatever it says."""
+
+    def __init__(self, path: Path) -> None:
+        head = path.open("rb").read(6)
+        kinds = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
+        opened = next((kind for start, kind in kinds if head.startswith(start)), open)
+        self.file: IO[bytes] = opened(path, "rb")
+        self.seek, self.tell, self.close = self.file.seek, self.file.tell, self.file.close
+
+    def read(self, size: int) -> bytes:
+        if size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self.file.read(size)
+
+
+def check_sizes(archive: zipfile.ZipFile) -> None:
+    """That no file in a zip is longer than the zip can hold.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+    """
+    file = archive.fp
+    total = 0 if file is None else file.seek(0, 2)
+    for info in archive.infolist():
+        packed = info.compress_size
+        most = packed if info.compress_type == zipfile.ZIP_STORED else packed * MAX_RATIO
+        if info.header_offset + packed > total or info.file_size > most:
+            raise zipfile.BadZipFile(f"{info.filename} is longer than the archive holds")
 
 
 def is_tar(head: bytes, path: Path) -> bool:
@@ -50,12 +86,13 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             if zipfile.is_zipfile(path):
                 with zipfile.ZipFile(path) as archive:
+                    check_sizes(archive)
                     sizes = {
                         info.filename: info.file_size for info in archive.infolist()[:MAX_MEMBERS] if not info.is_dir()
                     }
                     found = _extract(sizes, archive.open, Path(folder))
             else:
-                with tarfile.open(path) as packed:
+                with closing(_Tar(path)) as inner, tarfile.open(fileobj=inner, mode="r:") as packed:
                     members = {m.name: m for m, _ in zip(packed, range(MAX_MEMBERS), strict=False) if m.isfile()}
                     found = _extract(
                         {n: m.size for n, m in members.items()},

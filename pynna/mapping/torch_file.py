@@ -7,6 +7,7 @@ and biases (gates i, f, g, o), two dense layers. The pickle is read by an unpick
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -15,7 +16,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,13 @@ from numpy.typing import NDArray
 from pynna.errors import MappingError
 from pynna.mapping.front_end_settings import front_end
 from pynna.mapping.metadata import choose_alphabet
+from pynna.mapping.packed import check_sizes
 from pynna.mapping.weights import DENSE, KERNEL, LSTM_BIAS, Weights
 
 Array = NDArray[Any]
 
 MAX_PICKLE, MAX_TENSOR = 1 << 24, 1 << 31
+_BYTEARRAY = pickle.BYTEARRAY8[0]
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -161,8 +164,10 @@ def lstm_arrays(w: Array, r: Array, biases: list[Array], order: str) -> tuple[Ar
 # ---- the files -----------------------------------------------------------------------------------
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # in Python: the one in C takes memory by the lengths and places that a file tells
     """Tensors, ordered dicts and plain values; anything else is refused by its name."""
+
+    dispatch: ClassVar[dict[int, Any]] = {k: v for k, v in pickle._Unpickler.dispatch.items() if k != _BYTEARRAY}
 
     def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(file)
@@ -209,11 +214,12 @@ def _state_dict(file: IO[bytes]) -> tuple[dict[str, Array], dict[str, Any]]:
     """The tensors, and the numbers beside them."""
     try:
         with zipfile.ZipFile(file) as archive:
+            check_sizes(archive)
             name = next(n for n in archive.namelist() if n == "data.pkl" or n.endswith("/data.pkl"))
             if archive.getinfo(name).file_size > MAX_PICKLE:
                 raise MappingError("the pickle is too large for a state dict")
-            with archive.open(name) as inner:
-                value = _Unpickler(inner, archive, name.removesuffix("data.pkl")).load()
+            inner = io.BytesIO(archive.read(name))
+            value = _Unpickler(inner, archive, name.removesuffix("data.pkl")).load()
     except MappingError:
         raise
     except Exception as error:  # a damaged file fails in zipfile, zlib, struct or pickle, each in its way
