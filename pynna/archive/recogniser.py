@@ -19,7 +19,7 @@ from pynna.archive.pool import Pool, Run
 from pynna.archive.seams import Stretch, Window, end_window, seam, start_window, stretch
 from pynna.audio.denoise import denoise
 from pynna.audio.files import read_in_pieces
-from pynna.audio.pcm import Pcm
+from pynna.audio.pcm import Pcm, change_speed
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result
@@ -29,7 +29,6 @@ from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.rescoring import (
     PERTURBATIONS,
     Perturbation,
-    change_speed,
     combine,
     history_samples,
     needs_rescoring,

@@ -102,6 +102,11 @@ def from_array(audio: npt.ArrayLike, source_rate: int = DEFAULT_RATE, *, sample_
     return Audio(pcm, sample_rate, source_rate, 1, (*notes, resampling_note(source_rate, sample_rate)))
 
 
+def change_speed(pcm: Pcm, speed: float, sample_rate: int) -> Pcm:
+    """Samples played at `speed` times their own: [n_samples] to [n_samples / speed]."""
+    return from_array(pcm, round(sample_rate * speed), sample_rate=sample_rate).pcm
+
+
 def as_pcm(audio: npt.ArrayLike) -> Pcm:
     """Samples as int16, contiguous; what a stream does with each chunk.
 

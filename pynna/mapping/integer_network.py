@@ -157,8 +157,8 @@ class IntegerNetwork(ReferenceNetwork):
         """acc, int64 [n, rows]; `residual` is the inputs', int16 in 256ths."""
         acc = self.products[name](u).astype(np.int64)
         if residual is not None:
-            zero_point = 128 * self.layers[name].row_sum.astype(np.int64)
-            acc += _round_shift(self.products[name](residual + 128).astype(np.int64) - zero_point, 8)
+            sums = 128 * self.layers[name].row_sum.astype(np.int64)
+            acc += _round_shift(self.products[name](residual + 128).astype(np.int64) - sums, 8)
         if (fine := self.layers[name].fine) is not None:
             zero_point = 128 * fine.sum(axis=1, dtype=np.int64) if self.layers[name].input_signed else 0
             acc += _round_shift(self.fine[name](u).astype(np.int64) - zero_point, 8)

@@ -101,7 +101,8 @@ class _Steps:
 
     def __init__(self, tell: Progress, bits4: Collection[str], is_fine: bool, size: int | None, report: bool) -> None:
         self.tell, self.bits4, self.size, self.report = tell, bits4, size, report
-        self.bits16, self.activation_bits = (LAYER_NAMES, 16) if is_fine else ((), 8)
+        self.bits16: tuple[str, ...] = LAYER_NAMES if is_fine else ()
+        self.activation_bits = 16 if is_fine else 8
         self.seconds: dict[str, float] = {}
 
     def read(

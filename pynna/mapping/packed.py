@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from pynna.errors import MappingError
 
@@ -26,10 +26,11 @@ class _Tar:
     """A tar's bytes, unpacked: no header is longer than MAX_HEADER, whatever it says."""
 
     def __init__(self, path: Path) -> None:
-        head = path.open("rb").read(6)
+        with path.open("rb") as file:
+            head = file.read(6)
         kinds = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open))
         opened = next((kind for start, kind in kinds if head.startswith(start)), open)
-        self.file: IO[bytes] = opened(path, "rb")
+        self.file = cast(IO[bytes], opened(path, "rb"))
         self.seek, self.tell, self.close = self.file.seek, self.file.tell, self.file.close
 
     def read(self, size: int) -> bytes:
@@ -92,7 +93,7 @@ def unpacked(path: Path) -> Iterator[Path]:
                     }
                     found = _extract(sizes, archive.open, Path(folder))
             else:
-                with closing(_Tar(path)) as inner, tarfile.open(fileobj=inner, mode="r:") as packed:
+                with closing(_Tar(path)) as inner, tarfile.open(fileobj=cast(IO[bytes], inner), mode="r:") as packed:
                     members = {m.name: m for m, _ in zip(packed, range(MAX_MEMBERS), strict=False) if m.isfile()}
                     found = _extract(
                         {n: m.size for n, m in members.items()},

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from pynna.audio.denoise import denoise
-from pynna.audio.pcm import Pcm, from_array
+from pynna.audio.pcm import Pcm, change_speed
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import GrammarResult, Interpretation, Result
@@ -58,11 +58,6 @@ RESCORE_MAX_SECONDS = 20.0
 def history_samples(options: DecoderOptions, sample_rate: int) -> int:
     """How many of a stream's samples may be recognised again."""
     return round(RESCORE_MAX_SECONDS * sample_rate) if options.n_passes > 1 else 0
-
-
-def change_speed(pcm: Pcm, speed: float, sample_rate: int) -> Pcm:
-    """Samples played at `speed` times their own: [n_samples] to [n_samples / speed]."""
-    return from_array(pcm, round(sample_rate * speed), sample_rate=sample_rate).pcm
 
 
 def perturbed(pcm: Pcm, sample_rate: int, perturbations: Sequence[Perturbation]) -> list[tuple[float, Pcm]]:

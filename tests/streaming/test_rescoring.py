@@ -15,6 +15,7 @@ from support.nna_models import random_file, random_model
 
 import pynna
 from pynna.audio.denoise import denoise
+from pynna.audio.pcm import change_speed
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import MAX_PASSES, DecoderOptions
 from pynna.decoding.results import Result, Spelling
@@ -30,7 +31,6 @@ from pynna.streaming.rescoring import (
     RESCORE_BELOW,
     RESCORE_FROM,
     RESCORE_MAX_SECONDS,
-    change_speed,
     combine,
     needs_rescoring,
     perturbed,

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from pynna.audio.pcm import change_speed
 from pynna.decoding.confidence import DEFAULT_THRESHOLD
 from pynna.decoding.results import GrammarResult, Result
 from pynna.grammar import CAR_GRAMMAR, Grammar
 from pynna.model import Model, load
-from pynna.streaming.rescoring import PERTURBATIONS, Perturbation, change_speed, combine, needs_rescoring, recognise
+from pynna.streaming.rescoring import PERTURBATIONS, Perturbation, combine, needs_rescoring, recognise
 from pynna.train.config import Config
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.calibrate import SEED, development, people
