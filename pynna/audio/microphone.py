@@ -13,6 +13,24 @@ CHUNK = 0.02
 """Seconds of a chunk."""
 
 
+def require_sounddevice() -> Any:
+    """The module.
+
+    Raises
+    ------
+    AudioError
+        It is not installed, or PortAudio is not.
+    """
+    try:
+        import sounddevice
+
+        return sounddevice
+    except ImportError:
+        raise AudioError("a microphone needs sounddevice: pip install 'pynna[mic]'") from None
+    except OSError as error:  # the package is there and PortAudio's library is not
+        raise AudioError(f"a microphone needs PortAudio (Debian: libportaudio2): {error}") from None
+
+
 def open_microphone(heard: Callable[[bytes], None], sample_rate: int, device: int | str | None = None) -> Any:
     """A running input stream, int16 and mono, that hands chunks of 20 ms to `heard`, in a thread of its own.
 
@@ -26,12 +44,7 @@ def open_microphone(heard: Callable[[bytes], None], sample_rate: int, device: in
     AudioError
         No PortAudio, no such device, or it does not do the rate.
     """
-    try:
-        import sounddevice
-    except ImportError:
-        raise AudioError("a microphone needs sounddevice: pip install 'pynna[mic]'") from None
-    except OSError as error:  # the package is there and PortAudio's library is not
-        raise AudioError(f"a microphone needs PortAudio (Debian: libportaudio2): {error}") from None
+    sounddevice = require_sounddevice()
     try:
         stream = sounddevice.RawInputStream(
             samplerate=sample_rate,

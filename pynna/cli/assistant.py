@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import sys
 
+from pynna.audio.microphone import require_sounddevice
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, device
 from pynna.cli.terminal import OK
 from pynna.model import load
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.demo:
         server.helpers.append(run.demonstration(server, run.demo_recordings()))
     if args.microphone:
+        require_sounddevice()
         server.helpers.append(run.local_microphone(server, device(args.device)))
     if args.speak:
         server.speak = run.voice()

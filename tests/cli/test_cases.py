@@ -214,3 +214,13 @@ def test_json_tells_the_same_with_jobs(tmp_path, capsys):
         assert main(["transcribe", "--json", str(tmp_path / "a.wav"), *more]) == 0
         found.append(json.loads(capsys.readouterr().out))
     assert found[0] == found[1] and len(found[0]["notes"]) > 1 and found[0]["duration"] > 1
+
+
+def test_the_assistant_does_not_start_without_the_microphone_that_it_shall_hear(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert main(["assistant", "--microphone", "--no-browser", "--port", "0"]) == 1
+    told = capsys.readouterr()
+    assert "pip install 'pynna[mic]'" in told.err and "http" not in told.out
