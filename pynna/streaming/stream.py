@@ -11,14 +11,17 @@ from typing import Any, Generic, cast
 import numpy as np
 import numpy.typing as npt
 
-from pynna.audio.pcm import chunk_as_pcm
+from pynna.audio.pcm import Pcm, chunk_as_pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
-from pynna.decoding.results import Result, ResultT
+from pynna.decoding.results import GrammarResult, Result, ResultT
 from pynna.errors import FinishedError, StateError
+from pynna.events import Final
 from pynna.network import Network
 from pynna.streaming.channel import Batch, Channel
+from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.history import AudioHistory
+from pynna.streaming.listener import Listener
 from pynna.streaming.rescoring import history_samples, needs_rescoring, rescore_audio
 from pynna.streaming.state import (
     SavedState,
@@ -186,7 +189,8 @@ class Stream(Generic[ResultT]):
     def finish(self) -> ResultT:
         """Ends the stream as DeepSpeech does, runs what is left, and gives the transcript; again, the same one.
 
-        A doubtful result is rescored before (`DecoderOptions.passes`).
+        A doubtful result is rescored before (`DecoderOptions.passes`). With a grammar, what is not accepted then is cut
+        into utterances as by a `Listener`, and the surest of these and the whole is the result.
         """
         if self._result is None:
             self._result = self._rescored(self._end())
@@ -195,7 +199,8 @@ class Stream(Generic[ResultT]):
     def finish_in(self, worker: RescoringWorker) -> Future[ResultT]:
         """As ``finish``, but a doubtful result is rescored by the worker: no step waits for it."""
         first = self._end()
-        if self._result is None and needs_rescoring(first) and self.decoder.options.n_passes > 1:
+        in_doubt = needs_rescoring(first) or _is_refused(first)
+        if self._result is None and in_doubt and self.decoder.options.n_passes > 1:
             future = worker.submit(lambda: self._rescored(first))
             if future is not None:
                 return future
@@ -213,4 +218,20 @@ class Stream(Generic[ResultT]):
         pcm = self._history.audio(0, self.channel.n_samples)
         if pcm is None:
             return cast(ResultT, first)
-        return cast(ResultT, rescore_audio(self.network, pcm, first, self.decoder.options))
+        options = self.decoder.options
+        result = rescore_audio(self.network, pcm, first, options)
+        return cast(ResultT, _surest(self.network, pcm, result, options) if _is_refused(result) else result)
+
+
+def _is_refused(result: Result) -> bool:
+    """Whether it is no sentence that a grammar's user would act on."""
+    return isinstance(result, GrammarResult) and not result.accepted
+
+
+def _surest(network: Network, pcm: Pcm, whole: Result, options: DecoderOptions) -> Result:
+    """Of the whole and the utterances that a listener finds in it the complete sentence of most confidence: the noise
+    before and after a command, which costs it confidence, is in no utterance."""
+    listener: Listener[Result] = Listener(network, options, EndpointRules())
+    events = [*listener.feed(pcm), *listener.finish()]
+    results = [whole, *(event.result for event in events if isinstance(event, Final))]
+    return max(results, key=lambda result: (isinstance(result, GrammarResult) and result.complete, result.confidence))

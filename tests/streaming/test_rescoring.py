@@ -35,8 +35,10 @@ from pynna.streaming.rescoring import (
     needs_rescoring,
     perturbed,
     recognise,
+    rescore_audio,
     select_mbr,
 )
+from pynna.streaming.worker import RescoringWorker
 
 RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
@@ -327,3 +329,39 @@ def test_wrong_numbers_are_told(model, n):
     with pytest.raises(ArgumentError, match="passes is .*; a whole number from 1 to 7 is right"):
         model.stream(passes=n)
     assert RESCORE_MAX_SECONDS > 0 and len(PERTURBATIONS) == MAX_PASSES - 1
+
+
+@pytest.fixture(scope="module")
+def among_noise():
+    """A command with two seconds of noise at both ends."""
+    pcm = pynna.audio.load_audio(RECORDINGS / "call_home.flac", sample_rate=RATE).pcm
+    noise = np.random.default_rng(len(pcm)).normal(0, 600, len(pcm) + 4 * RATE)
+    noise[1:] += 0.9 * noise[:-1]
+    return np.clip(np.pad(pcm, 2 * RATE) + noise, -32768, 32767).astype(np.int16)
+
+
+def test_what_is_refused_as_a_whole_is_taken_as_an_utterance(model, car, among_noise):
+    options = model.decoder_options(grammar=car)
+    whole = rescore_audio(model, among_noise, model.transcribe(among_noise, grammar=car, passes=1), options)
+    assert whole.text == "call home" and not whole.accepted
+    result = model.transcribe(among_noise, grammar=car)
+    (utterance,) = (segment.result for segment in model.segments(among_noise, grammar=car))
+    assert result.accepted and result.as_dict() == utterance.as_dict()
+    (word, _) = result.words
+    assert word.start == pytest.approx(whole.words[0].start, abs=0.1)  # in the stream's time
+    with RescoringWorker() as worker:
+        stream = model.stream(grammar=car)
+        stream.feed(among_noise)
+        assert stream.finish_in(worker).result(60).as_dict() == result.as_dict()
+
+
+def test_one_pass_is_the_whole(model, car, among_noise):
+    assert not model.transcribe(among_noise, grammar=car, passes=1).accepted
+
+
+def test_the_surest_is_never_less_sure_than_the_whole(model, car, loud):
+    options = model.decoder_options(grammar=car)
+    for pcm, first in loud:
+        whole, result = rescore_audio(model, pcm, first, options), model.transcribe(pcm, grammar=car)
+        assert result.confidence >= whole.confidence
+        assert result.as_dict() == whole.as_dict() or not whole.accepted
