@@ -22,7 +22,8 @@ class Turnstile:
     than its time, so that whatever clients send the steps are in time.
 
     Who speaks (`audio`) waits for the steps alone. What was more than the time is taken from the next turns'. One piece
-    is let through after every turn, even where the steps themselves are late: an overloaded server still answers.
+    is let through after every turn, even where the steps themselves are late, and every other one is not of who speaks:
+    an overloaded server still answers.
 
     Attributes
     ----------
@@ -37,6 +38,7 @@ class Turnstile:
         self._waiting: deque[Callable[[], object]] = deque()
         self._next: asyncio.Handle | None = None
         self._one = False  # piece is let through, come what may
+        self._n_turns = 0
 
     def is_open(self, *, audio: bool = False) -> bool:
         """Whether a piece may be done at once."""
@@ -70,6 +72,7 @@ class Turnstile:
     def turned(self) -> None:
         """A turn of the steps is over: clients may go on."""
         self._left, self._one = min(self._seconds, self._left + self._seconds), True
+        self._n_turns += 1
         if self._next is None and (self._speaking or self._waiting):
             self._next = asyncio.get_running_loop().call_soon(self._let_through)
 
@@ -77,9 +80,10 @@ class Turnstile:
         """One piece; the next follows when the loop has looked at its clock."""
         self._next = None
         is_one, self._one = self._one, False
-        if time.monotonic() >= self.due and not is_one:
+        is_late = time.monotonic() >= self.due
+        if is_late and not is_one:
             return
-        if self._speaking:
+        if self._speaking and not (is_late and self._waiting and self._n_turns % 2 == 0):
             self._speaking.popleft()()
         elif self._waiting and (self._left > 0 or is_one):
             self._waiting.popleft()()

@@ -91,6 +91,26 @@ def test_one_piece_is_let_through_even_where_all_turns_are_late() -> None:
     asyncio.run(scenario())
 
 
+def test_who_asks_is_answered_even_where_all_turns_are_late_and_others_speak_all_the_time() -> None:
+    async def scenario() -> None:
+        gate, done = Turnstile(), list[str]()
+        gate.due = 0.0
+
+        def speak() -> None:
+            done.append("microphone")
+            gate.call(speak, audio=True)
+
+        for _ in range(3):
+            gate.call(speak, audio=True)
+        gate.call(lambda: done.append("page"))
+        for _ in range(4):
+            gate.turned()
+            await asyncio.sleep(0.005)
+        assert done.count("page") == 1 and done.count("microphone") == 3
+
+    asyncio.run(scenario())
+
+
 def test_who_has_gone_is_no_hindrance() -> None:
     async def scenario() -> None:
         gate = Turnstile()
