@@ -170,14 +170,17 @@ async def _hush(speaking: list[asyncio.Task[None]], sockets: list[Any]) -> None:
 
 async def _at_rest(client: Any) -> bool:
     """Whether nothing waits to be rescored, within SETTLE_SECONDS."""
+    import aiohttp
+
     from bench import soak
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
             while True:
-                async with client.get("/metrics") as answer:
-                    if not soak._metric(await answer.text(), "pynna_rescoring_pending"):
-                        return True
+                with contextlib.suppress(aiohttp.ClientError):  # the server has more to do than to answer
+                    async with client.get("/metrics") as answer:
+                        if not soak._metric(await answer.text(), "pynna_rescoring_pending"):
+                            return True
                 await asyncio.sleep(0.5)
     return False
 
@@ -264,8 +267,9 @@ async def _microphones(
         before = await _settled(client, pid, trimmed)
         heard.clear()
         waited.clear()
+        counted = await _counts(client)  # while nobody speaks: who speaks goes before who asks
+        cpu, begun = soak._cpu(pid), asyncio.get_running_loop().time()
         speaking = speak()
-        counted, cpu, begun = await _counts(client), soak._cpu(pid), asyncio.get_running_loop().time()
         _tell("attack")
         with _attackers(url, connections, nice) as attacker:
             half = await _through(minutes / 2, pid)
@@ -273,11 +277,11 @@ async def _microphones(
             still = attacker.poll() is None
         await asyncio.sleep(AFTER_SECONDS)  # until what has gone is forgotten
         share = (soak._cpu(pid) - cpu) / (asyncio.get_running_loop().time() - begun)
-        counted = {name: n - counted[name] for name, n in (await _counts(client)).items()}
         heard, waited = Counter(heard), list(waited)  # not what is cut off now
-        _tell("measured after the attack")
         await _hush(speaking, sockets)
+        _tell("measured after the attack")
         after = await _settled(client, pid, trimmed)
+        counted = {name: n - counted[name] for name, n in (await _counts(client)).items()}
         for task in tasks:
             task.cancel()
     return {
