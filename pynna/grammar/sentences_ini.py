@@ -296,7 +296,7 @@ class _Parser:
                     (e, out if out is AS_SAID and name == "lower" else _CONVERTERS[name](_said(e, out)))
                     for e, out in values
                 )
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise GrammarError(f"{self.line.at}!{name}: {error}") from None
         return _Part(values)
 

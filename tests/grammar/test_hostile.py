@@ -88,3 +88,9 @@ def test_contexts_may_hold_anything() -> None:
 def test_lists_from_outside_do_not_hide_that_the_files_own_are_none() -> None:
     with pytest.raises(GrammarError, match="lists"):
         Grammar.from_dict({"intents": {}, "lists": 5}, lists={"a": ["b"]})
+
+
+@pytest.mark.parametrize("value", ["1e999", "nan", "-inf"])
+def test_what_is_no_number_is_not_made_one(value: str) -> None:
+    with pytest.raises(GrammarError, match="!int"):
+        Grammar.from_ini(io.StringIO(f"[A]\ngo (one:{value}){{n!int}}\n"))
