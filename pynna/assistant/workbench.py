@@ -181,7 +181,12 @@ async def _body(request: web.Request) -> bytes:
             if n > MAX_BODY:
                 raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
             parts.append(part)
-    except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+    except (
+        ConnectionError,
+        web.RequestPayloadError,
+        HttpProcessingError,
+        RuntimeError,
+    ) as error:  # the last: it is gone
         raise ArgumentError(f"a question must come whole: {error}") from error
     return b"".join(parts)
 
