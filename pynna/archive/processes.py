@@ -218,7 +218,10 @@ class Forks:
         """Ends all of them: they are a group of processes."""
         if self._program.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._program.pid, signal.SIGKILL)
+                try:
+                    os.killpg(self._program.pid, signal.SIGKILL)
+                except ProcessLookupError:  # a fork that is so young that it leads no group yet, and has no children
+                    os.kill(self._program.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Kills them, and waits."""

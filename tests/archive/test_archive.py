@@ -21,7 +21,7 @@ from pynna.archive import jobs
 from pynna.archive.cutting import Cutter
 from pynna.archive.jobs import _EARLY, start_early
 from pynna.archive.journal import Journal, Parts
-from pynna.archive.processes import FORKS
+from pynna.archive.processes import FORKS, Forks
 from pynna.archive.writers import FORMATS, Recording
 from pynna.audio.channels import remarks
 from pynna.audio.files import recordings_in
@@ -172,6 +172,14 @@ def test_processes_that_are_started_early_are_taken_or_end(started: pynna.Model)
     found = list(pynna.transcribe_files(RECORDINGS[:2], started, jobs=2, beam_width=0, passes=1))
     assert len(found) == 2 and not any(each.error for each in found)
     assert not _EARLY and all(each.wait() == -signal.SIGKILL for each in crew.processes)
+
+
+@pytest.mark.skipif(not FORKS, reason="no forks on this system")
+def test_a_fork_ends_that_leads_no_group_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "setsid", lambda: time.sleep(600))
+    forks = Forks(1, lambda source, out, files: None)
+    forks.end()
+    assert forks.processes[0].wait() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("way", WAYS)
