@@ -11,7 +11,9 @@ import pytest
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 CSRC = FUZZ.parents[1] / "csrc"
-SCORER = ("kenlm", "scorer", "search", "search_words", "search_results")  # what the target needs of csrc/deepspeech
+SCORER = ("kenlm", "scorer", "search", "search_words", "search_results")
+CLIENT = sorted(path.stem for path in (CSRC / "deepspeech").glob("*.c"))
+DEEPSPEECH = {"scorer": SCORER, "client": CLIENT}  # what a target needs of csrc/deepspeech
 TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.c"))
 
 
@@ -19,8 +21,7 @@ TARGETS = sorted(path.stem.removeprefix("fuzz_") for path in FUZZ.glob("fuzz_*.c
 def test_inputs_are_survived(target: str, built: Path, tmp_path: Path) -> None:
     program = tmp_path / target
     sources = [FUZZ / "replay.c", FUZZ / f"fuzz_{target}.c"]
-    if target == "scorer":
-        sources += [path for path in sorted((CSRC / "deepspeech").glob("*.c")) if path.stem in SCORER]
+    sources += [CSRC / "deepspeech" / f"{name}.c" for name in DEEPSPEECH.get(target, ())]
     options = ["-std=c11", "-O1", "-g", "-ffp-contract=off", f"-I{CSRC}"]
     command = ["cc", *options, *map(str, sources), str(built / "libpynna.a")]
     made = subprocess.run([*command, "-lm", "-pthread", "-o", str(program)], capture_output=True, text=True)

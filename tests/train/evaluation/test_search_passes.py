@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pynna
-from pynna.streaming.rescoring import PERTURBATIONS
+from pynna.streaming.rescoring import PERTURBATIONS, rescore_audio
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.scores import Judge
 from pynna.train.evaluation.search_passes import FALSE_ACCEPTANCE_WEIGHT, Heard, Part, best_sets, hear, ordered, worth
@@ -46,7 +46,9 @@ def test_sets_vote_as_in_use(model: Any, car: Any, clips: list[Clip], heard: lis
     assert 3 <= len(doubted) < len(heard)
     for clip, one in zip(clips, heard, strict=True):
         for n in (1, 3, len(PERTURBATIONS)):
-            used = model.transcribe(clip.pcm, grammar=car, passes=n + 1)
+            options = model.decoder_options(grammar=car, passes=n + 1)
+            first = model.transcribe(clip.pcm, grammar=car, passes=1)
+            used = rescore_audio(model, clip.pcm, first, options)  # of a whole recording, before it is cut
             assert one.vote_by_meaning(PERTURBATIONS[:n]).as_dict() == used.as_dict()
 
 
