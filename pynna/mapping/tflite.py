@@ -87,6 +87,13 @@ class _Operator:
     outputs: tuple[int, ...]
     table: Table
 
+    @property
+    def output(self) -> int:
+        """The tensor of its first result."""
+        if not self.outputs:
+            raise MappingError(f"damaged: an operator of kind {self.code} must have a result, got none")
+        return self.outputs[0]
+
 
 class _Model:
     """The file's tables: tensors, operators, and the constants in its buffers."""
@@ -320,9 +327,9 @@ class _Network:
             if name in ("lstm", "layer_6"):
                 continue
             options = operator.table.table(4)
-            out = operator.outputs[0]
+            out = operator.output
             if options is None or options.scalar(0, "b") != _FUSED_RELU:
-                out = self.only_consumer(out, _RELU).outputs[0]
+                out = self.only_consumer(out, _RELU).output
             minimum = self.only_consumer(out, _MINIMUM)
             values = [self.model.constant(tensor) for tensor in minimum.inputs]
             found = [float(v.reshape(-1)[0]) for v in values if v is not None and v.size == 1 and v.dtype.kind == "f"]
@@ -343,7 +350,7 @@ class _Network:
         return biases.pop()
 
     def _step_bias(self, operator: _Operator) -> float:
-        split = self.consumers.get(operator.outputs[0], [])
+        split = self.consumers.get(operator.output, [])
         if len(split) != 1 or split[0].code != _SPLIT or len(split[0].outputs) != 4:
             raise MappingError("the LSTM's product is not split into four gates")
         concat = self.model.producer.get(operator.inputs[0])
@@ -356,9 +363,9 @@ class _Network:
             values = [self.model.constant(tensor) for tensor in users[0].inputs if tensor != f]
             if len(values) != 1 or values[0] is None or values[0].size != 1:
                 raise MappingError("something else than a constant is added to the forget gate")
-            bias, f = float(values[0].reshape(-1)[0]), users[0].outputs[0]
+            bias, f = float(values[0].reshape(-1)[0]), users[0].output
         gates = [
-            self.only_consumer(gate, kind).outputs[0]
+            self.only_consumer(gate, kind).output
             for gate, kind in ((i, _LOGISTIC), (c, _TANH), (f, _LOGISTIC), (o, _LOGISTIC))
         ]
         products = [self.only_consumer(gate, _MUL) for gate in gates]
@@ -402,7 +409,7 @@ class _Network:
             arrays[keys[0]] = matrix
             if whole is not None:
                 quantised[keys[0]] = whole
-        self.only_consumer(self.layers[5][1].outputs[0], _SOFTMAX, _RESHAPE)
+        self.only_consumer(self.layers[5][1].output, _SOFTMAX, _RESHAPE)
         version = self.model.number("metadata_version")
         inside = self.model.string("metadata_alphabet")
         labels = choose_alphabet(
