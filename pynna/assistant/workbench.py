@@ -181,12 +181,8 @@ async def _body(request: web.Request) -> bytes:
             if n > MAX_BODY:
                 raise ArgumentError(f"a question must have {MAX_BODY >> 20} MB at most")
             parts.append(part)
-    except (
-        ConnectionError,
-        web.RequestPayloadError,
-        HttpProcessingError,
-        RuntimeError,
-    ) as error:  # the last: it is gone
+    except (ConnectionError, web.RequestPayloadError, HttpProcessingError, RuntimeError) as error:
+        # aiohttp's own parser raises the last where the client is gone
         raise ArgumentError(f"a question must come whole: {error}") from error
     return b"".join(parts)
 

@@ -97,8 +97,9 @@ class DecoderOptions:
         Confidence from which a grammar's sentence is accepted, 0 to 1.
     passes : int, optional
         How often a doubtful utterance is recognised, 1 to 7: again with less noise and at other speeds, and the passes
-        are combined (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and listeners. Unless
-        given 7 with a grammar, and without one what the model's metadata says (`Model.passes`).
+        are combined (`pynna.streaming.rescoring`). It is done at an utterance's end, by streams and listeners; from 2
+        on a stream also cuts what a grammar refuses into utterances, and takes the surest. Unless given 7 with a
+        grammar, and without one what the model's metadata says (`Model.passes`).
     noise_cost : float
         Nats that a letter costs which a noise around a grammar's sentence, or between its words, lets through; infinity
         for none to be let through.

@@ -15,12 +15,7 @@ Array = NDArray[Any]
 
 LAYER_NAMES = ("layer_1", "layer_2", "layer_3", "lstm_x", "lstm_h", "layer_5", "layer_6")
 RELU_LAYERS = ("layer_1", "layer_2", "layer_3", "layer_5")
-BEFORE = {
-    "layer_2": "layer_1",
-    "layer_3": "layer_2",
-    "lstm_x": "layer_3",
-    "layer_6": "layer_5",
-}  # whose outputs it takes
+INPUT_OF = {"layer_2": "layer_1", "layer_3": "layer_2", "lstm_x": "layer_3", "layer_6": "layer_5"}  # of ReLUs
 SIGNED_INPUT = frozenset({"layer_1", "lstm_h", "layer_5"})
 WEIGHT_BITS = (16, 8, 4)
 BLOCK = 16  # rows that a kernel computes together
@@ -195,7 +190,7 @@ class NnaModel:
         """Whether the residual of a layer's inputs counts."""
         if name == "layer_1":
             return self.geometry.feature_residual_bits > 0
-        return any(layer.name == BEFORE.get(name) and layer.output_residual_bits > 0 for layer in self.layers)
+        return any(layer.name == INPUT_OF.get(name) and layer.output_residual_bits > 0 for layer in self.layers)
 
 
 def require(condition: bool, message: str, error: type[ModelFileError] = FileValueError) -> None:

@@ -14,7 +14,7 @@ from pynna.errors import MappingError
 from pynna.mapping.calibration import Calibration, Progress, best_clip
 from pynna.mapping.feature_steps import balanced_steps
 from pynna.mapping.nna_model import (
-    BEFORE,
+    INPUT_OF,
     LAYER_NAMES,
     MAX_BIAS,
     MAX_MULTIPLIER,
@@ -383,7 +383,7 @@ class Quantiser:
         elif stage == "layer_5":
             x = _signed_input(self.calibration.layers["hidden"], r.hidden)
         else:
-            x = self._relu_input(BEFORE[stage])
+            x = self._relu_input(INPUT_OF[stage])
         layer = _dense(stage, weights, x, getattr(r, stage), bits, columns)
         layer.output_residual_bits = self.activation_bits - 8
         return [layer]

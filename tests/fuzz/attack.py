@@ -5,8 +5,7 @@ The server is a process of its own; sixteen microphones speak the recordings tha
 keeps 200 hostile connections: broken frames, compressed bombs, floods, slow and half-open ones, commands that are none.
 It is right when no step is late, no microphone is dropped, what was said without noise is understood, and memory and
 file descriptors are after the attack what they were before: of memory, a tenth more is allowed, for what lies in pieces
-in the allocator, which is asked to give back the rest. An attack of 20 s goes before, so that what is made once
-(modules, caches, an allocator's pools) is not counted. Both are told before the attack, in its middle, at its end and
+in the allocator, which is asked to give back the rest. Both are told before the attack, in its middle, at its end and
 15 s after it; before and after while nobody speaks, since who speaks has a search of his own for as long as he does.
 
 The server has the first processor to itself, as far as the machine is quiet; the microphones and the attackers share
@@ -56,7 +55,7 @@ GROWTH = 1.1  # of memory, from before the attack to after it, where the allocat
 
 PIPES = 3  # of the process that answers `/try`, which ends a minute after the last question
 SAMPLES = 4  # of memory, half a second apart
-WARM_SECONDS, AFTER_SECONDS = 20, 15  # of the attack before the attack; of speech after each
+WARM_SECONDS, AFTER_SECONDS = 20, 15  # of speech before the attack, until every buffer has its size; and after it
 SETTLE_SECONDS = 60.0  # that may go by until nothing waits, before the attack and after it
 
 ATTACKERS_NICE = 10  # at least: a flood is the network's to stop, and here it takes the microphones' processor
@@ -258,10 +257,8 @@ async def _microphones(
             return [asyncio.create_task(soak._speak(s, name, i, ended)) for i, (s, name) in enumerate(named)]
 
         speaking = speak()
-        _tell("microphones speak, and are attacked for the first time")
-        with _attackers(url, connections, nice):
-            await asyncio.sleep(WARM_SECONDS)  # until every buffer has its size and all that is made once is there
-        await asyncio.sleep(AFTER_SECONDS)
+        _tell("microphones speak")
+        await asyncio.sleep(WARM_SECONDS)
         await _hush(speaking, sockets)
         _tell("measured before the attack")
         before = await _settled(client, pid, trimmed)
@@ -348,7 +345,7 @@ def main() -> int:
     if told.of:
         _stand_back(told.nice)
         asyncio.run(assault(told.of.removeprefix("http://").rstrip("/"), told.connections))
-    least = 60 * told.minutes + WARM_SECONDS + 2 * AFTER_SECONDS + 15
+    least = 60 * told.minutes + WARM_SECONDS + AFTER_SECONDS + 15
     _tell(f"{least:.0f} s at least, {least + 2 * SETTLE_SECONDS:.0f} s at most on a machine that keeps pace")
     command = [sys.executable, "-c", SERVER, "assistant", "--no-browser", "--port", "0", "--channels", "32"]
     with _apart(command) as server:
