@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bench import ROOT
 from pynna.mapping.nna import packed_lines
-from pynna.mapping.nna_model import BEFORE
+from pynna.mapping.nna_model import INPUT_OF
 
 CSRC = ROOT / "csrc"
 HUGE_PAGE = 2 << 20  # bytes; of x86-64, and of ARM with pages of 4 KB
@@ -202,7 +202,7 @@ class MappedModel:
         infos = [self.core.lib.pynna_model_layer(self.pointer, i) for i in range(len(LAYERS))]
         fed = [name for name, info in zip(LAYERS, infos, strict=True) if info.output_residual_bits]
         first = LAYERS[:1] if self.geometry.feature_residual_bits else ()
-        return (*first, *(name for name in LAYERS if BEFORE.get(name) in fed))
+        return (*first, *(name for name in LAYERS if INPUT_OF.get(name) in fed))
 
     def weights(self, layer: str) -> Any:
         """A layer's packed weights, in place: int8_t *."""
