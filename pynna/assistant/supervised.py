@@ -28,17 +28,55 @@ HERE = Path(__file__).parent
 _log = logging.getLogger("pynna.supervised")
 
 
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "names": (bool, "true or false"),
+    "sentences": (list, "a list of texts"),
+    "wake_words": (list, "a list of texts"),
+    "model": ((str, type(None)), "a text"),
+}
+"""What each of the add-on's options must be."""
+
+
+def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """An add-on's options, as the supervisor writes them; none where there is no such file.
+
+    Raises
+    ------
+    ArgumentError
+        It is no JSON object, or an option in it is of another kind than the add-on tells the supervisor.
+    OSError
+        The file cannot be read.
+    """
+    if not Path(path).exists():
+        return {}
+    try:
+        options = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"{path} must be JSON: {error}") from None
+    if not isinstance(options, dict):
+        raise ArgumentError(f"{path} must hold a JSON object, got {type(options).__name__}")
+    for name, (kind, told) in _KINDS.items():
+        value = options.get(name)
+        if name in options and not (isinstance(value, kind) and _are_texts(value)):
+            raise ArgumentError(f"{path}: {name} must be {told}, got {value!r:.100}")
+    return options
+
+
+def _are_texts(value: object) -> bool:
+    """Whether a text, and each in a list, is one that a command can take."""
+    texts = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    return all(isinstance(text, str) and text.isprintable() for text in texts)
+
+
 def arguments(options: Mapping[str, Any], supervisor: str = SUPERVISOR) -> list[str]:
-    """An add-on's options as those of ``pynna serve``; empty ones are left out."""
+    """An add-on's options, of `read_options`, as those of ``pynna serve``; empty ones are left out."""
     found = ["--wyoming", f"tcp://0.0.0.0:{PORT}"]
     if options.get("names", True):
         found += ["--home-assistant", f"{supervisor}/core/websocket"]
     for name, option in (("sentences", "--grammar"), ("wake_words", "--wake-word")):
-        for value in options.get(name) or ():
-            if str(value).strip():
-                found += [option, str(value)]
+        found += [f"{option}={value}" for value in options.get(name, ()) if value.strip()]
     if options.get("model"):
-        found += ["--model", str(options["model"])]
+        found.append(f"--model={options['model']}")
     return found
 
 
@@ -57,9 +95,14 @@ def announce(token: str, supervisor: str = SUPERVISOR) -> None:
 
 
 def main(options: str = OPTIONS, supervisor: str = SUPERVISOR) -> int:
-    """Runs ``pynna serve`` with the add-on's options until it ends, or a signal comes; its exit code."""
+    """Runs ``pynna serve`` with the add-on's options until it ends, or a signal comes; its exit code: 2 where they are
+    none."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    asked = json.loads(Path(options).read_text(encoding="utf-8")) if Path(options).exists() else {}
+    try:
+        asked = read_options(options)
+    except (ArgumentError, OSError) as error:
+        _log.error("%s", error)
+        return 2
     command = [sys.executable, "-m", "pynna", "serve", *arguments(asked, supervisor)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -66,8 +66,29 @@ def test_its_dockerfile_is_clean():
 def test_its_options_become_a_command():
     assert supervised.arguments({})[2:] == ["--home-assistant", "http://supervisor/core/websocket"]
     options = {"names": False, "sentences": ["/config/a.yaml", " "], "wake_words": ["hey"], "model": "/share/x.nna"}
-    found = ["--grammar", "/config/a.yaml", "--wake-word", "hey", "--model", "/share/x.nna"]
+    found = ["--grammar=/config/a.yaml", "--wake-word=hey", "--model=/share/x.nna"]
     assert supervised.arguments(options)[2:] == found
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ("[1]", "must hold a JSON object, got list"),
+        ('{"names": "no"}', "names must be true or false, got 'no'"),
+        ('{"sentences": "car"}', "sentences must be a list of texts, got 'car'"),
+        ('{"wake_words": ["hey", 1]}', r"wake_words must be a list of texts, got \['hey', 1\]"),
+        ('{"model": "a\\u0000b"}', "model must be a text, got"),
+    ],
+)
+def test_options_that_are_none_are_told(written, told, tmp_path, caplog):
+    options = tmp_path / "options.json"
+    options.write_text(written)
+    with pytest.raises(pynna.errors.ArgumentError, match=told):
+        supervised.read_options(options)
+    assert supervised.main(str(options)) == 2 and "options.json" in caplog.text
+    assert supervised.read_options(tmp_path / "none.json") == {}
 
 
 def test_the_supervisor_is_told_and_the_server_answers(tmp_path, monkeypatch):

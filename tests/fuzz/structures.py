@@ -103,6 +103,23 @@ def _home(data: bytes) -> None:
     use(known.grammar({"intents": {"A": {"data": [{"sentences": ["turn on {name} [in {area}] [on {floor}]"]}]}}}))
 
 
+@target(_numbers)
+def _addon(data: bytes) -> None:
+    """An add-on's options: `pynna serve` takes what becomes of them, each as what it was."""
+    from pynna.assistant import supervised
+    from pynna.cli.main import _parser
+
+    asked = changed({"names": False, "sentences": ["car"], "wake_words": ["hey", "--model"], "model": "a.nna"}, data)
+    path = in_memory() / "options.json"
+    path.write_text(json.dumps(asked, skipkeys=True, default=str))
+    options = supervised.read_options(path)
+    told = ["serve", *supervised.arguments(options)]
+    taken = _parser(told).parse_args(told)
+    given = [text for text in options.get("wake_words", ()) if text.strip()]
+    if (taken.wake_word or []) != given:
+        raise Finding(f"{given} became {taken.wake_word}")
+
+
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()

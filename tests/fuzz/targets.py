@@ -190,6 +190,17 @@ def _client() -> Any:
     return Model(str(seeds.shipped_model()))
 
 
+@target(
+    lambda: [b"mmap lm\0<unk>\0<s>\0</s>\0go\0on\0", seeds.scorer()[0]], b"<unk>\0", b"\0", b"<s>\0", "\xe9\0".encode()
+)
+def _words(data: bytes) -> None:
+    """The words of a language model, of which a tree is made."""
+    from pynna.deepspeech.scorers import tree, words_of
+
+    with _file(data, "lm.binary") as path:
+        tree(words_of(path), [label.encode() for label in LABELS[:-1]], len(data) % 16)
+
+
 @target(seeds.audio, b"RIFF", b"data\xff\xff\xff\xff", b"fmt ", b"fLaC", b"OggS", b"ID3", b"\xff\xfb\x90\x00", b"LIST")
 def _audio(data: bytes) -> None:
     from pynna.audio.files import read, read_in_pieces
