@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from pynna.errors import ArgumentError, MissingFileError
+
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
@@ -32,7 +34,11 @@ def whole_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any
         return
     beside = target.with_name(f".pynna-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with beside.open(mode, encoding=encoding) as out:
+        try:
+            out = beside.open(mode, encoding=encoding)
+        except OSError as error:  # what stands beside it is nobody's business
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
+        with out:
             yield out
             out.flush()
             os.fsync(out.fileno())
@@ -41,3 +47,23 @@ def whole_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def check_place(path: str | os.PathLike[str], *sources: object) -> None:
+    """Raises before work is done for a file that could not be written, or that would take the place of what it is made
+    of; a source that is no path is passed over.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such folder.
+    ArgumentError
+        One of the sources is the same file.
+    """
+    place = Path(path)
+    if not place.parent.is_dir():
+        raise MissingFileError(f"{place}: no such folder as {place.parent}")
+    for source in sources:
+        if isinstance(source, (str, os.PathLike)) and place.is_file() and Path(source).is_file():
+            if place.samefile(source):
+                raise ArgumentError(f"what is written must be another file than what is read, got {place} for both")

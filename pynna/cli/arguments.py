@@ -102,7 +102,7 @@ def mel_band(text: str) -> tuple[float, float]:
 
 def add_front_end(parser: Any) -> None:
     """Options that tell the front end of a model whose file does not."""
-    what = "of a checkpoint, ONNX or PyTorch model whose file does not tell it"
+    what = "of a checkpoint, ONNX, PyTorch or .npz model whose file does not tell it"
     parser.add_argument("--sample-rate", type=at_least(1000, 384000), metavar="HZ", help=f"sample rate {what}")
     parser.add_argument("--mel-band", type=mel_band, metavar="LOW-HIGH", help=f"mel band {what}, in Hz")
 

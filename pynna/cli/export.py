@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pynna.cli.arguments import EXIT_CODES, add_front_end
 from pynna.cli.terminal import OK
 from pynna.errors import MappingError
+from pynna.saving import check_place
 
 if TYPE_CHECKING:
     from pynna.mapping import Weights
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     write = writers.get(Path(args.output).suffix.lower())
     if write is None:
         raise MappingError(f"{args.output}: the suffix must be one of {', '.join(writers)}")
+    check_place(args.output, args.source)
     if Path(args.source).suffix == ".nna":
         weights = dequantise(args.source)
     else:

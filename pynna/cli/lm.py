@@ -12,6 +12,7 @@ from pynna.decoding.ngram import write_arpa
 from pynna.errors import ArgumentError
 from pynna.grammar.normalise import normalise
 from pynna.model import load
+from pynna.saving import check_place
 
 DESCRIPTION = "Makes a word n-gram model of a text, an ARPA file for `pynna transcribe --lm`."
 
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The command."""
     at = ""
+    check_place(args.output, *args.files)
     model = load(args.model) if args.model is not None else None
 
     def sentences() -> Iterator[str]:

@@ -8,6 +8,7 @@ import sys
 
 from pynna.cli.arguments import EXIT_CODES, add_front_end
 from pynna.cli.terminal import OK, Progress, to_json
+from pynna.saving import check_place
 
 DESCRIPTION = "Maps a trained model to int8, writes it to a .nna file and reports what that cost."
 
@@ -80,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     from pynna.mapping.weight_bits import parse_size
 
     size = None if args.size is None else parse_size(args.size)
+    if args.output is not None:
+        check_place(args.output, args.source)
     weights = load_weights(args.source, read_labels(args.alphabet))
     weights = tell_front_end(weights, args.sample_rate, args.mel_band)
     if args.output is None:

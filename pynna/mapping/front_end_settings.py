@@ -22,6 +22,7 @@ _WINDOW_MS, _STEP_MS = 32, 20
 _RATES = ("sample_rate", "audio_sample_rate")
 _NUMBERS = (*_RATES, "feature_win_len", "feature_win_step", "n_mel", "mel_lower_hz", "mel_upper_hz")
 _MOST = 1e6
+ASSUMED = "the file tells no front end: this one is assumed"
 _MOST_FLAGS = 1 << 20  # bytes of a flags.txt that are looked at
 
 
@@ -54,9 +55,7 @@ def front_end(path: Path, properties: Mapping[str, Any] | None = None, *, later:
         lower_hz=numbers.get("mel_lower_hz", 20.0),
         upper_hz=upper,
     )
-    return features, "" if any(
-        name in numbers for name in _RATES
-    ) else "the file tells no front end: this one is assumed"
+    return features, "" if any(name in numbers for name in _RATES) else ASSUMED
 
 
 def tell_front_end(

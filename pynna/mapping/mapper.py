@@ -24,7 +24,7 @@ from pynna.mapping.report import Report, measure
 from pynna.mapping.speeds import at_other_speeds
 from pynna.mapping.weight_bits import choose_layers, told_layers
 from pynna.mapping.weights import Weights, read_alphabet
-from pynna.saving import whole_file
+from pynna.saving import check_place, whole_file
 
 Array = NDArray[Any]
 
@@ -87,10 +87,13 @@ def map_model(
     MappingError
         The source, an option or the audio cannot be used; the message says why. Nothing is written.
     MissingFileError, FileReadError
-        A file is not there, or cannot be read.
+        A file, or the folder of `out`, is not there, or cannot be read.
+    ArgumentError
+        `out` is the source's own file.
     OSError
         The file cannot be written.
     """
+    check_place(out, source)
     steps = _Steps(progress or _silent, told_layers(bits, bits4, size), bits == 16, size, report)
     weights, clips, judged = steps.read(source, alphabet, name, licence, calibration, evaluation)
     return steps.map(weights, clips, judged, priors, out)

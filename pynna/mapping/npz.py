@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pynna.errors import MappingError
 from pynna.mapping.front_end import MfccConfig
+from pynna.mapping.front_end_settings import ASSUMED
 from pynna.mapping.packed import check_sizes
 from pynna.mapping.weights import ENGLISH, KERNEL, LSTM_BIAS, NAMES, SPEECH, Weights
 from pynna.saving import whole_file
@@ -29,6 +30,8 @@ Array = NDArray[Any]
 # What later versions call the LSTM; its forget bias is trained, not added.
 CUDNN = "cudnn_lstm/rnn/multi_rnn_cell/cell_0/cudnn_compatible_lstm_cell/"
 CUDNN_NAMES = {CUDNN + "kernel": KERNEL, CUDNN + "bias": LSTM_BIAS}
+
+_FRONT_END = ("sample_rate", "feature_win_len", "feature_win_step", "n_mel", "mel_lower", "mel_upper")
 
 
 def import_npz(path: str | os.PathLike[str], alphabet: tuple[str, ...] | None = None) -> Weights:
@@ -92,6 +95,7 @@ def _weights(values: dict[str, Array], alphabet: tuple[str, ...] | None, source:
         licence=_text(values, "licence"),
         source=os.path.basename(source),
         metadata=_metadata(values),
+        assumed="" if any(key in values for key in _FRONT_END) else ASSUMED,
     )
     if "n_context" in values and int(_number(values, "n_context", 9)) != weights.n_context:
         raise MappingError(f"n_context is {values['n_context']}, but layer_1 takes {weights.n_context} frames a side")

@@ -40,8 +40,7 @@ def told_layers(bits: int, bits4: Collection[str], size: int | None) -> tuple[st
     Raises
     ------
     MappingError
-        `bits` is none of 4, 8 and 16, `size` is below one byte, or layers are named where `bits` or `size` chooses
-        them.
+        `bits` is none of 4, 8 and 16, `size` is below one byte, or two are told that choose the layers.
     """
     if bits not in (4, 8, 16):
         raise MappingError(f"bits must be 4, 8 or 16, got {bits!r}")
@@ -49,8 +48,8 @@ def told_layers(bits: int, bits4: Collection[str], size: int | None) -> tuple[st
         raise MappingError(f"size must be 1 byte or more, got {size!r}")
     if bits4 and (bits == 4 or size is not None):
         raise MappingError("bits4 names layers: neither bits=4 nor size can be told with it")
-    if bits == 16 and size is not None:
-        raise MappingError("size gives layers 4 bits: bits=16 cannot be told with it")
+    if bits != 8 and size is not None:
+        raise MappingError(f"size gives layers 4 bits: bits={bits} cannot be told with it")
     return WIDE_LAYERS if bits == 4 else tuple(bits4)
 
 
