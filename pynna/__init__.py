@@ -42,6 +42,7 @@ from pynna.streaming.stream import Stream
 from pynna.streaming.worker import RescoringWorker
 
 if TYPE_CHECKING:
+    from pynna import audio as audio
     from pynna.archive import transcribe_files as transcribe_files
     from pynna.grammar import CAR_GRAMMAR as CAR_GRAMMAR
     from pynna.grammar import Grammar as Grammar
@@ -98,8 +99,14 @@ _LATER = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """What is fetched when first asked for: who only listens needs no importer, and no sentence file."""
-    if name in _LATER:
-        return getattr(importlib.import_module(_LATER[name]), name)
-    raise AttributeError(f"module 'pynna' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker shall find a name that is none
+
+    def __getattr__(name: str) -> Any:
+        """What is fetched when first asked for: who only listens needs no importer, and no sentence file."""
+        if name in _LATER:
+            return getattr(importlib.import_module(_LATER[name]), name)
+        raise AttributeError(f"module 'pynna' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__} - {"Any", "TYPE_CHECKING", "annotations", "importlib"})

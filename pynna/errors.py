@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -107,6 +107,23 @@ _BY_STATUS: dict[int, tuple[type[PynnaError], str]] = {
     21: (LayoutError, "the file's sections are missing, misplaced or of a wrong size"),
     22: (FileValueError, "the file holds a value out of its range"),
 }
+
+
+def several_texts(values: Iterable[str], what: str) -> tuple[str, ...]:
+    """The texts of a list or the like.
+
+    Raises
+    ------
+    ArgumentError
+        One text alone, whose letters would count as texts, a mapping, or something that is no text among them.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ArgumentError(f"{what} must be a list of texts, got {values!r}")
+    texts = tuple(values)
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None or None in texts:
+        raise ArgumentError(f"{what} must be texts, got {wrong!r} among them")
+    return texts
 
 
 @contextmanager

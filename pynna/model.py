@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
-import numpy.typing as npt
-
-from pynna.audio.files import AudioPath, load_audio
+from pynna.audio.files import AudioSource, load_audio
 from pynna.audio.pcm import Audio, Pcm
 from pynna.decoding.language_model import LanguageModel
 from pynna.decoding.ngram import Ngrams
@@ -27,7 +25,7 @@ from pynna.decoding.options import (
     resolve,
 )
 from pynna.decoding.results import GrammarResult, Result, ResultT
-from pynna.errors import ModelFileError
+from pynna.errors import ArgumentError, ModelFileError
 from pynna.events import Event, Final
 from pynna.network import Network
 from pynna.streaming.endpointer import EndpointRules
@@ -43,9 +41,9 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_MODEL = MODELS / "pynna-en-car.nna"
+"""The model that ships with the package."""
 SHIPPED = (DEFAULT_MODEL.stem, "pynna-en-micro")
 """Names that `load` knows."""
-"""The model that ships with the package."""
 
 
 PIECE_SECONDS = 5
@@ -98,6 +96,8 @@ def load(path: str | os.PathLike[str] | None = None, *, threads: int | None = No
     The file is read into memory: what becomes of it later does not matter. Put a newer one there by renaming, as
     `map_model` does, so that nobody reads half of it.
     """
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"path must be a path, got {path!r}")
     if path is not None and os.fspath(path) in SHIPPED:
         path = MODELS / f"{path}.nna"
     return Model(DEFAULT_MODEL if path is None else path, threads=threads, isa=isa)
@@ -274,7 +274,7 @@ class Model(Network):
     @overload
     def transcribe(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         progress: Progress | None = None,
         *,
@@ -285,7 +285,7 @@ class Model(Network):
     @overload
     def transcribe(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         progress: Progress | None = None,
         *,
@@ -296,7 +296,7 @@ class Model(Network):
     @overload
     def transcribe(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         progress: Progress | None = None,
         *,
@@ -306,7 +306,7 @@ class Model(Network):
 
     def transcribe(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         progress: Progress | None = None,
         **options: Unpack[AnyOptions],
@@ -315,10 +315,10 @@ class Model(Network):
 
         Parameters
         ----------
-        audio : path, or int16 or float array [n_samples]
+        audio : path, binary file, or int16 or float array [n_samples]
             A WAV, FLAC, OGG or MP3 file, of any rate and number of channels; or samples, floats in [-1, 1].
         sample_rate : int, optional
-            The array's sample rate in Hz, the model's unless given.
+            The array's sample rate in Hz, the model's unless given. A file tells its own.
         progress : callable, optional
             Is told how much of the recording is through, 0 to 1, every 5 s of it.
         **options
@@ -344,7 +344,7 @@ class Model(Network):
     @overload
     def segments(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         rules: EndpointRules | None = None,
         progress: Progress | None = None,
@@ -356,7 +356,7 @@ class Model(Network):
     @overload
     def segments(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         rules: EndpointRules | None = None,
         progress: Progress | None = None,
@@ -368,7 +368,7 @@ class Model(Network):
     @overload
     def segments(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         rules: EndpointRules | None = None,
         progress: Progress | None = None,
@@ -379,7 +379,7 @@ class Model(Network):
 
     def segments(
         self,
-        audio: AudioPath | npt.ArrayLike,
+        audio: AudioSource,
         sample_rate: int | None = None,
         rules: EndpointRules | None = None,
         progress: Progress | None = None,

@@ -49,7 +49,7 @@ def whole_file(path: str | os.PathLike[str], mode: str = "w") -> Iterator[IO[Any
         beside.unlink(missing_ok=True)
 
 
-def check_place(path: str | os.PathLike[str], *sources: object) -> None:
+def check_place(path: str | os.PathLike[str], *sources: Any) -> None:
     """Raises before work is done for a file that could not be written, or that would take the place of what it is made
     of; a source that is no path is passed over.
 
@@ -64,6 +64,6 @@ def check_place(path: str | os.PathLike[str], *sources: object) -> None:
     if not place.parent.is_dir():
         raise MissingFileError(f"{place}: no such folder as {place.parent}")
     for source in sources:
-        if isinstance(source, (str, os.PathLike)) and place.is_file() and Path(source).is_file():
-            if place.samefile(source):
-                raise ArgumentError(f"what is written must be another file than what is read, got {place} for both")
+        is_file = isinstance(source, (str, os.PathLike)) and place.is_file() and Path(source).is_file()
+        if is_file and place.samefile(Path(source)):
+            raise ArgumentError(f"what is written must be another file than what is read, got {place} for both")

@@ -18,6 +18,11 @@ RECORDINGS = Path(pynna.__file__).parent / "recordings"
 RATE = 16000
 
 
+@pytest.fixture
+def grammar() -> pynna.Grammar:
+    return pynna.Grammar.from_sentences(["lights on", "lights off"])
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -153,3 +158,38 @@ def test_a_full_group_has_an_error_of_its_own(model):
     group.stream()
     with pytest.raises(pynna.CapacityError):
         streams[0].reset()
+
+
+def test_one_text_is_not_taken_for_its_letters(grammar):
+    for ask in (pynna.Grammar.from_sentences, grammar.with_wake_words, pynna.Vocabulary):
+        for wrong in ("computer", b"computer", {"computer": ["on"]}, None, 5):
+            with pytest.raises(pynna.ArgumentError, match=r"must be a list of texts, got "):
+                ask(wrong)
+        with pytest.raises(pynna.ArgumentError, match=r"must be texts, got 5 among them"):
+            ask(["computer", 5])
+        assert ask(iter(["computer", "lights"])) is not None
+
+
+def test_one_path_is_not_taken_for_its_letters(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # "." is a letter of "a.flac", and a folder
+    (tmp_path / "a.flac").write_bytes((RECORDINGS / "call_home.flac").read_bytes())
+    (tmp_path / "other.flac").write_bytes((RECORDINGS / "call_home.flac").read_bytes())
+    for path in ("a.flac", tmp_path / "a.flac"):
+        assert [found.path for found in pynna.transcribe_files(path, model)] == [str(path)]
+
+
+def test_what_is_no_model_rules_path_or_sentence_is_told(model, grammar):
+    for ask, told in (
+        (lambda: list(pynna.transcribe_files([], "pynna-en-car")), "model must be a pynna.Model, got 'pynna-en-car'"),
+        (lambda: model.listen(5), "rules must be a pynna.EndpointRules, got 5"),
+        (lambda: model.group().listen(5), "rules must be a pynna.EndpointRules, got 5"),
+        (lambda: pynna.load(5), "path must be a path, got 5"),
+        (lambda: grammar.parse(None), "a sentence must be a text, got None"),
+    ):
+        with pytest.raises(pynna.ArgumentError, match=told):
+            ask()
+
+
+def test_all_names_are_listed_and_none_besides():
+    assert {*pynna.__all__, "audio"} <= set(dir(pynna))
+    assert not {"Any", "TYPE_CHECKING", "importlib"} & set(dir(pynna))

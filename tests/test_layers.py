@@ -34,7 +34,8 @@ FLOORS = (
     ("pynna.grammar",),
     ("pynna.audio", "pynna.distance"),
     ("pynna._core",),
-    ("pynna.errors", "pynna.saving"),
+    ("pynna.saving",),
+    ("pynna.errors",),
 )
 """From the top down. A name stands for all that begins with it and has no floor of its own; `pynna` itself is the
 package's face. Rooms of a floor do not import each other."""

@@ -56,7 +56,7 @@ def test_a_file_that_is_another_one_by_now(tmp_path: Path) -> None:
 
 def test_what_cannot_be() -> None:
     model = pynna.load()
-    for thing in (model.stream(), model.listen()):
+    for thing in (model.stream(), model.listen(), model.group()):
         for attempt in (pickle.dumps, copy.deepcopy):
             with pytest.raises(errors.StateError, match="begin a new one"):
                 attempt(thing)

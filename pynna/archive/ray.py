@@ -278,6 +278,7 @@ def _connect(ray: Any, address: str | None) -> None:
 def _listed(sources: Sequence[str | os.PathLike[str]], raw: bool) -> dict[str, int]:
     """All recordings, local ones by their absolute paths, and their sizes in bytes; 0 where there is none."""
     sizes: dict[str, int] = {}
+    sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
     for source in [os.fspath(each) for each in sources]:
         if "://" in source:
             sizes.update(_stored(source))

@@ -84,7 +84,7 @@ class _Item:
 
 
 def transcribe_files(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     model: Model | None = None,
     *,
     jobs: int = 1,
@@ -102,7 +102,7 @@ def transcribe_files(
 
     Parameters
     ----------
-    paths : sequence of paths
+    paths : path, or sequence of paths
         A folder stands for all recordings in it.
     model : Model, optional
         The one that ships unless given.
@@ -132,7 +132,7 @@ def transcribe_files(
     ArgumentError
         No such format, fewer than one job, to be resumed without a folder or with other settings, a wrong option.
     """
-    _check(format, jobs, resume, output is not None)
+    _check(format, jobs, resume, output is not None, model)
     model = load(threads=1) if model is None else model
     model.decoder_options(**options)
     cut = not whole or FORMATS[format].segmented and output is not None
@@ -144,8 +144,10 @@ def transcribe_files(
     return run.transcripts(files, folder, ordered)
 
 
-def _check(format: str, jobs: int, resume: bool, has_output: bool) -> None:
+def _check(format: str, jobs: int, resume: bool, has_output: bool, model: Model | None) -> None:
     """Raises ArgumentError for what cannot be asked for."""
+    if not isinstance(model, (Model, type(None))):
+        raise ArgumentError(f"model must be a pynna.Model, got {model!r}")
     if format not in FORMATS or isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024:
         raise ArgumentError(
             f"format must be one of {', '.join(FORMATS)} and jobs an integer from 1 to 1024, "

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import soundfile
 
 AudioPath: TypeAlias = str | os.PathLike[str]
+AudioSource: TypeAlias = AudioPath | BinaryIO | npt.ArrayLike
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header: the size is unknown
 _OGG_MAX_PAGE, _OGG_LAST = 65307, 4  # bytes; the flag of a stream's last page
 _PIECE = 1 << 16  # samples, so that whoever makes floats of them needs little memory
@@ -52,9 +53,7 @@ _FRAME = 4096  # samples of a FLAC frame: what is whole before damage is read by
 _MP3_SLACK = 4 * 1152  # samples, four frames of MP3: its header's length is not exact
 
 
-def load_audio(
-    audio: AudioPath | BinaryIO | npt.ArrayLike, source_rate: int | None = None, *, sample_rate: int = DEFAULT_RATE
-) -> Audio:
+def load_audio(audio: AudioSource, source_rate: int | None = None, *, sample_rate: int = DEFAULT_RATE) -> Audio:
     """Audio from a path, an open file or an array, whichever it is.
 
     Parameters
@@ -168,18 +167,18 @@ ENDINGS = (
 """Of what counts as a recording in a folder."""
 
 
-def recordings_in(paths: Iterable[AudioPath], *, raw: bool = False) -> list[str]:
+def recordings_in(paths: AudioPath | Iterable[AudioPath], *, raw: bool = False) -> list[str]:
     """Files as they are, and for a folder all recordings in it and in the folders there, by name.
 
     Parameters
     ----------
-    paths : sequence of paths
+    paths : path, or sequence of paths
         A folder without a recording stays in the list: reading it tells what is wrong with it.
     raw : bool
         All files of a folder are recordings, but hidden ones.
     """
     found = []
-    for path in [os.fspath(each) for each in paths]:
+    for path in [os.fspath(each) for each in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]:
         if not os.path.isdir(path):
             found.append(path)
             continue
@@ -274,7 +273,8 @@ def _openable(source: AudioPath | BinaryIO, name: str) -> Any:
         return source if source.seekable() else io.BytesIO(source.read())
     path = Path(source)
     if path.is_dir():
-        raise AudioError(f"{name}: a folder, not an audio file")
+        is_empty = recordings_in(path) == [name]
+        raise AudioError(f"{name}: a folder" + (f" without recordings ({', '.join(ENDINGS)})" if is_empty else ""))
     if not path.exists():
         raise AudioError(f"{name}: no such file")
     if not path.is_file():  # a named pipe or a device

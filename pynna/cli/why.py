@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 
 from pynna.audio import files
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, sentences_of, share
 from pynna.cli.terminal import FAILED, OK, complain, to_json
 from pynna.diagnosis import Diagnosis, diagnose
-from pynna.errors import ArgumentError, PynnaError
+from pynna.errors import PynnaError
 from pynna.model import load
 from pynna.saving import whole_file
 
@@ -31,9 +30,6 @@ A folder stands for the recordings in it. --histogram writes a page that stands 
 """
     + EXIT_CODES
 )
-
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".w64")
-"""Of recordings that are looked for in folders."""
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -83,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     model, code = load(args.model), OK
     grammar = sentences_of(args.grammar)
     found_in: dict[str, Diagnosis] = {}
-    for path in recordings(args.files):
+    for path in files.recordings_in(args.files):
         try:
             audio = files.read(path, sample_rate=model.sample_rate, channel=args.channel)
             found = diagnose(model, audio, grammar, args.threshold)
@@ -97,26 +93,6 @@ def run(args: argparse.Namespace) -> int:
         with whole_file(args.histogram) as out:
             out.write(histogram(found_in))
     return code
-
-
-def recordings(names: Sequence[str]) -> list[str]:
-    """Files as they are, and the recordings of folders and theirs.
-
-    Raises
-    ------
-    ArgumentError
-        A folder without any.
-    """
-    found: list[str] = []
-    for name in names:
-        if not Path(name).is_dir():
-            found.append(name)
-            continue
-        inside = sorted(str(path) for path in Path(name).rglob("*") if path.suffix.lower() in SUFFIXES)
-        if not inside:
-            raise ArgumentError(f"{name} must hold recordings ({', '.join(SUFFIXES)}), and holds none")
-        found += inside
-    return found
 
 
 def histogram(found: Mapping[str, Diagnosis]) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pynna import _core
 from pynna.decoding.ngram import Ngrams, is_zipped, open_arpa
-from pynna.errors import ArgumentError, LanguageModelError
+from pynna.errors import ArgumentError, LanguageModelError, several_texts
 from pynna.grammar.normalise import fold, spoken_forms
 
 Tree = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
@@ -48,7 +48,7 @@ class Vocabulary:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self.words = tuple(dict.fromkeys(words))
+        self.words = tuple(dict.fromkeys(several_texts(words, "a vocabulary's words")))
         wrong = next((word for word in self.words if not word or word != "".join(word.split())), None)
         if wrong is not None or not self.words:
             raise ArgumentError("a vocabulary needs words" if wrong is None else f"{wrong!r} is no word")

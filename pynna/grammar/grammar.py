@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pynna import _core
-from pynna.errors import GrammarError, StateError
+from pynna.errors import GrammarError, StateError, several_texts
 
 from . import jsgf, rhino, sentence_file, sentences_ini
 from .automaton import Automaton, Builder
@@ -255,7 +255,7 @@ class Grammar:
     @classmethod
     def from_sentences(cls, sentences: Iterable[str], language: str = "en") -> Grammar:
         """A grammar of plain sentences; the intent of each is the sentence itself, normalised."""
-        texts = dict.fromkeys(normalise(sentence, language, None).strip() for sentence in sentences)
+        texts = dict.fromkeys(normalise(each, language, None).strip() for each in several_texts(sentences, "sentences"))
         texts.pop("", None)
         return cls._of_rules([(text, Text(text)) for text in texts], "", language, False)
 
@@ -298,7 +298,7 @@ class Grammar:
 
     def with_wake_words(self, wake_words: Iterable[str], required: bool = True) -> Grammar:
         """The grammar with one of these words before each sentence: always, or if it is said."""
-        words = tuple(normalise(word, self.language, None).strip() for word in wake_words)
+        words = tuple(normalise(word, self.language, None).strip() for word in several_texts(wake_words, "wake_words"))
         if not all(words):
             raise GrammarError("a wake word is empty")
         return Grammar(self._of, replace(self._around, wake_words=words, wake_word_required=required))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pynna.errors import ArgumentError
+
 from .contexts import Context, allows, context_slots, is_given
 from .expression import NOTHING, Capture, Clauses, Reading, is_filler
 from .normalise import ENGLISH, fold, spoken_forms
@@ -44,6 +46,8 @@ class Parser:
 
     def parse(self, text: str, strip: Callable[[str], str], context: Context) -> tuple[str, Meaning] | None:
         """The sentence without what `strip` takes off, and its meaning; None if it is no sentence."""
+        if not isinstance(text, str):
+            raise ArgumentError(f"a sentence must be a text, got {text!r}")
         for sentence in self._sentences(text):
             for folded in (False, True):
                 said = strip(fold(sentence, ENGLISH) if folded else sentence)

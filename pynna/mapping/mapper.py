@@ -88,15 +88,12 @@ def map_model(
         The source, an option or the audio cannot be used; the message says why. Nothing is written.
     MissingFileError, FileReadError
         A file, or the folder of `out`, is not there, or cannot be read.
-    ArgumentError
-        `out` is the source's own file.
-    OSError
-        The file cannot be written.
+    ArgumentError, OSError
+        `out` is the source itself; it cannot be written.
     """
     check_place(out, source)
     steps = _Steps(progress or _silent, told_layers(bits, bits4, size), bits == 16, size, report)
-    weights, clips, judged = steps.read(source, alphabet, name, licence, calibration, evaluation)
-    return steps.map(weights, clips, judged, priors, out)
+    return steps.map(*steps.read(source, alphabet, name, licence, calibration, evaluation), priors, out)
 
 
 class _Steps:

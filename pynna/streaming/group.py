@@ -14,6 +14,7 @@ from pynna.decoding.options import (
     GreedyOptions,
 )
 from pynna.decoding.results import GrammarResult, Result
+from pynna.errors import StateError
 from pynna.network import Network
 from pynna.streaming.channel import Batch
 from pynna.streaming.endpointer import EndpointRules
@@ -46,6 +47,9 @@ class Group:
 
     def __len__(self) -> int:
         return len(self._batch)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise StateError("a group cannot be pickled or copied: save its streams, and begin a new one")
 
     @property
     def streams(self) -> tuple[Member, ...]:

@@ -69,6 +69,8 @@ class Listener(Generic[ResultT]):
         batch: Batch | None = None,
         worker: RescoringWorker | None = None,
     ) -> None:
+        if not isinstance(rules, EndpointRules):
+            raise ArgumentError(f"rules must be a pynna.EndpointRules, got {rules!r}")
         self.network, self.rules, self._batch, self._worker = network, rules, batch, worker
         self._seconds = network.seconds_per_step
         self._silent_labels = [len(network.labels) - 1, *(i for i, t in enumerate(network.labels) if t == " ")]
