@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
 import struct
 from typing import Any, BinaryIO, NamedTuple
 
@@ -20,6 +22,10 @@ _FOREIGN = (
 )
 _UNKNOWN_SIZE = 0x7FF00000  # what writes to a pipe puts 2^31 or 2^32 less a little into the header
 _CHUNK_LETTERS = frozenset(b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+
+
+STANDARD_INPUT = "standard input"
+"""What messages call it."""
 
 
 class Mended(NamedTuple):
@@ -37,7 +43,8 @@ def foreign_format(start: bytes) -> str:
 def how_to_read(name: str, start: bytes) -> str:
     """What is right for a file that is no audio with a header."""
     found = foreign_format(start)
-    convert = f"`ffmpeg -i {name} -ar 16000 -ac 1 out.wav` makes a file that is read"
+    source = "-" if name == STANDARD_INPUT else shlex.quote(name)
+    convert = f"`ffmpeg -i {source} -ar 16000 -ac 1 out.wav` makes a file that is read"
     if found:
         return f"{found} is not read here; {convert}"
     if os.path.splitext(name)[1].lower() in (".raw", ".pcm", ".s16", ".sw", ".snd"):
@@ -45,6 +52,17 @@ def how_to_read(name: str, start: bytes) -> str:
     return (
         f"no audio format with a header (WAV, FLAC, OGG or MP3 is needed); {convert}, and `--raw 16000` reads raw PCM"
     )
+
+
+def reason_of(error: Exception) -> str:
+    """What is told of an error of the system's or of libsndfile's."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
+    text = re.sub(r"^Error\s*(in [^:]*)?:\s*", "", " ".join(str(text).split()))
+    if text.startswith("File does not exist"):  # libsndfile's words for an MP3 without a frame
+        text = "Format not recognised."
+    return text
 
 
 def mend_wav(file: BinaryIO, name: str, strict: bool = False) -> Mended | None:
@@ -132,7 +150,8 @@ def _rewritten(file: BinaryIO, fmt: bytes, size: int, block: int, note: str) -> 
     at, n_left = file.tell(), size % block
     notes = [note]
     if n_left:
-        notes.append(f"{n_left} bytes of an unfinished sample at its end are left out")
+        n, are = ("1 byte", "is") if n_left == 1 else (f"{n_left} bytes", "are")
+        notes.append(f"{n} of an unfinished sample at its end {are} left out")
     size -= n_left
     fmt += b"\0" * (len(fmt) & 1)
     head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", min(size, 0xFFFFFFFF))

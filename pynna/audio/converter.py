@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pynna.audio.pcm import Pcm, to_int16
+from pynna.audio.pcm import FULL_SCALE, Pcm, check_floats, to_int16
 from pynna.errors import AudioError
 
-RATES, WIDTHS, CHANNELS = range(4000, 192001), (1, 2, 4), range(1, 9)
+RATES, WIDTHS, CHANNELS = range(4000, 192001), (1, 2, 3, 4), range(1, 9)
 _EMPTY: npt.NDArray[np.float64] = np.zeros(0)
 
 
@@ -23,7 +23,7 @@ class PcmConverter:
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
-        self._form: tuple[int, int, int] | None = None
+        self._form: tuple[int, int, int, bool] | None = None
         self._left = b""
         self._waiting, self._at, self._n_seen = _EMPTY, 0.0, 0
 
@@ -32,7 +32,7 @@ class PcmConverter:
         """Bytes of an unfinished frame that wait."""
         return len(self._left)
 
-    def convert(self, data: bytes, sample_rate: int, width: int, channels: int) -> bytes:
+    def convert(self, data: bytes, sample_rate: int, width: int, channels: int, floats: bool = False) -> bytes:
         """The PCM of a piece, little-endian.
 
         Parameters
@@ -42,17 +42,19 @@ class PcmConverter:
         sample_rate : int
             In Hz, 4000 to 192000.
         width, channels : int
-            Bytes of a sample, 1, 2 or 4; 1 to 8 channels.
+            Bytes of a sample, 1 to 4; 1 to 8 channels.
+        floats : bool
+            The samples are floats in [-1, 1], of four bytes, and no integers.
 
         Raises
         ------
         AudioError
             A form that no microphone has, or another one than that of the piece before.
         """
-        form = (sample_rate, width, channels)
+        form = (sample_rate, width, channels, floats)
         if sample_rate not in RATES or width not in WIDTHS or channels not in CHANNELS:
             raise AudioError(
-                f"audio must have 4000 to 192000 Hz, 1, 2 or 4 bytes and 1 to 8 channels, got {sample_rate} Hz, "
+                f"audio must have 4000 to 192000 Hz, 1 to 4 bytes and 1 to 8 channels, got {sample_rate} Hz, "
                 f"{width} bytes and {channels} channels"
             )
         if self._form not in (None, form):
@@ -64,7 +66,7 @@ class PcmConverter:
         self._left = data[whole:]
         if width == 2 and channels == 1 and sample_rate == self._sample_rate:
             return data[:whole]
-        mono = _samples(data[:whole], width).reshape(-1, channels).mean(axis=1)
+        mono = _samples(data[:whole], width, floats).reshape(-1, channels).mean(axis=1)
         return self._resampled(mono, sample_rate).astype("<i2").tobytes()
 
     def _resampled(self, mono: npt.NDArray[np.float64], sample_rate: int) -> Pcm:
@@ -86,9 +88,17 @@ class PcmConverter:
         return to_int16(made)
 
 
-def _samples(data: bytes, width: int) -> npt.NDArray[np.float64]:
+def _samples(data: bytes, width: int, floats: bool) -> npt.NDArray[np.float64]:
     """Samples in int16's range."""
+    if floats:
+        found = np.frombuffer(data, "<f4")
+        check_floats(found, "samples", 0)
+        return np.clip(found.astype(np.float64), -1.0, 1.0) * FULL_SCALE
     if width == 1:
         return (np.frombuffer(data, np.uint8).astype(np.float64) - 128.0) * 256.0
+    if width == 3:  # into the three upper bytes of four
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        data, width = wide.tobytes(), 4
     scale = 1.0 if width == 2 else 1.0 / 65536.0
     return np.frombuffer(data, f"<i{width}").astype(np.float64) * scale

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pynna.audio.channels import Channel, Mixer, Remarks, channel_index
-from pynna.audio.containers import how_to_read, mend_wav
+from pynna.audio.containers import STANDARD_INPUT, how_to_read, mend_wav, reason_of
 from pynna.audio.kept_errors import KeptErrors
 from pynna.audio.pcm import (
     BLOCK_SAMPLES,
@@ -31,7 +31,7 @@ from pynna.audio.pcm import (
     Audio,
     Floats,
     Pcm,
-    check_finite,
+    check_floats,
     check_rate,
     from_array,
     join,
@@ -220,7 +220,7 @@ def _opened(source: AudioPath | BinaryIO, name: str) -> Iterator[Any]:
         kept = None if openable is None else openable.error
         if isinstance(error, AudioError) and kept is None:
             raise
-        reason = _reason(kept or error)
+        reason = reason_of(kept or error)
         if reason.startswith("Format not recognised") or "unknown format" in reason:
             raise AudioError(f"{name}: cannot be read as audio: {how_to_read(name, _start(source))}") from error
         raise AudioError(f"{name}: cannot be read as audio: {reason}") from error
@@ -260,7 +260,7 @@ def source_name(source: object) -> str:
         return os.fspath(source)
     name = getattr(source, "name", None)
     if name in ("<stdin>", 0):
-        return "standard input"
+        return STANDARD_INPUT
     return name if isinstance(name, str) else "audio"
 
 
@@ -270,7 +270,7 @@ def source_name(source: object) -> str:
 def _openable(source: AudioPath | BinaryIO, name: str) -> Any:
     """What soundfile can open: a path, a seekable file, or the content of a pipe."""
     if not isinstance(source, (str, os.PathLike)):
-        return source if source.seekable() else io.BytesIO(source.read())
+        return source if source.seekable() else _content(source.read(), name)
     path = Path(source)
     if path.is_dir():
         is_empty = recordings_in(path) == [name]
@@ -278,13 +278,20 @@ def _openable(source: AudioPath | BinaryIO, name: str) -> Any:
     if not path.exists():
         raise AudioError(f"{name}: no such file")
     if not path.is_file():  # a named pipe or a device
-        return io.BytesIO(path.read_bytes())
+        return _content(path.read_bytes(), name)
     opened = path.open("rb")  # libsndfile is handed no name: one that is not UTF-8 it would not take
     if not opened.read(1):
         opened.close()
         raise AudioError(f"{name}: the file is empty")
     opened.seek(0)
     return opened
+
+
+def _content(data: bytes, name: str) -> io.BytesIO:
+    """What came out of a pipe or a device."""
+    if not data:
+        raise AudioError(f"{name}: nothing came, not a byte")
+    return io.BytesIO(data)
 
 
 def _start(source: AudioPath | BinaryIO) -> bytes:
@@ -322,16 +329,6 @@ def _raw_pieces(file: BinaryIO, raw_sample_rate: int, sample_rate: int, notes: l
         return
     yield from map(to_int16, resample((piece.astype(np.float64) for piece in samples()), raw_sample_rate, sample_rate))
     notes.append(resampling_note(raw_sample_rate, sample_rate))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = getattr(error, "error_string", None) or str(error) or type(error).__name__
-    text = re.sub(r"^Error\s*(in [^:]*)?:\s*", "", " ".join(str(text).split()))
-    if text.startswith("File does not exist"):  # libsndfile's words for an MP3 without a frame
-        text = "Format not recognised."
-    return text
 
 
 class _Reader:
@@ -484,12 +481,12 @@ class _Reader:
             except soundfile.SoundFileError as error:
                 if not n_read:
                     raise
-                self._cut_short(f"it is damaged behind {n_read / file.samplerate:.2f} s: {_reason(error)}")
+                self._cut_short(f"it is damaged behind {n_read / file.samplerate:.2f} s: {reason_of(error)}")
                 return
             if not len(block):
                 break
             if dtype != "int16":
-                check_finite(block, self._name, n_read)
+                check_floats(block, self._name, n_read)
             n_read += len(block)
             yield block
         slack = _MP3_SLACK if file.format in ("MP3", "MPEG") else 0

@@ -164,11 +164,7 @@ def _as_samples(audio: npt.ArrayLike) -> npt.NDArray[Any]:
         raise AudioError(_shape_error(samples.shape))
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
     if samples.dtype.kind == "f":
-        check_finite(samples, "samples", 0)
-        if samples.size and (peak := float(np.abs(samples).max())) > MAX_FLOAT:
-            raise AudioError(
-                f"float samples must be in [-1, 1], got {peak:g}: for samples in int16's range (x / 32768) is right"
-            )
+        check_floats(samples, "samples", 0)
     return samples
 
 
@@ -186,9 +182,14 @@ def _shape_error(shape: tuple[int, ...]) -> str:
     return text
 
 
-def check_finite(samples: npt.NDArray[Any], name: str, start: int) -> None:
-    """AudioError if a sample is not finite; start is the index of the first of them, in frames."""
+def check_floats(samples: npt.NDArray[Any], name: str, start: int) -> None:
+    """AudioError if a sample is not finite or in another range; start is the index of the first of them, in frames."""
     if np.isfinite(samples).all():
+        if samples.size and (peak := float(np.abs(samples).max())) > MAX_FLOAT:
+            raise AudioError(
+                f"{name}: float samples must be in [-1, 1], got {peak:g}: "
+                "for samples in int16's range (x / 32768) is right"
+            )
         return
     frame = int(np.argmin(np.isfinite(samples).reshape(len(samples), -1).all(axis=1)))
     raise AudioError(f"{name}: the sample at index {start + frame} is not finite (NaN or infinity)")

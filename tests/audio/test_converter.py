@@ -47,7 +47,7 @@ def test_any_rate_is_converted_in_pieces_as_in_one(rate):
     assert abs(np.argmax(spectrum) * 16000 / 15900 - 440) < 2
 
 
-@pytest.mark.parametrize("form", [(3999, 2, 1), (16000, 3, 1), (16000, 2, 0), (16000, 2, 9), (200000, 1, 1)])
+@pytest.mark.parametrize("form", [(3999, 2, 1), (16000, 5, 1), (16000, 2, 0), (16000, 2, 9), (200000, 1, 1)])
 def test_a_form_that_no_microphone_has_is_told(form):
     with pytest.raises(AudioError, match="audio must have 4000 to 192000 Hz"):
         PcmConverter(16000).convert(bytes(16), *form)
@@ -89,9 +89,9 @@ def test_a_header_is_read_and_the_rate_converted(rate, channels, more):
     assert len(notes) == ((rate, channels) != (16000, 1))
 
 
-@pytest.mark.parametrize("data", [head(16000, 1, 24), head(16000, 1, 32, kind=3), head(16000, 1, 4, kind=17)])
+@pytest.mark.parametrize("data", [head(16000, 1, 20), head(16000, 1, 64, kind=3), head(16000, 1, 4, kind=17)])
 def test_a_header_of_other_samples_is_told(data):
-    with pytest.raises(AudioError, match="samples of 8, 16 or 32 bits"):
+    with pytest.raises(AudioError, match="integers of 8, 16, 24 or 32 bits or floats of 32"):
         heard(data + bytes(1000))
 
 
