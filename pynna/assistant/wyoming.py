@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
+import stat
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlparse
@@ -18,7 +20,7 @@ from wyoming.event import Event
 from wyoming.info import Describe
 from wyoming.intent import Recognize
 from wyoming.ping import Ping, Pong
-from wyoming.server import AsyncEventHandler, AsyncServer, AsyncStdioServer, AsyncTcpServer
+from wyoming.server import AsyncEventHandler, AsyncServer, AsyncStdioServer, AsyncTcpServer, AsyncUnixServer
 from wyoming.wake import Detect, Detection, NotDetected
 
 from pynna.assistant.health import serve_health
@@ -392,9 +394,23 @@ def _server(uri: str, zeroconf: bool) -> AsyncServer:
     if zeroconf and not is_reachable(uri):
         raise ArgumentError(f"nobody in the network reaches {uri}; to be found, serve at tcp://0.0.0.0:10300")
     try:
-        return AsyncServer.from_uri(uri)
+        server = AsyncServer.from_uri(uri)
     except ValueError as error:
         raise ArgumentError(f"{uri!r} is no address to serve at: {error}; tcp://127.0.0.1:10300 is one") from None
+    if isinstance(server, AsyncUnixServer):  # which would remove whatever file stands there
+        path = server.socket_path
+        if path.exists() and not path.is_socket():
+            raise ArgumentError(f"{uri}: a file that is no socket must not stand there")
+        if not path.parent.is_dir():
+            raise ArgumentError(f"{uri}: there is no folder {path.parent}")
+    if isinstance(server, AsyncStdioServer) and not all(map(_is_pipe, (0, 1))):
+        raise ArgumentError(f"{uri} needs pipes: a program that starts it and talks over standard input and output")
+    return server
+
+
+def _is_pipe(descriptor: int) -> bool:
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 async def _start(server: AsyncServer, make: Callable[..., Handler], zeroconf: bool) -> None:
@@ -456,8 +472,6 @@ async def follow_home(
                             f"{len(home.sentences)} sentences of automations"
                         )
         except PynnaError as error:
-            _log.warning("%s", error)
-            if told is not None:
-                told(str(error))
+            (_log.warning if told is None else told)(str(error))
         await asyncio.sleep(pause)
         pause = min(2 * pause, 60.0)

@@ -76,7 +76,7 @@ def test_speech_outside_of_the_grammar_is_an_empty_transcript():
         [Event(type="audio-chunk", data={}, payload=b"12")],
         [AudioChunk(rate=1, width=2, channels=1, audio=bytes(2000)).event()],
         [AudioChunk(rate=0, width=2, channels=1, audio=bytes(2000)).event()],
-        [AudioChunk(rate=16000, width=3, channels=1, audio=bytes(2001)).event()],
+        [AudioChunk(rate=16000, width=5, channels=1, audio=bytes(2005)).event()],
         [AudioChunk(rate=16000, width=2, channels=0, audio=bytes(2000)).event()],
     ],
 )
