@@ -24,6 +24,8 @@ STDIN = "-"
 
 MODEL_HELP = "a mapped model, .nna, or pynna-en-micro, the small one that ships (default: the one for commands)"
 
+DRAIN_SECONDS = 10
+
 EXIT_CODES = """\
 exit codes:
   0    all is well
@@ -33,9 +35,13 @@ exit codes:
 """
 
 
+class CommandLineError(ArgumentError):
+    """Options that exclude each other, or one that does nothing without another: exit code 2."""
+
+
 def add_drain(parser: argparse.ArgumentParser) -> None:
     """What a server does at SIGTERM."""
-    parser.add_argument("--drain", type=at_least(0, 3600), default=10, metavar="S",
+    parser.add_argument("--drain", type=at_least(0, 3600), default=DRAIN_SECONDS, metavar="S",
                         help="seconds, after SIGTERM, for those who are heard to end the sentence (10)")  # fmt: skip
 
 
@@ -189,17 +195,22 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
 
 
 def _check_that_all_act(args: argparse.Namespace) -> None:
-    """Raises ArgumentError for an option that does nothing without another."""
-    for name, given in (("--wake-word", args.wake_word), ("--filler", args.filler), ("--threshold", args.threshold)):
+    """Raises CommandLineError for an option that does nothing without another."""
+    around = "without one there are no sentences for it to stand around"
+    for name, given, why in (
+        ("--wake-word", args.wake_word, around),
+        ("--filler", args.filler, around),
+        ("--threshold", args.threshold, "free text is not accepted or refused"),
+    ):
         if given not in (None, False) and args.grammar is None:
-            raise ArgumentError(f"{name} needs --grammar: without one there are no sentences for it to stand around")
+            raise CommandLineError(f"{name} needs --grammar: {why}")
     for name, given in (("--alpha", args.alpha), ("--beta", args.beta)):
         if given is not None and args.lm is None:
-            raise ArgumentError(f"{name} needs --lm: it is a weight of the language model")
+            raise CommandLineError(f"{name} needs --lm: it is a weight of the language model")
     if args.no_language_model and args.lm is not None:
-        raise ArgumentError("--no-language-model and --lm exclude each other")
+        raise CommandLineError("--no-language-model and --lm exclude each other")
     if args.beam == 0 and args.alternatives > 1 and args.grammar is None:
-        raise ArgumentError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy has one text")
+        raise CommandLineError(f"--alternatives must be 1 with --beam 0, got {args.alternatives}: greedy has one text")
 
 
 def sentences_of(path: str) -> Grammar:

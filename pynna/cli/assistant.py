@@ -8,7 +8,7 @@ import asyncio
 import sys
 
 from pynna.audio.microphone import require_sounddevice
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, device
+from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, CommandLineError, add_drain, at_least, device
 from pynna.cli.terminal import OK
 from pynna.model import load
 
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise ImportError(f"the assistant needs {error.name}: pip install 'pynna[assistant]'") from None
 
+    if args.device is not None and not args.microphone:
+        raise CommandLineError("--device needs --microphone: without it the browsers' are heard")
     context = check_access(args.host, args.token, args.certificate, args.key)
     open_to_all = not is_loopback(args.host)
     hosts = () if open_to_all else ("localhost", "127.0.0.1", "::1", args.host)

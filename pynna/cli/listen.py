@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from pynna.audio.microphone import chunks
+from pynna.audio.microphone import chunks, require_sounddevice
 from pynna.audio.piped import piped
 from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
 from pynna.cli.live import MAX_ALTERNATIVES, Live, is_live
@@ -42,7 +42,7 @@ Interrupt it to end. The microphone needs sounddevice: pip install 'pynna[mic]'.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("source", nargs="?", choices=(STDIN,), metavar="-", help="standard input: int16 or a WAV file")
+    parser.add_argument("source", nargs="?", type=_source, metavar="-", help="standard input: int16 or a WAV file")
     parser.add_argument("-m", "--model", metavar="M", help=MODEL_HELP)
     parser.add_argument("--device", metavar="D", help="the microphone's number or a part of its name")
     parser.add_argument("--json", action="store_true", help="every event as a JSON object")
@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-utterance", type=seconds, metavar="S", help="its longest utterance (default: 20)")
     add_decoding(parser)
+
+
+def _source(text: str) -> str:
+    """An argparse type: standard input alone."""
+    if text != STDIN:
+        raise argparse.ArgumentTypeError(f"{text!r} must be -; `pynna transcribe --utterances` hears files")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if args.source == STDIN:
         source: Iterator[bytes] = piped(sys.stdin.buffer, model.sample_rate, lambda note: print(note, file=sys.stderr))
     else:
+        require_sounddevice()
         source = chunks(model.sample_rate, device(args.device))
         print("listening; Ctrl-C ends", file=sys.stderr)
     try:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pynna.cli.arguments import EXIT_CODES
-from pynna.cli.terminal import FAILED, INTERRUPTED, OK, complain, drop_output
+from pynna.cli.arguments import EXIT_CODES, CommandLineError
+from pynna.cli.terminal import FAILED, INTERRUPTED, OK, USAGE, complain, drop_output, open_closed_streams
 from pynna.errors import PynnaError
 
 COMMANDS = {
@@ -62,13 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 all is well, 1 something failed, 2 a wrong command line (argparse exits by itself), 130 interrupted.
     """
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal cannot show
             with contextlib.suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv).parse_args(argv)
     try:
+        args = _parser(argv).parse_args(argv)
         code = int(_module(args.command).run(args))
         if not sys.stdout.closed:  # a server's client on standard output has taken it with it
             print(end="", flush=True)
@@ -81,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PynnaError, OSError, MemoryError, ImportError) as error:
         complain(error)
         drop_output()
-        return FAILED
+        return USAGE if isinstance(error, CommandLineError) else FAILED
 
 
 def _module(name: str) -> Any:

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, add_drain, at_least, sentences_of
+from pynna.cli.arguments import (
+    DRAIN_SECONDS,
+    EXIT_CODES,
+    MODEL_HELP,
+    CommandLineError,
+    add_drain,
+    at_least,
+    sentences_of,
+)
 from pynna.cli.terminal import OK
 from pynna.errors import ArgumentError
 from pynna.model import load
@@ -64,11 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wake-word", action="append", metavar="WORD", help="to be detected; may be given again")
     parser.add_argument("--home-assistant", metavar="URL", help="read names and sentences from there")
     parser.add_argument("--zeroconf", action="store_true", help="let Home Assistant find it in the local network")
-    parser.add_argument("--channels", type=at_least(1, 1024), default=32, metavar="N",
+    parser.add_argument("--channels", type=at_least(1, 1024), metavar="N",
                         help="requests at once; one more is told so (default: 32)")  # fmt: skip
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
     add_drain(parser)
-    parser.add_argument("--seconds", type=at_least(2, 3600), default=20, metavar="S",
+    parser.add_argument("--seconds", type=at_least(2, 3600), metavar="S",
                         help="of --measure, for each number of microphones (default: 20)")  # fmt: skip
     parser.add_argument("--processes", type=at_least(1, 1024), metavar="N",
                         help="of --measure: servers beside each other (default: one a core)")  # fmt: skip
@@ -76,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
+    _check_that_all_act(args)
     if args.write_addon or args.print_unit:
         return _set_up(args)
     if args.measure:
@@ -104,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             )
         try:
             await wyoming.serve(model, args.wyoming, programs=programs, zeroconf=args.zeroconf,
-                                channels=args.channels, metrics=args.metrics, drain=args.drain,
+                                channels=args.channels or wyoming.CHANNELS, metrics=args.metrics, drain=args.drain,
                                 ready=lambda uri: print(uri, flush=True))  # fmt: skip
         finally:
             if following is not None:
@@ -117,6 +126,23 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
+def _check_that_all_act(args: argparse.Namespace) -> None:
+    """Raises CommandLineError for an option that does nothing with the one that tells what to do."""
+    what, unused = "--wyoming", tuple[str, ...](("seconds", "processes"))
+    if args.print_unit:
+        what = "--print-unit"
+    elif args.measure:
+        what, unused = "--measure", ("wake_word", "home_assistant", "zeroconf", "channels", "metrics")
+    elif args.write_addon:
+        what, unused = "--write-addon", ("model", "grammar", "wake_word", "home_assistant", "zeroconf", "channels",
+                                         "metrics", "seconds", "processes")  # fmt: skip
+    for name in unused:
+        if getattr(args, name) not in (None, False):
+            raise CommandLineError(f"--{name.replace('_', '-')} does nothing with {what}")
+    if args.measure and len(args.grammar or ()) > 1:
+        raise CommandLineError("--measure takes one --grammar")
+
+
 def _set_up(args: argparse.Namespace) -> int:
     """What starts the server elsewhere: an add-on's folder, or a unit on standard output."""
     from pynna.assistant import supervised
@@ -127,7 +153,10 @@ def _set_up(args: argparse.Namespace) -> int:
     options = ["--wyoming", UNIT_URI]
     home = [args.home_assistant] if args.home_assistant else []
     given = {"--model": [args.model] if args.model else [], "--grammar": args.grammar or [],
-             "--wake-word": args.wake_word or [], "--home-assistant": home}  # fmt: skip
+             "--wake-word": args.wake_word or [], "--home-assistant": home,
+             "--channels": [str(args.channels)] if args.channels else [],
+             "--metrics": [args.metrics] if args.metrics else [],
+             "--drain": [str(args.drain)] if args.drain != DRAIN_SECONDS else []}  # fmt: skip
     for name, values in given.items():
         for value in values:
             is_file = name in ("--model", "--grammar") and Path(value).exists()
@@ -144,11 +173,11 @@ def _measure(args: argparse.Namespace) -> int:
         raise ImportError(f"--measure needs {error.name}: pip install 'pynna[assistant]'") from None
 
     files = args.grammar or ["car"]
-    processes = args.processes or capacity.n_cores()
-    print(f"{processes} servers, {files[0]}, {args.seconds} s for each number of microphones", flush=True)
+    processes, seconds = args.processes or capacity.n_cores(), args.seconds or 20
+    print(f"{processes} servers, {files[0]}, {seconds} s for each number of microphones", flush=True)
     print(capacity.HEAD, flush=True)
     found = capacity.search(
-        args.model, files[0], seconds=args.seconds, processes=processes, told=lambda row: print(row, flush=True)
+        args.model, files[0], seconds=seconds, processes=processes, told=lambda row: print(row, flush=True)
     )
     print(f"{found} microphones on this machine, {found // processes} a server")
     return OK

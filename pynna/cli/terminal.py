@@ -16,6 +16,13 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; argparse itself exits with 2."""
 
 
+def open_closed_streams() -> None:
+    """Of a process that was started without standard input, output or error (`>&-`): nothing comes in or goes out."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def drop_output() -> None:
     """Whatever still waits for a standard output that is closed or full: the interpreter would try again at its end."""
     try:

@@ -16,10 +16,18 @@ from pynna.archive.writers import FORMATS, Recording
 from pynna.audio import files
 from pynna.audio.channels import remarks
 from pynna.audio.pcm import Audio
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, at_least, decoding_options
+from pynna.cli.arguments import (
+    EXIT_CODES,
+    MODEL_HELP,
+    STDIN,
+    CommandLineError,
+    add_decoding,
+    at_least,
+    decoding_options,
+)
 from pynna.cli.terminal import FAILED, OK, Progress, complain, print_text
 from pynna.decoding.results import Result
-from pynna.errors import ArgumentError, AudioError, PynnaError
+from pynna.errors import AudioError, PynnaError
 from pynna.events import Event, Final
 from pynna.model import Model, load
 from pynna.saving import whole_file
@@ -94,9 +102,15 @@ def run(args: argparse.Namespace) -> int:
         return _run_ray(args)
     args.files = files.recordings_in(args.files, raw=args.raw is not None)
     if args.format in ("srt", "vtt") and len(args.files) > 1 and args.output is None:
-        raise ArgumentError(f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own")
+        raise CommandLineError(
+            f"--format {args.format} of several files needs -o FOLDER: each has subtitles of its own"
+        )
     if args.words and args.format in ("srt", "vtt"):
-        raise ArgumentError(f"--words must stand without --format {args.format}; text, json, jsonl and ctm tell words")
+        raise CommandLineError(
+            f"--words must stand without --format {args.format}; text, json, jsonl and ctm tell words"
+        )
+    if args.resume and args.output is None:
+        raise CommandLineError("--resume needs -o FOLDER, that of the run before")
     if args.jobs is not None or args.resume or args.format not in _PRINTED:
         return _run_archive(args)
     model = load(args.model, threads=args.threads)
@@ -123,9 +137,9 @@ def run(args: argparse.Namespace) -> int:
 def _run_archive(args: argparse.Namespace) -> int:
     """Many recordings, or long ones: sixteen channels of each of the jobs' cores."""
     if STDIN in args.files:
-        raise ArgumentError('--jobs, --resume and this format need files, got "-"')
+        raise CommandLineError('--jobs, --resume and this format need files, got "-"')
     if args.words and args.format == "text":
-        raise ArgumentError(
+        raise CommandLineError(
             "--words must stand without --jobs and --resume; --format json and jsonl tell the words, too"
         )
     model = load(args.model, threads=args.threads or 1)
@@ -157,9 +171,11 @@ def _run_ray(args: argparse.Namespace) -> int:
     from pynna.archive.ray import transcribe_archive
 
     if args.output is None or STDIN in args.files:
-        raise ArgumentError("--ray needs files or folders, and -o FOLDER for its Parquet files")
+        raise CommandLineError("--ray needs files or folders, and -o FOLDER for its Parquet files")
     if args.format != "text" or args.words or args.threads not in (None, 1):
-        raise ArgumentError("--ray must stand without --format, --json, --words and --threads: it writes Parquet files")
+        raise CommandLineError(
+            "--ray must stand without --format, --json, --words and --threads: it writes Parquet files"
+        )
     report = transcribe_archive(
         args.files, args.output, address=args.ray_address, model=args.model, actors=args.jobs, resume=args.resume,
         reading={"channel": args.channel, "strict": args.strict, "raw_sample_rate": args.raw},

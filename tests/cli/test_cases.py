@@ -38,13 +38,13 @@ PCM = read(CLIP).pcm
     ],
 )
 def test_options_that_cannot_act_are_told(options, message, capsys):
-    assert main(["transcribe", CLIP, *options]) == 1
+    assert main(["transcribe", CLIP, *options]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt"])
 def test_subtitles_of_several_files_are_not_one_file(form, capsys):
-    assert main(["transcribe", "--format", form, CLIP, CLIP]) == 1
+    assert main(["transcribe", "--format", form, CLIP, CLIP]) == 2
     assert f"--format {form} of several files needs -o FOLDER" in capsys.readouterr().err
 
 
@@ -202,7 +202,7 @@ def test_recordings_of_one_name_get_files_of_their_own(more, tmp_path, capsys):
 
 
 def test_words_are_refused_where_they_would_be_left_out(capsys):
-    assert main(["transcribe", "--words", "--format", "srt", CLIP]) == 1
+    assert main(["transcribe", "--words", "--format", "srt", CLIP]) == 2
     assert "--words must stand without --format srt" in capsys.readouterr().err
 
 
