@@ -183,6 +183,8 @@ def test_what_is_no_model_rules_path_or_sentence_is_told(model, grammar):
         (lambda: list(pynna.transcribe_files([], "pynna-en-car")), "model must be a pynna.Model, got 'pynna-en-car'"),
         (lambda: model.listen(5), "rules must be a pynna.EndpointRules, got 5"),
         (lambda: model.group().listen(5), "rules must be a pynna.EndpointRules, got 5"),
+        (lambda: pynna.Grammar.from_yaml(5), "a sentence file must be a path or an open file, got 5"),
+        (lambda: pynna.Grammar.from_jsgf(None), "a sentence file must be a path or an open file, got None"),
         (lambda: pynna.load(5), "path must be a path, got 5"),
         (lambda: grammar.parse(None), "a sentence must be a text, got None"),
     ):

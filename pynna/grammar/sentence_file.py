@@ -94,6 +94,8 @@ def read_text(file: str | os.PathLike[str] | IO[str]) -> tuple[str, str]:
                 return Path(file).read_text(encoding="utf-8-sig"), os.fspath(file)
         except UnicodeDecodeError as error:
             raise GrammarError(f"{os.fspath(file)}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    if not hasattr(file, "read"):
+        raise ArgumentError(f"a sentence file must be a path or an open file, got {file!r}")
     return file.read(), str(getattr(file, "name", ""))
 
 
@@ -143,8 +145,19 @@ def _merged(sources: Iterable[Any]) -> dict[Any, Any]:
         document, name = load(source)
         if not isinstance(document, Mapping):
             raise GrammarError(f"{name}: a sentence file holds names and what they stand for")
+        before, language = merged.get("language"), document.get("language")
+        if before and language and _family(before) != _family(language):
+            raise GrammarError(
+                f"{name}: its language is {short(language)}, and that of another file {short(before)}: a grammar has "
+                "one, so give the folder or the files of one"
+            )
         merge(merged, document, name)
     return merged
+
+
+def _family(language: Any) -> str:
+    """The language without its region: "en" of "en-GB"."""
+    return str(language).replace("_", "-").partition("-")[0].lower()
 
 
 def merge(base: dict[Any, Any], other: Mapping[Any, Any], file: str) -> None:
@@ -208,7 +221,8 @@ def compile_document(
         What is known from outside: blocks that require something else are left out.
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("intents"), Mapping):
-        raise GrammarError(f"{file}: there are no `intents:`; a sentence file has intents with sentences")
+        example = "intents: {Lights: {data: [{sentences: [lights on]}]}}"
+        raise GrammarError(f"{file}: there are no `intents:`; a sentence file has intents with sentences: {example}")
     no_other_keys(document, TOP_KEYS, f"{file}: the file", file)
     _check_settings(section(document, "settings", file), file)
     language = str(document.get("language") or language or "en")

@@ -152,3 +152,23 @@ def test_a_name_that_cannot_be_said_is_told_and_the_rest_works(name):
         Grammar.from_dict(document, "home.yaml").automaton(LABELS)
     grammar = Grammar.from_dict(document, "home.yaml", skip_unspeakable=True)
     assert spells(grammar, "turn on lamp") and len(grammar.left_out(LABELS)) == 1
+
+
+def test_a_folder_of_two_languages_is_no_grammar(tmp_path):
+    for language, sentence in (("en", "lights on"), ("en-GB", "lamps on"), ("de", "licht an")):
+        (tmp_path / language).mkdir()
+        (tmp_path / language / "a.yaml").write_text(
+            f"language: {language}\nintents: {{On: {{data: [{{sentences: [{sentence}]}}]}}}}\n"
+        )
+    with pytest.raises(GrammarError, match=r"its language is 'en', and that of another file 'de'.*give the folder"):
+        Grammar.from_yaml(tmp_path)
+    both = Grammar.from_yaml([tmp_path / "en", tmp_path / "en-GB"])  # regions of one
+    assert meaning(both, "lights on") == meaning(both, "lamps on") == ("On", {})
+
+
+def test_sentences_alone_are_told_what_a_file_looks_like(tmp_path):
+    (tmp_path / "list.txt").write_text("lights on\nlights off\n")
+    with pytest.raises(GrammarError, match=r"there are no `intents:`.*: (intents: .*)$") as told:
+        Grammar.from_file(tmp_path / "list.txt")
+    example = str(told.value).rpartition("sentences: intents")[2]
+    assert meaning(grammar_of("intents" + example), "lights on") == ("Lights", {})
