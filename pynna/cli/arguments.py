@@ -190,7 +190,10 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         options["vocabulary"] = Vocabulary(words)
     elif args.no_language_model:
         options["language_model"] = None
-    Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
+    try:
+        Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
+    except ArgumentError as error:
+        raise CommandLineError(str(error)) from None
     return options
 
 

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 from pynna.audio.microphone import chunks, require_sounddevice
 from pynna.audio.piped import piped
-from pynna.cli.arguments import EXIT_CODES, MODEL_HELP, STDIN, add_decoding, decoding_options, device, seconds
+from pynna.cli.arguments import (
+    EXIT_CODES,
+    MODEL_HELP,
+    STDIN,
+    CommandLineError,
+    add_decoding,
+    decoding_options,
+    device,
+    seconds,
+)
 from pynna.cli.live import MAX_ALTERNATIVES, Live, is_live
 from pynna.cli.terminal import OK, print_text, to_json
 from pynna.events import Final
@@ -66,6 +75,8 @@ def _source(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """The command."""
+    if args.source == STDIN and args.device is not None:
+        raise CommandLineError("--device is a microphone's: it must stand without -")
     model = load(args.model)
     rules: dict[str, float] = {}
     if args.silence is not None:

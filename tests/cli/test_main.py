@@ -41,9 +41,9 @@ def run(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text="input" not in options, timeout=300, cwd=cwd, **options)
 
 
-def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """Exit code 1, and one line on standard error that has all the parts."""
-    assert done.returncode == 1, done.stderr
+def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str, code: int = 1) -> None:
+    """That exit code, and one line on standard error that has all the parts."""
+    assert done.returncode == code, done.stderr
     assert done.stderr.startswith("pynna: ")
     assert done.stderr.count("\n") == 1, done.stderr
     for part in parts:
@@ -227,7 +227,7 @@ def test_vocabulary_and_hot_words(tmp_path: Path) -> None:
     words.write_text("decrease\nthe volume\n")
     assert run("transcribe", "--vocabulary", words, RECORDING).stdout == "decrease the volume\n"
     assert run("transcribe", "--hot-word", "vollume=30", RECORDING).stdout == "increase the vollume\n"
-    assert_one_line_error(run("transcribe", "--hot-word", "東=4", RECORDING), "東")
+    assert_one_line_error(run("transcribe", "--hot-word", "東=4", RECORDING), "東", code=2)
     assert_one_line_error(run("transcribe", "--vocabulary", tmp_path / "none.txt", RECORDING), "none.txt")
 
 
