@@ -70,3 +70,23 @@ def test_an_npz_without_a_front_end_says_so_and_is_told_one(trained, tmp_path, c
     export_npz(load_weights(trained), tmp_path / "whole.npz")
     assert main(["map", str(tmp_path / "whole.npz")]) == 0
     assert "assumed" not in capsys.readouterr().out
+
+
+def test_the_guides_table_of_an_npz_is_all_that_is_needed(tmp_path):
+    """docs/mapping.md: names and shapes, each layer of another width, another number of frames."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "layer_1": (26 * 11, 20),
+        "layer_2": (20, 24),
+        "layer_3": (24, 28),
+        "layer_5": (16, 12),
+        "layer_6": (12, 5),
+    }
+    arrays = {f"{name}/weights": rng.normal(0, 0.1, shape) for name, shape in shapes.items()}
+    arrays |= {f"{name}/bias": np.zeros(shape[1]) for name, shape in shapes.items()}
+    arrays |= {"lstm_fused_cell/kernel": rng.normal(0, 0.1, (28 + 16, 4 * 16)), "lstm_fused_cell/bias": np.zeros(64)}
+    np.savez(tmp_path / "mine.npz", **arrays, alphabet=np.array([" ", "a", "ä", "ö"]), sample_rate=8000,
+             feature_win_len=256, feature_win_step=160, mel_upper=4000.0, forget_bias=0.0, name="mine")  # fmt: skip
+    pynna.map_model(tmp_path / "mine.npz", tmp_path / "mine.nna", report=False)
+    model = pynna.load(tmp_path / "mine.nna")
+    assert (model.labels[:-1], model.sample_rate, model.name) == ((" ", "a", "ä", "ö"), 8000, "mine")
