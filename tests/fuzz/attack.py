@@ -56,7 +56,7 @@ GROWTH = 1.1  # of memory, from before the attack to after it, where the allocat
 PIPES = 3  # of the process that answers `/try`, which ends a minute after the last question
 SAMPLES = 4  # of memory, half a second apart
 WARM_SECONDS, AFTER_SECONDS = 20, 15  # of speech before the attack, until every buffer has its size; and after it
-SETTLE_SECONDS = 60.0  # that may go by until nothing waits, before the attack and after it
+SETTLE_SECONDS = 60.0  # that may go by until nothing waits any more, before the attack and after it
 
 ATTACKERS_NICE = 10  # at least: a flood is the network's to stop, and here it takes the microphones' processor
 
@@ -168,25 +168,30 @@ async def _hush(speaking: list[asyncio.Task[None]], sockets: list[Any]) -> None:
 
 
 async def _at_rest(client: Any) -> bool:
-    """Whether nothing waits to be rescored, within SETTLE_SECONDS."""
+    """Whether all that has come is heard, so that no step is taken any more, and nothing waits to be rescored, within
+    SETTLE_SECONDS."""
     import aiohttp
 
     from bench import soak
 
+    before = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE_SECONDS):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):  # the server has more to do than to answer
                     async with client.get("/metrics") as answer:
-                        if not soak._metric(await answer.text(), "pynna_rescoring_pending"):
-                            return True
+                        metrics = await answer.text()
+                    steps = soak._metric(metrics, "pynna_steps_total")
+                    if steps == before and not soak._metric(metrics, "pynna_rescoring_pending"):
+                        return True
+                    before = steps
                 await asyncio.sleep(0.5)
     return False
 
 
 async def _settled(client: Any, pid: int, trimmed: threading.Event) -> tuple[float, int, bool]:
-    """Memory and descriptors when nothing waits to be rescored, and the allocator has given back what it can; and
-    whether that came to be."""
+    """Memory and descriptors when nothing waits to be heard or rescored, and the allocator has given back what it can;
+    and whether that came to be."""
     from bench import soak
 
     rests = await _at_rest(client)
