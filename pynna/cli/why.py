@@ -116,7 +116,8 @@ def _text(path: str, found: Diagnosis, notes: tuple[str, ...]) -> str:
     if found.rival is not None:
         nats = "" if found.margin is None else f"  {found.margin:.1f} nats lower"
         lines.append(f"  rival          {found.rival}{nats}")
-    lines += [f"  or             {text}  {confidence:.3f}" for text, confidence in found.others]
+    if found.sentence:  # else they are the first letters of any sentence
+        lines += [f"  or             {text}  {confidence:.3f}" for text, confidence in found.others if text]
     lines += [f"  {d.start:6.2f} {d.end:6.2f}  {d.heard or '-'}  /  {d.sentence or '-'}" for d in found.differences]
     spoken = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in found.speech) or "none"
     lines += [

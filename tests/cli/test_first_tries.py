@@ -86,6 +86,13 @@ def test_why_finds_in_a_folder_what_transcribe_finds(tmp_path, capsys):
     assert capsys.readouterr().out.count('"sentence": "call home"') == 2
 
 
+def test_why_names_no_letters_where_nothing_was_said(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    assert main(["why", str(tmp_path / "a.wav"), "--grammar", "car"]) == 0
+    told = capsys.readouterr().out
+    assert "no speech was found" in told and "\n  or " not in told
+
+
 def test_the_line_for_ffmpeg_can_be_pasted(tmp_path, capsys):
     path = tmp_path / "my film.webm"
     path.write_bytes(b"\x1a\x45\xdf\xa3" + bytes(100))
