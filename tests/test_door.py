@@ -183,6 +183,12 @@ def test_what_is_no_model_rules_path_or_sentence_is_told(model, grammar):
         (lambda: list(pynna.transcribe_files([], "pynna-en-car")), "model must be a pynna.Model, got 'pynna-en-car'"),
         (lambda: model.listen(5), "rules must be a pynna.EndpointRules, got 5"),
         (lambda: model.group().listen(5), "rules must be a pynna.EndpointRules, got 5"),
+        (
+            lambda: list(pynna.transcribe_files([], model, reading={"rate": 1})),
+            "reading must hold .* alone, got 'rate'",
+        ),
+        (lambda: setattr(model.stream(), "hot_words", ["a"]), r"hot_words must map words to nats, got \['a'\]"),
+        (lambda: setattr(model.listen(), "hot_words", ["a"]), r"hot_words must map words to nats, got \['a'\]"),
         (lambda: pynna.Grammar.from_yaml(5), "a sentence file must be a path or an open file, got 5"),
         (lambda: pynna.Grammar.from_jsgf(None), "a sentence file must be a path or an open file, got None"),
         (lambda: pynna.load(5), "path must be a path, got 5"),
@@ -195,3 +201,11 @@ def test_what_is_no_model_rules_path_or_sentence_is_told(model, grammar):
 def test_all_names_are_listed_and_none_besides():
     assert {*pynna.__all__, "audio"} <= set(dir(pynna))
     assert not {"Any", "TYPE_CHECKING", "importlib"} & set(dir(pynna))
+
+
+def test_what_is_no_audio_file_is_told(tmp_path):
+    (tmp_path / "a.wav").write_text("text")
+    with (tmp_path / "a.wav").open() as text:
+        for wrong in (None, 5, text):
+            with pytest.raises(pynna.AudioError, match="audio must be a path or a binary file, got"):
+                pynna.audio.read(wrong)

@@ -25,6 +25,8 @@ from pynna.streaming.endpointer import EndpointRules
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_READING = ("channel", "strict", "raw_sample_rate")
+
 DIVIDE_FROM = 0.25
 """Share of a job's audio from which a recording is divided between the jobs."""
 
@@ -132,7 +134,7 @@ def transcribe_files(
     ArgumentError
         No such format, fewer than one job, to be resumed without a folder or with other settings, a wrong option.
     """
-    _check(format, jobs, resume, output is not None, model)
+    _check(format, jobs, resume, output is not None, model, reading or {})
     model = load(threads=1) if model is None else model
     model.decoder_options(**options)
     cut = not whole or FORMATS[format].segmented and output is not None
@@ -144,7 +146,9 @@ def transcribe_files(
     return run.transcripts(files, folder, ordered)
 
 
-def _check(format: str, jobs: int, resume: bool, has_output: bool, model: Model | None) -> None:
+def _check(
+    format: str, jobs: int, resume: bool, has_output: bool, model: Model | None, reading: dict[str, Any]
+) -> None:
     """Raises ArgumentError for what cannot be asked for."""
     if not isinstance(model, (Model, type(None))):
         raise ArgumentError(f"model must be a pynna.Model, got {model!r}")
@@ -153,6 +157,8 @@ def _check(format: str, jobs: int, resume: bool, has_output: bool, model: Model 
             f"format must be one of {', '.join(FORMATS)} and jobs an integer from 1 to 1024, "
             f"got {format!r} and {jobs!r}"
         )
+    if unknown := [name for name in reading if name not in _READING]:
+        raise ArgumentError(f"reading must hold {', '.join(_READING)} alone, got {', '.join(map(repr, unknown))}")
     if resume and not has_output:
         raise ArgumentError("resume needs an output: the folder of the run before")
 

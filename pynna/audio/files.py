@@ -267,9 +267,11 @@ def source_name(source: object) -> str:
 # ---- files ---------------------------------------------------------------------------------------
 
 
-def _openable(source: AudioPath | BinaryIO, name: str) -> Any:
+def _openable(source: Any, name: str) -> Any:
     """What soundfile can open: a path, a seekable file, or the content of a pipe."""
     if not isinstance(source, (str, os.PathLike)):
+        if not hasattr(source, "seekable") or isinstance(source, io.TextIOBase):
+            raise AudioError(f"audio must be a path or a binary file, got {source!r}")
         return source if source.seekable() else _content(source.read(), name)
     path = Path(source)
     if path.is_dir():

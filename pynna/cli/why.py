@@ -113,10 +113,10 @@ def _text(path: str, found: Diagnosis, notes: tuple[str, ...]) -> str:
         f"  nearest        {found.sentence or '(nothing)'}" + (f"  [{found.intent}{slots}]" if found.intent else ""),
         f"  confidence     {found.confidence:.3f} of {found.threshold:.3f}",
     ]
-    if found.rival is not None:
+    if found.rival is not None and found.speech:
         nats = "" if found.margin is None else f"  {found.margin:.1f} nats lower"
         lines.append(f"  rival          {found.rival}{nats}")
-    if found.sentence:  # else they are the first letters of any sentence
+    if found.sentence and found.speech:  # else they are the first letters of any sentence
         lines += [f"  or             {text}  {confidence:.3f}" for text, confidence in found.others if text]
     lines += [f"  {d.start:6.2f} {d.end:6.2f}  {d.heard or '-'}  /  {d.sentence or '-'}" for d in found.differences]
     spoken = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in found.speech) or "none"

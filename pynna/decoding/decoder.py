@@ -122,12 +122,13 @@ class Decoder:
             raise ArgumentError("hot words need a beam search or a grammar, over labels with a space")
         if self._finished:
             raise FinishedError("the stream is finished; hot words for it come too late")
+        options = replace(self.options, hot_words=boosts)
         if dict(boosts) != self._hot_words:
             self._tables = HotWords(boosts, self._texts)
             self.core.set_hot_words(self._tables.next, self._tables.bonus, self._tables.end)
             self._hot_words = dict(boosts)
             self.hot_word_changes.append((self.core.stats["n_frames"], self._hot_words))
-            self.options = replace(self.options, hot_words=self._hot_words)
+            self.options = replace(options, hot_words=self._hot_words)
 
     @property
     def _n_best(self) -> int:

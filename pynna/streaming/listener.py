@@ -233,7 +233,7 @@ class Listener(Generic[ResultT]):
 
     @hot_words.setter
     def hot_words(self, boosts: Mapping[str, float]) -> None:
-        options = replace(self.options, hot_words=dict(boosts))
+        options = replace(self.options, hot_words=dict(boosts) if isinstance(boosts, Mapping) else boosts)
         self._new_decoder(options)  # complains before the utterance under way is touched
         if self._decoder is not None:
             self._decoder.hot_words = boosts
