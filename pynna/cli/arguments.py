@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.language_model import DEFAULT_ALPHA, DEFAULT_BETA, LanguageModel, Vocabulary
 from pynna.decoding.options import DEFAULT_BEAM_WIDTH, DecoderOptions
-from pynna.decoding.regional import SPELLINGS
+from pynna.decoding.regional import SPELLINGS, words_of
 from pynna.errors import ArgumentError, reading
 from pynna.model import Model
 
@@ -190,6 +190,8 @@ def decoding_options(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         options["vocabulary"] = Vocabulary(words)
     elif args.no_language_model:
         options["language_model"] = None
+    if args.spelling is not None:
+        words_of(args.spelling)  # a package that is missing is no wrong command line
     try:
         Decoder(model.labels, label_priors=model.label_priors, options=DecoderOptions(**options))
     except ArgumentError as error:

@@ -84,9 +84,15 @@ def _run(
             seconds = len(audio.pcm) / model.sampleRate()
             _tell(f"Inference took {perf_counter() - start:.3f}s for {seconds:.3f}s audio file.")
     except (RuntimeError, ValueError, OSError, PynnaError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        _complain(parser.prog, error)
         return FAILED
     return OK
+
+
+def _complain(program: str, error: Exception) -> None:
+    """The clients' words, and behind them what pynna knows besides: a package that is missing, a file's fault."""
+    cause = f": {error.__cause__}" if isinstance(error.__cause__, PynnaError) else ""
+    print(f"{program}: {error}{cause}", file=sys.stderr)
 
 
 def _tell(text: str) -> None:
@@ -185,7 +191,7 @@ def posteriors_command(arguments: Sequence[str] | None = None) -> int:
     try:
         model = stt.Model(args.model)
     except RuntimeError as error:
-        print(f"stt_onlyprobs: {error}", file=sys.stderr)
+        _complain("stt_onlyprobs", error)
         return FAILED
     model.setBeamWidth(1)  # nothing is searched
     stream = model.createStreamWithEmissions()

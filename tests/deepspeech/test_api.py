@@ -242,6 +242,15 @@ def test_a_model_file_is_mapped_once_and_kept(
     assert "once" in capsys.readouterr().err  # other bytes: mapped anew
 
 
+def test_commands_tell_why_a_model_cannot_be_read(tmp_path, capsys):
+    (tmp_path / "cut.pbmm").write_bytes(b"none")
+    assert commands.deepspeech_command(["--model", str(tmp_path / "cut.pbmm"), "--audio", "a.wav"]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "(0x3000): " in told and "not a TensorFlow graph" in told
+    assert commands.posteriors_command([str(tmp_path / "cut.pbmm")]) == 1
+    assert "(0x3000): " in capsys.readouterr().err
+
+
 def test_commands_print_what_the_clients_print(pcm: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.deepspeech_command(["--model", str(OWN), "--audio", str(CLIP)]) == 0
     out, err = capsys.readouterr()
