@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pynna.audio.channels import Mixer
 from pynna.audio.pcm import FULL_SCALE, Pcm, check_floats, to_int16
 from pynna.errors import AudioError
 
@@ -17,20 +18,26 @@ class PcmConverter:
     """Pieces of one stream, in order, as int16 PCM of one channel at the model's rate.
 
     A piece may end within a sample or a frame: what is left over waits for the next one. Channels are mixed down to
-    their mean. The rate is converted by linear interpolation behind a moving average, whose state goes on from piece
-    to piece.
+    their mean; as long as two take each other's sound away, the one with the most power counts. The rate is converted
+    by linear interpolation behind a moving average, whose state goes on from piece to piece.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._form: tuple[int, int, int, bool] | None = None
         self._left = b""
+        self._mixer = Mixer(1)
         self._waiting, self._at, self._n_seen = _EMPTY, 0.0, 0
 
     @property
     def n_left(self) -> int:
         """Bytes of an unfinished frame that wait."""
         return len(self._left)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether two channels take each other's sound away, so that one of them is taken alone."""
+        return self._form is not None and self._form[2] == 2 and self._mixer.is_cancelled
 
     def convert(self, data: bytes, sample_rate: int, width: int, channels: int, floats: bool = False) -> bytes:
         """The PCM of a piece, little-endian.
@@ -59,6 +66,8 @@ class PcmConverter:
             )
         if self._form not in (None, form):
             raise AudioError(f"the audio's form must stay {self._form} within a stream, got {form}")
+        if self._form is None:
+            self._mixer = Mixer(channels)
         self._form = form
         frame = width * channels
         data = self._left + data
@@ -66,7 +75,10 @@ class PcmConverter:
         self._left = data[whole:]
         if width == 2 and channels == 1 and sample_rate == self._sample_rate:
             return data[:whole]
-        mono = _samples(data[:whole], width, floats).reshape(-1, channels).mean(axis=1)
+        block = _samples(data[:whole], width, floats).reshape(-1, channels)
+        (mono,) = self._mixer.mix([block])
+        if self.is_cancelled:
+            mono = block[:, self._mixer.louder]
         return self._resampled(mono, sample_rate).astype("<i2").tobytes()
 
     def _resampled(self, mono: npt.NDArray[np.float64], sample_rate: int) -> Pcm:

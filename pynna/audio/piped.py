@@ -68,6 +68,8 @@ def piped(file: BinaryIO, sample_rate: int, told: Callable[[str], None]) -> Iter
         pcm = converter.convert(piece, *form)
         if pcm:
             yield pcm
+    if converter.is_cancelled:
+        told(f"{form.channels} channels cancel each other out, one is inverted: the louder one was taken")
     if converter.n_left:
         n = converter.n_left
         told(f"{n} byte{'s' if n > 1 else ''} of an unfinished sample at the end {'are' if n > 1 else 'is'} left out")

@@ -158,6 +158,19 @@ def test_samples_of_24_bits_and_floats_are_heard(form, extensible):
     assert notes == [f"16000 Hz, {form}, 1 channel: converted to one channel of 16000 Hz"]
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_an_inverted_channel_does_not_cancel_the_other(sign):
+    fmt = struct.pack("<HHIIHH", 1, 2, 16000, 64000, 4, 16)
+    head = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data\xff\xff\xff\xff"
+    quieter = PCM // 2
+    both = np.stack([np.clip(PCM.astype(int) * sign, -32767, 32767), quieter if sign > 0 else PCM], axis=1)
+    notes: list[str] = []
+    heard = np.frombuffer(b"".join(piped(io.BytesIO(head + both.astype("<i2").tobytes()), 16000, notes.append)), "<i2")
+    wanted = both.mean(axis=1) if sign > 0 else np.clip(-PCM.astype(int), -32767, 32767)
+    assert np.abs(heard - wanted).max() <= 1
+    assert any("one is inverted" in note for note in notes) == (sign < 0)
+
+
 def test_piped_floats_in_the_range_of_int16_are_told():
     fmt = struct.pack("<HHIIHH", 3, 1, 16000, 64000, 4, 32)
     head = b"RIFF\xff\xff\xff\xffWAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data\xff\xff\xff\xff"
