@@ -153,13 +153,13 @@ def _as_samples(audio: npt.ArrayLike) -> npt.NDArray[Any]:
         raise AudioError(f"samples are {type(audio).__name__}: for 16-bit PCM np.frombuffer(x, np.int16) is needed")
     try:
         samples = np.asarray(audio)
-    except ValueError as error:  # rows of unequal length
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, a tensor that NumPy cannot take
         raise AudioError(f"samples are no array: {error}; {_WANTED}") from error
     if samples.size == 0 and samples.ndim == 1 and isinstance(audio, (list, tuple)):
         return np.zeros(0, np.int16)  # an empty list has no dtype to be wrong
     _check_dtype(samples.dtype)
-    if samples.ndim == 2 and samples.shape[1] == 1:
-        samples = samples[:, 0]
+    if samples.ndim == 2 and 1 in samples.shape:  # one channel, as soundfile or as torchaudio has it
+        samples = samples.reshape(-1)
     if samples.ndim != 1:
         raise AudioError(_shape_error(samples.shape))
     samples = np.ascontiguousarray(samples, samples.dtype.newbyteorder("="))
@@ -178,7 +178,8 @@ def _check_dtype(dtype: np.dtype[Any]) -> None:
 def _shape_error(shape: tuple[int, ...]) -> str:
     text = f"samples have shape {shape}: [n_samples] is needed"
     if len(shape) == 2:
-        text += ", one channel; mix down first, x.mean(axis=1) for floats [n_samples, n_channels], or pick a channel"
+        form, axis = ("[n_channels, n_samples]", 0) if shape[0] < shape[1] else ("[n_samples, n_channels]", 1)
+        text += f", one channel; mix down first, x.mean(axis={axis}) for floats {form}, or pick a channel"
     return text
 
 

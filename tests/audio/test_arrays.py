@@ -45,3 +45,26 @@ def test_wrong_ones(x: Any, message: str) -> None:
 def test_a_little_too_loud_is_saturated_and_told() -> None:
     audio = from_array(np.array([0.5, 1.5, -3.0], np.float32))
     assert audio.pcm.tolist() == [16384, 32767, -32768] and "2 samples" in audio.notes[0]
+
+
+def test_one_channel_may_stand_in_a_row_or_a_column():
+    x = np.sin(np.arange(1600) / 10).astype(np.float32)
+    plain = from_array(x, 16000).pcm
+    for shaped in (x[None], x[:, None]):
+        assert np.array_equal(from_array(shaped, 16000).pcm, plain)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 1600), 0), ((1600, 2), 1)])
+def test_two_channels_are_told_how_to_be_mixed(shape, axis):
+    with pytest.raises(AudioError, match=rf"x\.mean\(axis={axis}\)") as told:
+        from_array(np.zeros(shape), 16000)
+    assert np.zeros(shape).mean(axis=axis).shape == (1600,) and "one channel" in str(told.value)
+
+
+def test_what_numpy_cannot_take_is_told():
+    class Tensor:
+        def __array__(self, *_, **__):
+            raise RuntimeError("call detach()")
+
+    with pytest.raises(AudioError, match=r"samples are no array: call detach\(\)"):
+        from_array(Tensor(), 16000)
