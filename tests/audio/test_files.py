@@ -117,7 +117,7 @@ def test_one_column_is_one_channel() -> None:
     np.testing.assert_array_equal(audio.as_pcm(np.array([[1], [2]], np.int16)), [1, 2])
 
 
-@pytest.mark.parametrize("shape", [(10, 2), (2, 10), (1, 10), (0, 2)])
+@pytest.mark.parametrize("shape", [(10, 2), (2, 10), (0, 2)])
 def test_two_channels_are_refused_with_how_to_mix_down(shape: tuple[int, ...]) -> None:
     with pytest.raises(AudioError, match=r"shape \(.*\): \[n_samples\] is needed.*mix down"):
         audio.load_audio(np.zeros(shape, np.int16))
