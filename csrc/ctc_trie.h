@@ -3,9 +3,10 @@
 #ifndef PYNNA_CTC_TRIE_H
 #define PYNNA_CTC_TRIE_H
 
+#include "layout.h"
 #include "pynna.h"
 
-enum { PN_NONE = -1, PN_FREE = -2 };
+enum { PN_FREE = -2 };
 
 /* A node is a label sequence: its parent's and one label more. It lives while it is in the beam or has children. Links
  * are indices, so that the tree can be copied as a block. */

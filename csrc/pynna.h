@@ -473,7 +473,7 @@ int pynna_graph_save(const pynna_graph *graph, void *block, size_t size);
  * PYNNA_ERR_ARGUMENT: null or not aligned; PYNNA_ERR_FILE_FOREIGN, _SHORT, _VALUE: not a block, cut short, damaged. */
 int pynna_graph_open(const void *block, size_t size, pynna_graph *graph);
 
-/* ---- graph_build.c: graphs put together from their ends to their beginnings -------------------------------------- */
+/* ---- graph_build*.c: graphs put together from their ends to their beginnings ------------------------------------- */
 
 /* Makes minimal deterministic automata. A state stands for the texts that may follow it; one that was made before is
  * given again. A block of memory with pointers into itself: it must not be moved. */

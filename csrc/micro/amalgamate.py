@@ -15,7 +15,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
 HEADERS = (
-    "model.h threads.h mac_array.h verify.h activation.h exact_math.h ctc_input.h ctc_log_add.h ctc_rank.h ctc_trie.h"
+    "layout.h model.h threads.h mac_array.h verify.h activation.h exact_math.h ctc_input.h ctc_log_add.h ctc_rank.h "
+    "ctc_trie.h"
 ).split()
 SOURCES = (
     "status.c activation.c mac_array_ref.c mac_array_dsp.c mac_array_mve.c isa.c threads.c mfcc.c frames.c nna_file.c "
