@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What both CTC decoders ask of their input. Internal. */
+/* What all decoders ask of their input. Internal. */
 #ifndef PYNNA_CTC_INPUT_H
 #define PYNNA_CTC_INPUT_H
 
@@ -8,6 +8,8 @@
 #include "pynna.h"
 
 enum { PN_CTC_MAX_LABELS = 65536 };
+
+static const double PN_IMPOSSIBLE = -(double)INFINITY; /* the logarithm of probability 0 */
 
 /* Whether log_probs [n_frames, n_labels] holds neither NaN nor +infinity, and each frame a label of probability above 0
  * (with bias [n_labels] added unless it is NULL): without one, no text at all would be possible any more. */

@@ -513,7 +513,7 @@ int pynna_builder_strip(pynna_builder *builder, int32_t state, int32_t *out);
 int pynna_builder_graph(pynna_builder *builder, int32_t start, int32_t *n_states, int32_t *n_arcs, int32_t *first_arc,
                         int32_t *arc_label, int32_t *arc_next, uint8_t *is_final);
 
-/* ---- graph_search.c: the sentence of a graph that fits best ------------------------------------------------------ */
+/* ---- graph_search*.c: the sentence of a graph that fits best ----------------------------------------------------- */
 
 /* The best path (Viterbi) through a graph and CTC's blanks and repeats at once: exact but for what `margin` and
  * `max_active` leave out. A score is the sum of log_probs + label_bias along the path, less what the filler costs. */
