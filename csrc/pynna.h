@@ -231,7 +231,7 @@ int pynna_step(pynna_workspace *workspace, pynna_pool *pool, int32_t n_channels,
 int pynna_mac(const char *isa, const int8_t *weights, int32_t weight_bits, int32_t layout, const int32_t *row_sum,
               int32_t n_blocks, int32_t n_groups, const uint8_t *u, size_t u_stride, int32_t n_columns, int32_t *acc);
 
-/* ---- ctc.c: labels' probabilities to text ------------------------------------------------------------------------ */
+/* ---- ctc*.c: labels' probabilities to text ----------------------------------------------------------------------- */
 
 /* CTC decoding of log_probs [n_frames, n_labels], natural logarithms of each frame's label probabilities; -infinity is
  * probability 0. The order of the labels is the caller's and the blank may be any of them (DeepSpeech: the last). The
