@@ -194,7 +194,7 @@ int pynna_pool_init(void *memory, size_t size, int32_t n_threads, pynna_pool **p
 int32_t pynna_pool_threads(const pynna_pool *pool);
 void pynna_pool_stop(pynna_pool *pool);
 
-/* ---- network.c: the fixed-point network -------------------------------------------------------------------------- */
+/* ---- network*.c: the fixed-point network ------------------------------------------------------------------------- */
 
 enum { PYNNA_MAX_CHANNELS = 16 };
 

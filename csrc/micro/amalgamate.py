@@ -15,14 +15,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parent
 HEADERS = (
-    "layout.h model.h threads.h mac_array.h verify.h activation.h exact_math.h ctc_input.h ctc_log_add.h ctc_rank.h "
-    "ctc_trie.h ctc_search.h ctc_beam.h graph_search.h graph_search_cells.h"
+    "layout.h model.h threads.h mac_array.h verify.h network.h activation.h exact_math.h ctc_input.h ctc_log_add.h "
+    "ctc_rank.h ctc_trie.h ctc_search.h ctc_beam.h graph_search.h graph_search_cells.h"
 ).split()
 SOURCES = (
     "status.c activation.c mac_array_ref.c mac_array_dsp.c mac_array_mve.c isa.c threads.c mfcc.c frames.c nna_file.c "
-    "network.c ctc_rank.c ctc_log_add.c ctc_greedy.c ctc_trie.c ctc_memory.c ctc_room.c ctc_scorer.c ctc.c "
-    "ctc_results.c words.c graph.c graph_search_memory.c graph_search_room.c graph_search.c graph_search_hot.c "
-    "graph_search_results.c micro/micro.c"
+    "network_workspace.c network_layers.c network.c ctc_rank.c ctc_log_add.c ctc_greedy.c ctc_trie.c ctc_memory.c "
+    "ctc_room.c ctc_scorer.c ctc.c ctc_results.c words.c graph.c graph_search_memory.c graph_search_room.c "
+    "graph_search.c graph_search_hot.c graph_search_results.c micro/micro.c"
 ).split()
 LIMITS = {"PYNNA_MAX_CHANNELS = 16": "PYNNA_MAX_CHANNELS = 1", "PYNNA_MAX_THREADS = 64": "PYNNA_MAX_THREADS = 1"}
 CONTRACT = """/* Where nobody can set flags (Arduino): bits need that nothing is contracted. */

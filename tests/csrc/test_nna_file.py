@@ -152,8 +152,8 @@ def test_hundreds_of_flips_cuts_and_lies_pass_under_the_address_and_undefined_be
         pytest.skip("gcc is not installed")
     program = str(tmp_path / "test_nna_file")
     flags = "-std=c11 -O0 -ffp-contract=off -fsanitize=address,undefined -fno-sanitize-recover=all -I. -pthread"
-    sources = ["nna_file.c", "network.c", "threads.c", "isa.c", "activation.c", "status.c", "tests/test_nna_file.c"]
-    sources += sorted(path.name for path in CSRC.glob("mac_array_*.c"))
+    sources = ["nna_file.c", "threads.c", "isa.c", "activation.c", "status.c", "tests/test_nna_file.c"]
+    sources += sorted(path.name for pattern in ("network*.c", "mac_array_*.c") for path in CSRC.glob(pattern))
     command = ["gcc", *flags.split(), *sources, "-o", program, "-lm"]
     built = subprocess.run(command, cwd=CSRC, capture_output=True, text=True)
     if "cannot find" in built.stderr:
