@@ -445,4 +445,11 @@ static inline uint64_t hash_channel(uint64_t hash, const bundle *b, int32_t j)
     return hash_bytes(hash, b->h[j], (size_t)b->n_cell);
 }
 
+/* Whether this processor has it; where PYNNA_ISA names one, the others are left out (under a slow emulator). */
+static inline int is_tested(int32_t isa)
+{
+    const char *only = getenv("PYNNA_ISA");
+    return pynna_isa_available(isa) && (!only || strcmp(only, pynna_isa_name(isa)) == 0);
+}
+
 #endif
