@@ -3,8 +3,8 @@
 
 Beside them go what CMake, ESP-IDF, Zephyr and Arduino ask of a library.
 
-Names that only one file sees are given the file's in front where another file has them, too; nothing else is changed
-but that there is one channel and one thread.
+Names that only one file sees are given the file's in front where another file has them, too, and functions that files
+share are static; nothing else is changed but that there is one channel and one thread.
 """
 
 import re
@@ -84,6 +84,11 @@ def plain(text: str) -> str:
     return re.sub(r'^#include "[^"]+"\n', "", text, flags=re.MULTILINE)
 
 
+def own(text: str) -> str:
+    """A file's text, the functions that files share made static: what is inlined of them need not stand there again."""
+    return re.sub(r"^(?=(?:const )?\w+ \*?pn_\w+\(|    void family##_)", "static ", text, flags=re.MULTILINE)
+
+
 def main() -> None:
     """Writes both files."""
     folder = Path(sys.argv[1])
@@ -96,7 +101,7 @@ def main() -> None:
     public = public[:end] + plain((HERE / "micro.h").read_text()) + "\n" + public[end:]
     texts = {name: (CSRC / name).read_text() for name in SOURCES}
     headers = "".join((CSRC / name).read_text() for name in HEADERS)
-    own = {name: names_of(text) for name, text in texts.items()}
+    names = {name: names_of(text) for name, text in texts.items()}
     shared = set(re.findall(r"\w+", re.sub(r"/\*.*?\*/", "", public + headers, flags=re.DOTALL)))
     parts = [
         LICENCE,
@@ -106,11 +111,11 @@ def main() -> None:
         "#include <float.h>\n#include <math.h>\n\n",
         plain((HERE / "freestanding.h").read_text()),
     ]
-    parts += [f"\n/* ==== {name} ==== */\n{plain((CSRC / name).read_text())}" for name in HEADERS]
+    parts += [f"\n/* ==== {name} ==== */\n{own(plain((CSRC / name).read_text()))}" for name in HEADERS]
     for name, text in texts.items():
-        others = set().union(*(own[other] for other in SOURCES if other != name))
+        others = set().union(*(names[other] for other in SOURCES if other != name))
         prefix = Path(name).stem
-        body = renamed(plain(text), own[name] & others, prefix, shared)
+        body = own(renamed(plain(text), names[name] & others, prefix, shared))
         macros = {
             m for m in re.findall(r"^\s*#\s*define\s+(\w+)", body, re.MULTILINE) if not m.startswith(("PN_", "PYNNA"))
         }

@@ -71,11 +71,16 @@ def hash_of(log_probs: np.ndarray) -> str:
     return f"0x{value:x}"
 
 
-def test_the_one_file_needs_nothing_but_memcpy_and_memset(micro: Path, tmp_path: Path) -> None:
+def test_the_one_file_needs_nothing_but_memcpy_and_memset_and_offers_the_interface_alone(
+    micro: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "micro.o"
     command = ["cc", *FLAGS, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c", micro / "pynna_micro.c", "-o", out]
     subprocess.run(command, check=True)
     assert undefined(out, "nm") <= {"memcpy", "memset"}
+    told = subprocess.run(["nm", "--defined-only", out], check=True, capture_output=True, text=True).stdout
+    functions = [line.split()[2] for line in told.splitlines() if line.split()[1] == "T"]
+    assert functions and all(name.startswith("pynna_") for name in functions), functions
 
 
 def test_the_example_hears_on_this_machine_what_the_package_hears(micro: Path, tmp_path: Path) -> None:
