@@ -275,7 +275,7 @@ def _connect(ray: Any, address: str | None) -> None:
         raise ArgumentError(f"{where}: {error}") from error
 
 
-def _listed(sources: Sequence[str | os.PathLike[str]], raw: bool) -> dict[str, int]:
+def _listed(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], raw: bool) -> dict[str, int]:
     """All recordings, local ones by their absolute paths, and their sizes in bytes; 0 where there is none."""
     sizes: dict[str, int] = {}
     sources = [sources] if isinstance(sources, (str, os.PathLike)) else sources
