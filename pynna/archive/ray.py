@@ -172,7 +172,7 @@ class Report:
 
 
 def transcribe_archive(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output: str | os.PathLike[str],
     *,
     address: str | None = None,
@@ -188,7 +188,7 @@ def transcribe_archive(
 
     Parameters
     ----------
-    sources : sequence of paths
+    sources : path, or sequence of paths
         Files and folders, or addresses of a store that pyarrow knows, such as s3://bucket/folder. All machines must be
         able to read them.
     output : path
