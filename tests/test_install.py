@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -142,23 +143,49 @@ def test_the_extension_is_not_tied_to_the_machine_that_built_it() -> None:
     assert not re.search(r"""["']-(march|mtune|mcpu|mavx|ffast-math)""", text)
 
 
-def accuracy(section: str) -> dict[str, list[str]]:
-    """Columns of the first table of a section of the accuracy report: clean, 20, 10 and 5 dB."""
+def cells(line: str) -> list[str]:
+    """What stands in a row of a table."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def reported(section: str) -> dict[str, list[str]]:
+    """Columns of the first table of a section of the accuracy report: clean, 20, 10, 5 and 0 dB."""
     report = (ROOT / "bench/accuracy.md").read_text().partition(f"\n## {section}")[2]
     lines = report[report.index("| condition ") :].splitlines()
-    cells = [[cell.strip() for cell in line.split("|")] for line in (lines[0], *lines[2:6])]
-    return {head: list(column) for head, *column in zip(*cells, strict=True)}
+    return {head: list(column) for head, *column in zip(*map(cells, (lines[0], *lines[2:7])), strict=True)}
 
 
-def test_the_pages_tell_of_accuracy_what_the_report_and_the_code_say() -> None:
-    car, people, other = map(accuracy, ("Car sentences", "Real people", "Commands of other domains"))
-    best, accepted, peer = "best sentence right", "accepted rightly", "pocketsphinx 5, same grammar"
+def told(page: str, head: str) -> list[list[str]]:
+    """Rows of a page's table whose first cell begins so."""
+    return [cells(line) for line in page[page.index(f"| {head}") :].partition("\n\n")[0].splitlines()]
+
+
+def test_the_guide_tells_of_accuracy_what_was_measured() -> None:
+    page = (ROOT / "docs/accuracy.md").read_text()
+    kept = json.loads((ROOT / "bench/accuracy-peers.json").read_text())
+    best, accepted, wrong = "best sentence right", "accepted rightly", "accepted wrongly"
+    sections = (("car", "630 car sentences", "Car sentences"), ("real", "722 recordings of people", "Real people"))
+    for which, head, section in sections:
+        measured, rows = reported(section), told(page, head)
+        first = [row[0] for row in rows].index(f"generation 23: {best}")
+        assert [row[1:] for row in rows[first : first + 3]] == [measured[best], measured[accepted], measured[wrong]]
+        right = [kept[f"{which}-{condition}"]["right"]["pocketsphinx 5, same grammar"] for condition in rows[0][1:]]
+        assert rows[-1] == ["pocketsphinx 5: right", *(f"{percent:.1f}" for percent in right)]
+
+
+def test_the_readme_tells_of_noise_what_the_guide_tells() -> None:
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/accuracy.md").read_text()
-    lines = page[page.index("| car sentences, seven") :].splitlines()[:7]
-    assert [[cell.strip() for cell in line.split("|")[2:6]] for line in lines] == [
-        car[best], car[accepted], car[peer], people[best], people[accepted], people[peer], other[accepted],
-    ]  # fmt: skip
+    measured = {row[0]: row for row in told(page, "people, tight, quiet")}
+    rows = told(readme, "people, 87 of them one word")
+    columns = ("tight, quiet", "quiet", "20 dB", "15 dB", "10 dB", "6 dB")
+    for who, row in zip(("people", "car"), rows, strict=False):
+        of = [measured[f"{who}, {column}"] for column in columns]
+        assert row[1:] == [f"{right.partition(' ')[0]} ({accepted.partition(' ')[0]})" for _, right, accepted, *_ in of]
+    assert rows[2][1:] == [measured[f"people, {column}"][5] for column in columns]
+
+
+def test_the_pages_tell_the_threshold_that_the_code_has() -> None:
     threshold = pynna.decoding.confidence.DEFAULT_THRESHOLD
-    assert f"confidence {threshold:g} or more" in readme
+    assert f"confidence {threshold:g} or more" in (ROOT / "README.md").read_text()
     assert f"`threshold=` ({threshold:g})" in (ROOT / "docs/sentences.md").read_text()
     assert f"threshold {threshold:g}." in (ROOT / "bench/accuracy.md").read_text()
