@@ -139,10 +139,10 @@ class Figures:
             self.path.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def fingerprint(clips: Sequence[Clip], grammar: Grammar) -> str:
-    """What tells clips and a grammar from any others: 16 hexadecimal digits."""
+def fingerprint(clips: Sequence[Clip], grammar: Grammar | None) -> str:
+    """What tells clips and a grammar, or none, from any others: 16 hexadecimal digits."""
     letters = (*" abcdefghijklmnopqrstuvwxyz'", "")
-    digest = hashlib.sha256(f"{grammar.size(letters):.6f}".encode())
+    digest = hashlib.sha256(f"{grammar.size(letters):.6f}".encode() if grammar else b"")
     for clip in clips:
         digest.update(clip.text.encode())
         digest.update(clip.pcm.astype("<i2").tobytes())

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,8 +19,10 @@ from pynna.mapping.npz import import_npz
 from pynna.model import load
 from pynna.train.config import Config
 from pynna.train.corpora import peers, testsets
+from pynna.train.corpora.peers import fingerprint
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation.recognise import hear_float, hear_int8
+from pynna.train.evaluation.kept import KeptResults, digest_of
+from pynna.train.evaluation.recognise import hear_float, hear_int8, listen
 from pynna.train.evaluation.scores import Judge, Score, Verdicts
 from pynna.train.voices.base import read
 from pynna.train.voices.synthesise import Pcm
@@ -33,7 +37,7 @@ def title(snr: float | None) -> str:
 
 
 class Evaluation:
-    """All that is heard, and the report."""
+    """All that is heard, and the report. What a model and the same code have heard already is kept."""
 
     def __init__(
         self, config: Config, model: Path, weights: Path | None, noise: list[Path], figures: Path | None = None
@@ -41,6 +45,8 @@ class Evaluation:
         self.config, self.model, self.figures = config, load(model), peers.Figures(figures)
         self.dequantised = weights is None
         self.weights = dequantise(model) if weights is None else import_npz(weights)
+        files = [path for path in (model, weights) if path is not None]
+        self._kept = KeptResults(config.folder("evaluation") / f"heard-{digest_of(*files)}")
         folders = [*map(Path, config["corpora"]["noise"]), *noise]
         self.noises = [read(path) for folder in folders for path in sorted(folder.glob("*.flac"))]
         self.car = Judge(Grammar.from_yaml(CAR_GRAMMAR))
@@ -64,15 +70,25 @@ class Evaluation:
     def verdicts(self, clips: Sequence[Clip], judge: Judge, floating: bool = False) -> tuple[Verdicts, Score]:
         """With the grammar, and greedy without it."""
 
-        def hear(grammar: Grammar | None) -> list[Result]:
-            if floating:
-                return hear_float(self.weights, clips, grammar, self.model)
-            return hear_int8(self.model, clips, grammar)
-
+        hear = functools.partial(self.hear_float if floating else self.hear, clips)
         greedy, results = hear(None), hear(judge.grammar)
         pairs = zip(clips, results, greedy, strict=True)
         verdicts = [judge.verdict(c, r, g.text) for c, r, g in pairs if isinstance(r, GrammarResult)]
         return Verdicts(verdicts), Score.of(clips, greedy)
+
+    def hear(self, clips: Sequence[Clip], grammar: Grammar | None, beam_width: int = 0, **options: Any) -> list[Result]:
+        """What the mapped model makes of clips, as of `hear_int8`."""
+        what = f"int8 {fingerprint(clips, grammar)} {beam_width} {sorted(options.items())}"
+        return self._kept.of(what, lambda: hear_int8(self.model, clips, grammar, beam_width, **options))
+
+    def hear_float(self, clips: Sequence[Clip], grammar: Grammar | None) -> list[Result]:
+        """What the float network makes of them."""
+        what = f"float {fingerprint(clips, grammar)}"
+        return self._kept.of(what, lambda: hear_float(self.weights, clips, grammar, self.model))
+
+    def listen(self, clips: Sequence[Clip], grammar: Grammar) -> list[list[GrammarResult]]:
+        """The utterances that a listener finds in each."""
+        return self._kept.of(f"listener {fingerprint(clips, grammar)}", lambda: listen(self.model, clips, grammar))
 
     # ---- the peers ----------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pynna.decoding.results import GrammarResult
 from pynna.train.corpora import testsets
 from pynna.train.evaluation.evaluation import CONDITIONS, title
-from pynna.train.evaluation.recognise import hear_int8
 from pynna.train.evaluation.record import Record
 from pynna.train.evaluation.scores import Verdicts
 from pynna.train.evaluation.tables import table
@@ -32,7 +31,7 @@ def outside(record: Record) -> None:
         row: list[object] = [name, len(outside)]
         for snr in CONDITIONS if outside and outside[0].text else CONDITIONS[:1]:
             noisy = e.noisy(outside, snr)
-            heard = zip(noisy, hear_int8(e.model, noisy, e.car.grammar), strict=True)
+            heard = zip(noisy, e.hear(noisy, e.car.grammar), strict=True)
             verdicts = Verdicts(
                 [e.car.verdict(clip, result, "") for clip, result in heard if isinstance(result, GrammarResult)]
             )

@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures that are made once and kept in a file, so that a long test goes on where it was stopped."""
+"""What is heard once and kept in files, so that a long test goes on where it was stopped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pynna import _core
 
 Row = dict[str, Any]
+Heard = TypeVar("Heard")
+
+PACKAGE = Path(__file__).parents[2]
+HEARS = ("audio/*.py", "decoding/*.py", "grammar/*.py", "grammar/data/*", "streaming/*.py", "model.py", "network.py")
+"""Of the package, what it makes of a recording depends on, besides the compiled core."""
 
 
 class Kept:
@@ -34,6 +42,29 @@ class Kept:
         return self.rows[key]
 
 
-def digest_of(path: Path) -> str:
-    """What tells a file from any other: 8 hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+class KeptResults:
+    """Results of recordings, in a folder, a file for each set of recordings that is heard in one way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def of(self, what: str, make: Callable[[], list[Heard]]) -> list[Heard]:
+        """Those of `what`; made, and written, where there are none."""
+        path = self.folder / f"{hashlib.sha256(what.encode()).hexdigest()[:16]}.pickle"
+        if path.exists():
+            return list(pickle.loads(path.read_bytes()))
+        results = make()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(pickle.dumps(results))
+        os.replace(temporary, path)
+        return results
+
+
+def digest_of(*files: Path) -> str:
+    """What tells a model's files, and the code that hears with them, from any others: 8 hexadecimal digits."""
+    code = sorted(path for pattern in HEARS for path in PACKAGE.glob(pattern))
+    digest = hashlib.sha256()
+    for path in (*files, *code, Path(_core.__file__)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:8]

@@ -75,8 +75,8 @@ def hear_float(
     doubted = [i for i, result in enumerate(found) if rescoring.needs_rescoring(result)]
     rate = weights.features.sample_rate
     perturbations = rescoring.PERTURBATIONS[: made.n_passes - 1]
-    others = [rescoring.perturbed(clips[i].pcm, rate, perturbations) for i in doubted]
-    again = [hear([pcm for _, pcm in same], same[0][0]) for same in zip(*others, strict=True)]
+    audio = [rescoring.PerturbedAudio(clips[i].pcm, rate) for i in doubted]
+    again = [hear([each.under(way) for each in audio], way.speed) for way in perturbations]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = rescoring.combine([found[i], *more])
     return found

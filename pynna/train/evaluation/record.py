@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from pynna.train.corpora.testsets import Clip
 from pynna.train.evaluation.evaluation import Evaluation
-from pynna.train.evaluation.recognise import hear_int8
 from pynna.train.evaluation.scores import Score, Verdicts
 
 PEERS = ("pocketsphinx 5, same grammar", "Moonshine tiny", "Moonshine tiny, nearest of the test's sentences")
@@ -30,7 +29,7 @@ class Record:
 
     def greedy_once(self, clips: Sequence[Clip]) -> Score:
         """The mapped model's greedy decoding of a first pass alone."""
-        return Score.of(clips, hear_int8(self.e.model, clips, None, passes=1))
+        return Score.of(clips, self.e.hear(clips, None, passes=1))
 
     def above(self, test: str, figure: float, others: Mapping[str, float]) -> None:
         """Pocketsphinx's figure as a bar, where it has listened."""

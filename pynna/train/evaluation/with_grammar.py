@@ -12,7 +12,6 @@ from pynna.streaming import rescoring
 from pynna.train.corpora import testsets
 from pynna.train.corpora.testsets import FREE_INTENT, Clip, commands
 from pynna.train.evaluation.evaluation import CONDITIONS, SOME_CONDITIONS, title
-from pynna.train.evaluation.recognise import hear_int8, listen
 from pynna.train.evaluation.record import PEERS, Record
 from pynna.train.evaluation.scores import Judge, Score, Verdicts, accepts
 from pynna.train.evaluation.tables import table
@@ -139,7 +138,7 @@ def again(record: Record) -> None:
     for name, clips, judge in e.sets():
         for snr in CONDITIONS:
             heard = e.noisy(clips, snr)
-            results = hear_int8(e.model, heard, judge.grammar, passes=1)
+            results = e.hear(heard, judge.grammar, passes=1)
             once = Verdicts(
                 [judge.verdict(c, r, "") for c, r in zip(heard, results, strict=True) if isinstance(r, GrammarResult)]
             )
@@ -177,7 +176,7 @@ def longer(record: Record) -> None:
             longer = e.noisy(clips, snr, AROUND)
             verdicts, score = e.verdicts(longer, judge)
             alone = record.curve[f"{name}, {title(snr)}"]
-            heard = zip(clips, listen(e.model, longer, judge.grammar), strict=True)
+            heard = zip(clips, e.listen(longer, judge.grammar), strict=True)
             accepted = [
                 [judge.verdict(clip, r, "").right for r in results if accepts(r, None, t)] for clip, results in heard
             ]
@@ -251,7 +250,7 @@ def free_speech(record: Record) -> None:
     e, t, rows = record.e, record.threshold, list[Sequence[object]]()
     for snr in CONDITIONS:
         clips = e.noisy(e.free, snr)
-        once, again = (hear_int8(e.model, clips, e.car.grammar, passes=n) for n in (1, MAX_PASSES))
+        once, again = (e.hear(clips, e.car.grammar, passes=n) for n in (1, MAX_PASSES))
         score = Score.of(clips, again)
         rows.append(
             [

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pynna.train.evaluation.evaluation import CONDITIONS, title
-from pynna.train.evaluation.recognise import hear_int8
 from pynna.train.evaluation.record import Record
 from pynna.train.evaluation.scores import Score
 from pynna.train.evaluation.tables import table
@@ -30,7 +29,7 @@ def without_grammar(record: Record) -> None:
         if floating:
             rows.append(["", "float, greedy", floating.cells()])
         if name.endswith(title(None)):
-            beam = Score.of(clips_of[name], hear_int8(record.e.model, clips_of[name], None, 64))
+            beam = Score.of(clips_of[name], record.e.hear(clips_of[name], None, 64))
             rows.append(["", "int8, beam 64", beam.cells()])
     record.lines += [*lines, *table(["clips of", "decoding", "clips | CER | WER | right"], rows)]
     worst = max(

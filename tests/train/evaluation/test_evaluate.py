@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 import pynna
 from pynna.audio.files import load_audio
+from pynna.decoding.results import Result
 from pynna.distance import edit_distance
 from pynna.train.corpora import corpora, peers, testsets
 from pynna.train.corpora.testsets import Clip
-from pynna.train.evaluation import calibrate
+from pynna.train.evaluation import calibrate, kept
+from pynna.train.evaluation.kept import KeptResults, digest_of
 from pynna.train.evaluation.recognise import hear_int8, listen
 from pynna.train.evaluation.scores import Judge, Score, Verdict, Verdicts, accepts
 
@@ -54,6 +56,32 @@ def test_hearing_again_and_intents_are_counted() -> None:
     [utterances] = listen(model, both, car)
     assert [result.text for result in utterances] == ["call home", "lock the doors"]
     assert not accepts(call, None, 1.01) and not accepts(hear_int8(model, clips[:1], None)[0], None, 0.0)
+
+
+def test_what_was_heard_is_kept(tmp_path: Path) -> None:
+    model, car = pynna.load(), pynna.Grammar.from_yaml(pynna.CAR_GRAMMAR)
+    clips = [Clip("people", "call home", load_audio(Path(pynna.__file__).parent / "recordings/call_home.flac").pcm)]
+    asked: list[str] = []
+
+    def hear(what: str) -> list[Result]:
+        return KeptResults(tmp_path / "heard").of(what, lambda: asked.append(what) or hear_int8(model, clips, car))
+
+    first, again, other = hear("car"), hear("car"), hear("car, once")
+    assert asked == ["car", "car, once"] and not list(tmp_path.rglob("*.tmp"))
+    assert [result.as_dict() for result in first] == [result.as_dict() for result in again]
+    assert [result.text for result in other] == ["call home"]
+
+
+def test_a_digest_is_of_the_files_and_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [tmp_path / name for name in "ab"]
+    for file in files:
+        file.write_bytes(file.name.encode())
+    found = {digest_of(), digest_of(files[0]), digest_of(*files), digest_of(*reversed(files))}
+    assert len(found) == 4 and digest_of(*files) in found
+    monkeypatch.setattr(kept, "HEARS", kept.HEARS[1:])
+    assert digest_of(*files) not in found
+    for pattern in kept.HEARS:
+        assert list(kept.PACKAGE.glob(pattern)), pattern
 
 
 def test_right_wrong_and_repaired_shares() -> None:
