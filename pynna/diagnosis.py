@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-import numpy as np
-
 from pynna.audio.channels import remarks
+from pynna.audio.levels import levels
 from pynna.audio.pcm import Audio, Pcm
 from pynna.decoding.results import GrammarResult, Word
 from pynna.events import Final
@@ -137,16 +136,6 @@ def speech(model: Model, pcm: Pcm) -> tuple[tuple[float, float], ...]:
     listener = model.listen(passes=1, beam_width=0)
     events = [*listener.feed(pcm), *listener.finish()]
     return tuple((event.start, event.end) for event in events if isinstance(event, Final))
-
-
-def levels(pcm: Pcm, sample_rate: int) -> tuple[float, float]:
-    """The level of the loudest twentieth and of the quietest tenth, in dB below full scale; -120 for silence."""
-    n = sample_rate // 50
-    if len(pcm) < n:
-        return -120.0, -120.0
-    power = (pcm[: len(pcm) // n * n].reshape(-1, n).astype(np.float64) ** 2).mean(axis=1) / 32768.0**2
-    loud, quiet = np.quantile(power, (0.95, 0.1))
-    return tuple(round(10 * float(np.log10(max(p, 1e-12))), 1) for p in (loud, quiet))  # type: ignore[return-value]
 
 
 def differences(heard: tuple[Word, ...], sentence: tuple[Word, ...]) -> tuple[Difference, ...]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -17,9 +16,8 @@ from pynna.archive.cutting import Cutter, Part
 from pynna.archive.endpoints import Utterance, decode, utterances
 from pynna.archive.pool import Pool, Run
 from pynna.archive.seams import Stretch, Window, end_window, seam, start_window, stretch
-from pynna.audio.denoise import denoise
 from pynna.audio.files import read_in_pieces
-from pynna.audio.pcm import Pcm, change_speed
+from pynna.audio.pcm import Pcm
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
 from pynna.decoding.results import Result
@@ -29,6 +27,7 @@ from pynna.streaming.endpointer import EndpointRules
 from pynna.streaming.rescoring import (
     PERTURBATIONS,
     Perturbation,
+    PerturbedAudio,
     combine,
     history_samples,
     needs_rescoring,
@@ -206,7 +205,7 @@ class Recogniser:
             label_priors=model.label_priors,
             options=self._options,
             seconds_per_frame=model.seconds_per_step * speed,
-            first_frame=first_frame / speed,
+            first_frame=first_frame,
         )
 
     # ---- recordings that are cut -------------------------------------------------------------------------------------
@@ -303,17 +302,15 @@ class Recogniser:
             return
         passes.expect(i, n)
 
-        @functools.cache
-        def clean() -> Pcm:
-            return denoise(pcm, self._model.sample_rate)
+        audio = PerturbedAudio(pcm, self._model.sample_rate)
 
-        def start(k: int, way: Perturbation) -> None:
-            again = change_speed(clean() if way.denoise else pcm, way.speed, self._model.sample_rate)
-            decoder = self._decoder(first_frame, way.speed)
-            self._pool.start([again], decoder.core, lambda _: passes.put(i, k, decoder.finish()))
+        def start(k: int, perturbation: Perturbation) -> None:
+            speed = perturbation.speed
+            decoder = self._decoder(audio.first_frame(first_frame, speed, self._step), speed)
+            self._pool.start([audio.under(perturbation)], decoder.core, lambda _: passes.put(i, k, decoder.finish()))
 
-        for k, way in enumerate(PERTURBATIONS[:n]):
-            self._waiting.append(lambda k=k, way=way: start(k, way))  # type: ignore[misc]
+        for k, perturbation in enumerate(PERTURBATIONS[:n]):
+            self._waiting.append(lambda k=k, perturbation=perturbation: start(k, perturbation))  # type: ignore[misc]
 
     # ---- recordings that are one utterance ---------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class Spelling:
     labels: tuple[str, ...]
     seconds_per_frame: float
     first_frame: float = 0
+    """Below 0 where silence was put before a recording: a word begins at 0 at the earliest."""
     regional: str | None = None
     """British or American, see `pynna.decoding.regional`."""
 
@@ -100,7 +101,7 @@ class Spelling:
         return tuple(words)
 
     def _word(self, run: Sequence[Token]) -> Word:
-        start, end = self.first_frame + run[0][1], self.first_frame + run[-1][2] + 1
+        start, end = (max(0.0, self.first_frame + frame) for frame in (run[0][1], run[-1][2] + 1))
         return Word(
             respell(self.text(run), self.regional),
             round(start * self.seconds_per_frame, 6),

@@ -31,9 +31,11 @@ from pynna.streaming.rescoring import (
     RESCORE_BELOW,
     RESCORE_FROM,
     RESCORE_MAX_SECONDS,
+    SILENCE_SECONDS,
+    Perturbation,
+    PerturbedAudio,
     combine,
     needs_rescoring,
-    perturbed,
     recognise,
     rescore_audio,
     select_mbr,
@@ -82,7 +84,8 @@ def heard_at(model, car, pcm, speed):
 
 def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
     for pcm, once in loud:
-        each = [once, *(heard_at(model, car, again, speed) for speed, again in perturbed(pcm, RATE, PERTURBATIONS))]
+        audio = PerturbedAudio(pcm, RATE)
+        each = [once, *(heard_at(model, car, audio.under(p), p.speed) for p in PERTURBATIONS)]
         shares: dict[str, float] = {}
         for result in each:
             meant = f"{result.intent} {sorted(result.slots.items())}"
@@ -95,20 +98,71 @@ def test_the_confidence_is_the_mean_of_the_hearings(model, car, loud):
         assert voted.accepted == (voted.confidence >= pynna.decoding.confidence.DEFAULT_THRESHOLD)
 
 
-def test_each_hearing_is_of_its_manner(loud):
-    pcm, _ = loud[0]
-    heard = perturbed(pcm, RATE, PERTURBATIONS)
-    for (speed, denoised), (told, again) in zip(PERTURBATIONS, heard, strict=True):
-        assert told == speed
-        assert np.array_equal(again, change_speed(denoise(pcm, RATE) if denoised else pcm, speed, RATE))
-    assert len({again.tobytes() for again in [pcm, *(again for _, again in heard)]}) == MAX_PASSES
-    assert len(perturbed(pcm, RATE, PERTURBATIONS[:2])) == 2 and not perturbed(pcm, RATE, ())
+def test_each_hearing_is_of_its_manner():
+    pcm = pynna.audio.load_audio(RECORDINGS / "call_home.flac", sample_rate=RATE).pcm // 8
+    pcm += np.random.default_rng(0).normal(0, 400, len(pcm)).astype(np.int16)
+    audio = PerturbedAudio(pcm, RATE)
+    assert not audio.silence
+    for perturbation in PERTURBATIONS:
+        source = denoise(pcm, RATE) if perturbation.denoise else pcm
+        assert np.array_equal(audio.under(perturbation), change_speed(source, perturbation.speed, RATE))
+    assert len({each.tobytes() for each in [pcm, *map(audio.under, PERTURBATIONS)]}) == MAX_PASSES
+
+
+def cut_to_speech(name):
+    """A command of the recordings without what is before and after it: nothing 30 dB below its loudest sample."""
+    pcm = pynna.audio.load_audio(RECORDINGS / f"{name}.flac", sample_rate=RATE).pcm
+    size = np.abs(pcm.astype(int))
+    loud = np.flatnonzero(size > size.max() // 32)
+    return pcm[loud[0] : loud[-1] + 1]
+
+
+def test_in_quiet_there_is_silence_around_it():
+    pcm = cut_to_speech("play_some_music")
+    audio, n = PerturbedAudio(pcm, RATE), round(SILENCE_SECONDS * RATE)
+    for perturbation in PERTURBATIONS:
+        heard = audio.under(perturbation)
+        assert not heard[:n].any() and not heard[-n:].any()
+        source = denoise(pcm, RATE) if perturbation.denoise else pcm
+        assert np.array_equal(heard[n:-n], change_speed(source, perturbation.speed, RATE))
+    for level, silence in ((1, n), (2000, 0)):
+        noise = np.random.default_rng(0).normal(0, level, len(pcm))
+        assert PerturbedAudio((pcm + noise).clip(-32768, 32767).astype(np.int16), RATE).silence == silence
+    assert PerturbedAudio(np.zeros(RATE, np.int16), RATE).silence == 0
+    assert PerturbedAudio(np.zeros(0, np.int16), RATE).silence == 0
+
+
+@pytest.mark.parametrize("name", ["what_time_is_it", "lock_the_doors", "play_some_music"])
+def test_words_are_in_the_recordings_time_whatever_is_around_a_pass(model, car, name):
+    pcm = cut_to_speech(name)
+    same = Perturbation(1.0, False)
+    for padded in (np.pad(pcm, 20 * 320), pcm):
+        assert PerturbedAudio(padded, RATE).silence
+        first = model.transcribe(padded, grammar=car, passes=1)
+        for at in (0, 50):
+            (result,) = recognise(model, padded, [same], model.decoder_options(grammar=car), first_frame=at)
+            assert result.text == first.text
+            for word, before in zip(result.words, first.words, strict=True):
+                assert word.start == pytest.approx(before.start + at / 50, abs=0.06)
+                assert word.end == pytest.approx(before.end + at / 50, abs=0.12)
+            assert at / 50 - SILENCE_SECONDS < result.words[0].start
+            assert result.words[-1].end <= at / 50 + len(padded) / RATE + 0.1
+
+
+@pytest.mark.parametrize("first_frame", [-12.0, -0.5, 0.0, 7.5])
+def test_no_word_begins_before_the_recording(first_frame):
+    tokens = [("ab ".index(c), i, i, 0.0) for i, c in enumerate("ab b")]
+    words = Spelling(("a", "b", " ", ""), 0.02, first_frame).words(tokens)
+    assert [word.text for word in words] == ["ab", "b"]
+    for word, (start, end) in zip(words, ((0, 2), (3, 4)), strict=True):
+        assert word.start == pytest.approx(max(0.0, 0.02 * (first_frame + start)))
+        assert word.end == pytest.approx(max(0.0, 0.02 * (first_frame + end)))
 
 
 def test_fewer_hearings_are_the_first_ones(model, car, loud):
     pcm, once = loud[0]
-    [(speed, again)] = perturbed(pcm, RATE, PERTURBATIONS[:1])
-    second = heard_at(model, car, again, speed)
+    perturbation = PERTURBATIONS[0]
+    second = heard_at(model, car, PerturbedAudio(pcm, RATE).under(perturbation), perturbation.speed)
     two = model.transcribe(pcm, grammar=car, passes=2)
     agree = (once.intent, once.slots) == (second.intent, second.slots)
     expected = (once.confidence + second.confidence) / 2 if agree else max(once.confidence, second.confidence) / 2
