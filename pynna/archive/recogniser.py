@@ -302,7 +302,7 @@ class Recogniser:
             return
         passes.expect(i, n)
 
-        audio = PerturbedAudio(pcm, self._model.sample_rate)
+        audio = PerturbedAudio(pcm, self._model.sample_rate, result, first_frame * self._model.seconds_per_step)
 
         def start(k: int, perturbation: Perturbation) -> None:
             speed = perturbation.speed

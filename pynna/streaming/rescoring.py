@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from pynna.audio.denoise import denoise
-from pynna.audio.levels import FRAME_SECONDS, frame_levels, levels
+from pynna.audio.levels import levels
 from pynna.audio.pcm import Pcm, change_speed
 from pynna.decoding.decoder import Decoder
 from pynna.decoding.options import DecoderOptions
@@ -67,9 +67,9 @@ QUIET_RANGE = 18.0
 """dB between the speech and what is between it (`pynna.audio.levels`), from which an utterance is in quiet: in noise,
 silence beside it begins and ends as a letter does."""
 
-SOUND_SHARE = 0.5
-"""Of these dB, above what is between: from there on a frame is no quiet, and an end that has one within
-`SILENCE_SECONDS` is cut tightly."""
+TIGHT_SECONDS = 0.35
+"""From an utterance's begin to its first word, or from its last to its end, as the first pass has them: it is cut
+tightly there where it is less. A listener leaves more."""
 
 
 def history_samples(options: DecoderOptions, sample_rate: int) -> int:
@@ -84,6 +84,10 @@ class PerturbedAudio:
     ----------
     pcm : int16 [n_samples]
     sample_rate : int
+    first : Result
+        Of the first pass.
+    start : float
+        Seconds, of its words' times, at which the utterance begins.
 
     Attributes
     ----------
@@ -91,9 +95,14 @@ class PerturbedAudio:
         Samples of silence before the utterance and after it; 0 but in quiet, and where it is cut tightly.
     """
 
-    def __init__(self, pcm: Pcm, sample_rate: int) -> None:
+    def __init__(self, pcm: Pcm, sample_rate: int, first: Result, start: float = 0.0) -> None:
         self._pcm, self._rate = pcm, sample_rate
-        self.silence = _silence_around(pcm, sample_rate)
+        self.silence, words = (0, 0), first.words
+        speech, between = levels(pcm, sample_rate)
+        if words and speech - between >= QUIET_RANGE:
+            n, end = round(SILENCE_SECONDS * sample_rate), start + len(pcm) / sample_rate
+            at_start, at_end = words[0].start - start < TIGHT_SECONDS, end - words[-1].end < TIGHT_SECONDS
+            self.silence = n * at_start, n * at_end
 
     @functools.cached_property
     def _clean(self) -> Pcm:
@@ -109,17 +118,13 @@ class PerturbedAudio:
         return first_frame / speed - self.silence[0] / step
 
 
-def _silence_around(pcm: Pcm, sample_rate: int) -> tuple[int, int]:
-    speech, between = levels(pcm, sample_rate)
-    if speech - between < QUIET_RANGE:
-        return 0, 0
-    sounds = frame_levels(pcm, sample_rate) > between + SOUND_SHARE * (speech - between)
-    n, n_frames = round(SILENCE_SECONDS * sample_rate), round(SILENCE_SECONDS / FRAME_SECONDS)
-    return n if sounds[:n_frames].any() else 0, n if sounds[-n_frames:].any() else 0
-
-
 def recognise(
-    network: Network, pcm: Pcm, perturbations: Sequence[Perturbation], options: DecoderOptions, first_frame: int = 0
+    network: Network,
+    pcm: Pcm,
+    first: Result,
+    perturbations: Sequence[Perturbation],
+    options: DecoderOptions,
+    first_frame: int = 0,
 ) -> list[Result]:
     """Results of an utterance under each of up to 16 perturbations.
 
@@ -128,6 +133,8 @@ def recognise(
     network : Network
     pcm : int16 [n_samples]
         The utterance, at the network's rate.
+    first : Result
+        Of the first pass.
     perturbations : sequence of Perturbation
     options : DecoderOptions
     first_frame : int
@@ -135,7 +142,8 @@ def recognise(
     """
     batch = Batch(network)  # one step call for all of them
     decoders, channels = [], []
-    audio, step = PerturbedAudio(pcm, network.sample_rate), int(network.geometry["step"])
+    audio = PerturbedAudio(pcm, network.sample_rate, first, first_frame * network.seconds_per_step)
+    step = int(network.geometry["step"])
     for perturbation in perturbations:
         decoders.append(
             Decoder(
@@ -170,7 +178,9 @@ def rescore(first: Result, n_passes: int, again: Recognise) -> Result:
 def rescore_audio(network: Network, pcm: Pcm, first: Result, options: DecoderOptions, first_frame: int = 0) -> Result:
     """`rescore` of an utterance's audio by the network that made its first pass; parameters as of `recognise`."""
     return rescore(
-        first, options.n_passes, lambda perturbations: recognise(network, pcm, perturbations, options, first_frame)
+        first,
+        options.n_passes,
+        lambda perturbations: recognise(network, pcm, first, perturbations, options, first_frame),
     )
 
 

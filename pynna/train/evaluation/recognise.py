@@ -75,7 +75,7 @@ def hear_float(
     doubted = [i for i, result in enumerate(found) if rescoring.needs_rescoring(result)]
     rate = weights.features.sample_rate
     perturbations = rescoring.PERTURBATIONS[: made.n_passes - 1]
-    audio = [rescoring.PerturbedAudio(clips[i].pcm, rate) for i in doubted]
+    audio = [rescoring.PerturbedAudio(clips[i].pcm, rate, found[i]) for i in doubted]
     again = [hear([each.under(way) for each in audio], way.speed) for way in perturbations]
     for i, *more in zip(doubted, *again, strict=True):
         found[i] = rescoring.combine([found[i], *more])

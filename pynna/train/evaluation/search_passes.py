@@ -80,7 +80,7 @@ def hear(
     options, heard = model.decoder_options(grammar=judge.grammar), []
     for clip in tqdm(clips, desc="passes"):
         first = model.transcribe(clip.pcm, grammar=judge.grammar, passes=1)
-        others = recognise(model, clip.pcm, candidates, options) if needs_rescoring(first) else []
+        others = recognise(model, clip.pcm, first, candidates, options) if needs_rescoring(first) else []
         heard.append(Heard(clip, first, dict(zip(candidates, others, strict=False))))
     return heard
 
