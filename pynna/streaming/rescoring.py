@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A doubtful result is recognised again in several passes, and the passes are combined: without the noise that can be
-taken out (`pynna.audio.denoise`), at other speeds, and in quiet with silence around it.
+taken out (`pynna.audio.denoise`), at other speeds, and in quiet with silence where
+it is cut tightly.
 
 With a voice that is a little larger or smaller, or a noise that falls on other frames or is hardly there any more, a
 network makes other errors: what was said is what most passes agree on. With a grammar a sentence's confidence is then
@@ -68,8 +69,8 @@ QUIET_RANGE = 18.0
 silence beside it begins and ends as a letter does."""
 
 TIGHT_SECONDS = 0.35
-"""From an utterance's begin to its first word, or from its last to its end, as the first pass has them: it is cut
-tightly there where it is less. A listener leaves more."""
+"""From an utterance's start to its first word, or from its last word to its end, as the first pass has them: where it
+is less, the utterance is cut tightly. A listener leaves more."""
 
 
 def history_samples(options: DecoderOptions, sample_rate: int) -> int:
