@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A doubtful result is recognised again in several passes, and the passes are combined: without the noise that can be
-taken out (`pynna.audio.denoise`), at other speeds, and in quiet with silence where
-it is cut tightly.
+taken out (`pynna.audio.denoise`), at other speeds, and in quiet with silence where it is cut tightly.
 
 With a voice that is a little larger or smaller, or a noise that falls on other frames or is hardly there any more, a
 network makes other errors: what was said is what most passes agree on. With a grammar a sentence's confidence is then
