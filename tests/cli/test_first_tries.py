@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -190,12 +191,12 @@ def test_a_socket_takes_no_files_place(tmp_path, capsys):
     assert "there is no folder" in told_by(capsys, "serve", "--wyoming", f"unix://{tmp_path}/no/a.sock")[1]
 
 
-def test_a_socket_that_was_left_is_taken_over(tmp_path):
+def test_a_socket_that_was_left_is_taken_over():
     wyoming = pytest.importorskip("pynna.assistant.wyoming")
-    folder = Path(os.path.relpath(tmp_path))  # short enough for a socket's address
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(folder / "s"))
-    assert wyoming._server(f"unix://{folder / 's'}", False) is not None
+    with tempfile.TemporaryDirectory() as folder:  # its name is short enough for a socket's address, tmp_path's is not
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{folder}/s")
+        assert wyoming._server(f"unix://{folder}/s", False) is not None
 
 
 def test_stdio_without_pipes_is_told(tmp_path):
