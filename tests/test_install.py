@@ -178,7 +178,7 @@ def test_the_readme_tells_of_noise_what_the_guide_tells() -> None:
     measured = {row[0]: row for row in told(page, "people, tight, quiet")}
     rows = told(readme, "people, 87 of them one word")
     columns = ("tight, quiet", "quiet", "20 dB", "15 dB", "10 dB", "6 dB")
-    for who, row in zip(("people", "car"), rows, strict=False):
+    for who, row in zip(("people", "car"), rows[:2], strict=True):
         of = [measured[f"{who}, {column}"] for column in columns]
         assert row[1:] == [f"{right.partition(' ')[0]} ({accepted.partition(' ')[0]})" for _, right, accepted, *_ in of]
     assert rows[2][1:] == [measured[f"people, {column}"][5] for column in columns]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -13,13 +12,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pynna import _core
+from pynna.saving import whole_file
 
 Row = dict[str, Any]
 Heard = TypeVar("Heard")
 
 PACKAGE = Path(__file__).parents[2]
-HEARS = ("audio/*.py", "decoding/*.py", "grammar/*.py", "grammar/data/*", "streaming/*.py", "model.py", "network.py")
-"""Of the package, what it makes of a recording depends on, besides the compiled core."""
+HEARS = (
+    "audio/*.py", "decoding/*.py", "grammar/*.py", "grammar/data/*", "mapping/*.py", "streaming/*.py",
+    "distance.py", "model.py", "network.py", "train/evaluation/recognise.py",
+)  # fmt: skip
+"""Of the package, what its hearing depends on, besides the compiled core; `mapping` has the float network."""
 
 
 class Kept:
@@ -36,9 +39,8 @@ class Kept:
             row = make()
             with self._lock:
                 self.rows[key] = row
-                temporary = self.path.with_suffix(".tmp")
-                temporary.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
-                os.replace(temporary, self.path)
+                with whole_file(self.path) as file:
+                    file.write(json.dumps(self.rows, indent=1) + "\n")
         return self.rows[key]
 
 
@@ -55,16 +57,17 @@ class KeptResults:
             return list(pickle.loads(path.read_bytes()))
         results = make()
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(pickle.dumps(results))
-        os.replace(temporary, path)
+        with whole_file(path, "wb") as file:
+            file.write(pickle.dumps(results))
         return results
 
 
 def digest_of(*files: Path) -> str:
-    """What tells a model's files, and the code that hears with them, from any others: 8 hexadecimal digits."""
+    """What tells a model's files, the words beside it, and the code that hears with them, from any others: 8
+    hexadecimal digits."""
+    words = [path for file in files if (path := file.with_suffix(".arpa.gz")).exists()]
     code = sorted(path for pattern in HEARS for path in PACKAGE.glob(pattern))
     digest = hashlib.sha256()
-    for path in (*files, *code, Path(_core.__file__)):
+    for path in (*files, *words, *code, Path(_core.__file__)):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:8]
